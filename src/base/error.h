@@ -1,0 +1,47 @@
+#pragma once
+
+#include <fmt/core.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace gan::base {
+
+/// What went wrong, as the caller must tell it apart; the value is the program's exit code.
+enum class ErrorKind : int {
+  usage = 2,  ///< wrong use: an unknown option, key or value
+  data = 3,   ///< a bad or missing file, a full disk
+  run = 4,    ///< a computation that failed
+};
+
+/// The only exception the library throws. The message is one line: what was wrong, what was found, what was expected
+/// and what to try.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  ErrorKind kind() const { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+/// Throws a usage error with a message in fmt's syntax.
+template <typename... Args>
+[[noreturn]] void fail_usage(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorKind::usage, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws a data error with a message in fmt's syntax.
+template <typename... Args>
+[[noreturn]] void fail_data(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorKind::data, fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// Throws a run error with a message in fmt's syntax.
+template <typename... Args>
+[[noreturn]] void fail_run(fmt::format_string<Args...> format, Args&&... args) {
+  throw Error(ErrorKind::run, fmt::format(format, std::forward<Args>(args)...));
+}
+
+}  // namespace gan::base

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace gan::base {
+
+/// Threads that kernels use from now on; 0 means every processor this process may run on. OpenMP is shared with oneDNN.
+void set_threads(int count);
+/// Threads that kernels use.
+int threads();
+
+/// Calls function(begin, end) on ranges that together cover [0, count). Work below two grains stays on this thread.
+/// The ranges depend on count, grain and the number of threads alone.
+template <typename Function>
+void parallel_for(std::int64_t count, std::int64_t grain, const Function& function) {
+  const std::int64_t workers = std::min<std::int64_t>(threads(), count / std::max<std::int64_t>(grain, 1));
+  if (workers <= 1) {
+    if (count > 0) function(std::int64_t{0}, count);
+    return;
+  }
+#pragma omp parallel num_threads(static_cast<int>(workers))
+  {
+    const std::int64_t me = omp_get_thread_num();
+    const std::int64_t all = omp_get_num_threads();
+    const std::int64_t begin = count * me / all, end = count * (me + 1) / all;
+    if (begin < end) function(begin, end);
+  }
+}
+
+}  // namespace gan::base

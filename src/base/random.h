@@ -1,0 +1,45 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace gan::base {
+
+/// Philox 4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3"
+/// (SC 2011): four 32-bit words that depend on key and counter alone.
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 2> key, std::array<std::uint32_t, 4> counter);
+
+/// A sequence of random values that depend on (seed, stream, step, index) and on nothing else: not on threads, not on
+/// the order in which they are asked for.
+class RandomStream {
+ public:
+  /// `stream` tells apart the uses of one seed; `step` the training steps of one use.
+  RandomStream(std::uint64_t seed, std::uint32_t stream, std::uint32_t step = 0)
+      : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, stream_(stream), step_(step) {}
+
+  /// 32 random bits.
+  std::uint32_t bits(std::uint64_t index) const { return block(index / 4)[index % 4]; }
+  /// Uniform on [0, 1), a multiple of 2^-24.
+  float uniform(std::uint64_t index) const;
+  /// Standard normal (Box and Muller 1958), one at a time.
+  float normal(std::uint64_t index) const;
+  /// Standard normals of the indices 4*block to 4*block + 3.
+  std::array<float, 4> normals(std::uint64_t block) const;
+  /// Uniform on {0, ..., bound - 1}; the bias is below bound / 2^64.
+  std::uint64_t below(std::uint64_t bound, std::uint64_t index) const;
+
+ private:
+  std::array<std::uint32_t, 4> block(std::uint64_t number) const {
+    return philox(key_, {static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(number >> 32), step_, stream_});
+  }
+
+  std::array<std::uint32_t, 2> key_;
+  std::uint32_t stream_;
+  std::uint32_t step_;
+};
+
+/// A stream number made from a name (FNV-1a), so that adding a parameter does not move the random numbers of the others.
+std::uint32_t stream_of(std::string_view name);
+
+}  // namespace gan::base

@@ -1,0 +1,68 @@
+#include "base/text.h"
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+namespace gan::base {
+
+namespace {
+bool same_letter(char a, char b) {
+  return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+}
+}  // namespace
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);  // distances from the current prefix of a to each prefix of b
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (same_letter(a[i - 1], b[j - 1]) ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string nearest(std::string_view name, std::span<const std::string> candidates) {
+  if (name.empty()) return "";
+  const std::string* best = nullptr;
+  std::size_t best_distance = (name.size() + 2) / 3 + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < best_distance) {
+      best = &candidate;
+      best_distance = distance;
+    }
+  }
+  if (best) return *best;
+  for (const std::string& candidate : candidates)
+    if (candidate.find(name) != std::string::npos && (!best || candidate.size() < best->size())) best = &candidate;
+  return best ? *best : "";
+}
+
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates) {
+  if (candidates.empty()) return "";
+  const std::string near = nearest(name, candidates);
+  return near.empty() ? "; known: " + joined(candidates) : "; did you mean \"" + near + "\"?";
+}
+
+std::string joined(std::span<const std::string> parts) {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (!out.empty()) out += ", ";
+    out += part;
+  }
+  return out;
+}
+
+std::string grouped(std::uint64_t count) {
+  std::string digits = std::to_string(count);
+  for (std::size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, 1, ',');
+  return digits;
+}
+
+}  // namespace gan::base

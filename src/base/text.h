@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace gan::base {
+
+/// The number of single-character insertions, deletions and replacements that turn `a` into `b`, letters' case aside.
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+/// The candidate that `name` was probably meant to be: the one with the smallest edit distance if that is at most a
+/// third of the name's length (rounded up), else the shortest one that contains the name; "" if there is none.
+std::string nearest(std::string_view name, std::span<const std::string> candidates);
+
+/// The end of an "unknown ..." message: `; did you mean "tutorial-bce"?`, or `; known: a, b, c` if nothing is near, or
+/// "" if there are no candidates.
+std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+
+/// "a, b, c".
+std::string joined(std::span<const std::string> parts);
+
+/// A count as people read it: "59,990".
+std::string grouped(std::uint64_t count);
+
+}  // namespace gan::base

@@ -1,0 +1,141 @@
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <thread>
+
+#include "base/parallel.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "data/mnist.h"
+#include "data/source.h"
+#include "runtime/kernels.h"
+#include "train/model_file.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp = R"(Examples:
+  gan info                      the program, this machine, and how numbers are computed on it
+  gan info runs/a               a model: what it draws, what made it
+  gan info mnist                a data set: samples, shape, classes)";
+
+void line(std::string_view name, const std::string& text) { fmt::print("{:<15}{}\n", name, text); }
+
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string text; std::getline(file, text);) {
+    const auto colon = text.find(": ");
+    if (text.starts_with("model name") && colon != std::string::npos) return text.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+void print_machine() {
+  base::set_threads(0);
+  const bool bf16 = runtime::has_fast_bf16();
+  line("gan", GAN_VERSION);
+  line("processor", processor_name());
+  line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
+  line("threads", fmt::format("{} (--threads N for fewer)", base::threads()));
+  line("precision", bf16 ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
+                           "hardware (--precision f32 for f32 throughout)"
+                         : "f32: this processor does not multiply bf16 in hardware");
+  const std::string folder = data::mnist_folder("");
+  std::error_code error;
+  line("mnist", std::filesystem::exists(folder, error) ? folder : "not fetched yet (gan data fetch mnist)");
+}
+
+std::string network_text(const train::NetworkConfig& network) {
+  std::string text = fmt::format("{} {}", fmt::join(network.widths, "-"), network.activation);
+  if (network.spectral_norm) text += ", spectral norm";
+  if (network.gain) text += " with gain";
+  if (network.batch_norm) text += ", batch norm";
+  return text;
+}
+
+std::string shape_text(const graph::Shape& shape) {
+  return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
+}
+
+std::string classes_text(int classes, const std::vector<std::string>& names) {
+  if (classes == 0) return "none";
+  if (names.empty()) return fmt::format("{} (labels 0 to {})", classes, classes - 1);
+  return fmt::format("{}: {}", classes, fmt::join(names, ", "));
+}
+
+void print_model(const std::string& path) {
+  const train::Model model = train::load_model(path);
+  const train::Config& config = model.config;
+  line("model", path);
+  line("preset", config.preset);
+  line("draws", shape_text(model.sample_shape) + (model.sample_shape.size() == 3 ? " in [-1, 1]" : ""));
+  line("classes", model.conditional ? classes_text(model.classes, model.class_names) : "none, it is unconditional");
+  line("latent", fmt::format("{}, {}", config.model.latent, config.model.latent_distribution));
+  line("generator", network_text(config.model.g));
+  line("discriminator", network_text(config.model.d));
+  line("loss", config.loss.name == "least_squares"
+                   ? fmt::format("least squares, (a, b, c) = ({}, {}, {}){}", config.loss.a, config.loss.b,
+                                 config.loss.c, config.loss.sigmoid ? ", with a Sigmoid behind D" : "")
+                   : config.loss.name);
+  line("data", fmt::format("{}, sha256 {}", model.data_name, model.data_hash));
+  line("trained", base::grouped(static_cast<std::uint64_t>(model.steps)) + " steps");
+  std::int64_t parameters = 0;
+  for (const auto& [name, array] : model.weights) parameters += array.type().elements();
+  line("numbers", base::grouped(static_cast<std::uint64_t>(parameters)));
+}
+
+void print_data(const std::string& source, const std::string& cache) {
+  data::SourceOptions options;
+  options.cache = cache;
+  const data::Dataset dataset = data::open_source(source, options);
+  line("data", dataset.name);
+  line("samples", fmt::format("{} {}", base::grouped(static_cast<std::uint64_t>(dataset.count())),
+                              shape_text(dataset.sample_shape)));
+  line("classes", classes_text(dataset.classes, dataset.class_names));
+  if (dataset.classes > 0) {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
+    for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
+    line("per class", fmt::format("{}", fmt::join(counts, ", ")));
+  }
+  line("sha256", dataset.hash);
+}
+
+bool is_model(const std::string& subject) {
+  const std::filesystem::path path(subject);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return std::filesystem::exists(path / "model.safetensors", error) ||
+           std::filesystem::exists(path / "config.toml", error);
+  }
+  return path.extension() == ".safetensors";
+}
+
+std::function<void()> setup(CLI::App& app) {
+  struct Options {
+    std::string subject, cache;
+  };
+  auto options = std::make_shared<Options>();
+  app.add_option("SUBJECT", options->subject, "MODEL (a file or the folder of a run) or SOURCE (gan data --help)");
+  app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR");
+  app.footer(kHelp);
+  return [options] {
+    if (options->subject.empty()) {
+      print_machine();
+    } else if (is_model(options->subject)) {
+      print_model(options->subject);
+    } else {
+      print_data(options->subject, options->cache);
+    }
+  };
+}
+
+}  // namespace
+
+extern const Command info_command;
+const Command info_command = {"info", "Describe this machine, a model or a data set", setup};
+
+}  // namespace gan::cli

@@ -1,0 +1,111 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <new>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/command.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kExamples = R"(Examples:
+  gan data fetch mnist                                  get the data, once
+  gan train --data mnist --out runs/a --time 3m         train the default preset for three minutes
+  gan sample runs/a --label 7 --count 20 --out 7s.png   draw twenty sevens
+  gan info runs/a                                       what is in the model
+`gan COMMAND --help` says more about a command.
+Exit codes: 0 done, 2 wrong use, 3 bad data or files, 4 a failed run.)";
+
+/// Throws a usage error for the first argument that a parser or its subcommands did not know.
+void refuse_unknown(const CLI::App& app) {
+  for (const CLI::App* subcommand : app.get_subcommands()) refuse_unknown(*subcommand);
+  const std::vector<std::string> rest = app.remaining();
+  if (rest.empty()) return;
+  const std::string& word = rest.front();
+  const std::string command = app.get_parent() ? app.get_name() + ": " : "";
+  std::vector<std::string> known;
+  if (word.size() > 1 && word.front() == '-') {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    base::fail_usage("{}unknown option \"{}\"{}", command, word,
+                     base::did_you_mean(word.substr(0, word.find('=')), known));
+  }
+  for (const CLI::App* subcommand : app.get_subcommands([](const CLI::App*) { return true; })) {
+    known.push_back(subcommand->get_name());
+  }
+  if (known.empty()) base::fail_usage("{}unexpected argument \"{}\"", command, word);
+  base::fail_usage("unknown command \"{}{}\"{}", app.get_parent() ? app.get_name() + " " : "", word,
+                   base::did_you_mean(word, known));
+}
+
+/// Prints the one line that an error is worth and returns the exit code.
+int report(int code, std::string message) {
+  std::ranges::replace(message, '\n', ' ');
+  fmt::print(stderr, "gan: {}\n", message);
+  return code;
+}
+
+/// Lets a parser and all below it keep what they do not know, so that refuse_unknown can name the nearest.
+void keep_unknown(CLI::App& app) {
+  app.allow_extras();
+  app.get_formatter()->column_width(34);
+  for (CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) keep_unknown(*subcommand);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("gan trains, samples and inspects conditional GANs.", "gan");
+  app.set_version_flag("--version", "gan " GAN_VERSION, "Print the version and exit");
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.require_subcommand(0, 1);
+  app.footer(kExamples);
+  std::map<const CLI::App*, std::function<void()>> actions;
+  for (const Command* command : command_table()) {
+    CLI::App* subcommand = app.add_subcommand(std::string(command->name), std::string(command->summary));
+    actions[subcommand] = command->setup(*subcommand);
+  }
+  keep_unknown(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wish) {  // --help, --version
+    return app.exit(wish);
+  } catch (const CLI::ParseError& error) {
+    refuse_unknown(app);  // a misspelt option is the likelier reason than the one that is missing for it
+    base::fail_usage("{}", error.what());
+  }
+  refuse_unknown(app);
+  const auto chosen = app.get_subcommands();
+  if (chosen.empty()) {
+    fmt::print("{}", app.help());
+    return static_cast<int>(base::ErrorKind::usage);
+  }
+  actions.at(chosen.front())();
+  return 0;
+}
+
+}  // namespace
+}  // namespace gan::cli
+
+int main(int argc, char** argv) {
+  using gan::base::ErrorKind;
+  using gan::cli::report;
+  try {
+    return gan::cli::run(argc, argv);
+  } catch (const gan::base::Error& error) {
+    return report(static_cast<int>(error.kind()), error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(static_cast<int>(ErrorKind::data), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(static_cast<int>(ErrorKind::run), "out of memory; try a smaller batch or fewer samples at a time");
+  } catch (const std::exception& error) {
+    return report(static_cast<int>(ErrorKind::run), error.what());
+  }
+}

@@ -1,0 +1,129 @@
+#include "cli/progress.h"
+
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr std::chrono::seconds kBetweenLines{5};
+constexpr int kBarWidth = 20;
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/// The share of the run that is done, in [0, 1].
+double share_done(const train::Progress& progress) {
+  if (progress.total_steps > 0) {
+    return std::clamp(static_cast<double>(progress.step) / static_cast<double>(progress.total_steps), 0.0, 1.0);
+  }
+  const double all = progress.elapsed_seconds + progress.seconds_left;
+  return all > 0 ? std::clamp(progress.elapsed_seconds / all, 0.0, 1.0) : 0.0;
+}
+
+std::string figures(const train::Progress& progress) {
+  std::string steps = base::grouped(static_cast<std::uint64_t>(std::max<std::int64_t>(progress.step, 0)));
+  if (progress.total_steps > 0) steps += "/" + base::grouped(static_cast<std::uint64_t>(progress.total_steps));
+  const double rate = std::isfinite(progress.images_per_second) ? std::max(progress.images_per_second, 0.0) : 0.0;
+  return fmt::format("step {}  {} images/s  G {:.4g}  D {:.4g}", steps, base::grouped(static_cast<std::uint64_t>(rate)),
+                     progress.loss_g, progress.loss_d);
+}
+
+}  // namespace
+
+std::string duration_text(double seconds) {
+  if (!(seconds >= 0) || seconds > 1e9) return "?";
+  const auto whole = static_cast<long>(std::lround(seconds));
+  if (whole < 60) return fmt::format("{}s", whole);
+  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
+}
+
+ProgressPrinter::~ProgressPrinter() { finish(); }
+
+void ProgressPrinter::report(const train::Progress& progress) {
+  last_ = progress;
+  shown_ = false;
+  switch (style_) {
+    case ProgressStyle::quiet:
+      break;
+    case ProgressStyle::json: {
+      const nlohmann::ordered_json line = {
+          {"step", progress.step},
+          {"images_per_second", progress.images_per_second},
+          {"loss_g", progress.loss_g},
+          {"loss_d", progress.loss_d},
+          {"d_real", progress.d_real},
+          {"d_fake", progress.d_fake},
+          {"grad_norm_g", progress.grad_norm_g},
+          {"grad_norm_d", progress.grad_norm_d},
+          {"elapsed_seconds", progress.elapsed_seconds},
+          {"seconds_left", progress.seconds_left},
+      };
+      fmt::print("{}\n", line.dump());
+      std::fflush(stdout);
+      shown_ = true;
+      break;
+    }
+    case ProgressStyle::lines:
+      if (const auto now = std::chrono::steady_clock::now(); now >= next_line_) {
+        next_line_ = now + kBetweenLines;
+        print_line(progress);
+      }
+      break;
+    case ProgressStyle::terminal:
+      print_bar(progress);
+      break;
+  }
+}
+
+void ProgressPrinter::print_line(const train::Progress& progress) {
+  fmt::print("{:3.0f}%  {}  {} left\n", std::floor(100 * share_done(progress)), figures(progress),
+             duration_text(progress.seconds_left));
+  std::fflush(stdout);
+  shown_ = true;
+}
+
+void ProgressPrinter::print_bar(const train::Progress& progress) {
+  const double share = share_done(progress);
+  const int full = static_cast<int>(share * kBarWidth);
+  std::string line = fmt::format("[{}{}] {:3.0f}%  {}  {} left", std::string(static_cast<std::size_t>(full), '='),
+                                 std::string(static_cast<std::size_t>(kBarWidth - full), ' '), std::floor(100 * share),
+                                 figures(progress), duration_text(progress.seconds_left));
+  // A line longer than the terminal would wrap, and the next one would not cover it.
+  line = line.substr(0, static_cast<std::size_t>(std::max(terminal_width() - 1, 1)));
+  fmt::print("\r{}\033[K", line);
+  std::fflush(stdout);
+  shown_ = true;
+  line_open_ = true;
+}
+
+void ProgressPrinter::note(const std::string& text) {
+  if (style_ == ProgressStyle::quiet) return;
+  if (style_ == ProgressStyle::json) {
+    fmt::print("{}\n", nlohmann::ordered_json{{"note", text}}.dump());
+  } else {
+    fmt::print("{}{}\n", line_open_ ? "\r\033[K" : "", text);
+    line_open_ = false;
+  }
+  std::fflush(stdout);
+}
+
+void ProgressPrinter::finish() {
+  if (!shown_ && style_ == ProgressStyle::lines) print_line(last_);
+  if (line_open_) fmt::print("\n");
+  std::fflush(stdout);
+  line_open_ = false;
+}
+
+}  // namespace gan::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "train/trainer.h"
+
+namespace gan::cli {
+
+/// How a training run is shown.
+enum class ProgressStyle { terminal, lines, json, quiet };
+
+/// Shows a training run on standard output: on a terminal one line that is written over, else plain lines every few
+/// seconds, or a JSON object for every report, or nothing.
+class ProgressPrinter {
+ public:
+  explicit ProgressPrinter(ProgressStyle style) : style_(style) {}
+  /// Leaves the last line of progress standing.
+  ~ProgressPrinter();
+  ProgressPrinter(const ProgressPrinter&) = delete;
+  ProgressPrinter& operator=(const ProgressPrinter&) = delete;
+
+  void report(const train::Progress& progress);
+  /// A line that stays.
+  void note(const std::string& text);
+  /// The last report; zeros before the first.
+  const train::Progress& last() const { return last_; }
+  /// Ends the line of progress, showing the last report if it was not.
+  void finish();
+
+ private:
+  void print_line(const train::Progress& progress);
+  void print_bar(const train::Progress& progress);
+
+  ProgressStyle style_;
+  train::Progress last_{};
+  bool shown_ = true;       // whether last_ is on the screen
+  bool line_open_ = false;  // whether the cursor stands behind a bar
+  std::chrono::steady_clock::time_point next_line_{};
+};
+
+/// "45s", "3m05s", "1h02m".
+std::string duration_text(double seconds);
+
+}  // namespace gan::cli

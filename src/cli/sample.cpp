@@ -1,0 +1,262 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "data/dataset.h"
+#include "io/npy.h"
+#include "io/png.h"
+#include "train/model_file.h"
+#include "train/sampler.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(MODEL is a model.safetensors or the folder of a run. Labels are numbers, or the names of classes if the data had them.
+Without any label option a conditional model draws --count samples of every class, label by label.
+
+FILE.png is a grid, with a row for each label. FILE.npy holds f32: images [N, C, H, W] in [-1, 1] (byte / 127.5 - 1),
+vectors [N, D] in the units of their data. DIR/ receives a picture LABEL-INDEX.png for each image; INDEX counts from 0
+within its label (an unconditional model writes sample-INDEX.png).
+The same model, seed and options give the same bytes.
+
+Examples:
+  gan sample runs/a --label 7 --count 64 --out sevens.png
+  gan sample runs/a --per-class 20 --out digits.png
+  gan sample runs/a --labels 0,3,7 --count 1000 --seed 5 --out x.npy
+  gan sample runs/a --labels-file y.npy --noise z.npy --out x.npy)";
+
+constexpr std::int64_t kMaximumCount = 100'000'000;
+constexpr std::int64_t kDefaultCount = 8;
+
+struct Options {
+  std::string model, label, labels, labels_file, noise, out, precision = "auto";
+  std::int64_t count = 0, per_class = 0, threads = 0;  // 0: not given
+  std::int64_t seed = 1;
+};
+
+enum class Format { png, npy, folder };
+
+Format format_of(const std::string& out) {
+  const std::filesystem::path path(out);
+  if (out.ends_with('/') || std::filesystem::is_directory(path)) return Format::folder;
+  const std::string extension = path.extension().string();
+  if (extension == ".png") return Format::png;
+  if (extension == ".npy") return Format::npy;
+  if (extension.empty()) return Format::folder;
+  base::fail_usage("--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy or a folder", out, extension);
+}
+
+/// What is to be drawn.
+struct Plan {
+  std::int64_t total = 0;
+  std::int64_t columns = 0;          ///< of a grid
+  std::vector<std::int32_t> labels;  ///< [total]; empty for an unconditional model
+};
+
+/// How many samples a label gets: what was asked for, else the noise's rows shared among the labels, else 8.
+std::int64_t count_per_label(const Options& options, std::int64_t labels, std::int64_t noise_rows) {
+  const std::int64_t asked = std::max(options.count, options.per_class);
+  if (noise_rows == 0) return asked > 0 ? asked : kDefaultCount;
+  const std::int64_t count = asked > 0 ? asked : noise_rows / labels;
+  if (count * labels != noise_rows) {
+    base::fail_usage("--noise {}: {} rows for {} label{} of {} sample{} each; expected a row for every sample",
+                     options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels,
+                     labels == 1 ? "" : "s", count, count == 1 ? "" : "s");
+  }
+  return count;
+}
+
+std::vector<std::int32_t> asked_labels(const Options& options, const train::Model& model) {
+  std::vector<std::int32_t> labels;
+  if (!options.label.empty()) {
+    labels.push_back(data::parse_label(options.label, model.classes, model.class_names));
+  } else if (!options.labels.empty()) {
+    for (std::size_t begin = 0; begin <= options.labels.size();) {
+      const std::size_t comma = std::min(options.labels.find(',', begin), options.labels.size());
+      labels.push_back(
+          data::parse_label(options.labels.substr(begin, comma - begin), model.classes, model.class_names));
+      begin = comma + 1;
+    }
+  } else {
+    for (int label = 0; label < model.classes; ++label) labels.push_back(label);
+  }
+  return labels;
+}
+
+Plan plan_of_file(const Options& options, const train::Model& model, std::int64_t noise_rows) {
+  const runtime::Array file = io::read_npy_i32(options.labels_file);
+  if (file.type().shape.size() != 1 || file.type().elements() == 0) {
+    base::fail_data("--labels-file {}: found shape {}, expected [N] with N at least 1", options.labels_file,
+                    graph::to_string(file.type().shape));
+  }
+  Plan plan;
+  plan.labels.assign(file.i32().begin(), file.i32().end());
+  plan.total = static_cast<std::int64_t>(plan.labels.size());
+  for (std::size_t i = 0; i < plan.labels.size(); ++i) {
+    if (plan.labels[i] >= 0 && plan.labels[i] < model.classes) continue;
+    base::fail_data("--labels-file {}: label {} at index {}; the model has classes 0 to {}", options.labels_file,
+                    plan.labels[i], i, model.classes - 1);
+  }
+  if (noise_rows > 0 && noise_rows != plan.total) {
+    base::fail_usage("--noise {} has {} rows, --labels-file {} has {} labels; expected as many", options.noise,
+                     noise_rows, options.labels_file, plan.total);
+  }
+  return plan;
+}
+
+Plan make_plan(const Options& options, const train::Model& model, std::int64_t noise_rows) {
+  Plan plan;
+  if (!model.conditional) {
+    if (!options.label.empty() || !options.labels.empty() || !options.labels_file.empty() || options.per_class > 0) {
+      base::fail_usage("{} is unconditional and takes no labels; use --count", options.model);
+    }
+    plan.total = count_per_label(options, 1, noise_rows);
+  } else if (!options.labels_file.empty()) {
+    plan = plan_of_file(options, model, noise_rows);
+  } else {
+    const std::vector<std::int32_t> labels = asked_labels(options, model);
+    const std::int64_t count = count_per_label(options, static_cast<std::int64_t>(labels.size()), noise_rows);
+    plan.total = count * static_cast<std::int64_t>(labels.size());
+    if (plan.total <= kMaximumCount) {
+      for (const std::int32_t label : labels)
+        plan.labels.insert(plan.labels.end(), static_cast<std::size_t>(count), label);
+    }
+    if (labels.size() > 1) plan.columns = count;  // a row for each label
+  }
+  if (plan.total > kMaximumCount) {
+    base::fail_usage("{} samples are too many at once; ask for at most {} and change --seed between calls",
+                     base::grouped(static_cast<std::uint64_t>(plan.total)), base::grouped(kMaximumCount));
+  }
+  if (plan.columns == 0)
+    plan.columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(plan.total))));
+  return plan;
+}
+
+/// The latents of --noise, [N, latent]; an empty array if the option is not there.
+runtime::Array read_noise(const Options& options, const train::Model& model) {
+  if (options.noise.empty()) return {};
+  runtime::Array noise = io::read_npy_f32(options.noise);
+  const graph::Shape& shape = noise.type().shape;
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] != model.config.model.latent) {
+    base::fail_data("--noise {}: found shape {}, expected [N, {}]", options.noise, graph::to_string(shape),
+                    model.config.model.latent);
+  }
+  for (const float value : noise.f32()) {
+    if (!std::isfinite(value)) base::fail_data("--noise {}: found {}, expected finite numbers", options.noise, value);
+  }
+  return noise;
+}
+
+void write_folder(const Options& options, const Plan& plan, const graph::Shape& shape, std::span<const float> images) {
+  base::create_folder(options.out);
+  const auto size = static_cast<std::size_t>(graph::element_count(shape));
+  std::map<std::int32_t, std::int64_t> next;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(plan.total); ++i) {
+    const std::int32_t label = plan.labels.empty() ? 0 : plan.labels[i];
+    const std::string name =
+        fmt::format("{}-{}.png", plan.labels.empty() ? "sample" : std::to_string(label), next[label]++);
+    io::write_png((std::filesystem::path(options.out) / name).string(),
+                  io::to_picture(images.subspan(i * size, size), shape));
+  }
+}
+
+void write(const Options& options, Format format, const Plan& plan, const graph::Shape& sample_shape,
+           std::span<const float> samples) {
+  graph::Shape shape = sample_shape;
+  shape.insert(shape.begin(), plan.total);
+  switch (format) {
+    case Format::npy:
+      io::write_npy(options.out, shape, samples);
+      break;
+    case Format::folder:
+      write_folder(options, plan, sample_shape, samples);
+      break;
+    case Format::png:
+      if (sample_shape.size() == 3) {
+        io::write_grid(options.out, samples, shape, static_cast<int>(std::min<std::int64_t>(plan.columns, 1 << 20)));
+      } else {
+        io::write_png(options.out, io::make_scatter(samples, shape));
+      }
+      break;
+  }
+}
+
+void run(const Options& options) {
+  const Format format = format_of(options.out);
+  base::set_threads(static_cast<int>(options.threads));
+  const train::Model model = train::load_model(options.model);
+  const graph::Shape& shape = model.sample_shape;
+  if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
+    base::fail_usage("--out {}: samples of shape {} are no pictures; expected FILE.npy", options.out,
+                     graph::to_string(shape));
+  }
+  const runtime::Array noise = read_noise(options, model);
+  const std::int64_t noise_rows = noise.type().shape.empty() ? 0 : noise.type().shape[0];
+  const Plan plan = make_plan(options, model, noise_rows);
+
+  train::Sampler sampler(model, options.precision);
+  std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
+  if (noise_rows > 0) {
+    sampler.sample(noise.f32(), plan.labels, samples);
+  } else {
+    std::vector<float> z(static_cast<std::size_t>(plan.total * model.config.model.latent));
+    sampler.latents(static_cast<std::uint64_t>(options.seed), 0, z);
+    sampler.sample(z, plan.labels, samples);
+  }
+  write(options, format, plan, shape, samples);
+  fmt::print("wrote {}: {} sample{}\n", options.out, base::grouped(static_cast<std::uint64_t>(plan.total)),
+             plan.total == 1 ? "" : "s");
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run")->required();
+  app.add_option("--out", options->out, "FILE.png, FILE.npy or DIR/")->type_name("PATH")->required();
+  CLI::Option* label = app.add_option("--label", options->label, "Draw this class")->type_name("K");
+  CLI::Option* labels =
+      app.add_option("--labels", options->labels, "Draw these classes, such as 0,3,7")->type_name("K,K,...");
+  CLI::Option* per_class = app.add_option("--per-class", options->per_class, "Draw N samples of every class")
+                               ->type_name("N")
+                               ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
+  CLI::Option* labels_file =
+      app.add_option("--labels-file", options->labels_file, "Labels in order, any integer type, [N]")
+          ->type_name("Y.npy");
+  CLI::Option* count =
+      app.add_option("--count", options->count, "Samples of each label asked for (default 8), in all if unconditional")
+          ->type_name("N")
+          ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
+  CLI::Option* seed = app.add_option("--seed", options->seed, "Of the latents (default 1)")
+                          ->type_name("N")
+                          ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
+  app.add_option("--noise", options->noise, "The latents, f32 or f64, [N, latent]")->type_name("Z.npy")->excludes(seed);
+  app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
+      ->type_name("N")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto is f32, for sampling gains little by bf16")
+      ->type_name("P")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  label->excludes(labels)->excludes(per_class)->excludes(labels_file);
+  labels->excludes(per_class)->excludes(labels_file);
+  per_class->excludes(labels_file)->excludes(count);
+  labels_file->excludes(count);
+  app.footer(kHelp);
+  return [options] { run(*options); };
+}
+
+}  // namespace
+
+extern const Command sample_command;
+const Command sample_command = {"sample", "Draw samples from a model", setup};
+
+}  // namespace gan::cli

@@ -1,0 +1,256 @@
+#include "train/trainer.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "data/source.h"
+#include "train/config.h"
+#include "train/preset.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from lsgan-r1r2 and
+vectors from vector. Then count, in this order: --config, --set, the options. Labelled data trains a conditional model.
+
+RUNDIR receives config.toml (every value), metrics.jsonl, samples/, model.safetensors and checkpoint.safetensors.
+Ctrl-C saves and leaves; --resume goes on as if the run had never stopped. It takes every value from RUNDIR; only
+--steps, --epochs, --time (totals, not additions), --threads and the intervals of logging, samples and checkpoints may
+be given anew.
+
+Examples:
+  gan train --data mnist --out runs/a --time 3m
+  gan train tutorial-lsgan --data mnist --out runs/b --steps 2000 --set optim.lr=1e-4 --set train.sample_every=500
+  gan train --data my-images.idx.gz,my-labels.idx.gz --out runs/c --epochs 20
+  gan train --data mnist --out runs/d --time 1m --init runs/a        fine-tune
+  gan train --resume --out runs/a --time 6m
+`gan presets NAME` prints every key for --set and --config, and what it means.)";
+
+struct Options {
+  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, config_file, init, cache;
+  std::vector<std::string> settings;
+  bool unconditional = false, resume = false, quiet = false, json = false;
+};
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+/// The first Ctrl-C or SIGTERM asks the trainer to stop; the second ends the program as usual.
+void watch_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { stop_signal = signal; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+/// The options as key=value, behind those of --set: an option is the more explicit of two.
+std::vector<std::string> settings_of(const Options& options) {
+  std::vector<std::string> settings = options.settings;
+  const std::pair<const char*, const std::string&> named[] = {
+      {"train.steps", options.steps},        {"train.epochs", options.epochs}, {"train.time", options.time},
+      {"train.batch", options.batch},        {"train.seed", options.seed},     {"train.threads", options.threads},
+      {"train.precision", options.precision}};
+  for (const auto& [key, text] : named) {
+    if (!text.empty()) settings.push_back(std::string(key) + "=" + text);
+  }
+  if (options.unconditional) settings.emplace_back("data.unconditional=true");
+  return settings;
+}
+
+/// `--steps 0` is a mistake, not a way to leave the preset's budget alone.
+void require_positive_budgets(const Options& options) {
+  const std::pair<const char*, const std::string&> budgets[] = {
+      {"steps", options.steps}, {"epochs", options.epochs}, {"time", options.time}};
+  for (const auto& [name, text] : budgets) {
+    if (text.empty()) continue;
+    train::Config config;
+    const std::string setting = fmt::format("train.{}={}", name, text);
+    train::apply_settings(config, std::span(&setting, 1));
+    if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
+      base::fail_usage("--{} {}: there is nothing to train; give a number above 0", name, text);
+    }
+  }
+}
+
+/// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
+std::string absolute_source(const std::string& source) {
+  std::string result;
+  std::size_t begin = 0;
+  while (begin <= source.size()) {
+    const std::size_t comma = std::min(source.find(',', begin), source.size());
+    const std::string part = source.substr(begin, comma - begin);
+    std::error_code error;
+    const bool path = part.find('/') != std::string::npos || part.find('.') != std::string::npos;
+    const bool exists = !part.empty() && path && std::filesystem::exists(part, error);
+    result += exists ? std::filesystem::absolute(part).lexically_normal().string() : part;
+    if (comma < source.size()) result += ',';
+    begin = comma + 1;
+  }
+  return result;
+}
+
+/// The values of a new run when it starts from `preset`.
+train::Config configure(const Options& options, const std::string& preset) {
+  train::Config config = train::load_preset(preset);
+  if (!options.config_file.empty()) {
+    train::apply_toml(config, base::read_file(options.config_file), options.config_file);
+  }
+  config.preset = preset;
+  train::apply_settings(config, settings_of(options));
+  if (!options.data.empty()) config.data.source = options.data;
+  if (config.data.source.empty()) {
+    base::fail_usage("train: give the data with --data, such as --data mnist; gan data --help lists the sources");
+  }
+  config.data.source = absolute_source(config.data.source);
+  return config;
+}
+
+data::Dataset open_data(const train::Config& config, const Options& options) {
+  data::SourceOptions source;
+  source.cache = options.cache;
+  source.seed = static_cast<std::uint64_t>(config.train.seed);
+  source.labels = !config.data.unconditional;
+  return data::open_source(config.data.source, source);
+}
+
+/// The values of a run that goes on; throws a usage error naming a value that must not change.
+train::Config configure_resumed(const Options& options) {
+  const std::string path = (std::filesystem::path(options.out) / "config.toml").string();
+  if (!std::filesystem::exists(path)) {
+    base::fail_data("{}: no such file, so there is no run to resume in {}; leave --resume out to start one", path,
+                    options.out);
+  }
+  train::Config saved;
+  train::apply_toml(saved, base::read_file(path), path);
+  train::Config wanted = saved;
+  if (!options.config_file.empty()) {
+    train::apply_toml(wanted, base::read_file(options.config_file), options.config_file);
+  }
+  train::apply_settings(wanted, settings_of(options));
+  // The run's file says what auto meant when it was started.
+  if (wanted.train.precision == "auto") wanted.train.precision = saved.train.precision;
+  if (!options.preset.empty()) wanted.preset = train::find_preset(options.preset).name;
+  if (!options.data.empty()) wanted.data.source = absolute_source(options.data);
+  train::require_resumable(saved, wanted);
+  return wanted;
+}
+
+void require_new_run(const std::string& out) {
+  for (const char* name : {"config.toml", "checkpoint.safetensors", "model.safetensors", "metrics.jsonl"}) {
+    if (!std::filesystem::exists(std::filesystem::path(out) / name)) continue;
+    base::fail_usage("{} holds another run; go on with it by --resume, or choose another folder for --out", out);
+  }
+}
+
+/// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
+std::string describe(const train::Config& config, const data::Dataset& dataset) {
+  return fmt::format("{} on {}: {} samples {}{}", config.preset, dataset.name,
+                     base::grouped(static_cast<std::uint64_t>(dataset.count())), graph::to_string(dataset.sample_shape),
+                     config.data.unconditional ? ", unconditional" : fmt::format(" in {} classes", dataset.classes));
+}
+
+void run(const Options& options) {
+  if (options.quiet && options.json) base::fail_usage("train: --quiet and --json exclude each other");
+  if (options.resume && !options.init.empty()) {
+    base::fail_usage("train: --init is for a new run; --resume takes its weights from {}", options.out);
+  }
+  require_positive_budgets(options);
+  train::Config config;
+  data::Dataset dataset;
+  if (options.resume) {
+    config = configure_resumed(options);
+    train::validate(config);
+    dataset = open_data(config, options);
+  } else {
+    require_new_run(options.out);
+    std::string preset = options.preset;
+    if (preset.empty() && !options.config_file.empty()) {
+      preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);
+    }
+    const bool by_data = preset.empty();
+    if (by_data) preset = train::kImagePreset;
+    config = configure(options, preset);
+    train::validate(config);
+    dataset = open_data(config, options);
+    if (by_data && !dataset.is_image()) {
+      config = configure(options, std::string(train::kVectorPreset));
+      train::validate(config);
+    }
+    if (dataset.classes == 0) config.data.unconditional = true;  // nothing to condition on
+  }
+
+  ProgressStyle style = isatty(STDOUT_FILENO) ? ProgressStyle::terminal : ProgressStyle::lines;
+  if (options.json) style = ProgressStyle::json;
+  if (options.quiet) style = ProgressStyle::quiet;
+  ProgressPrinter printer(style);
+  watch_signals();
+  train::Callbacks callbacks;
+  callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
+  callbacks.on_note = [&](const std::string& text) { printer.note(text); };
+  callbacks.stop_requested = [] { return stop_signal != 0; };
+  train::RunOptions run_options;
+  run_options.directory = options.out;
+  run_options.resume = options.resume;
+  run_options.init_model = options.init;
+  printer.note(describe(config, dataset));
+  const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
+  printer.finish();
+  if (outcome == train::Outcome::stopped) {
+    printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", options.out));
+  } else {
+    printer.note(fmt::format("wrote {0}/model.safetensors; draw with: gan sample {0} --out samples.png", options.out));
+  }
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("PRESET", options->preset, "Values to start from");
+  app.add_option("--data", options->data, "Data to learn from (gan data --help); with --resume the run's own")
+      ->type_name("SOURCE");
+  app.add_option("--out", options->out, "Folder of the run")->type_name("RUNDIR")->required();
+  app.add_flag("--resume", options->resume, "Go on with the run in RUNDIR");
+  app.add_option("--init", options->init, "Start from the weights of another model or run")->type_name("MODEL");
+  app.add_option("--steps", options->steps, "Train this many steps")->type_name("N")->group("How long (give one)");
+  app.add_option("--epochs", options->epochs, "Train this many passes over the data")
+      ->type_name("N")
+      ->group("How long (give one)");
+  app.add_option("--time", options->time, "Train this long: 90s, 3m, 1h30m")
+      ->type_name("TIME")
+      ->group("How long (give one)");
+  app.add_option("--batch", options->batch, "Rows of data in a step")->type_name("N")->group("Values");
+  app.add_option("--seed", options->seed, "Of every random number")->type_name("N")->group("Values");
+  app.add_flag("--unconditional", options->unconditional, "Ignore the labels")->group("Values");
+  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where the processor has it")
+      ->type_name("P")
+      ->group("Values");
+  app.add_option("--config", options->config_file, "Values from a TOML file")->type_name("FILE.toml")->group("Values");
+  app.add_option("--set", options->settings, "Any value by its key, such as optim.lr=1e-4; repeat as needed")
+      ->type_name("KEY=VALUE")
+      ->group("Values");
+  app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
+      ->type_name("N")
+      ->group("Running");
+  app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR")->group("Running");
+  app.add_flag("--quiet", options->quiet, "Print nothing")->group("Running");
+  app.add_flag("--json", options->json, "Print a JSON object for every report")->group("Running");
+  app.footer(kHelp);
+  return [options] { run(*options); };
+}
+
+}  // namespace
+
+extern const Command train_command;
+const Command train_command = {"train", "Train a model", setup};
+
+}  // namespace gan::cli

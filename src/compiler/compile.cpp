@@ -1,0 +1,56 @@
+#include "compiler/compile.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "passes/pass.h"
+
+namespace gan::compiler {
+
+Precision choose_precision(const std::string& text) {
+  if (text == "f32") return Precision::f32;
+  if (text == "auto") return runtime::has_fast_bf16() ? Precision::bf16 : Precision::f32;
+  if (text != "bf16") base::fail_usage("precision {}: auto, f32 and bf16 are known", text);
+  if (!runtime::has_fast_bf16())
+    base::fail_usage("precision bf16: this processor ({}) does not multiply bf16; use f32", runtime::instruction_set());
+  return Precision::bf16;
+}
+
+std::vector<std::string> pass_names() {
+  std::vector<std::string> names;
+  for (const passes::Pass& pass : passes::pass_table()) names.emplace_back(pass.name);
+  names.emplace_back(passes::kFuseEpilogue);
+  names.emplace_back(passes::kFuseElementwise);
+  return names;
+}
+
+graph::Schedule optimize(graph::Graph& graph, const Options& options,
+                         const std::function<void(const std::string&, const std::string&)>& after) {
+  const std::vector<std::string> names = pass_names();
+  for (const std::string& name : options.disabled)
+    if (name != "all" && std::find(names.begin(), names.end(), name) == names.end())
+      base::fail_usage("no pass is called {}", name);
+  const auto enabled = [&](std::string_view name) {
+    return !options.disabled.count("all") && !options.disabled.count(std::string(name));
+  };
+  graph.verify();
+  for (const passes::Pass& pass : passes::pass_table()) {
+    const bool wanted = pass.run == passes::precision ? options.precision == Precision::bf16 : true;
+    if (!wanted || !enabled(pass.name)) continue;
+    pass.run(graph);
+    graph.verify();
+    if (after) after(std::string(pass.name), graph.dump());
+  }
+  const bool epilogue = enabled(passes::kFuseEpilogue), elementwise = enabled(passes::kFuseElementwise);
+  if (after && epilogue) after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, true, false)));
+  graph::Schedule schedule = passes::schedule(graph, epilogue, elementwise);
+  if (after && elementwise) after(std::string(passes::kFuseElementwise), dump(graph, schedule));
+  return schedule;
+}
+
+runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
+  const graph::Schedule schedule = optimize(graph, options);
+  return runtime::Program(graph, schedule, state, arena);
+}
+
+}  // namespace gan::compiler

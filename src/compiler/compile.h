@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "graph/graph.h"
+#include "runtime/program.h"
+
+namespace gan::compiler {
+
+/// How numbers are rounded in contractions.
+enum class Precision { f32, bf16 };
+
+/// "f32", "bf16", or "auto": bf16 where the processor multiplies it in hardware, else f32. Throws a usage error for other
+/// texts, and for bf16 on a processor without it.
+Precision choose_precision(const std::string& text);
+
+struct Options {
+  Precision precision = Precision::f32;
+  std::set<std::string> disabled;  ///< names of passes to leave out; "all" leaves out every one
+};
+
+/// Names of the passes in order, the fusions and "memory" included.
+std::vector<std::string> pass_names();
+
+/// Runs the passes over a graph, in place, and schedules it. `after`, if set, is called with the name of each pass and
+/// the dump of what it left. Throws a usage error if `options` names a pass that does not exist.
+graph::Schedule optimize(graph::Graph& graph, const Options& options,
+                         const std::function<void(const std::string& pass, const std::string& dump)>& after = nullptr);
+
+/// Optimizes a graph (in place) and lowers it to a program.
+runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena);
+
+}  // namespace gan::compiler

@@ -1,0 +1,94 @@
+#include "data/dataset.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace gan::data {
+
+int Dataset::label(std::int64_t index) const {
+  if (labels.empty()) base::fail_run("{}: has no labels", source);
+  return labels[static_cast<std::size_t>(index)];
+}
+
+void Dataset::copy_sample(std::int64_t index, float* dst) const {
+  const std::int64_t size = graph::element_count(sample_shape);
+  if (!is_image()) {
+    std::copy_n(points.begin() + index * size, size, dst);
+    return;
+  }
+  const std::int64_t channels = sample_shape[0], area = sample_shape[1] * sample_shape[2];
+  const std::uint8_t* src = pixels.get() + index * size;
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t i = 0; i < area; ++i) *dst++ = static_cast<float>(src[i * channels + c]) / 127.5f - 1.0f;
+}
+
+int Dataset::parse_label(std::string_view text) const { return data::parse_label(text, classes, class_names); }
+
+int parse_label(std::string_view text, int classes, const std::vector<std::string>& class_names) {
+  if (classes == 0) base::fail_usage("label \"{}\": there are no labels, this is unconditional", text);
+  const auto named = std::find(class_names.begin(), class_names.end(), text);
+  if (named != class_names.end()) return static_cast<int>(named - class_names.begin());
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  if (is_number && number >= 0 && number < classes) return number;
+  if (class_names.empty()) base::fail_usage("label \"{}\" is out of range: labels are 0 to {}", text, classes - 1);
+  if (is_number)
+    base::fail_usage("label {} is out of range: labels are 0 to {}, or {}", number, classes - 1,
+                     base::joined(class_names));
+  base::fail_usage("unknown label \"{}\"{} (labels are 0 to {}, or names)", text, base::did_you_mean(text, class_names),
+                   classes - 1);
+}
+
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r");
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+}
+
+// One name a line; empty lines at the end do not count.
+std::vector<std::string> read_class_names(const std::string& path) {
+  const std::string text = base::read_file(path);
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    names.emplace_back(trimmed(std::string_view(text).substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
+    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
+        names.begin() + static_cast<std::ptrdiff_t>(i))
+      base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);
+  }
+  return names;
+}
+
+}  // namespace
+
+void set_labels(Dataset& dataset, std::vector<std::uint8_t> labels, const std::string& folder) {
+  const int needed = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1;
+  dataset.labels = std::move(labels);
+  dataset.classes = needed;
+  const std::filesystem::path names = std::filesystem::path(folder) / "classes.txt";
+  std::error_code ignored;
+  if (!std::filesystem::exists(names, ignored)) return;
+  dataset.class_names = read_class_names(names.string());
+  const int named = static_cast<int>(dataset.class_names.size());
+  if (named < needed)
+    base::fail_data("{}: {} class names for labels up to {}, expected {} or more", names.string(), named, needed - 1,
+                    needed);
+  dataset.classes = named;
+}
+
+}  // namespace gan::data

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "graph/type.h"
+
+namespace gan::data {
+
+/// The content of an IDX file of unsigned bytes (the format of MNIST's files).
+struct IdxFile {
+  graph::Shape shape;                     ///< [N, H, W] or [N, H, W, C] of images, [N] of labels; no length is 0
+  std::unique_ptr<std::uint8_t[]> bytes;  ///< the elements, row-major
+  std::string hash;                       ///< SHA-256 of the file's content, not compressed, in hexadecimal
+};
+
+/// Reads an IDX file of images, plain or compressed with gzip, holding its bytes once. The announced size is checked
+/// against the file's before memory is taken. Throws a data error that says what was found and what was expected.
+IdxFile read_idx_images(const std::string& path);
+
+/// The same for labels.
+IdxFile read_idx_labels(const std::string& path);
+
+}  // namespace gan::data

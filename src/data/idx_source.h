@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "data/dataset.h"
+#include "data/idx.h"
+
+namespace gan::data {
+
+/// The unlabelled data set of these images.
+Dataset image_dataset(IdxFile images);
+
+/// Gives a data set of images the labels read from `path`, class names from classes.txt beside it. Throws a data error
+/// ending in `advice` if their numbers differ.
+void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const std::string& advice);
+
+}  // namespace gan::data

@@ -1,0 +1,31 @@
+#include "data/source.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace gan::data {
+
+Dataset open_source(const std::string& spec, const SourceOptions& options) {
+  const Reader* chosen = nullptr;
+  // A name wins over a path of that name, which can be written ./name.
+  for (const Reader* reader : reader_table())
+    if (!reader->accepts && reader->name == spec) chosen = reader;
+  for (const Reader* reader : reader_table())
+    if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
+  if (!chosen)
+    base::fail_usage("unknown data source \"{}\"{} (or give a folder, or images.idx,labels.idx)", spec,
+                     base::did_you_mean(spec, source_names()));
+  Dataset dataset = chosen->open(spec, options);
+  dataset.source = spec;
+  dataset.name = chosen->name;
+  return dataset;
+}
+
+std::vector<std::string> source_names() {
+  std::vector<std::string> names;
+  for (const Reader* reader : reader_table())
+    if (!reader->accepts) names.emplace_back(reader->name);
+  return names;
+}
+
+}  // namespace gan::data

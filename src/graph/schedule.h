@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace gan::graph {
+
+/// Nodes that one kernel computes together. `nodes` are in graph order. In a group of elementwise nodes all have one
+/// shape; a group whose first node has an epilogue applies the rest, elementwise, to that node's result.
+struct Group {
+  std::vector<NodeId> nodes;
+};
+
+/// The kernels of a graph in order of execution. Inputs and views belong to no group.
+struct Schedule {
+  std::vector<Group> groups;
+};
+
+/// The dump of the graph, a group at a time.
+std::string dump(const Graph& graph, const Schedule& schedule);
+
+/// For each node, how many nodes and outputs read it.
+std::vector<int> count_uses(const Graph& graph);
+
+}  // namespace gan::graph

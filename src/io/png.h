@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/type.h"
+
+namespace gan::io {
+
+/// A grey (1 channel) or RGB (3 channels) picture, 8 bits a value.
+struct Picture {
+  int channels = 1;
+  int height = 0;
+  int width = 0;
+  std::vector<std::uint8_t> bytes;  ///< [C, H, W]
+};
+
+/// A value of the training range [-1, 1] as a byte: (value + 1) * 127.5, rounded; what is outside is clamped, NaN is 0.
+std::uint8_t to_byte(float value);
+
+/// The picture of one image, values in [-1, 1], shape [C, H, W] with C 1 or 3. Throws a usage error on other shapes.
+Picture to_picture(std::span<const float> image, const graph::Shape& shape);
+
+/// Images of shape [N, C, H, W] (C 1 or 3, values in [-1, 1]) side by side, `columns` in a row, row after row, with
+/// `pad` black pixels around each. Throws a usage error if the shape does not fit.
+Picture make_grid(std::span<const float> images, const graph::Shape& shape, int columns, int pad = 2);
+
+/// Points of shape [N, 2] as black dots on white, `size` x `size` pixels, y upwards. The picture shows the square
+/// [-range, range]^2; range 0 takes the smallest of 1, 1.5, 2, 3, 5, 7 times a power of ten that shows every point.
+/// Throws a usage error if the shape does not fit.
+Picture make_scatter(std::span<const float> points, const graph::Shape& shape, int size = 256, float range = 0);
+
+/// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or not
+/// grey or RGB, a data error if the file cannot be written.
+void write_png(const std::string& path, const Picture& picture);
+
+/// write_png of make_grid.
+void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,
+                int pad = 2);
+
+}  // namespace gan::io

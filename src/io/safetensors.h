@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "runtime/array.h"
+
+namespace gan::io {
+
+/// The content of a safetensors file: https://github.com/huggingface/safetensors#format
+struct Safetensors {
+  std::map<std::string, std::string> metadata;
+  runtime::State tensors;  ///< f32, bf16 and i32
+};
+
+/// A tensor to write; the array stays the caller's.
+struct NamedArray {
+  std::string name;
+  const runtime::Array* array = nullptr;
+};
+
+/// Writes a safetensors file atomically (see base::AtomicFile). Equal contents give equal bytes, whatever the order of
+/// `tensors`. Throws a usage error on a name that is there twice, is "__metadata__" or is not UTF-8, and a data error
+/// if the file cannot be written.
+void write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
+                       std::span<const NamedArray> tensors);
+
+/// Reads a safetensors file of F32, BF16 and I32 tensors. The header is checked against the file's size before anything
+/// is allocated, then each tensor is read straight into its array. Throws a data error naming file and tensor for every
+/// file that is not exactly in the format: cut short, too long, with lying, overlapping or gapped offsets, with another
+/// dtype.
+Safetensors read_safetensors(const std::string& path);
+
+/// Throws a data error naming the tensor and the first element that is NaN or infinite. Integers pass.
+void require_finite(const std::string& name, const runtime::Array& array);
+
+}  // namespace gan::io

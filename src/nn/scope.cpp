@@ -1,0 +1,85 @@
+#include "nn/scope.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "ops/ops.h"
+
+namespace gan::nn {
+
+Tensor Variables::declare(const std::string& name, const Shape& shape, Init init, Role role) {
+  const auto found = by_name_.find(name);
+  if (found != by_name_.end()) {
+    const Variable& variable = all_[found->second];
+    if (variable.shape != shape)
+      base::fail_usage("{} is {} and was asked for as {}", name, graph::to_string(variable.shape),
+                       graph::to_string(shape));
+    return variable.value;
+  }
+  by_name_[name] = all_.size();
+  all_.push_back({name, shape, init, role, graph_.input(name, {graph::DType::f32, shape})});
+  return all_.back().value;
+}
+
+void Variables::update(const std::string& name, Tensor next) {
+  if (!by_name_.count(name)) base::fail_usage("{} is no variable", name);
+  updates_[name] = next;
+}
+
+Tensor Variables::next(const std::string& name) const {
+  const auto updated = updates_.find(name);
+  if (updated != updates_.end()) return updated->second;
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) base::fail_usage("{} is no variable", name);
+  return all_[found->second].value;
+}
+
+std::vector<Variable> Variables::select(std::string_view prefix, Role role) const {
+  std::vector<Variable> selected;
+  for (const Variable& variable : all_)
+    if (variable.role == role && variable.name.starts_with(prefix)) selected.push_back(variable);
+  return selected;
+}
+
+void Variables::finish() {
+  for (const auto& [name, tensor] : updates_) graph_.output(name, tensor);
+}
+
+std::string Scope::join(std::string_view name) const {
+  return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
+}
+
+Scope Scope::next(const std::string& list, int modules) {
+  int& position = positions_[list];
+  const Scope scope = *this / (list + "." + std::to_string(position));
+  position += modules;
+  return scope;
+}
+
+void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runtime::State& state) {
+  for (const Variable& variable : variables) {
+    if (state.count(variable.name)) continue;
+    runtime::Array array({graph::DType::f32, variable.shape});
+    const base::RandomStream random(seed, base::stream_of(variable.name));
+    const std::span<float> values = array.f32();
+    double squares = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      switch (variable.init.kind) {
+        case Init::Kind::constant: values[i] = static_cast<float>(variable.init.value); break;
+        case Init::Kind::uniform:
+          values[i] = static_cast<float>((2.0 * static_cast<double>(random.uniform(i)) - 1.0) * variable.init.value);
+          break;
+        case Init::Kind::normal:
+        case Init::Kind::unit_vector:
+          values[i] = static_cast<float>(static_cast<double>(random.normal(i)) * variable.init.value);
+      }
+      squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+    }
+    if (variable.init.kind == Init::Kind::unit_vector)
+      for (float& value : values) value = static_cast<float>(static_cast<double>(value) / std::sqrt(squares));
+    state[variable.name] = std::move(array);
+  }
+}
+
+}  // namespace gan::nn

@@ -1,0 +1,14 @@
+#include "base/error.h"
+#include "ops/support.h"
+
+namespace gan::ops {
+
+void expect_rank(const graph::TensorType& type, std::size_t rank, std::string_view what) {
+  if (type.shape.size() != rank) base::fail_usage("{} is {}, {} axes expected", what, to_string(type), rank);
+}
+
+void expect_real(const graph::TensorType& type, std::string_view what) {
+  if (type.dtype == DType::i32) base::fail_usage("{} is {}, real numbers expected", what, to_string(type));
+}
+
+}  // namespace gan::ops

@@ -1,0 +1,20 @@
+#include "ops/support.h"
+
+namespace gan::ops {
+
+extern const graph::Op relu_op;
+const graph::Op relu_op{
+    .name = "relu",
+    .inputs = 1,
+    .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {
+      // In terms of the result, so that a fused contraction need not store its argument.
+      return {gradient * step(result)};
+    },
+    .scalar = [](double a, double, double) -> double { return a > 0 ? a : 0; },
+    .tile = runtime::TileOp::relu,
+    .post_op = true,
+};
+
+Tensor relu(Tensor x) { return x.graph->add(relu_op, {x}); }
+
+}  // namespace gan::ops

@@ -1,0 +1,22 @@
+#include <cmath>
+
+#include "ops/support.h"
+
+namespace gan::ops {
+
+extern const graph::Op sigmoid_op;
+const graph::Op sigmoid_op{
+    .name = "sigmoid",
+    .inputs = 1,
+    .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {
+      // In terms of the result, so that a fused contraction need not store its argument.
+      return {gradient * (result * (1.0 - result))};
+    },
+    .scalar = [](double a, double, double) -> double { return 1.0 / (1.0 + std::exp(-a)); },
+    .tile = runtime::TileOp::sigmoid,
+    .post_op = true,
+};
+
+Tensor sigmoid(Tensor x) { return x.graph->add(sigmoid_op, {x}); }
+
+}  // namespace gan::ops

@@ -1,0 +1,63 @@
+#include <algorithm>
+
+#include "base/error.h"
+#include "ops/support.h"
+#include "runtime/lowering.h"
+
+namespace gan::ops {
+
+namespace {
+
+graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
+  const std::int64_t axis = attributes.integer("axis"), begin = attributes.integer("begin"),
+                     length = attributes.integer("length");
+  Shape shape = inputs[0].shape;
+  if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()) || begin < 0 || length < 1 ||
+      begin + length > shape[static_cast<std::size_t>(axis)] || inputs[0].dtype != DType::f32)
+    base::fail_usage("{} entries from {} on of axis {} of {}", length, begin, axis, to_string(inputs[0]));
+  shape[static_cast<std::size_t>(axis)] = length;
+  return {DType::f32, shape};
+}
+
+template <typename T>
+void copy_slice(const T* src, T* dst, const Shape& from, const graph::Attributes& attributes) {
+  const std::int64_t axis = attributes.integer("axis");
+  const std::int64_t inner = graph::element_count(Shape(from.begin() + axis + 1, from.end()));
+  const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
+  const std::int64_t stride = from[static_cast<std::size_t>(axis)] * inner, length = attributes.integer("length") * inner;
+  for (std::int64_t i = 0; i < outer; ++i)
+    std::copy_n(src + i * stride + attributes.integer("begin") * inner, length, dst + i * length);
+}
+
+}  // namespace
+
+extern const graph::Op slice_op;
+const graph::Op slice_op{
+    .name = "slice",
+    .inputs = 1,
+    .infer = infer,
+    .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
+      const std::int64_t axis = node.attributes.integer("axis"), begin = node.attributes.integer("begin");
+      const std::int64_t whole = input(node, 0, result).dim(static_cast<std::size_t>(axis));
+      return {pad(gradient, axis, begin, whole - begin - node.attributes.integer("length"))};
+    },
+    .reference =
+        [](const graph::ReferenceCall& call) {
+          copy_slice(call.src[0].data(), call.dst.data(), call.types[0].shape, call.node.attributes);
+        },
+    .lower =
+        [](runtime::Lowering& lowering) {
+          lowering.emit(0, [src = lowering.src<float>(0), dst = lowering.dst<float>(), from = lowering.src_shape(0),
+                            attributes = lowering.attributes()] { copy_slice(src, dst, from, attributes); });
+        },
+    .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
+      if (inputs[0].type() == node.type) return inputs[0];
+      return std::nullopt;
+    },
+};
+
+Tensor slice(Tensor x, std::int64_t axis, std::int64_t begin, std::int64_t length) {
+  return x.graph->add(slice_op, {x}, {{"axis", axis}, {"begin", begin}, {"length", length}});
+}
+
+}  // namespace gan::ops

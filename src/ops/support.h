@@ -1,0 +1,30 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "graph/graph.h"
+#include "ops/ops.h"
+#include "runtime/kernels.h"
+
+// What the files of single ops share.
+namespace gan::ops {
+
+using Gradients = std::vector<std::optional<Tensor>>;
+
+/// Input `i` of a node, as a tensor of the graph of `like`.
+inline Tensor input(const graph::Node& node, std::size_t i, Tensor like) { return {like.graph, node.inputs[i]}; }
+
+/// The value of a constant, or nothing.
+inline std::optional<double> constant_value(Tensor tensor) {
+  const graph::Node& node = tensor.graph->node(tensor.id);
+  if (!node.op || node.op->name != "constant") return std::nullopt;
+  return node.attributes.real("value");
+}
+
+/// Throws a usage error unless the tensor has this many axes.
+void expect_rank(const graph::TensorType& type, std::size_t rank, std::string_view what);
+/// Throws a usage error unless the tensor is real (f32 or bf16).
+void expect_real(const graph::TensorType& type, std::string_view what);
+
+}  // namespace gan::ops

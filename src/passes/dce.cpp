@@ -1,0 +1,17 @@
+#include "passes/pass.h"
+
+namespace gan::passes {
+
+void dce(graph::Graph& graph) {
+  std::vector<bool> live(graph.nodes().size(), false);
+  for (const auto& [name, id] : graph.outputs()) live[static_cast<std::size_t>(id)] = true;
+  for (std::size_t id = live.size(); id-- > 0;)
+    if (live[id])
+      for (graph::NodeId input : graph.nodes()[id].inputs) live[static_cast<std::size_t>(input)] = true;
+  rewrite(graph, [&](graph::Graph& target, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
+    // A dead node is read by dead nodes alone, so an empty tensor may stand for it.
+    return live[static_cast<std::size_t>(node.id)] ? target.add(*node.op, inputs, node.attributes) : graph::Tensor{};
+  });
+}
+
+}  // namespace gan::passes

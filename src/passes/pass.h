@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "graph/graph.h"
+#include "graph/schedule.h"
+
+namespace gan::passes {
+
+/// A named rewrite of a whole graph that keeps the values of its outputs (within rounding).
+struct Pass {
+  std::string_view name;
+  std::string_view summary;
+  void (*run)(graph::Graph& graph);
+};
+
+/// Removes nodes that no output needs. Inputs stay.
+void dce(graph::Graph& graph);
+/// Makes one node of those with equal op, inputs and attributes. Random ops are functions of their key and counter, so
+/// they merge too.
+void cse(graph::Graph& graph);
+/// Applies each op's own algebraic simplifications until none is left on the way through the graph.
+void fold(graph::Graph& graph);
+/// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
+void precision(graph::Graph& graph);
+
+/// Joins a contraction with the elementwise ops that alone read its result (scale, bias, activation, rounding).
+inline constexpr std::string_view kFuseEpilogue = "fuse-epilogue";
+/// Joins elementwise ops of one shape, so that chains of them touch memory only at their ends.
+inline constexpr std::string_view kFuseElementwise = "fuse-elementwise";
+
+/// Every pass over graphs in the order the compiler runs them.
+std::span<const Pass> pass_table();
+
+/// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
+graph::Schedule schedule(const graph::Graph& graph, bool fuse_epilogue, bool fuse_elementwise);
+
+/// Builds a graph anew, node by node: `replace` is given the target graph, each node (not inputs) and the node's
+/// inputs in the target, and returns the tensor that takes the node's place.
+using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::Node& node,
+                                            const std::vector<graph::Tensor>& inputs)>;
+void rewrite(graph::Graph& graph, const Replace& replace);
+
+}  // namespace gan::passes

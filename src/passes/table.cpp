@@ -1,0 +1,16 @@
+#include "passes/pass.h"
+
+namespace gan::passes {
+
+std::span<const Pass> pass_table() {
+  static constexpr Pass kPasses[] = {
+      {"fold", "apply each op's algebraic simplifications", fold},
+      {"cse", "compute equal expressions once", cse},
+      {"dce", "drop what no output needs", dce},
+      // A place for the row-scale hoist: it wants the merged forward pass and must precede rounding.
+      {"precision", "round the operands of contractions to bf16", precision},
+  };
+  return kPasses;
+}
+
+}  // namespace gan::passes

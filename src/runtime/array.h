@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "graph/type.h"
+
+namespace gan::runtime {
+
+/// Bytes on a 64-byte boundary (one cache line, one AVX-512 register), zeroed at first.
+class AlignedBytes {
+ public:
+  AlignedBytes() = default;
+  explicit AlignedBytes(std::size_t bytes);
+  std::byte* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* pointer) const { std::free(pointer); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// A dense row-major tensor in host memory that owns its elements. Its address stays the same when it is moved.
+class Array {
+ public:
+  Array() = default;
+  explicit Array(graph::TensorType type) : type_(std::move(type)), bytes_(type_.bytes()) {}
+  /// An f32 array with these values. Throws a usage error if their number does not fit the shape.
+  Array(graph::Shape shape, std::span<const float> values);
+
+  const graph::TensorType& type() const { return type_; }
+  std::size_t size_bytes() const { return type_.bytes(); }
+  std::byte* bytes() const { return bytes_.data(); }
+  /// The elements; throws a run error if the array has another dtype.
+  std::span<float> f32() const;
+  std::span<std::int32_t> i32() const;
+  std::span<std::uint16_t> bf16() const;
+
+ private:
+  graph::TensorType type_;
+  AlignedBytes bytes_;
+};
+
+/// Named arrays: parameters, moments, statistics, counters, and the inputs and outputs of programs.
+/// Programs keep the addresses of the arrays they use, so entries are written in place and never replaced.
+using State = std::map<std::string, Array>;
+
+}  // namespace gan::runtime

@@ -1,0 +1,41 @@
+#include <unordered_map>
+
+#include "base/error.h"
+#include "runtime/dnnl/engine.h"
+
+namespace gan::runtime {
+
+namespace {
+
+using dnnl::memory;
+
+memory::desc operand_desc(std::int64_t rows, std::int64_t columns, bool transposed, graph::DType dtype) {
+  const memory::dims strides = transposed ? memory::dims{1, rows} : memory::dims{columns, 1};
+  return {{rows, columns}, onednn::data_type(dtype), strides};
+}
+
+}  // namespace
+
+std::function<void()> matmul_kernel(const MatmulSpec& spec) {
+  const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operand_dtype);
+  const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operand_dtype);
+  const memory::desc dst = operand_desc(spec.m, spec.n, false, spec.dst_dtype);
+  const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(post_ops.ops);
+  try {
+    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, dst), attributes, onednn::engine());
+    std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());
+    arguments.emplace(DNNL_ARG_SRC, memory(a, onednn::engine(), const_cast<void*>(spec.a)));
+    arguments.emplace(DNNL_ARG_WEIGHTS, memory(b, onednn::engine(), const_cast<void*>(spec.b)));
+    arguments.emplace(DNNL_ARG_DST, memory(dst, onednn::engine(), spec.dst));
+    return [primitive = dnnl::matmul(description), arguments = std::move(arguments)] {
+      primitive.execute(onednn::stream(), arguments);
+    };
+  } catch (const dnnl::error& error) {
+    base::fail_run("matmul [{}, {}] x [{}, {}] in {}: {}", spec.m, spec.k, spec.k, spec.n, name_of(spec.operand_dtype),
+                   error.what());
+  }
+}
+
+}  // namespace gan::runtime

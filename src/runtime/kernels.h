@@ -1,0 +1,129 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "graph/type.h"
+
+namespace gan::runtime {
+
+/// Elementwise operations on tiles of f32: dst = op(a, b), with the constant alpha where one is named.
+enum class TileOp : std::uint8_t {
+  none,
+  copy,
+  add,
+  sub,
+  mul,
+  div,
+  maximum,
+  square,
+  sqrt,
+  exp,
+  expm1,
+  log,
+  tanh,
+  sigmoid,     ///< 1 / (1 + exp(-a))
+  softplus,    ///< log(1 + exp(a))
+  relu,
+  step,        ///< 1 where a > 0, else 0
+  leaky_relu,  ///< a where a > 0, else alpha * a
+  leaky_step,  ///< 1 where a > 0, else alpha
+};
+
+/// How an operand smaller than the result is read: at result index i its element is
+/// full i, scalar 0, row i % period, column i / period, strided: by the strides of the axes.
+enum class Access : std::uint8_t { full, scalar, row, column, strided };
+
+/// An operand of an elementwise kernel.
+struct TileOperand {
+  const void* data = nullptr;
+  graph::DType dtype = graph::DType::f32;
+  Access access = Access::full;
+  std::int64_t period = 1;
+  std::vector<std::int64_t> lengths, strides;  ///< strided only: of the result's axes, 0 where repeated
+};
+
+/// One operation of a chain: registers are tiles, numbered operands first, then constants, then results of instructions.
+struct TileInstruction {
+  TileOp op = TileOp::copy;
+  int a = 0, b = 0;  ///< registers
+  int dst = 0;       ///< register
+  float alpha = 0;
+};
+
+/// A register to be stored.
+struct TileResult {
+  int source = 0;  ///< register
+  void* data = nullptr;
+  graph::DType dtype = graph::DType::f32;
+};
+
+/// A chain of elementwise operations over `elements` elements, run a tile at a time so that what lies between its ends
+/// stays in the L1 cache. A result may overwrite an operand of full access.
+struct TileProgram {
+  std::int64_t elements = 0;
+  std::vector<TileOperand> operands;
+  std::vector<float> constants;
+  std::vector<TileInstruction> instructions;
+  std::vector<TileResult> results;
+};
+
+/// Compiles a chain into a function that runs it on all threads.
+std::function<void()> tile_kernel(TileProgram program);
+
+/// How to read an operand of this shape where the result has that shape. Sets access, period, lengths and strides.
+TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result);
+
+/// The element of an operand that belongs to element `i` of the result.
+std::size_t operand_index(const TileOperand& operand, std::size_t i);
+
+/// dst[c] = sum over r of src[r, c] for [rows, columns]; the order of summation does not depend on the threads.
+void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns);
+/// dst[r] = sum over c of src[r, c].
+void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int64_t columns);
+
+/// What a contraction does to its result before storing it.
+struct PostOp {
+  enum class Kind : std::uint8_t { add, mul, relu, leaky_relu, tanh, sigmoid };
+  Kind kind = Kind::add;
+  const float* data = nullptr;      ///< add, mul: the operand
+  Access access = Access::scalar;   ///< add, mul: scalar, row or full
+  float alpha = 0;                  ///< leaky_relu: the slope
+};
+
+/// dst[m, n] = post_ops(sum over k of a[m, k] b[k, n]); a transposed operand is stored [k, m] or [n, k].
+struct MatmulSpec {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+  graph::DType operand_dtype = graph::DType::f32, dst_dtype = graph::DType::f32;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* dst = nullptr;
+  std::vector<PostOp> post_ops;
+};
+std::function<void()> matmul_kernel(const MatmulSpec& spec);
+
+/// A convolution as deep learning defines it (cross-correlation) and its two gradients. Activations are channels last:
+/// src [N, H, W, I], dst [N, H', W', O], H' = (H + 2 padding - KH) / stride + 1; weights [O, I, KH, KW].
+struct ConvolutionSpec {
+  enum class Kind : std::uint8_t { forward, data_gradient, weight_gradient };
+  Kind kind = Kind::forward;
+  graph::Shape src, weights, dst;
+  std::int64_t stride = 1, padding = 0;
+  graph::DType operand_dtype = graph::DType::f32, result_dtype = graph::DType::f32;
+  const void* a = nullptr;  ///< forward: src, data gradient: diff_dst, weight gradient: src
+  const void* b = nullptr;  ///< forward and data gradient: weights, weight gradient: diff_dst
+  void* result = nullptr;
+  std::vector<PostOp> post_ops;  ///< forward only
+};
+std::function<void()> convolution_kernel(const ConvolutionSpec& spec);
+
+/// Whether this processor multiplies bf16 matrices in hardware; if not, bf16 costs more than f32.
+bool has_fast_bf16();
+/// The instruction set oneDNN uses here, such as "avx512_core_bf16".
+std::string instruction_set();
+
+}  // namespace gan::runtime

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "graph/graph.h"
+#include "runtime/kernels.h"
+
+namespace gan::runtime {
+
+/// One step of a program.
+struct Kernel {
+  std::string name;
+  double operations = 0;  ///< floating-point, a multiply-add counts two
+  double bytes = 0;       ///< read and written
+  std::function<void()> run;
+};
+
+/// What an op is given to make its kernel: the addresses of its operands and of its result.
+class Lowering {
+ public:
+  Lowering(const graph::Graph& graph, const graph::Node& node, std::vector<const void*> src, void* dst,
+           graph::TensorType dst_type, std::vector<PostOp> post_ops)
+      : graph_(graph), node_(node), src_(std::move(src)), dst_(dst), dst_type_(std::move(dst_type)),
+        post_ops_(std::move(post_ops)) {}
+
+  const graph::Node& node() const { return node_; }
+  const graph::Attributes& attributes() const { return node_.attributes; }
+  const graph::TensorType& src_type(std::size_t i) const { return graph_.node(node_.inputs[i]).type; }
+  const graph::Shape& src_shape(std::size_t i) const { return src_type(i).shape; }
+  template <typename T = void>
+  const T* src(std::size_t i) const {
+    return static_cast<const T*>(src_[i]);
+  }
+  template <typename T = void>
+  T* dst() const {
+    return static_cast<T*>(dst_);
+  }
+  /// The type of what is stored, after the post-ops.
+  const graph::TensorType& dst_type() const { return dst_type_; }
+  const std::vector<PostOp>& post_ops() const { return post_ops_; }
+
+  /// The kernel of this node: its floating-point operations and what it does. Called once.
+  void emit(double operations, std::function<void()> run);
+  Kernel take();
+
+ private:
+  const graph::Graph& graph_;
+  const graph::Node& node_;
+  std::vector<const void*> src_;
+  void* dst_;
+  graph::TensorType dst_type_;
+  std::vector<PostOp> post_ops_;
+  Kernel kernel_;
+};
+
+}  // namespace gan::runtime

@@ -1,0 +1,328 @@
+#include "runtime/program.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "runtime/memory_plan.h"
+
+namespace gan::runtime {
+
+using graph::DType;
+using graph::Graph;
+using graph::Group;
+using graph::Node;
+using graph::NodeId;
+using graph::Schedule;
+
+std::byte* Arena::reserve(std::size_t bytes) {
+  for (const AlignedBytes& block : blocks_)
+    if (block.size() >= bytes) return block.data();
+  blocks_.emplace_back(bytes);
+  return blocks_.back().data();
+}
+
+std::size_t Arena::size() const {
+  std::size_t bytes = 0;
+  for (const AlignedBytes& block : blocks_) bytes += block.size();
+  return bytes;
+}
+
+namespace {
+
+std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+
+/// The entry of the state with this name and type, made if it is missing.
+Array& bind(State& state, const std::string& name, const graph::TensorType& type) {
+  const auto found = state.find(name);
+  if (found == state.end()) return state[name] = Array(type);
+  if (found->second.type() != type)
+    base::fail_usage("{} is {}, the graph wants {}", name, to_string(found->second.type()), to_string(type));
+  return found->second;
+}
+
+/// Turns one graph and its schedule into kernels: decides where every value lives, then lowers group by group.
+class Builder {
+ public:
+  Builder(const Graph& graph, const Schedule& schedule, State& state, std::vector<AlignedBytes>& constants)
+      : graph_(graph), schedule_(schedule), state_(state), constants_(constants), address_(graph.nodes().size(), nullptr),
+        group_(graph.nodes().size(), -1), last_read_(graph.nodes().size(), -1) {}
+
+  std::size_t place(Arena& arena) {
+    number_groups();
+    bind_inputs();
+    for (const auto& [name, id] : graph_.outputs()) bind_output(name, id);
+    return plan_scratch(arena);
+  }
+
+  std::vector<Kernel> lower() {
+    for (std::size_t i = 0; i < schedule_.groups.size(); ++i) {
+      const Group& group = schedule_.groups[i];
+      const Node& root = graph_.node(group.nodes[0]);
+      kernels_.push_back(root.op->elementwise() ? lower_elementwise(group) : lower_contraction(group));
+    }
+    kernels_.insert(kernels_.begin(), copies_before_.begin(), copies_before_.end());
+    kernels_.insert(kernels_.end(), copies_after_.begin(), copies_after_.end());
+    return std::move(kernels_);
+  }
+
+ private:
+  /// The node whose memory a view shows.
+  NodeId storage(NodeId id) const {
+    const Node* node = &graph_.node(id);
+    while (node->op && node->op->view) node = &graph_.node(node->inputs[0]);
+    return node->id;
+  }
+
+  static bool is_constant(const Node& node) { return node.op && node.op->name == "constant"; }
+
+  void number_groups() {
+    for (std::size_t i = 0; i < schedule_.groups.size(); ++i)
+      for (NodeId id : schedule_.groups[i].nodes) group_[index(id)] = static_cast<int>(i);
+    for (std::size_t i = 0; i < schedule_.groups.size(); ++i)
+      for (NodeId id : schedule_.groups[i].nodes)
+        for (NodeId input : graph_.node(id).inputs) {
+          int& last = last_read_[index(storage(input))];
+          last = std::max(last, static_cast<int>(i));
+        }
+  }
+
+  void bind_inputs() {
+    for (const auto& [name, id] : graph_.inputs()) address_[index(id)] = bind(state_, name, graph_.node(id).type).bytes();
+  }
+
+  /// Decides where an output is computed: in its place in the state if that is safe, else elsewhere and copied.
+  void bind_output(const std::string& name, NodeId id) {
+    const NodeId source = storage(id);
+    Array& array = bind(state_, name, graph_.node(id).type);
+    const int writer = group_[index(source)];
+    const auto old = graph_.inputs().find(name);
+    if (writer < 0) {
+      // An input or a constant under another name: its old value, whatever the kernels overwrite meanwhile.
+      auto staging = std::make_shared<AlignedBytes>(array.size_bytes());
+      materialize(source);
+      const std::byte* from = static_cast<std::byte*>(address_[index(source)]);
+      std::byte* to = array.bytes();
+      const std::size_t bytes = array.size_bytes();
+      if (from == to) return;
+      copies_before_.push_back(copy_kernel(from, staging->data(), bytes, staging));
+      copies_after_.push_back(copy_kernel(staging->data(), to, bytes, staging));
+      return;
+    }
+    const bool taken = address_[index(source)] != nullptr;
+    if (!taken && (old == graph_.inputs().end() || may_overwrite(old->second, writer, source))) {
+      address_[index(source)] = array.bytes();
+      return;
+    }
+    pending_copies_.push_back({source, array.bytes(), array.size_bytes()});
+  }
+
+  /// Whether `writer` may put the next value over an input: no later kernel reads it, and the writer itself reads it
+  /// at the same places that it writes.
+  bool may_overwrite(NodeId input, int writer, NodeId source) const {
+    const int last = last_read_[index(input)];
+    if (last != writer) return last < writer;
+    const Group& group = schedule_.groups[static_cast<std::size_t>(writer)];
+    if (!graph_.node(group.nodes[0]).op->elementwise() || graph_.node(source).type != graph_.node(input).type) return false;
+    for (NodeId id : group.nodes)
+      for (NodeId read : graph_.node(id).inputs)
+        if (storage(read) == input && graph_.node(read).type.shape != graph_.node(id).type.shape) return false;
+    return true;
+  }
+
+  /// A node's value must be stored if an output, another group or a view shows it.
+  bool is_stored(NodeId id) const { return address_[index(id)] != nullptr; }
+
+  std::size_t plan_scratch(Arena& arena) {
+    const int end = static_cast<int>(schedule_.groups.size());
+    std::vector<int> last_outside(graph_.nodes().size(), -1);
+    for (const Node& node : graph_.nodes()) {
+      const int reader = group_[index(node.id)];
+      for (NodeId input : node.inputs) {
+        const NodeId source = storage(input);
+        const bool inside = reader >= 0 && reader == group_[index(source)] && source == input;
+        if (!inside && reader >= 0) last_outside[index(source)] = std::max(last_outside[index(source)], reader);
+      }
+    }
+    for (const PendingCopy& copy : pending_copies_) last_outside[index(copy.source)] = end;
+    // A kernel that is not a chain always stores its result, even one that nobody reads.
+    for (int i = 0; i < end; ++i) {
+      const std::vector<NodeId>& nodes = schedule_.groups[static_cast<std::size_t>(i)].nodes;
+      if (!graph_.node(nodes.front()).op->elementwise()) {
+        int& last = last_outside[index(nodes.back())];
+        last = std::max(last, i);
+      }
+    }
+
+    std::vector<Lifetime> lifetimes;
+    std::vector<NodeId> owners;
+    for (const Node& node : graph_.nodes()) {
+      const int last = last_outside[index(node.id)];
+      if (!node.op || node.op->view || is_constant(node) || last < 0 || address_[index(node.id)]) continue;
+      lifetimes.push_back({node.type.bytes(), group_[index(node.id)], last});
+      owners.push_back(node.id);
+    }
+    const MemoryPlan plan = plan_memory(lifetimes);
+    std::byte* base = arena.reserve(plan.bytes);
+    for (std::size_t i = 0; i < owners.size(); ++i) address_[index(owners[i])] = base + plan.offsets[i];
+    for (const PendingCopy& copy : pending_copies_)
+      copies_after_.push_back(copy_kernel(static_cast<std::byte*>(address_[index(copy.source)]), copy.to, copy.bytes));
+    return plan.bytes;
+  }
+
+  /// Constants that something other than an elementwise kernel reads are written once.
+  void materialize(NodeId id) {
+    const Node& node = graph_.node(id);
+    if (!is_constant(node) || address_[index(id)]) return;
+    constants_.emplace_back(node.type.bytes());
+    address_[index(id)] = constants_.back().data();
+    std::fill_n(reinterpret_cast<float*>(constants_.back().data()), node.type.elements(),
+                static_cast<float>(node.attributes.real("value")));
+  }
+
+  void* address(NodeId id) {
+    const NodeId source = storage(id);
+    materialize(source);
+    if (!address_[index(source)]) base::fail_run("node %{} has no place in memory", id);
+    return address_[index(source)];
+  }
+
+  static Kernel copy_kernel(const std::byte* from, std::byte* to, std::size_t bytes,
+                            std::shared_ptr<AlignedBytes> keep = nullptr) {
+    return {"copy", 0, 2.0 * static_cast<double>(bytes), [=] {
+              (void)keep;
+              std::memcpy(to, from, bytes);
+            }};
+  }
+
+  Kernel lower_contraction(const Group& group) {
+    const Node& root = graph_.node(group.nodes.front());
+    const Node& last = graph_.node(group.nodes.back());
+    std::vector<const void*> src;
+    for (NodeId input : root.inputs) src.push_back(address(input));
+    std::vector<PostOp> post_ops;
+    double extra = 0;
+    for (std::size_t i = 1; i < group.nodes.size(); ++i) {
+      const Node& node = graph_.node(group.nodes[i]);
+      if (node.op->name == "cast") continue;  // the kernel stores the type of the last node
+      post_ops.push_back(post_op(node, group.nodes[i - 1]));
+      if (post_ops.back().data && post_ops.back().access == Access::full) extra += static_cast<double>(node.type.bytes());
+    }
+    Lowering lowering(graph_, root, std::move(src), address(last.id), last.type, std::move(post_ops));
+    root.op->lower(lowering);
+    Kernel kernel = lowering.take();
+    kernel.bytes += extra;
+    for (std::size_t i = 1; i < group.nodes.size(); ++i)
+      kernel.name += "+" + std::string(graph_.node(group.nodes[i]).op->name);
+    return kernel;
+  }
+
+  PostOp post_op(const Node& node, NodeId chain) {
+    PostOp post_op;
+    switch (node.op->tile) {
+      case TileOp::add: post_op.kind = PostOp::Kind::add; break;
+      case TileOp::mul: post_op.kind = PostOp::Kind::mul; break;
+      case TileOp::relu: post_op.kind = PostOp::Kind::relu; return post_op;
+      case TileOp::tanh: post_op.kind = PostOp::Kind::tanh; return post_op;
+      case TileOp::sigmoid: post_op.kind = PostOp::Kind::sigmoid; return post_op;
+      case TileOp::leaky_relu:
+        post_op.kind = PostOp::Kind::leaky_relu;
+        post_op.alpha = static_cast<float>(node.attributes.real("alpha"));
+        return post_op;
+      default: base::fail_run("{} is no post-op", node.op->name);
+    }
+    const NodeId operand = node.inputs[0] == chain ? node.inputs[1] : node.inputs[0];
+    post_op.data = static_cast<const float*>(address(operand));
+    const TileOperand how = broadcast_operand(graph_.node(operand).type.shape, node.type.shape);
+    post_op.access = how.access;
+    return post_op;
+  }
+
+  Kernel lower_elementwise(const Group& group) {
+    TileProgram program;
+    program.elements = graph_.node(group.nodes[0]).type.elements();
+    std::map<std::pair<NodeId, bool>, int> registers;  // (node, computed here)
+    const auto inside = [&](NodeId id) { return std::find(group.nodes.begin(), group.nodes.end(), id) != group.nodes.end(); };
+    double bytes = 0;
+    std::map<float, int> constants;
+    std::vector<std::pair<NodeId, NodeId>> operands;
+    // Operands take the first numbers, then constants, then results: count before numbering.
+    for (NodeId id : group.nodes)
+      for (NodeId input : graph_.node(id).inputs) {
+        if (inside(input)) continue;
+        const Node& source = graph_.node(input);
+        if (is_constant(source)) {
+          constants.emplace(static_cast<float>(source.attributes.real("value")), 0);
+          continue;
+        }
+        if (registers.count({input, false})) continue;
+        TileOperand operand = broadcast_operand(source.type.shape, graph_.node(id).type.shape);
+        operand.data = address(input);
+        operand.dtype = source.type.dtype;
+        registers[{input, false}] = static_cast<int>(program.operands.size());
+        program.operands.push_back(std::move(operand));
+        bytes += static_cast<double>(source.type.bytes());
+      }
+    for (auto& [value, number] : constants) {
+      number = static_cast<int>(program.operands.size() + program.constants.size());
+      program.constants.push_back(value);
+    }
+    int next = static_cast<int>(program.operands.size() + program.constants.size());
+    const auto source_register = [&](NodeId id) {
+      if (inside(id)) return registers.at({id, true});
+      const Node& source = graph_.node(id);
+      return is_constant(source) ? constants.at(static_cast<float>(source.attributes.real("value")))
+                                 : registers.at({id, false});
+    };
+    std::string name;
+    for (NodeId id : group.nodes) {
+      const Node& node = graph_.node(id);
+      TileInstruction instruction;
+      instruction.op = node.op->tile;
+      instruction.a = source_register(node.inputs[0]);
+      instruction.b = node.inputs.size() > 1 ? source_register(node.inputs[1]) : instruction.a;
+      instruction.alpha = alpha_of(node);
+      instruction.dst = next++;
+      registers[{id, true}] = instruction.dst;
+      program.instructions.push_back(instruction);
+      if (is_stored(id)) {
+        program.results.push_back({instruction.dst, address(id), node.type.dtype});
+        bytes += static_cast<double>(node.type.bytes());
+      }
+      if (group.nodes.size() <= 6) name += (name.empty() ? "" : "+") + std::string(node.op->name);
+    }
+    if (name.empty()) name = fmt::format("{} elementwise ops", group.nodes.size());
+    const double operations = static_cast<double>(program.elements) * static_cast<double>(group.nodes.size());
+    return {name, operations, bytes, tile_kernel(std::move(program))};
+  }
+
+  static float alpha_of(const Node& node) {
+    return node.attributes.has("alpha") ? static_cast<float>(node.attributes.real("alpha")) : 0.0f;
+  }
+
+  struct PendingCopy {
+    NodeId source;
+    std::byte* to;
+    std::size_t bytes;
+  };
+
+  const Graph& graph_;
+  const Schedule& schedule_;
+  State& state_;
+  std::vector<AlignedBytes>& constants_;
+  std::vector<void*> address_;  // of nodes that own memory
+  std::vector<int> group_;      // of each node, -1 = none
+  std::vector<int> last_read_;  // of each node that owns memory: the last group that reads it
+  std::vector<PendingCopy> pending_copies_;
+  std::vector<Kernel> kernels_, copies_before_, copies_after_;
+};
+
+}  // namespace
+
+Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena) {
+  Builder builder(graph, schedule, state, constants_);
+  scratch_bytes_ = builder.place(arena);
+  kernels_ = builder.lower();
+}
+
+}  // namespace gan::runtime

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graph/schedule.h"
+#include "runtime/array.h"
+#include "runtime/lowering.h"
+
+namespace gan::runtime {
+
+/// Scratch memory that programs run one after another may share.
+class Arena {
+ public:
+  /// At least so many bytes, at an address that stays.
+  std::byte* reserve(std::size_t bytes);
+  /// Bytes held.
+  std::size_t size() const;
+
+ private:
+  std::vector<AlignedBytes> blocks_;
+};
+
+/// A flat list of kernels over one arena. Inputs and outputs live in a State; where an output has the name of an input
+/// it is that input's next value, written in place when no later kernel reads the old one.
+class Program {
+ public:
+  /// Plans memory and lowers every kernel. Entries of `state` that are missing are made; those that exist must have the
+  /// right type (usage error). `state` and `arena` must outlive the program.
+  Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena);
+
+  /// Runs every kernel once.
+  void run() const {
+    for (const Kernel& kernel : kernels_) kernel.run();
+  }
+
+  const std::vector<Kernel>& kernels() const { return kernels_; }
+  /// Bytes of scratch memory in use.
+  std::size_t scratch_bytes() const { return scratch_bytes_; }
+
+ private:
+  std::vector<Kernel> kernels_;
+  std::vector<AlignedBytes> constants_;
+  std::size_t scratch_bytes_ = 0;
+};
+
+}  // namespace gan::runtime

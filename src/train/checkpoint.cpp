@@ -1,0 +1,52 @@
+#include "train/checkpoint.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "io/safetensors.h"
+
+namespace gan::train {
+
+namespace {
+constexpr const char* kFormat = "gan.cpp checkpoint";
+}
+
+void save_checkpoint(const std::string& path, const Position& position, const std::vector<nn::Variable>& variables,
+                     const runtime::State& state) {
+  std::vector<io::NamedArray> tensors;
+  for (const nn::Variable& variable : variables) tensors.push_back({variable.name, &state.at(variable.name)});
+  const nlohmann::ordered_json json{{"steps", position.steps},
+                                    {"elapsed_seconds", position.elapsed_seconds},
+                                    {"threads", position.threads},
+                                    {"data", position.data_hash}};
+  io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
+}
+
+Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state) {
+  io::Safetensors file = io::read_safetensors(path);
+  if (file.metadata["format"] != kFormat || file.metadata["version"] != "1")
+    base::fail_data("{}: not a checkpoint that this program reads (format \"{}\", version \"{}\")", path,
+                    file.metadata["format"], file.metadata["version"]);
+  Position position;
+  try {
+    const auto json = nlohmann::json::parse(file.metadata["position"]);
+    position = {json.at("steps").get<std::int64_t>(), json.at("elapsed_seconds").get<double>(),
+                json.at("threads").get<int>(), json.at("data").get<std::string>()};
+  } catch (const nlohmann::json::exception& error) {
+    base::fail_data("{}: the position of the run cannot be read: {}", path, error.what());
+  }
+  if (position.steps < 0 || !(position.elapsed_seconds >= 0))
+    base::fail_data("{}: {} steps in {} seconds", path, position.steps, position.elapsed_seconds);
+  for (const nn::Variable& variable : variables) {
+    const auto found = file.tensors.find(variable.name);
+    if (found == file.tensors.end()) base::fail_data("{}: tensor {} is missing", path, variable.name);
+    const graph::TensorType expected{graph::DType::f32, variable.shape};
+    if (found->second.type() != expected)
+      base::fail_data("{}: tensor {} is {}, expected {}", path, variable.name, to_string(found->second.type()),
+                      to_string(expected));
+    state[variable.name] = std::move(found->second);
+  }
+  return position;
+}
+
+}  // namespace gan::train

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nn/scope.h"
+
+namespace gan::train {
+
+/// Where a run stands, beside its variables.
+struct Position {
+  std::int64_t steps = 0;
+  double elapsed_seconds = 0;
+  int threads = 0;  ///< that made the state
+  std::string data_hash;
+};
+
+/// Writes every variable of a run. Throws a data error if the file cannot be written; the old one then stays.
+void save_checkpoint(const std::string& path, const Position& position, const std::vector<nn::Variable>& variables,
+                     const runtime::State& state);
+
+/// Fills `state` with the variables of a checkpoint, which must be exactly these. Throws a data error if they are not.
+Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state);
+
+}  // namespace gan::train

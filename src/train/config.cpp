@@ -1,0 +1,791 @@
+#include "train/config.h"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "losses/loss.h"
+#include "models/model.h"
+#include "optim/optimizer.h"
+
+namespace gan::train {
+namespace {
+
+using Integers = std::vector<std::int64_t>;
+using Field = std::variant<bool*, std::int64_t*, double*, std::string*, Integers*>;
+using Value = std::variant<bool, std::int64_t, double, std::string, Integers>;
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+/// One key: its name, where its value is, what it may be and what it means.
+struct Key {
+  std::string_view name;
+  Field (*field)(Config&);
+  std::string_view help;
+  double minimum = -kNoLimit;  ///< of a number, or of each number of a list
+  double maximum = kNoLimit;
+  bool open = false;                      ///< the maximum itself is excluded
+  std::vector<std::string> choices = {};  ///< of text; empty: any
+  void (*after)(Config&) = nullptr;       ///< what else follows from a new value
+  bool alias = false;                     ///< sets other keys; never printed or compared
+  bool resumable = false;                 ///< may be given anew with --resume
+  bool in_model = true;                   ///< kept in model files
+  bool duration = false;                  ///< seconds, also as "3m"
+};
+
+struct Coding {
+  std::string_view name;
+  double a, b, c;
+};
+constexpr Coding kCodings[] = {{"zero-one", 0, 1, 1}, {"pearson", -1, 1, 0}};
+
+void set_targets(Config& config) {
+  for (const Coding& coding : kCodings) {
+    if (config.loss.coding != coding.name) continue;
+    config.loss.a = coding.a;
+    config.loss.b = coding.b;
+    config.loss.c = coding.c;
+  }
+}
+
+void name_coding(Config& config) {
+  config.loss.coding = "custom";
+  for (const Coding& coding : kCodings) {
+    if (config.loss.a == coding.a && config.loss.b == coding.b && config.loss.c == coding.c) {
+      config.loss.coding = coding.name;
+    }
+  }
+}
+
+// One budget replaces another: the preset's steps do not matter to somebody who asks for three minutes.
+void keep_steps(Config& config) {
+  if (config.train.steps > 0) config.train.epochs = 0, config.train.time = 0;
+}
+void keep_epochs(Config& config) {
+  if (config.train.epochs > 0) config.train.steps = 0, config.train.time = 0;
+}
+void keep_time(Config& config) {
+  if (config.train.time > 0) config.train.steps = 0, config.train.epochs = 0;
+}
+
+constexpr std::string_view kBudgets[] = {"train.steps", "train.epochs", "train.time"};
+
+template <typename Entry>
+std::vector<std::string> names_in(std::span<const Entry* const> table) {
+  std::vector<std::string> names;
+  for (const Entry* entry : table) names.emplace_back(entry->name);
+  return names;
+}
+
+/// Every key, in the order in which they are read and printed: general ones come before those that refine them.
+const std::vector<Key>& keys() {
+  static const std::vector<Key> table = {
+      {.name = "preset",
+       .field = [](Config& c) -> Field { return &c.preset; },
+       .help = "the preset that the values started from"},
+      {.name = "data.source",
+       .field = [](Config& c) -> Field { return &c.data.source; },
+       .help = "the data set, as --data takes it",
+       .in_model = false},
+      {.name = "data.unconditional",
+       .field = [](Config& c) -> Field { return &c.data.unconditional; },
+       .help = "ignore the labels"},
+      {.name = "model.kind",
+       .field = [](Config& c) -> Field { return &c.model.kind; },
+       .help = "family of the networks",
+       .choices = names_in(models::model_table())},
+      {.name = "model.latent",
+       .field = [](Config& c) -> Field { return &c.model.latent; },
+       .help = "width of the latent z",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "model.latent_distribution",
+       .field = [](Config& c) -> Field { return &c.model.latent_distribution; },
+       .help = "of z: normal (0, 1) or uniform on (-1, 1)",
+       .choices = {"normal", "uniform"}},
+      {.name = "model.embedding",
+       .field = [](Config& c) -> Field { return &c.model.embedding; },
+       .help = "width of each network's label embedding",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "model.g.widths",
+       .field = [](Config& c) -> Field { return &c.model.g.widths; },
+       .help = "hidden layers of the generator",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "model.g.activation",
+       .field = [](Config& c) -> Field { return &c.model.g.activation; },
+       .help = "between layers; the slope of leaky_relu is 0.2",
+       .choices = {"relu", "leaky_relu", "tanh"}},
+      {.name = "model.g.spectral_norm",
+       .field = [](Config& c) -> Field { return &c.model.g.spectral_norm; },
+       .help = "on every linear layer"},
+      {.name = "model.g.gain",
+       .field = [](Config& c) -> Field { return &c.model.g.gain; },
+       .help = "a learnable factor behind each spectral norm"},
+      {.name = "model.g.batch_norm",
+       .field = [](Config& c) -> Field { return &c.model.g.batch_norm; },
+       .help = "behind every hidden layer"},
+      {.name = "model.d.widths",
+       .field = [](Config& c) -> Field { return &c.model.d.widths; },
+       .help = "hidden layers of the discriminator",
+       .minimum = 1,
+       .maximum = 65536},
+      {.name = "model.d.activation",
+       .field = [](Config& c) -> Field { return &c.model.d.activation; },
+       .help = "between layers; the slope of leaky_relu is 0.2",
+       .choices = {"relu", "leaky_relu", "tanh"}},
+      {.name = "model.d.spectral_norm",
+       .field = [](Config& c) -> Field { return &c.model.d.spectral_norm; },
+       .help = "on every linear layer"},
+      {.name = "model.d.gain",
+       .field = [](Config& c) -> Field { return &c.model.d.gain; },
+       .help = "a learnable factor behind each spectral norm"},
+      {.name = "loss.name",
+       .field = [](Config& c) -> Field { return &c.loss.name; },
+       .help = "binary cross entropy (GAN) or least squares (LSGAN)",
+       .choices = names_in(losses::loss_table())},
+      {.name = "loss.saturating",
+       .field = [](Config& c) -> Field { return &c.loss.saturating; },
+       .help = "bce: the generator minimizes log(1 - D(G(z))) instead of -log D(G(z))"},
+      {.name = "loss.coding",
+       .field = [](Config& c) -> Field { return &c.loss.coding; },
+       .help = "least_squares: targets (a, b, c) = zero-one (0, 1, 1), pearson (-1, 1, 0), or custom",
+       .choices = {"zero-one", "pearson", "custom"},
+       .after = set_targets},
+      {.name = "loss.a",
+       .field = [](Config& c) -> Field { return &c.loss.a; },
+       .help = "least_squares: D's target for fakes",
+       .minimum = -1000,
+       .maximum = 1000,
+       .after = name_coding},
+      {.name = "loss.b",
+       .field = [](Config& c) -> Field { return &c.loss.b; },
+       .help = "least_squares: D's target for real data",
+       .minimum = -1000,
+       .maximum = 1000,
+       .after = name_coding},
+      {.name = "loss.c",
+       .field = [](Config& c) -> Field { return &c.loss.c; },
+       .help = "least_squares: the generator's target for its fakes",
+       .minimum = -1000,
+       .maximum = 1000,
+       .after = name_coding},
+      {.name = "loss.sigmoid",
+       .field = [](Config& c) -> Field { return &c.loss.sigmoid; },
+       .help = "least_squares: a Sigmoid behind D (bce always has one)"},
+      {.name = "penalty.r1",
+       .field = [](Config& c) -> Field { return &c.penalty.r1; },
+       .help = "gamma: D's loss + gamma/2 |grad D|^2 at real data",
+       .minimum = 0,
+       .maximum = 1e6},
+      {.name = "penalty.r2",
+       .field = [](Config& c) -> Field { return &c.penalty.r2; },
+       .help = "gamma: D's loss + gamma/2 |grad D|^2 at fakes",
+       .minimum = 0,
+       .maximum = 1e6},
+      {.name = "optim.name",
+       .field = [](Config& c) -> Field { return &c.optim.name; },
+       .help = "the optimizer of both networks",
+       .choices = names_in(optim::optimizer_table())},
+      {.name = "optim.lr",
+       .field = [](Config& c) -> Field { return &c.optim.g.lr; },
+       .help = "learning rate of both networks",
+       .minimum = 0,
+       .maximum = 1000,
+       .after = [](Config& c) { c.optim.d.lr = c.optim.g.lr; },
+       .alias = true},
+      {.name = "optim.beta1",
+       .field = [](Config& c) -> Field { return &c.optim.beta1; },
+       .help = "adam: decay of the mean gradient",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
+      {.name = "optim.beta2",
+       .field = [](Config& c) -> Field { return &c.optim.beta2; },
+       .help = "adam: decay of the mean squared gradient",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
+      {.name = "optim.epsilon",
+       .field = [](Config& c) -> Field { return &c.optim.epsilon; },
+       .help = "adam: added to the root of the mean squared gradient",
+       .minimum = 1e-30,
+       .maximum = 1},
+      {.name = "optim.momentum",
+       .field = [](Config& c) -> Field { return &c.optim.momentum; },
+       .help = "sgd: decay of the velocity",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
+      {.name = "optim.weight_decay",
+       .field = [](Config& c) -> Field { return &c.optim.weight_decay; },
+       .help = "times the weight, added to its gradient",
+       .minimum = 0,
+       .maximum = 1000},
+      {.name = "optim.g.lr",
+       .field = [](Config& c) -> Field { return &c.optim.g.lr; },
+       .help = "learning rate of the generator",
+       .minimum = 0,
+       .maximum = 1000},
+      {.name = "optim.d.lr",
+       .field = [](Config& c) -> Field { return &c.optim.d.lr; },
+       .help = "learning rate of the discriminator",
+       .minimum = 0,
+       .maximum = 1000},
+      {.name = "train.batch",
+       .field = [](Config& c) -> Field { return &c.train.batch; },
+       .help = "rows of data in a step",
+       .minimum = 1,
+       .maximum = 1'000'000},
+      {.name = "train.seed",
+       .field = [](Config& c) -> Field { return &c.train.seed; },
+       .help = "of every random number",
+       .minimum = 0},
+      {.name = "train.steps",
+       .field = [](Config& c) -> Field { return &c.train.steps; },
+       .help = "train this many steps in all; of steps, epochs and time one is above 0",
+       .minimum = 0,
+       .maximum = 2e9,
+       .after = keep_steps,
+       .resumable = true,
+       .in_model = false},
+      {.name = "train.epochs",
+       .field = [](Config& c) -> Field { return &c.train.epochs; },
+       .help = "train this many passes over the data",
+       .minimum = 0,
+       .maximum = 1e6,
+       .after = keep_epochs,
+       .resumable = true,
+       .in_model = false},
+      {.name = "train.time",
+       .field = [](Config& c) -> Field { return &c.train.time; },
+       .help = "train this long: seconds, or text such as \"90s\", \"3m\", \"1h30m\"",
+       .minimum = 0,
+       .maximum = 1e9,
+       .after = keep_time,
+       .resumable = true,
+       .in_model = false,
+       .duration = true},
+      {.name = "train.ema",
+       .field = [](Config& c) -> Field { return &c.train.ema; },
+       .help = "decay per step of the averaged generator, the one that draws; 0 = the last weights",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
+      {.name = "train.checkpoint_every",
+       .field = [](Config& c) -> Field { return &c.train.checkpoint_every; },
+       .help = "steps between two saves",
+       .minimum = 1,
+       .maximum = 1e12,
+       .resumable = true,
+       .in_model = false},
+      {.name = "train.log_every",
+       .field = [](Config& c) -> Field { return &c.train.log_every; },
+       .help = "steps between two lines of metrics.jsonl",
+       .minimum = 1,
+       .maximum = 1e12,
+       .resumable = true,
+       .in_model = false},
+      {.name = "train.sample_every",
+       .field = [](Config& c) -> Field { return &c.train.sample_every; },
+       .help = "steps between two pictures in samples/; 0 = none",
+       .minimum = 0,
+       .maximum = 1e12,
+       .resumable = true,
+       .in_model = false},
+      {.name = "train.precision",
+       .field = [](Config& c) -> Field { return &c.train.precision; },
+       .help = "of matrix products: auto = bf16 where the processor has it",
+       .choices = {"auto", "f32", "bf16"}},
+      {.name = "train.threads",
+       .field = [](Config& c) -> Field { return &c.train.threads; },
+       .help = "0 = every processor",
+       .minimum = 0,
+       .maximum = 4096,
+       .resumable = true,
+       .in_model = false},
+  };
+  return table;
+}
+
+const Key* find_key(std::string_view name) {
+  for (const Key& key : keys()) {
+    if (key.name == name) return &key;
+  }
+  return nullptr;
+}
+
+/// Throws a usage error if there is no such key; `where` begins the message.
+const Key& key_named(std::string_view name, const std::string& where) {
+  if (const Key* key = find_key(name)) return *key;
+  base::fail_usage("{}unknown key \"{}\"{}", where, name, base::did_you_mean(name, config_keys()));
+}
+
+std::string number_text(double value) {
+  std::string text = fmt::format("{}", value);
+  // TOML tells 1 from 1.0: what is read as a real number is printed as one.
+  if (text.find_first_of(".en") == std::string::npos) text += ".0";
+  return text;
+}
+
+std::string toml_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      result += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    } else {
+      result += c;
+    }
+  }
+  return result + '"';
+}
+
+std::string list_text(const Integers& values) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) text += fmt::format("{}{}", i > 0 ? ", " : "", values[i]);
+  return text + "]";
+}
+
+/// The value as TOML writes it.
+struct Print {
+  std::string operator()(bool value) const { return value ? "true" : "false"; }
+  std::string operator()(std::int64_t value) const { return std::to_string(value); }
+  std::string operator()(double value) const { return number_text(value); }
+  std::string operator()(const std::string& value) const { return toml_string(value); }
+  std::string operator()(const Integers& value) const { return list_text(value); }
+};
+
+std::string print(const Value& value) { return std::visit(Print{}, value); }
+
+Value get(const Key& key, Config& config) {
+  return std::visit([](auto* field) { return Value(*field); }, key.field(config));
+}
+
+/// 1000000 as "1000000", 0.5 as "0.5".
+std::string limit_text(double limit) {
+  return std::abs(limit) < 1e15 && limit == std::floor(limit) ? std::to_string(static_cast<std::int64_t>(limit))
+                                                              : fmt::format("{}", limit);
+}
+
+std::string range_text(const Key& key) {
+  const bool low = std::isfinite(key.minimum), high = std::isfinite(key.maximum);
+  if (low && high) {
+    return fmt::format(", from {} to {}{}", limit_text(key.minimum), key.open ? "below " : "", limit_text(key.maximum));
+  }
+  if (low) return fmt::format(", at least {}", limit_text(key.minimum));
+  return "";
+}
+
+/// What a value of this key has to be, for messages.
+std::string expected(const Key& key, Config& config) {
+  struct Describe {
+    const Key& key;
+    std::string operator()(bool*) const { return "true or false"; }
+    std::string operator()(std::int64_t*) const { return "a whole number" + range_text(key); }
+    std::string operator()(double*) const {
+      return (key.duration ? "seconds or a text such as 90s, 3m, 1h30m" : "a number") + range_text(key);
+    }
+    std::string operator()(std::string*) const {
+      if (key.choices.empty()) return "a text";
+      std::string text = key.choices.front();
+      for (std::size_t i = 1; i < key.choices.size(); ++i) {
+        text += (i + 1 < key.choices.size() ? ", " : " or ") + key.choices[i];
+      }
+      return text;
+    }
+    std::string operator()(Integers*) const { return "a list of whole numbers, such as [256, 512]" + range_text(key); }
+  };
+  return std::visit(Describe{key}, key.field(config));
+}
+
+bool in_range(const Key& key, double value) {
+  return std::isfinite(value) && value >= key.minimum && (key.open ? value < key.maximum : value <= key.maximum);
+}
+
+/// Checks a value and puts it where the key says; `where` begins messages.
+void assign(Config& config, const Key& key, const Value& value, const std::string& where) {
+  const auto refuse = [&] {
+    std::string hint;
+    if (const auto* text = std::get_if<std::string>(&value); text && !key.choices.empty()) {
+      const std::string near = base::nearest(*text, key.choices);
+      if (!near.empty()) hint = fmt::format("; did you mean \"{}\"?", near);
+    }
+    base::fail_usage("{}{} = {}: expected {}{}", where, key.name, print(value), expected(key, config), hint);
+  };
+  struct Store {
+    const Key& key;
+    const Value& value;
+    bool operator()(bool* field) const {
+      const bool* given = std::get_if<bool>(&value);
+      if (given) *field = *given;
+      return given;
+    }
+    bool operator()(std::int64_t* field) const {
+      const std::int64_t* given = std::get_if<std::int64_t>(&value);
+      if (!given || !in_range(key, static_cast<double>(*given))) return false;
+      *field = *given;
+      return true;
+    }
+    bool operator()(double* field) const {
+      double given = 0;
+      if (const double* real = std::get_if<double>(&value)) {
+        given = *real;
+      } else if (const std::int64_t* integer = std::get_if<std::int64_t>(&value)) {
+        given = static_cast<double>(*integer);
+      } else if (const std::string* text = std::get_if<std::string>(&value); text && key.duration) {
+        const std::optional<double> seconds = parse_duration(*text);
+        if (!seconds) return false;
+        given = *seconds;
+      } else {
+        return false;
+      }
+      if (!in_range(key, given)) return false;
+      *field = given == 0 ? 0 : given;  // no -0
+      return true;
+    }
+    bool operator()(std::string* field) const {
+      const std::string* given = std::get_if<std::string>(&value);
+      if (!given) return false;
+      if (!key.choices.empty() && std::ranges::find(key.choices, *given) == key.choices.end()) return false;
+      *field = *given;
+      return true;
+    }
+    bool operator()(Integers* field) const {
+      const Integers* given = std::get_if<Integers>(&value);
+      if (!given || given->empty() || given->size() > 64) return false;
+      if (!std::ranges::all_of(*given, [&](std::int64_t i) { return in_range(key, static_cast<double>(i)); })) {
+        return false;
+      }
+      *field = *given;
+      return true;
+    }
+  };
+  if (!std::visit(Store{key, value}, key.field(config))) refuse();
+  if (key.after) key.after(config);
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+/// The text of `--set key=value` as a value of the key's type; text that is none stays text, which assign() refuses.
+Value parse_text(const Key& key, Config& config, std::string_view text) {
+  struct Parse {
+    std::string_view text;
+    Value operator()(bool*) const {
+      if (text == "true" || text == "false") return text == "true";
+      return std::string(text);
+    }
+    Value operator()(std::int64_t*) const {
+      if (const auto number = parse_number<std::int64_t>(text)) return *number;
+      return std::string(text);
+    }
+    Value operator()(double*) const {
+      if (const auto number = parse_number<double>(text)) return *number;
+      return std::string(text);
+    }
+    Value operator()(std::string*) const {
+      const bool quotes =
+          text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.front() == text.back();
+      return std::string(quotes ? text.substr(1, text.size() - 2) : text);
+    }
+    Value operator()(Integers*) const {
+      std::string_view rest = text;
+      if (rest.size() >= 2 && rest.front() == '[' && rest.back() == ']') rest = rest.substr(1, rest.size() - 2);
+      Integers values;
+      while (true) {
+        const auto comma = rest.find(',');
+        const auto number = parse_number<std::int64_t>(trimmed(rest.substr(0, comma)));
+        if (!number) return std::string(text);
+        values.push_back(*number);
+        if (comma == std::string_view::npos) return values;
+        rest.remove_prefix(comma + 1);
+      }
+    }
+  };
+  return std::visit(Parse{trimmed(text)}, key.field(config));
+}
+
+/// Nothing if the node is of a kind that no key takes.
+std::optional<Value> value_of_node(const toml::node& node) {
+  if (const auto* boolean = node.as_boolean()) return Value(boolean->get());
+  if (const auto* integer = node.as_integer()) return Value(integer->get());
+  if (const auto* real = node.as_floating_point()) return Value(real->get());
+  if (const auto* text = node.as_string()) return Value(text->get());
+  if (const auto* array = node.as_array()) {
+    Integers values;
+    for (const toml::node& element : *array) {
+      if (!element.is_integer()) return std::nullopt;
+      values.push_back(element.as_integer()->get());
+    }
+    return Value(std::move(values));
+  }
+  return std::nullopt;
+}
+
+std::string place(const std::string& where, const toml::source_region& source) {
+  return source.begin.line > 0 ? fmt::format("{}:{}: ", where, source.begin.line) : where + ": ";
+}
+
+toml::table parse_toml(std::string_view text, const std::string& where) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    base::fail_usage("{}{}", place(where, error.source()), error.description());
+  }
+}
+
+/// Calls visit(dotted key, node) for every value in the table.
+template <typename Visit>
+void for_each_value(const toml::table& table, const std::string& prefix, const Visit& visit) {
+  for (const auto& [name, node] : table) {
+    const std::string key = prefix + std::string(name.str());
+    if (const toml::table* inner = node.as_table()) {
+      for_each_value(*inner, key + ".", visit);
+    } else {
+      visit(key, node);
+    }
+  }
+}
+
+bool is_budget(std::string_view name) { return std::ranges::find(kBudgets, name) != std::end(kBudgets); }
+
+/// Throws if a second budget above 0 is given: which of them would count is not clear.
+void require_one_budget(const std::vector<std::string>& budgets, const std::string& where) {
+  if (budgets.size() > 1) base::fail_usage("{}{} and {} are both given: say one", where, budgets[0], budgets[1]);
+}
+
+bool above_zero(const Key& key, Config& config) {
+  const Value value = get(key, config);
+  if (const auto* integer = std::get_if<std::int64_t>(&value)) return *integer > 0;
+  const auto* real = std::get_if<double>(&value);
+  return real && *real > 0;
+}
+
+}  // namespace
+
+void apply_toml(Config& config, std::string_view text, const std::string& where) {
+  const toml::table table = parse_toml(text, where);
+  struct Found {
+    const toml::node* node;
+    std::string place;
+  };
+  std::map<std::string, Found, std::less<>> found;
+  for_each_value(table, "", [&](const std::string& name, const toml::node& node) {
+    if (name == "description") return;
+    const std::string at = place(where, node.source());
+    key_named(name, at);
+    found.emplace(name, Found{&node, at});
+  });
+  // In the table's order, so that optim.lr comes before optim.g.lr and loss.coding before loss.a wherever they stand.
+  std::vector<std::string> budgets;
+  for (const Key& key : keys()) {
+    const auto it = found.find(key.name);
+    if (it == found.end()) continue;
+    const std::optional<Value> value = value_of_node(*it->second.node);
+    if (!value) base::fail_usage("{}{}: expected {}", it->second.place, key.name, expected(key, config));
+    assign(config, key, *value, it->second.place);
+    if (is_budget(key.name) && above_zero(key, config)) budgets.emplace_back(key.name);
+    require_one_budget(budgets, it->second.place);
+  }
+}
+
+void apply_settings(Config& config, std::span<const std::string> settings) {
+  std::vector<std::string> budgets;
+  for (const std::string& setting : settings) {
+    const auto equals = setting.find('=');
+    if (equals == std::string::npos) {
+      base::fail_usage("setting \"{}\": expected key=value, such as train.batch=128", setting);
+    }
+    const Key& key = key_named(trimmed(std::string_view(setting).substr(0, equals)), "");
+    if (key.name == "preset") base::fail_usage("setting \"{}\": a preset is chosen by its name alone", setting);
+    assign(config, key, parse_text(key, config, std::string_view(setting).substr(equals + 1)), "");
+    const bool known = std::ranges::find(budgets, key.name) != budgets.end();
+    if (is_budget(key.name) && !known && above_zero(key, config)) budgets.emplace_back(key.name);
+    require_one_budget(budgets, "");
+  }
+}
+
+std::string preset_of_toml(std::string_view text, const std::string& where) {
+  return parse_toml(text, where)["preset"].value_or(std::string());
+}
+
+void validate(const Config& config) {
+  const auto& loss = config.loss;
+  if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
+    base::fail_usage("nothing says how long to train: give --steps, --epochs or --time");
+  }
+  if (loss.name == "least_squares") {
+    if (loss.saturating) base::fail_usage("loss.saturating = true: it is a form of bce, but loss.name = least_squares");
+    if (loss.a == loss.b) {
+      base::fail_usage("loss.a = loss.b = {}: the discriminator's targets for fakes and real data must differ", loss.a);
+    }
+    if (loss.sigmoid && loss.a < 0) {
+      base::fail_usage(
+          "loss.sigmoid = true with loss.a = {}: behind a Sigmoid D's output is in (0, 1) and cannot reach a, and with "
+          "the "
+          "coding (-1, 1, 0) its best output for a fake and the generator's target are both 0, so the generator is "
+          "taught "
+          "nothing; set loss.sigmoid=false or loss.coding=zero-one",
+          loss.a);
+    }
+  }
+  if (config.model.g.gain && !config.model.g.spectral_norm) {
+    base::fail_usage("model.g.gain = true needs model.g.spectral_norm = true: the gain stands behind the norm");
+  }
+  if (config.model.d.gain && !config.model.d.spectral_norm) {
+    base::fail_usage("model.d.gain = true needs model.d.spectral_norm = true: the gain stands behind the norm");
+  }
+  if (config.model.g.batch_norm && config.train.batch < 2) {
+    base::fail_usage(
+        "train.batch = 1 with model.g.batch_norm = true: the variance of one row is 0; use at least 2 rows");
+  }
+}
+
+std::string to_toml(const Config& config) {
+  Config copy = config;
+  struct Line {
+    std::string section, text;
+    std::string_view help;
+  };
+  std::vector<Line> lines;
+  std::size_t width = 0;
+  for (const Key& key : keys()) {
+    if (key.alias) continue;
+    const auto dot = key.name.rfind('.');
+    const std::string section(dot == std::string_view::npos ? "" : key.name.substr(0, dot));
+    const std::string_view name = dot == std::string_view::npos ? key.name : key.name.substr(dot + 1);
+    lines.push_back({section, fmt::format("{} = {}", name, print(get(key, copy))), key.help});
+    width = std::max(width, lines.back().text.size());
+  }
+  width = std::min<std::size_t>(width, 40);
+  std::string text, section;
+  for (const Line& line : lines) {
+    if (line.section != section) {
+      section = line.section;
+      text += fmt::format("\n[{}]\n", section);
+    }
+    text += fmt::format("{:<{}}  # {}\n", line.text, width, line.help);
+  }
+  return text;
+}
+
+nlohmann::ordered_json to_json(const Config& config) {
+  Config copy = config;
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  for (const Key& key : keys()) {
+    if (key.alias || !key.in_model) continue;
+    std::visit([&](const auto& value) { json[std::string(key.name)] = value; }, get(key, copy));
+  }
+  return json;
+}
+
+Config config_of_json(const nlohmann::ordered_json& json, const std::string& where) {
+  if (!json.is_object()) base::fail_data("{}: the configuration is not a JSON object", where);
+  Config config;
+  try {
+    for (const auto& [name, _] : json.items()) key_named(name, "");
+    for (const Key& key : keys()) {
+      const auto it = json.find(std::string(key.name));
+      if (it == json.end()) continue;
+      Value value;
+      if (it->is_boolean()) {
+        value = it->get<bool>();
+      } else if (it->is_number_unsigned() && it->get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()) {
+        base::fail_usage("{}: {} is too large", key.name, it->dump());
+      } else if (it->is_number_integer()) {
+        value = it->get<std::int64_t>();
+      } else if (it->is_number()) {
+        value = it->get<double>();
+      } else if (it->is_string()) {
+        value = it->get<std::string>();
+      } else if (it->is_array() && std::ranges::all_of(*it, [](const auto& e) { return e.is_number_integer(); })) {
+        value = it->get<Integers>();
+      } else {
+        base::fail_usage("{}: expected {}", key.name, expected(key, config));
+      }
+      assign(config, key, value, "");
+    }
+  } catch (const base::Error& error) {
+    base::fail_data("{}: {}", where, error.what());
+  }
+  return config;
+}
+
+std::vector<std::string> differing_keys(const Config& a, const Config& b) {
+  Config left = a, right = b;
+  std::vector<std::string> names;
+  for (const Key& key : keys()) {
+    if (!key.alias && get(key, left) != get(key, right)) names.emplace_back(key.name);
+  }
+  return names;
+}
+
+void require_resumable(const Config& saved, const Config& wanted) {
+  for (const std::string& name : differing_keys(saved, wanted)) {
+    if (find_key(name)->resumable) continue;
+    base::fail_usage(
+        "{} = {}, but the run was started with {}: with --resume only the budget, threads and the intervals of "
+        "logging, "
+        "samples and checkpoints may be given anew; start another run in another folder",
+        name, value_of(wanted, name), value_of(saved, name));
+  }
+}
+
+std::string value_of(const Config& config, std::string_view key) {
+  Config copy = config;
+  return print(get(key_named(key, ""), copy));
+}
+
+std::vector<std::string> config_keys() {
+  std::vector<std::string> names;
+  for (const Key& key : keys()) names.emplace_back(key.name);
+  return names;
+}
+
+std::optional<double> parse_duration(std::string_view text) {
+  text = trimmed(text);
+  if (const auto seconds = parse_number<double>(text)) {
+    return std::isfinite(*seconds) && *seconds >= 0 ? seconds : std::nullopt;
+  }
+  // Units fall from left to right, each at most once: 1h30m, not 30m1h.
+  double total = 0;
+  std::string_view units = "hms";
+  constexpr double kSeconds[] = {3600, 60, 1};
+  std::size_t next = 0;
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const auto end = text.find_first_not_of("0123456789.");
+    if (end == std::string_view::npos) return std::nullopt;
+    const auto amount = parse_number<double>(text.substr(0, end));
+    const auto unit = units.find(text[end]);
+    if (!amount || unit == std::string_view::npos || unit < next) return std::nullopt;
+    total += *amount * kSeconds[unit];
+    next = unit + 1;
+    text.remove_prefix(end + 1);
+  }
+  return total;
+}
+
+}  // namespace gan::train

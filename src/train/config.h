@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "models/model.h"
+
+namespace gan::train {
+
+using NetworkConfig = models::NetworkSpec;
+
+/// Everything that decides a training run. What each value means and may be is said once, in the table of config.cpp,
+/// which reading, printing and comparing go by.
+struct Config {
+  std::string preset;
+
+  struct Data {
+    std::string source;
+    bool unconditional = false;
+  } data;
+
+  struct Model {
+    std::string kind = "mlp";
+    std::int64_t latent = 64;
+    std::string latent_distribution = "normal";
+    std::int64_t embedding = 32;
+    NetworkConfig g{.widths = {64, 128, 256, 512, 1024}};
+    NetworkConfig d{.widths = {1024, 512, 256, 128, 64}};
+  } model;
+
+  struct Loss {
+    std::string name = "bce";
+    bool saturating = false;
+    std::string coding = "zero-one";
+    double a = 0, b = 1, c = 1;
+    bool sigmoid = false;
+  } loss;
+
+  struct Penalty {
+    double r1 = 0, r2 = 0;
+  } penalty;
+
+  struct Optim {
+    std::string name = "adam";
+    struct Network {
+      double lr = 3e-4;
+    } g, d;
+    double beta1 = 0.9, beta2 = 0.999;
+    double epsilon = 1e-8;
+    double momentum = 0;
+    double weight_decay = 0;
+  } optim;
+
+  struct Train {
+    std::int64_t batch = 64;
+    std::int64_t seed = 1;
+    std::int64_t steps = 0, epochs = 0;
+    double time = 0;  // seconds
+    double ema = 0.998;
+    std::int64_t checkpoint_every = 500;
+    std::int64_t log_every = 50;
+    std::int64_t sample_every = 0;
+    std::string precision = "auto";
+    std::int64_t threads = 0;
+  } train;
+};
+
+/// Puts the values of a TOML text over those of `config`; `where` names the text in messages. A top-level `description`
+/// is allowed and ignored. Throws a usage error, with the line, for broken TOML, an unknown key, a value of the wrong
+/// type or out of range, and more than one of train.steps, train.epochs and train.time.
+void apply_toml(Config& config, std::string_view text, const std::string& where);
+
+/// Puts `key=value` settings over the values of `config`, in their order. Throws usage errors as apply_toml does.
+void apply_settings(Config& config, std::span<const std::string> settings);
+
+/// The top-level `preset` of a TOML text, "" if it has none. Throws a usage error for broken TOML.
+std::string preset_of_toml(std::string_view text, const std::string& where);
+
+/// Throws a usage error if values that are right by themselves do not go together, or nothing says how long to train.
+void validate(const Config& config);
+
+/// Every value as TOML, with a comment each. The same config gives the same text, and reading it gives the same config.
+std::string to_toml(const Config& config);
+
+/// The values that a model file keeps: {"model.latent": 64, ...}. Left out are those that equal runs may differ in
+/// (the source's path, budget, intervals, threads).
+nlohmann::ordered_json to_json(const Config& config);
+
+/// Reads what to_json wrote; keys that are missing keep their defaults. Throws a data error that begins with `where`.
+Config config_of_json(const nlohmann::ordered_json& json, const std::string& where);
+
+/// Names of the keys whose values differ, in the table's order.
+std::vector<std::string> differing_keys(const Config& a, const Config& b);
+
+/// Throws a usage error that names the first key whose value differs and must not when a run is resumed: all but the
+/// budget, threads, and the intervals of logging, samples and checkpoints.
+void require_resumable(const Config& saved, const Config& wanted);
+
+/// The value of a key as it is written in TOML. Throws a usage error for an unknown key.
+std::string value_of(const Config& config, std::string_view key);
+
+/// Names of every key that `--set` knows.
+std::vector<std::string> config_keys();
+
+/// Seconds of "90", "90s", "3m", "1h30m"; nothing if the text is no duration.
+std::optional<double> parse_duration(std::string_view text);
+
+}  // namespace gan::train

@@ -1,0 +1,121 @@
+#include "train/model_file.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "io/safetensors.h"
+#include "train/step.h"
+
+namespace gan::train {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr const char* kFormat = "gan.cpp model";
+constexpr const char* kVersion = "1";
+constexpr std::int64_t kLargestSample = 1 << 24;  // elements; more is a broken file, not an image
+
+/// The variables a model of these sizes is made of.
+std::vector<nn::Variable> model_variables(const Model& model) {
+  const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.classes);
+  graph::Graph graph;
+  std::vector<nn::Variable> variables = build_sampler(graph, model.config, spec, 1);
+  const std::vector<nn::Variable> discriminator = discriminator_variables(model.config, spec);
+  variables.insert(variables.end(), discriminator.begin(), discriminator.end());
+  return variables;
+}
+
+Json describe(const Model& model) {
+  Json json;
+  json["config"] = to_json(model.config);
+  json["sample_shape"] = model.sample_shape;
+  json["value_range"] = model.sample_shape.size() == 3 ? Json{-1, 1} : Json();
+  json["condition"] = model.conditional ? "label" : "none";
+  json["classes"] = model.classes;
+  json["class_names"] = model.class_names;
+  json["data"] = {{"name", model.data_name}, {"sha256", model.data_hash}};
+  json["steps"] = model.steps;
+  return json;
+}
+
+void read_description(Model& model, const std::string& text, const std::string& path) {
+  try {
+    const Json json = Json::parse(text);
+    model.config = config_of_json(json.at("config"), path);
+    model.sample_shape = json.at("sample_shape").get<graph::Shape>();
+    model.conditional = json.at("condition").get<std::string>() == "label";
+    model.classes = json.at("classes").get<int>();
+    model.class_names = json.at("class_names").get<std::vector<std::string>>();
+    model.data_name = json.at("data").at("name").get<std::string>();
+    model.data_hash = json.at("data").at("sha256").get<std::string>();
+    model.steps = json.at("steps").get<std::int64_t>();
+  } catch (const Json::exception& error) {
+    base::fail_data("{}: the description of the model cannot be read: {}", path, error.what());
+  }
+  const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;
+  std::int64_t elements = 1;
+  for (std::int64_t length : model.sample_shape) {
+    if (length < 1 || length > kLargestSample / elements)
+      base::fail_data("{}: samples of shape {}", path, graph::to_string(model.sample_shape));
+    elements *= length;
+  }
+  if (!shape_fits) base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
+  if (model.conditional != (model.classes > 0) || model.classes < 0)
+    base::fail_data("{}: {} classes in a{} model", path, model.classes, model.conditional ? " conditional" : "n unconditional");
+  if (!model.class_names.empty() && model.class_names.size() != static_cast<std::size_t>(model.classes))
+    base::fail_data("{}: {} class names for {} classes", path, model.class_names.size(), model.classes);
+}
+
+}  // namespace
+
+void save_model(const std::string& path, const Model& model) {
+  std::vector<io::NamedArray> tensors;
+  for (const nn::Variable& variable : model_variables(model)) {
+    const auto found = model.weights.find(variable.name);
+    if (found == model.weights.end()) base::fail_run("{}: the model has no {}", path, variable.name);
+    tensors.push_back({variable.name, &found->second});
+  }
+  io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"model", describe(model).dump()}}, tensors);
+}
+
+Model load_model(const std::string& path) {
+  const bool folder = std::filesystem::is_directory(path);
+  const std::string file = folder ? (std::filesystem::path(path) / "model.safetensors").string() : path;
+  if (folder && !std::filesystem::exists(file))
+    base::fail_data("{}: no model.safetensors in this folder; give a model file or the folder of a run", path);
+  io::Safetensors content = io::read_safetensors(file);
+  const auto text = [&](const char* key) {
+    const auto found = content.metadata.find(key);
+    return found == content.metadata.end() ? std::string() : found->second;
+  };
+  if (text("format") != kFormat) base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
+  if (text("version") != kVersion)
+    base::fail_data("{}: model format {}, this program reads {}", file, text("version"), kVersion);
+  Model model;
+  read_description(model, text("model"), file);
+  std::vector<nn::Variable> variables;
+  try {
+    variables = model_variables(model);
+  } catch (const base::Error& error) {
+    base::fail_data("{}: {}", file, error.what());
+  }
+  for (const nn::Variable& variable : variables) {
+    const auto found = content.tensors.find(variable.name);
+    if (found == content.tensors.end()) base::fail_data("{}: tensor {} is missing", file, variable.name);
+    const graph::TensorType expected{graph::DType::f32, variable.shape};
+    if (found->second.type() != expected)
+      base::fail_data("{}: tensor {} is {}, expected {}", file, variable.name, to_string(found->second.type()),
+                      to_string(expected));
+    try {
+      io::require_finite(variable.name, found->second);
+    } catch (const base::Error& error) {
+      base::fail_data("{}: {}", file, error.what());
+    }
+  }
+  model.weights = std::move(content.tensors);
+  return model;
+}
+
+}  // namespace gan::train

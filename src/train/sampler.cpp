@@ -1,0 +1,69 @@
+#include "train/sampler.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "compiler/compile.h"
+#include "train/step.h"
+
+namespace gan::train {
+
+namespace {
+constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
+}
+
+Sampler::Sampler(const Model& model, const std::string& precision)
+    : model_(model), precision_(precision == "auto" ? "f32" : precision) {}
+
+Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
+  Compiled& entry = by_batch_[batch];
+  if (entry.program) return entry;
+  graph::Graph graph;
+  const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.classes);
+  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, batch))
+    entry.state[variable.name] = runtime::Array(variable.shape, model_.weights.at(variable.name).f32());
+  entry.program = std::make_unique<runtime::Program>(compiler::compile(
+      graph, {.precision = compiler::choose_precision(precision_), .disabled = {}}, entry.state, entry.arena));
+  return entry;
+}
+
+void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> labels, std::span<float> out) {
+  const auto latent = static_cast<std::size_t>(model_.config.model.latent);
+  const auto size = static_cast<std::size_t>(graph::element_count(model_.sample_shape));
+  const std::size_t count = z.size() / latent;
+  if (z.size() != count * latent || out.size() != count * size)
+    base::fail_usage("{} latent numbers for samples of {} numbers; expected {} and {} each", z.size(), out.size(), latent,
+                     size);
+  if (labels.size() != (model_.conditional ? count : 0))
+    base::fail_usage("{} labels for {} samples of a{} model", labels.size(), count,
+                     model_.conditional ? " conditional" : "n unconditional");
+  for (const std::int32_t label : labels)
+    if (label < 0 || label >= model_.classes)
+      base::fail_usage("label {}; the model has classes 0 to {}", label, model_.classes - 1);
+
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
+    Compiled& entry = compiled(static_cast<std::int64_t>(batch));
+    std::copy_n(z.data() + done * latent, batch * latent, entry.state.at("z").f32().data());
+    if (!labels.empty()) std::copy_n(labels.data() + done, batch, entry.state.at("y").i32().data());
+    entry.program->run();
+    std::copy_n(entry.state.at("samples").f32().data(), batch * size, out.data() + done * size);
+    done += batch;
+  }
+}
+
+void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const {
+  const base::RandomStream random(seed, base::stream_of("sample"));
+  const bool uniform = model_.config.model.latent_distribution == "uniform";
+  const auto offset = static_cast<std::uint64_t>(first * model_.config.model.latent);
+  base::parallel_for(static_cast<std::int64_t>(z.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::uint64_t index = offset + static_cast<std::uint64_t>(i);
+      z[static_cast<std::size_t>(i)] = uniform ? 2 * random.uniform(index) - 1 : random.normal(index);
+    }
+  });
+}
+
+}  // namespace gan::train

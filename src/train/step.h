@@ -1,0 +1,46 @@
+#pragma once
+
+#include <vector>
+
+#include "models/model.h"
+#include "nn/scope.h"
+#include "train/config.h"
+
+namespace gan::train {
+
+/// The sizes of the networks of `config` for samples of this shape; classes 0 makes an unconditional model.
+models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes);
+
+struct StepOptions {
+  std::int64_t batch = 64;
+  bool gradient_norms = false;    ///< also compute "norm.g" and "norm.d", the lengths of the two gradients
+  bool gradient_outputs = false;  ///< also name every gradient "grad.PARAMETER"
+  bool latent_input = false;      ///< take the latents from the input "batch.z" instead of drawing them
+};
+
+/// Builds the graph of one training step: state' = step(state, batch).
+///
+/// Inputs beside the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (conditional
+/// models), "step" i32 [1], the number of steps done, and "random.key" i32 [2], the words of the seed.
+/// Outputs beside the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means of what the loss makes of
+/// D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
+///
+/// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
+/// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows.
+/// Returns the variables that the graph declares.
+std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
+                                     const StepOptions& options);
+
+/// Builds the generator as it is used after training: inputs "z" f32 [N, latent] and "y" i32 [N] (conditional models),
+/// output "samples" [N, ...sample]. Returns the variables it needs.
+std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
+                                        std::int64_t batch);
+
+/// The variables of the discriminator, for samples of `spec`.
+std::vector<nn::Variable> discriminator_variables(const Config& config, const models::ModelSpec& spec);
+
+/// Names of the two networks' scopes.
+inline constexpr const char* kGenerator = "generator";
+inline constexpr const char* kDiscriminator = "discriminator";
+
+}  // namespace gan::train

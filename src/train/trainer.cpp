@@ -1,0 +1,300 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "compiler/compile.h"
+#include "data/shuffle.h"
+#include "io/png.h"
+#include "train/checkpoint.h"
+#include "train/model_file.h"
+#include "train/sampler.h"
+#include "train/step.h"
+
+namespace gan::train {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kSamplesPerRow = 10;
+constexpr int kLargestPictureRows = 20;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// One training run: its programs, its state and its files.
+class Run {
+ public:
+  Run(const Config& config, const data::Dataset& dataset, const RunOptions& options, const Callbacks& callbacks)
+      : config_(config), dataset_(dataset), options_(options), callbacks_(callbacks),
+        classes_(config.data.unconditional ? 0 : dataset.classes),
+        shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
+    if (config.train.batch > dataset.count())
+      base::fail_usage("train.batch {} is larger than the data set of {} samples", config.train.batch, dataset.count());
+    steps_per_epoch_ = dataset.count() / config.train.batch;
+    total_steps_ = config.train.steps > 0 ? config.train.steps : config.train.epochs * steps_per_epoch_;
+    base::set_threads(static_cast<int>(config.train.threads));
+    if (config_.train.precision == "auto")
+      config_.train.precision =
+          compiler::choose_precision("auto") == compiler::Precision::bf16 ? "bf16" : "f32";
+  }
+
+  Outcome train() {
+    compile_step();
+    start_files();
+    const Clock::time_point start = Clock::now();
+    const double before = position_.elapsed_seconds;
+    Clock::time_point last_log = start;
+    std::int64_t last_log_step = position_.steps;
+    Outcome outcome = Outcome::finished;
+    while (!finished()) {
+      if (callbacks_.stop_requested && callbacks_.stop_requested()) {
+        outcome = Outcome::stopped;
+        break;
+      }
+      const bool log = (position_.steps + 1) % config_.train.log_every == 0;
+      fill_batch(position_.steps);
+      (log ? logging_program() : *program_).run();
+      ++position_.steps;
+      position_.elapsed_seconds = before + seconds_since(start);
+      require_finite_losses();
+      if (log) {
+        const double seconds = seconds_since(last_log);
+        const auto images = static_cast<double>((position_.steps - last_log_step) * config_.train.batch);
+        report(images / std::max(seconds, 1e-9));
+        last_log = Clock::now();
+        last_log_step = position_.steps;
+      }
+      if (due(config_.train.sample_every)) draw_samples();
+      if (due(config_.train.checkpoint_every) && !finished()) save();
+    }
+    save();
+    draw_samples();
+    return outcome;
+  }
+
+ private:
+  std::string path(const std::string& name) const { return (options_.directory / name).string(); }
+  bool due(std::int64_t interval) const { return interval > 0 && position_.steps % interval == 0; }
+  void note(const std::string& text) const {
+    if (callbacks_.on_note) callbacks_.on_note(text);
+  }
+  float number(const char* name) const { return state_.at(name).f32()[0]; }
+
+  bool finished() const {
+    return total_steps_ > 0 ? position_.steps >= total_steps_ : position_.elapsed_seconds >= config_.train.time;
+  }
+
+  // ---- programs and state ----
+
+  runtime::Program compile_program(bool gradient_norms) {
+    graph::Graph graph;
+    const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
+    variables_ = build_step(graph, config_, spec, {.batch = config_.train.batch, .gradient_norms = gradient_norms});
+    nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
+    return compiler::compile(
+        graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}}, state_, arena_);
+  }
+
+  runtime::Program& logging_program() {
+    if (!logging_program_) logging_program_ = std::make_unique<runtime::Program>(compile_program(true));
+    return *logging_program_;
+  }
+
+  void compile_step() {
+    load_start();
+    program_ = std::make_unique<runtime::Program>(compile_program(false));
+    const auto seed = static_cast<std::uint64_t>(config_.train.seed);
+    state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
+    state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
+  }
+
+  /// Puts into the state what the run starts from, if that is not chance.
+  void load_start() {
+    graph::Graph graph;
+    const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
+    variables_ = build_step(graph, config_, spec, {.batch = config_.train.batch});
+    if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
+      position_ = load_checkpoint(path("checkpoint.safetensors"), variables_, state_);
+      if (position_.data_hash != dataset_.hash)
+        base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})",
+                        path("checkpoint.safetensors"), dataset_.source, position_.data_hash, dataset_.hash);
+      if (position_.threads != base::threads())
+        note(fmt::format("the run used {} threads so far, now {}: results may differ in the last digits",
+                         position_.threads, base::threads()));
+      return;
+    }
+    if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
+    if (!options_.init_model.empty()) copy_model(load_model(options_.init_model));
+    nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
+    for (const nn::Variable& variable : variables_)  // averages start where the averaged starts
+      if (variable.name.starts_with("ema."))
+        state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
+  }
+
+  void copy_model(const Model& model) {
+    if (model.sample_shape != dataset_.sample_shape || model.classes != classes_)
+      base::fail_usage("--init {}: a model of samples {} and {} classes; the data has {} and {}", options_.init_model,
+                       graph::to_string(model.sample_shape), model.classes, graph::to_string(dataset_.sample_shape),
+                       classes_);
+    for (const nn::Variable& variable : variables_) {
+      const bool of_network = variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
+      if (!of_network) continue;
+      const auto found = model.weights.find(variable.name);
+      if (found == model.weights.end() || found->second.type().shape != variable.shape)
+        base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
+                         variable.name, graph::to_string(variable.shape));
+      state_[variable.name] = runtime::Array(variable.shape, found->second.f32());
+    }
+  }
+
+  void fill_batch(std::int64_t step) {
+    const std::int64_t batch = config_.train.batch, first = step % steps_per_epoch_ * batch;
+    const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch_));
+    const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
+    float* x = state_.at("batch.x").f32().data();
+    for (std::int64_t row = 0; row < batch; ++row) {
+      const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+      dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
+      if (classes_ > 0) state_.at("batch.y").i32()[static_cast<std::size_t>(row)] = dataset_.label(index);
+    }
+    state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
+  }
+
+  void require_finite_losses() const {
+    const float g = number("loss.g"), d = number("loss.d");
+    if (std::isfinite(g) && std::isfinite(d)) return;
+    base::fail_run("training diverged at step {}: G's loss is {}, D's is {}; the last checkpoint in {} is kept; try a "
+                   "lower optim.lr",
+                   position_.steps, g, d, options_.directory.string());
+  }
+
+  // ---- files ----
+
+  void start_files() {
+    base::create_folder(options_.directory.string());
+    base::write_file(path("config.toml"), to_toml(config_));
+    // Lines of steps that a resumed run will take again are dropped, and with them a line that was cut short.
+    std::string kept;
+    std::ifstream metrics(path("metrics.jsonl"));
+    for (std::string line; options_.resume && std::getline(metrics, line);) {
+      const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (json.is_object() && json.value("step", std::int64_t{0}) <= position_.steps) kept += line + "\n";
+    }
+    base::write_file(path("metrics.jsonl"), kept);
+    // Without it, a run that is killed early could not know what it started from.
+    if (!options_.init_model.empty()) save();
+  }
+
+  void report(double images_per_second) {
+    Progress progress;
+    progress.step = position_.steps;
+    progress.total_steps = total_steps_;
+    progress.images_per_second = images_per_second;
+    progress.loss_g = static_cast<double>(number("loss.g"));
+    progress.loss_d = static_cast<double>(number("loss.d"));
+    progress.d_real = static_cast<double>(number("verdict.real"));
+    progress.d_fake = static_cast<double>(number("verdict.fake"));
+    progress.grad_norm_g = static_cast<double>(number("norm.g"));
+    progress.grad_norm_d = static_cast<double>(number("norm.d"));
+    progress.elapsed_seconds = position_.elapsed_seconds;
+    const auto left = static_cast<double>((total_steps_ - position_.steps) * config_.train.batch);
+    progress.seconds_left = total_steps_ > 0 ? left / images_per_second
+                                             : std::max(0.0, config_.train.time - position_.elapsed_seconds);
+    append_metrics(progress);
+    if (callbacks_.on_log) callbacks_.on_log(progress);
+  }
+
+  void append_metrics(const Progress& p) const {
+    const nlohmann::ordered_json line{
+        {"step", p.step},     {"images_per_second", std::round(p.images_per_second)},
+        {"loss_g", p.loss_g}, {"loss_d", p.loss_d},
+        {"d_real", p.d_real}, {"d_fake", p.d_fake},
+        {"grad_norm_g", p.grad_norm_g}, {"grad_norm_d", p.grad_norm_d},
+        {"seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
+    std::ofstream file(path("metrics.jsonl"), std::ios::app);
+    file << line.dump() << "\n";
+    file.flush();
+    if (!file) base::fail_data("{}: cannot be written; is the disk full?", path("metrics.jsonl"));
+  }
+
+  /// The model as it stands: G averaged where the run averages, D as it is.
+  Model current_model() const {
+    Model model;
+    model.config = config_;
+    model.sample_shape = dataset_.sample_shape;
+    model.classes = classes_;
+    model.conditional = classes_ > 0;
+    if (model.conditional) model.class_names = dataset_.class_names;
+    model.data_name = dataset_.name;
+    model.data_hash = dataset_.hash;
+    model.steps = position_.steps;
+    for (const nn::Variable& variable : variables_) {
+      if (!variable.name.starts_with(kGenerator) && !variable.name.starts_with(kDiscriminator)) continue;
+      const auto averaged = state_.find("ema." + variable.name);
+      const runtime::Array& array = averaged != state_.end() ? averaged->second : state_.at(variable.name);
+      model.weights[variable.name] = runtime::Array(variable.shape, array.f32());
+    }
+    return model;
+  }
+
+  void save() {
+    position_.threads = base::threads();
+    position_.data_hash = dataset_.hash;
+    save_checkpoint(path("checkpoint.safetensors"), position_, variables_, state_);
+    save_model(path("model.safetensors"), current_model());
+  }
+
+  /// samples/STEP.png: the same latents in every picture, a row for each label.
+  void draw_samples() const {
+    const bool image = dataset_.is_image();
+    if (image ? dataset_.sample_shape[0] != 1 && dataset_.sample_shape[0] != 3 : dataset_.sample_shape[0] != 2) return;
+    const Model model = current_model();
+    Sampler sampler(model);
+    const std::int64_t rows = image ? std::clamp(classes_, 1, kLargestPictureRows) : 100;
+    const std::int64_t count = rows * kSamplesPerRow;
+    std::vector<std::int32_t> labels;
+    for (std::int64_t i = 0; classes_ > 0 && i < count; ++i)
+      labels.push_back(static_cast<std::int32_t>(i / kSamplesPerRow % classes_));
+    std::vector<float> z(static_cast<std::size_t>(count * config_.model.latent));
+    sampler.latents(static_cast<std::uint64_t>(config_.train.seed), 0, z);
+    graph::Shape shape = dataset_.sample_shape;
+    shape.insert(shape.begin(), count);
+    std::vector<float> samples(static_cast<std::size_t>(graph::element_count(shape)));
+    sampler.sample(z, labels, samples);
+    base::create_folder(path("samples"));
+    const std::string file = path(fmt::format("samples/{:06}.png", position_.steps));
+    if (image)
+      io::write_grid(file, samples, shape, static_cast<int>(kSamplesPerRow));
+    else
+      io::write_png(file, io::make_scatter(samples, shape));
+  }
+
+  Config config_;
+  const data::Dataset& dataset_;
+  const RunOptions& options_;
+  const Callbacks& callbacks_;
+  int classes_;
+  data::Shuffle shuffle_;
+  std::int64_t steps_per_epoch_ = 0, total_steps_ = 0;
+  Position position_;
+  runtime::State state_;
+  runtime::Arena arena_;
+  std::vector<nn::Variable> variables_;
+  std::unique_ptr<runtime::Program> program_, logging_program_;
+};
+
+}  // namespace
+
+Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
+                  const Callbacks& callbacks) {
+  return Run(config, dataset, options, callbacks).train();
+}
+
+}  // namespace gan::train

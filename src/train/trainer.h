@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "data/dataset.h"
+#include "train/config.h"
+
+namespace gan::train {
+
+/// How a run stands.
+struct Progress {
+  std::int64_t step = 0;          ///< done
+  std::int64_t total_steps = 0;   ///< 0 if the run goes by time
+  double images_per_second = 0;   ///< since the last report
+  double loss_g = 0, loss_d = 0;  ///< of the last step
+  double d_real = 0, d_fake = 0;  ///< means of D's verdict in the last step: probabilities, or plain outputs
+  double grad_norm_g = 0, grad_norm_d = 0;
+  double elapsed_seconds = 0;  ///< of training, earlier parts of the run included
+  double seconds_left = 0;
+};
+
+/// What the trainer tells and asks. Any may be empty.
+struct Callbacks {
+  std::function<void(const Progress&)> on_log;         ///< every train.log_every steps
+  std::function<bool()> stop_requested;                ///< asked before every step
+  std::function<void(const std::string&)> on_note;     ///< something worth a line
+};
+
+struct RunOptions {
+  std::filesystem::path directory;
+  bool resume = false;
+  std::string init_model;  ///< a model whose weights the run starts from; empty = none
+};
+
+enum class Outcome { finished, stopped };
+
+/// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
+/// leaves in the directory: config.toml, metrics.jsonl, samples/STEP.png, model.safetensors, checkpoint.safetensors.
+/// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
+/// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files that
+/// cannot be read or written, a run error when the losses are no longer finite.
+Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
+                  const Callbacks& callbacks);
+
+}  // namespace gan::train

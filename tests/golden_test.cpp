@@ -1,0 +1,270 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "compiler/compile.h"
+#include "io/safetensors.h"
+#include "runtime/reference.h"
+#include "train/step.h"
+
+// The system against PyTorch: tests/golden/README.md says what the files hold.
+namespace gan::test {
+namespace {
+
+using graph::DType;
+using graph::Graph;
+using runtime::Array;
+using runtime::ReferenceValues;
+using train::Config;
+
+std::vector<std::int64_t> integers(const std::string& list) {
+  std::vector<std::int64_t> values;
+  std::stringstream stream(list);
+  for (std::string item; std::getline(stream, item, ',');) values.push_back(std::stoll(item));
+  return values;
+}
+
+std::vector<double> doubles(const Array& array) {
+  if (array.type().dtype == DType::i32) return {array.i32().begin(), array.i32().end()};
+  return {array.f32().begin(), array.f32().end()};
+}
+
+double norm(const std::vector<double>& values) {
+  double squares = 0;
+  for (double value : values) squares += value * value;
+  return std::sqrt(squares);
+}
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  std::vector<double> difference(a.size());
+  for (std::size_t i = 0; i < a.size(); ++i) difference[i] = a[i] - b[i];
+  return norm(difference);
+}
+
+/// A golden file and the model it describes.
+struct Golden {
+  explicit Golden(const std::string& name)
+      : file(io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/" + name + ".safetensors")) {
+    const auto text = [&](const char* key) { return file.metadata.at(key); };
+    const auto number = [&](const char* key) { return std::stod(text(key)); };
+    config.model.latent = std::stoll(text("latent"));
+    config.model.embedding = std::stoll(text("embedding"));
+    config.model.g = {integers(text("g_widths")), text("g_activation"), text("spectral_norm") == "true",
+                      text("gain") == "true", text("batch_norm") == "true"};
+    config.model.d = {integers(text("d_widths")), text("d_activation"), false, false, false};
+    config.loss.name = text("loss") == "bce" ? "bce" : "least_squares";
+    config.loss.sigmoid = text("sigmoid") == "true";
+    config.loss.a = number("a");
+    config.loss.b = number("b");
+    config.loss.c = number("c");
+    config.penalty.r1 = number("r1");
+    config.penalty.r2 = number("r2");
+    config.optim.name = text("optimizer");
+    config.optim.g.lr = number("lr_g");
+    config.optim.d.lr = number("lr_d");
+    config.optim.beta1 = number("beta1");
+    config.optim.beta2 = number("beta2");
+    config.optim.epsilon = number("eps");
+    config.optim.momentum = number("momentum");
+    config.optim.weight_decay = number("weight_decay");
+    config.train.ema = number("ema");
+    batch = std::stoll(text("batch"));
+    spec = train::model_spec(config, integers(text("image")), std::stoll(text("classes")));
+    vanishing = text("vanishing");
+  }
+
+  const Array& at(const std::string& name) const { return file.tensors.at(name); }
+  bool vanishes(const std::string& name) const { return ("," + vanishing + ",").find("," + name + ",") != std::string::npos; }
+  std::vector<nn::Variable> build(Graph& graph) const {
+    return train::build_step(graph, config, spec, {batch, false, true, true});
+  }
+
+  io::Safetensors file;
+  Config config;
+  models::ModelSpec spec;
+  std::int64_t batch = 0;
+  std::string vanishing;
+};
+
+class GoldenTest : public testing::TestWithParam<std::string> {
+ protected:
+  /// Checks the outputs of step 0: images, logits, losses and every gradient.
+  void check_step(const Golden& golden, const std::function<std::vector<double>(const std::string&)>& output,
+                  double tolerance) {
+    int gradients = 0;
+    for (const auto& [name, expected] : golden.file.tensors) {
+      const bool gradient = name.starts_with("grad.");
+      static const std::map<std::string, std::string> kNames{{"fake", "fake"},
+                                                             {"loss_g", "loss.g"},
+                                                             {"loss_d", "loss.d"},
+                                                             {"d_real", "logits.real"},
+                                                             {"d_fake", "logits.fake"}};
+      const auto renamed = kNames.find(name);
+      if (!gradient && renamed == kNames.end()) continue;
+      const std::vector<double> actual = output(gradient ? name : renamed->second);
+      double scale = norm(doubles(expected));
+      if (gradient && golden.vanishes(name.substr(5))) {
+        // Zero by cancellation: against the gradient of the weight beside it.
+        const std::string layer = name.substr(0, name.rfind('.'));
+        const bool spectral = golden.file.tensors.count(layer + ".weight_orig") > 0;
+        scale = norm(doubles(golden.at(layer + (spectral ? ".weight_orig" : ".weight"))));
+      }
+      EXPECT_LE(distance(actual, doubles(expected)), tolerance * scale) << name;
+      gradients += gradient;
+    }
+    EXPECT_GE(gradients, 10);
+  }
+};
+
+TEST_P(GoldenTest, ReferenceStepIsExact) {
+  const Golden golden(GetParam());
+  Graph graph;
+  golden.build(graph);
+  ReferenceValues inputs;
+  for (const auto& [name, id] : graph.inputs()) {
+    inputs[name].assign(static_cast<std::size_t>(graph.node(id).type.elements()), 0.0);
+    const auto stored = golden.file.tensors.find(name);
+    if (stored != golden.file.tensors.end()) inputs[name] = doubles(stored->second);
+  }
+  for (const char* part : {"x", "y", "z"}) inputs[std::string("batch.") + part] = doubles(golden.at(std::string(part) + ".0"));
+  const ReferenceValues outputs = runtime::evaluate_reference(graph, inputs);
+  check_step(golden, [&](const std::string& name) { return outputs.at(name); }, 2e-7);
+  for (const auto& [name, expected] : golden.file.tensors) {
+    if (!name.starts_with("step0.")) continue;
+    EXPECT_LE(distance(outputs.at(name.substr(6)), doubles(expected)), 2e-7 * norm(doubles(expected))) << name;
+  }
+}
+
+TEST_P(GoldenTest, TenStepsFollowPyTorch) {
+  const Golden golden(GetParam());
+  for (const bool optimized : {true, false}) {
+    Graph graph;
+    const std::vector<nn::Variable> variables = golden.build(graph);
+    runtime::State state;
+    for (const nn::Variable& variable : variables) {
+      const auto stored = golden.file.tensors.find(variable.name);
+      if (stored != golden.file.tensors.end()) state[variable.name] = Array(variable.shape, stored->second.f32());
+    }
+    for (const nn::Variable& variable : variables)
+      if (variable.name.starts_with("ema."))
+        state[variable.name] = Array(variable.shape, golden.at(variable.name.substr(4)).f32());
+    runtime::Arena arena;
+    compiler::Options options;
+    if (!optimized) options.disabled = {"all"};
+    const runtime::Program program = compiler::compile(graph, options, state, arena);
+
+    for (int step = 0; step < 10; ++step) {
+      for (const char* part : {"x", "y", "z"}) {
+        const Array& from = golden.at(fmt::format("{}.{}", part, step));
+        std::copy_n(from.bytes(), from.size_bytes(), state.at(std::string("batch.") + part).bytes());
+      }
+      state.at("step").i32()[0] = step;
+      program.run();
+      for (const char* network : {"g", "d"}) {
+        const auto expected = static_cast<double>(golden.at(std::string("curve.") + network).f32()[static_cast<std::size_t>(step)]);
+        EXPECT_NEAR(state.at(std::string("loss.") + network).f32()[0], expected, 1e-5 * std::abs(expected))
+            << network << " step " << step;
+      }
+      if (step == 0) check_step(golden, [&](const std::string& name) { return doubles(state.at(name)); }, 1e-5);
+    }
+    for (const auto& [name, expected] : golden.file.tensors) {
+      if (!name.starts_with("final.") || name.ends_with("fake")) continue;
+      const std::string variable = name.substr(6);
+      const std::string plain = variable.starts_with("ema.") ? variable.substr(4) : variable;
+      // Adam makes steps of rounding noise, see README.md; our averages include the running statistics, PyTorch's copy them.
+      if (golden.vanishes(plain) || plain.find(".running_") != std::string::npos) continue;
+      if (variable.starts_with("ema.") && !state.count(variable)) continue;
+      EXPECT_LE(distance(doubles(state.at(variable)), doubles(expected)), 1e-5 * norm(doubles(expected))) << name;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
+                         testing::Values("bce_sn", "lsgan_sigmoid_sn", "bce_plain", "lsgan_pearson", "lsgan_r1_r2",
+                                         "bce_sgd", "bce_gain_bn_ema"),
+                         [](const auto& info) { return info.param; });
+
+// ---- bf16 ----
+
+/// The values of bf16_errors.json's tensors: uniform numbers of SplitMix64 (Steele et al. 2014).
+std::vector<float> made(std::uint64_t tensor, const graph::Shape& shape, double scale, bool normalise) {
+  std::vector<float> values(static_cast<std::size_t>(graph::element_count(shape)));
+  double squares = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::uint64_t s = (tensor << 32) + i + 0x9E3779B97F4A7C15;
+    s = (s ^ (s >> 30)) * 0xBF58476D1CE4E5B9;
+    s = (s ^ (s >> 27)) * 0x94D049BB133111EB;
+    s ^= s >> 31;
+    values[i] = (static_cast<float>(s >> 40) / 16777216.0f * 2 - 1) * static_cast<float>(scale);
+    squares += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  }
+  if (normalise)
+    for (float& value : values) value = static_cast<float>(static_cast<double>(value) / std::sqrt(squares));
+  return values;
+}
+
+class Bf16Test : public testing::TestWithParam<std::string> {};
+
+// No gradient of a whole step in bf16 is further from float64 than 1.2 times PyTorch's autocast is (medians of draws).
+TEST_P(Bf16Test, NoWorseThanAutocast) {
+  const auto golden = nlohmann::json::parse(std::ifstream(std::string(GAN_GOLDEN_DIR) + "/bf16_errors.json"));
+  const auto& loss = golden["losses"][GetParam()];
+  Config config;  // the tutorial's networks
+  config.model.g.spectral_norm = true;
+  config.loss.name = GetParam() == "bce" ? "bce" : "least_squares";
+  config.loss.sigmoid = GetParam() != "bce";
+  config.train.ema = 0;
+  const std::int64_t batch = golden["batch"];
+  const models::ModelSpec spec = train::model_spec(config, {1, 28, 28}, 10);
+  std::map<std::string, std::vector<double>> errors;
+  const int draws = golden["draws"];
+  for (int draw = 0; draw < draws; ++draw) {
+    Graph graph;
+    const auto variables = train::build_step(graph, config, spec, {batch, false, true, true});
+    runtime::State state;
+    for (const auto& tensor : golden["tensors"]) {
+      std::string name = tensor["name"];
+      if (name.size() == 1) name = "batch." + name;
+      const graph::Shape shape = tensor["shape"];
+      state[name] = Array(shape, made(tensor["t"].get<std::uint64_t>() + 1000 * static_cast<std::uint64_t>(draw), shape,
+                                      tensor["scale"], tensor["normalise"]));
+    }
+    state["batch.y"] = Array({DType::i32, {batch}});
+    for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i) state["batch.y"].i32()[i] = static_cast<int>(i % 10);
+    ReferenceValues inputs;
+    for (const auto& [name, id] : graph.inputs()) {
+      const auto made_here = state.find(name);
+      inputs[name] = made_here != state.end()
+                         ? doubles(made_here->second)
+                         : std::vector<double>(static_cast<std::size_t>(graph.node(id).type.elements()), 0.0);
+    }
+    // Reference first: compiling optimizes the graph in place, and running changes the state.
+    const ReferenceValues exact = runtime::evaluate_reference(graph, inputs);
+    runtime::Arena arena;
+    compiler::compile(graph, {.precision = compiler::Precision::bf16, .disabled = {}}, state, arena).run();
+    for (const auto& [name, entry] : loss["gradients"].items()) {
+      const std::vector<double>& expected = exact.at(name);
+      const double expected_norm = entry["norm"][static_cast<std::size_t>(draw)];
+      EXPECT_NEAR(norm(expected), expected_norm, 1e-6 * expected_norm) << name;
+      errors[name].push_back(distance(doubles(state.at(name)), expected) / norm(expected));
+    }
+  }
+  for (auto& [name, values] : errors) {
+    std::sort(values.begin(), values.end());
+    const double ours = values[values.size() / 2], theirs = loss["gradients"][name]["median_error"];
+    RecordProperty(name, fmt::format("{:.5f} against {:.5f}", ours, theirs));
+    EXPECT_LE(ours, 1.2 * theirs) << name;
+    EXPECT_GT(ours, 0) << name << ": nothing was rounded";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, Bf16Test, testing::Values("bce", "lsgan_sigmoid"), [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace gan::test

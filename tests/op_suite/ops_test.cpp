@@ -1,0 +1,244 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "autodiff/gradient.h"
+#include "base/error.h"
+#include "base/random.h"
+#include "compiler/compile.h"
+#include "ops/ops.h"
+#include "runtime/reference.h"
+#include "op_suite/cases.h"
+
+// Runs over the table of ops: every op must have cases, and every case goes through every check.
+namespace gan::test {
+namespace {
+
+using namespace ops;
+using runtime::ReferenceValues;
+
+/// A case built into a graph, with values for its inputs.
+struct Built {
+  Graph graph;
+  std::vector<Tensor> arguments;
+  Tensor result;
+  ReferenceValues values;
+};
+
+void build(const OpCase& test, Built& built) {
+  for (std::size_t i = 0; i < test.arguments.size(); ++i) {
+    const Argument& argument = test.arguments[i];
+    const std::string name = "x" + std::to_string(i);
+    built.arguments.push_back(built.graph.input(name, argument.type));
+    const base::RandomStream random(1, base::stream_of(test.op + test.name + name));
+    std::vector<double>& values = built.values[name];
+    for (std::int64_t k = 0; k < argument.type.elements(); ++k) {
+      const auto u = static_cast<double>(random.uniform(static_cast<std::uint64_t>(k)));
+      double value = argument.low + (argument.high - argument.low) * u;
+      if (argument.type.dtype == DType::i32) value = std::floor(value);
+      if (std::abs(value) < argument.away_from_zero) value = value < 0 ? -argument.away_from_zero : argument.away_from_zero;
+      // Both executors must see the same number.
+      values.push_back(static_cast<double>(static_cast<float>(value)));
+    }
+  }
+  built.result = test.build(built.arguments);
+}
+
+/// A tensor times fixed weights in [-1, 1], summed: a scalar whose derivatives see every element.
+Tensor project(Tensor tensor, int salt, ReferenceValues& values) {
+  const std::string name = "weights" + std::to_string(salt);
+  const Tensor weights = tensor.graph->input(name, {DType::f32, tensor.shape()});
+  const base::RandomStream random(2, static_cast<std::uint32_t>(salt));
+  for (std::int64_t k = 0; k < tensor.elements(); ++k)
+    values[name].push_back(static_cast<double>(2 * random.uniform(static_cast<std::uint64_t>(k)) - 1));
+  return sum(tensor * weights);
+}
+
+std::vector<Tensor> differentiable(const OpCase& test, const Built& built) {
+  std::vector<Tensor> tensors;
+  for (std::size_t i = 0; i < test.arguments.size(); ++i)
+    if (test.arguments[i].differentiable) tensors.push_back(built.arguments[i]);
+  return tensors;
+}
+
+/// The case's value, its gradients, and the gradients of a projection of these.
+void add_outputs(const OpCase& test, Built& built) {
+  built.graph.output("value", built.result);
+  const std::vector<Tensor> wrt = differentiable(test, built);
+  if (wrt.empty()) return;
+  const std::vector<Tensor> first = autodiff::gradient(project(built.result, 0, built.values), wrt);
+  Tensor total = project(first[0], 1, built.values);
+  for (std::size_t i = 1; i < first.size(); ++i)
+    total = total + project(first[i], 1 + static_cast<int>(i), built.values);
+  const std::vector<Tensor> second = autodiff::gradient(total, wrt);
+  built.graph.output("projection", total);
+  for (std::size_t i = 0; i < wrt.size(); ++i) {
+    built.graph.output("first" + std::to_string(i), first[i]);
+    built.graph.output("second" + std::to_string(i), second[i]);
+  }
+}
+
+std::map<std::string, std::vector<double>> run(Graph& graph, const ReferenceValues& values,
+                                               const compiler::Options& options) {
+  runtime::State state;
+  for (const auto& [name, id] : graph.inputs()) {
+    runtime::Array array(graph.node(id).type);
+    const std::vector<double>& from = values.at(name);
+    if (array.type().dtype == DType::i32)
+      std::transform(from.begin(), from.end(), array.i32().begin(), [](double v) { return static_cast<std::int32_t>(v); });
+    else
+      std::transform(from.begin(), from.end(), array.f32().begin(), [](double v) { return static_cast<float>(v); });
+    state[name] = std::move(array);
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, id] : graph.outputs()) names.push_back(name);
+  runtime::Arena arena;
+  compiler::compile(graph, options, state, arena).run();
+  std::map<std::string, std::vector<double>> results;
+  for (const std::string& name : names)
+    for (float value : state.at(name).f32()) results[name].push_back(static_cast<double>(value));
+  return results;
+}
+
+/// |a - b| / |b| over all elements, or |a - b| where b is near 0.
+double relative_error(const std::vector<double>& a, const std::vector<double>& b) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < b.size(); ++i) {
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    norm += b[i] * b[i];
+  }
+  return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-3);
+}
+
+class Ops : public testing::TestWithParam<OpCase> {};
+
+TEST_P(Ops, KernelsAgreeWithReference) {
+  const OpCase& test = GetParam();
+  std::vector<compiler::Options> settings{{}, {.disabled = {"all"}}};
+  for (const std::string& pass : compiler::pass_names()) settings.push_back({.disabled = {pass}});
+  for (const compiler::Options& options : settings) {
+    Built built;
+    build(test, built);
+    add_outputs(test, built);
+    const ReferenceValues expected = runtime::evaluate_reference(built.graph, built.values);
+    const auto results = run(built.graph, built.values, options);
+    for (const auto& [name, values] : results) {
+      if (name == "projection") continue;  // a sum that may cancel
+      ASSERT_EQ(values.size(), expected.at(name).size());
+      EXPECT_LE(relative_error(values, expected.at(name)), test.tolerance)
+          << name << " without " << (options.disabled.empty() ? "nothing" : *options.disabled.begin());
+    }
+  }
+}
+
+TEST_P(Ops, Bf16StaysNearReference) {
+  const OpCase& test = GetParam();
+  Built built;
+  build(test, built);
+  built.graph.output("value", built.result);
+  const ReferenceValues expected = runtime::evaluate_reference(built.graph, built.values);
+  const auto results = run(built.graph, built.values, {.precision = compiler::Precision::bf16, .disabled = {}});
+  EXPECT_LE(relative_error(results.at("value"), expected.at("value")), 1e-2);
+}
+
+/// Compares gradients with central differences of a scalar output, both in float64.
+void check_gradient(const OpCase& test, const std::string& scalar, const std::string& gradient) {
+  Built built;
+  build(test, built);
+  if (scalar == "loss") {
+    const std::vector<Tensor> wrt = differentiable(test, built);
+    const Tensor loss = project(built.result, 0, built.values);
+    built.graph.output("loss", loss);
+    const std::vector<Tensor> first = autodiff::gradient(loss, wrt);
+    for (std::size_t i = 0; i < wrt.size(); ++i) built.graph.output("first" + std::to_string(i), first[i]);
+  } else {
+    add_outputs(test, built);
+  }
+  const ReferenceValues exact = runtime::evaluate_reference(built.graph, built.values);
+  int number = 0;
+  for (std::size_t i = 0; i < test.arguments.size(); ++i) {
+    if (!test.arguments[i].differentiable) continue;
+    const std::vector<double>& analytic = exact.at(gradient + std::to_string(number++));
+    std::vector<double>& x = built.values.at("x" + std::to_string(i));
+    // A few elements of large arguments are enough.
+    const std::size_t stride = x.size() > 64 ? x.size() / 7 : 1;
+    for (std::size_t k = 0; k < x.size(); k += stride) {
+      const double at = x[k], h = 1e-5 * std::max(1.0, std::abs(at));
+      x[k] = at + h;
+      const double above = runtime::evaluate_reference(built.graph, built.values).at(scalar)[0];
+      x[k] = at - h;
+      const double below = runtime::evaluate_reference(built.graph, built.values).at(scalar)[0];
+      x[k] = at;
+      const double numeric = (above - below) / (2 * h);
+      const double scale = std::max({1.0, std::abs(numeric), std::abs(exact.at(scalar)[0])});
+      EXPECT_NEAR(analytic[k], numeric, 1e-6 * scale) << "argument " << i << " element " << k;
+    }
+  }
+}
+
+TEST_P(Ops, FirstDerivative) {
+  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient") return;
+  if (GetParam().name == "bf16 and back") return;  // rounding has no derivative to compare with
+  check_gradient(GetParam(), "loss", "first");
+}
+
+TEST_P(Ops, SecondDerivative) {
+  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient") return;
+  if (GetParam().name == "bf16 and back") return;
+  check_gradient(GetParam(), "projection", "second");
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, Ops, testing::ValuesIn(op_cases()), [](const auto& info) {
+  std::string name = info.param.op + "_" + info.param.name + "_" + std::to_string(info.index);
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+});
+
+TEST(OpTable, EveryOpHasCasesAndErrors) {
+  std::set<std::string> with_cases, with_errors;
+  for (const OpCase& test : op_cases()) with_cases.insert(test.op);
+  for (const OpError& test : op_errors()) with_errors.insert(test.op);
+  for (const graph::Op* op : graph::op_table()) {
+    EXPECT_TRUE(with_cases.count(std::string(op->name))) << op->name << " has no cases";
+    EXPECT_TRUE(with_errors.count(std::string(op->name))) << op->name << " has no errors";
+  }
+  EXPECT_GE(graph::op_table().size(), 30u);
+}
+
+TEST(OpTable, ErrorsNameTheOpAndTheReason) {
+  for (const OpError& test : op_errors()) {
+    Graph graph;
+    try {
+      test.build(graph);
+      ADD_FAILURE() << test.op << " " << test.name << " was not refused";
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::usage);
+      EXPECT_NE(std::string(error.what()).find(test.message), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find(test.op), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(StopGradient, HasNone) {
+  Graph graph;
+  const Tensor x = graph.input("x", {DType::f32, {3}});
+  graph.output("gradient", autodiff::gradient(sum(x * stop_gradient(x)), {x})[0]);
+  const ReferenceValues result = runtime::evaluate_reference(graph, {{"x", {1, 2, 3}}});
+  EXPECT_EQ(result.at("gradient"), (std::vector<double>{1, 2, 3}));
+}
+
+TEST(Gather, RefusesAnIndexOutOfRangeWhenRun) {
+  Graph graph;
+  const Tensor table = graph.input("table", {DType::f32, {3, 2}}), index = graph.input("index", {DType::i32, {1}});
+  graph.output("rows", gather(table, index));
+  runtime::State state;
+  runtime::Arena arena;
+  const runtime::Program program = compiler::compile(graph, {}, state, arena);
+  state.at("index").i32()[0] = 3;
+  EXPECT_THROW(program.run(), base::Error);
+}
+
+}  // namespace
+}  // namespace gan::test
