@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -85,14 +86,15 @@ void require_positive_budgets(const Options& options) {
 
 /// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
 std::string absolute_source(const std::string& source) {
+  const std::vector<std::string> names = data::source_names();
   std::string result;
   std::size_t begin = 0;
   while (begin <= source.size()) {
     const std::size_t comma = std::min(source.find(',', begin), source.size());
     const std::string part = source.substr(begin, comma - begin);
     std::error_code error;
-    const bool path = part.find('/') != std::string::npos || part.find('.') != std::string::npos;
-    const bool exists = !part.empty() && path && std::filesystem::exists(part, error);
+    const bool exists =
+        !part.empty() && std::ranges::find(names, part) == names.end() && std::filesystem::exists(part, error);
     result += exists ? std::filesystem::absolute(part).lexically_normal().string() : part;
     if (comma < source.size()) result += ',';
     begin = comma + 1;

@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "passes/pass.h"
 
 namespace gan::passes {
 
+using graph::DType;
 using graph::Graph;
 using graph::Group;
 using graph::Node;
@@ -17,80 +18,81 @@ namespace {
 constexpr std::size_t kLargestGroup = 40;
 
 bool is_constant(const Node& node) { return node.op && node.op->name == "constant"; }
+bool is_view(const Node& node) { return node.op && node.op->view; }
 
+/// Visits nodes in graph order. Contractions become kernels at once, with their epilogue. Elementwise nodes wait in a
+/// pending set until something that cannot join them needs their value; a node that reads two sets of its own shape
+/// makes one of them. What is pending has readers in its own set alone, so sets never wait for each other.
 class Scheduler {
  public:
-  explicit Scheduler(const Graph& graph) : graph_(graph), group_(graph.nodes().size(), -1) {}
-
-  void start_group(const Node& node) {
-    group_[index(node.id)] = static_cast<int>(groups_.size());
-    groups_.push_back({{node.id}});
-  }
-
-  void fuse_epilogue(const Node& root) {
-    start_group(root);
-    Group& group = groups_.back();
-    const std::vector<int> uses = graph::count_uses(graph_);
-    NodeId last = root.id;
-    // Follow the result as long as one elementwise op of the same shape is its only reader.
-    while (uses[index(last)] == 1) {
-      const Node* reader = only_reader(last);
-      if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
-      if (!operands_ready(*reader, root.id, last)) return;
-      // Kernels of f32 operands store f32.
-      if (reader->type.dtype != graph_.node(root.inputs[0]).type.dtype && reader->type.dtype != graph::DType::f32) return;
-      group.nodes.push_back(reader->id);
-      group_[index(reader->id)] = static_cast<int>(groups_.size()) - 1;
-      last = reader->id;
-      if (reader->type.dtype != graph::DType::f32) return;
-    }
-  }
-
-  /// Puts an elementwise node into the last group that it can join: one that makes or reads one of its operands, when
-  /// all its other operands exist before that group starts.
-  void fuse_elementwise(const Node& node) {
-    int earliest = -1;  // the group must not start before these operands are made
-    std::vector<int> candidates;
-    for (NodeId input : node.inputs) {
-      const int maker = group_of(input);
-      if (maker >= 0 && joinable(maker, node)) candidates.push_back(maker);
-      if (graph_.node(input).type.shape != node.type.shape) continue;
-      for (int reader : readers_[input])
-        if (joinable(reader, node)) candidates.push_back(reader);
-    }
-    std::sort(candidates.rbegin(), candidates.rend());
-    for (NodeId input : node.inputs) earliest = std::max(earliest, group_of(input));
-    for (int candidate : candidates) {
-      if (earliest > candidate) continue;
-      bool ready = true;
+  Scheduler(const Graph& graph, bool fuse_epilogue, bool fuse_elementwise)
+      : graph_(graph), fuse_epilogue_(fuse_epilogue), fuse_elementwise_(fuse_elementwise),
+        uses_(graph::count_uses(graph)), group_(graph.nodes().size(), -1), pending_(graph.nodes().size(), -1),
+        stored_(graph.nodes().size(), false) {
+    for (const auto& [name, id] : graph.outputs()) stored_[index(storage(id))] = true;
+    for (const Node& node : graph.nodes())
       for (NodeId input : node.inputs)
-        // Operands made in the group itself must have the full shape: a tile is computed at a time.
-        if (group_of(input) == candidate && made_by_view(input)) ready = false;
-      if (!ready) continue;
-      groups_[static_cast<std::size_t>(candidate)].nodes.push_back(node.id);
-      group_[index(node.id)] = candidate;
-      note_reads(node, candidate);
-      return;
-    }
-    start_group(node);
-    elementwise_.resize(groups_.size(), false);
-    elementwise_.back() = true;
-    note_reads(node, static_cast<int>(groups_.size()) - 1);
+        if (!node.op->elementwise() || graph.node(input).type.shape != node.type.shape || input != storage(input))
+          stored_[index(storage(input))] = true;
   }
 
-  bool assigned(NodeId id) const { return group_[index(id)] >= 0; }
-  Schedule take() { return {std::move(groups_)}; }
+  Schedule run() {
+    for (const Node& node : graph_.nodes()) {
+      if (!node.op || is_view(node) || is_constant(node) || group_[index(node.id)] >= 0) continue;
+      if (node.op->elementwise() && fuse_elementwise_)
+        visit_elementwise(node);
+      else
+        visit_kernel(node);
+    }
+    for (std::size_t set = 0; set < sets_.size(); ++set) emit(static_cast<int>(set));
+    return {std::move(groups_)};
+  }
 
  private:
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
 
-  bool made_by_view(NodeId id) const { return graph_.node(id).op && graph_.node(id).op->view; }
+  /// The node whose memory a view shows.
+  NodeId storage(NodeId id) const {
+    while (is_view(graph_.node(id))) id = graph_.node(id).inputs[0];
+    return id;
+  }
 
-  /// The group that makes a node's value, looking through views; -1 for inputs and constants.
-  int group_of(NodeId id) const {
-    const Node* node = &graph_.node(id);
-    while (node->op && node->op->view) node = &graph_.node(node->inputs[0]);
-    return group_[index(node->id)];
+  /// Makes a kernel of a pending set, at the end of the schedule so far.
+  void emit(int set) {
+    if (set < 0 || sets_[static_cast<std::size_t>(set)].empty()) return;
+    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(set)];
+    std::sort(nodes.begin(), nodes.end());
+    for (NodeId id : nodes) {
+      group_[index(id)] = static_cast<int>(groups_.size());
+      pending_[index(id)] = -1;
+    }
+    groups_.push_back({std::move(nodes)});
+    nodes.clear();
+  }
+
+  void emit_operand(NodeId input) { emit(pending_[index(storage(input))]); }
+
+  void visit_kernel(const Node& root) {
+    std::vector<NodeId> nodes{root.id};
+    if (fuse_epilogue_ && root.op->epilogue) follow_epilogue(root, nodes);
+    for (NodeId id : nodes)
+      for (NodeId input : graph_.node(id).inputs) emit_operand(input);
+    for (NodeId id : nodes) group_[index(id)] = static_cast<int>(groups_.size());
+    groups_.push_back({std::move(nodes)});
+  }
+
+  /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
+  void follow_epilogue(const Node& root, std::vector<NodeId>& nodes) const {
+    for (NodeId last = root.id; uses_[index(last)] == 1;) {
+      const Node* reader = only_reader(last);
+      if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
+      if (!operands_fit(*reader, root.id, last)) return;
+      // Kernels of f32 operands store f32.
+      if (reader->type.dtype != graph_.node(root.inputs[0]).type.dtype && reader->type.dtype != DType::f32) return;
+      nodes.push_back(reader->id);
+      last = reader->id;
+      if (reader->type.dtype != DType::f32) return;
+    }
   }
 
   const Node* only_reader(NodeId id) const {
@@ -101,56 +103,84 @@ class Scheduler {
     return nullptr;
   }
 
-  /// Whether all operands but `chain` exist before the group of `root`, which is the last group, starts, and are one
-  /// number, one number a column, or of full shape, which is what the kernels can apply.
-  bool operands_ready(const Node& node, NodeId root, NodeId chain) const {
+  /// Whether all operands but `chain` precede `root` and are one number, one number a column, or of full shape, which
+  /// is what the kernels can apply.
+  bool operands_fit(const Node& node, NodeId root, NodeId chain) const {
     const graph::Shape& shape = node.type.shape;
     for (NodeId input : node.inputs) {
       if (input == chain) continue;
       const Node& operand = graph_.node(input);
       const std::int64_t elements = operand.type.elements();
       const auto is_row = [&] { return elements == shape.back() && operand.type.shape.back() == shape.back(); };
-      if (operand.type.dtype != graph::DType::f32) return false;
+      if (operand.type.dtype != DType::f32) return false;
       if (elements != 1 && !is_row() && operand.type.shape != shape) return false;
-      if (!operand.op || is_constant(operand)) continue;
-      const int maker = group_of(input);
-      const bool from_input = maker < 0 && input < root;  // a view of an input
-      if (!from_input && (maker < 0 || maker == static_cast<int>(groups_.size()) - 1)) return false;
+      if (storage(input) > root && operand.op && !is_constant(operand)) return false;
     }
     return true;
   }
 
-  bool joinable(int number, const Node& node) const {
-    const auto i = static_cast<std::size_t>(number);
-    return i < elementwise_.size() && elementwise_[i] && groups_[i].nodes.size() < kLargestGroup &&
-           graph_.node(groups_[i].nodes[0]).type.shape == node.type.shape;
+  void visit_elementwise(const Node& node) {
+    std::set<int> sets;
+    std::size_t size = 1;
+    for (NodeId input : node.inputs) {
+      const int set = pending_[index(storage(input))];
+      if (set < 0) continue;
+      if (input != storage(input) || graph_.node(input).type.shape != node.type.shape) {
+        emit(set);  // repeated or reshaped: a tile of the result does not lie in a tile of the operand
+        continue;
+      }
+      if (sets.insert(set).second) size += sets_[static_cast<std::size_t>(set)].size();
+    }
+    std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
+    if (sets.empty() && stored_[index(node.id)] && join_maker(node)) return;
+    if (size > kLargestGroup) {
+      for (int set : sets) emit(set);
+      sets.clear();
+    }
+    const int target = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
+    if (sets.empty()) sets_.emplace_back();
+    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(target)];
+    for (int set : sets) {
+      if (set == target) continue;
+      std::vector<NodeId>& other = sets_[static_cast<std::size_t>(set)];
+      for (NodeId id : other) pending_[index(id)] = target;
+      nodes.insert(nodes.end(), other.begin(), other.end());
+      other.clear();
+    }
+    nodes.push_back(node.id);
+    pending_[index(node.id)] = target;
   }
 
-  void note_reads(const Node& node, int number) {
-    for (NodeId input : node.inputs) readers_[input].push_back(number);
+  /// A node whose value is stored anyway joins the kernel that made its operand, if that starts after all its other
+  /// operands are made: the operand need not be read again.
+  bool join_maker(const Node& node) {
+    int latest = -1;
+    for (NodeId input : node.inputs) latest = std::max(latest, group_[index(storage(input))]);
+    if (latest < 0) return false;
+    std::vector<NodeId>& nodes = groups_[static_cast<std::size_t>(latest)].nodes;
+    const Node& first = graph_.node(nodes[0]);
+    if (!first.op->elementwise() || first.type.shape != node.type.shape || nodes.size() >= kLargestGroup) return false;
+    for (NodeId input : node.inputs)
+      if (group_[index(storage(input))] == latest && input != storage(input)) return false;
+    group_[index(node.id)] = latest;
+    nodes.push_back(node.id);
+    return true;
   }
 
   const Graph& graph_;
-  std::vector<int> group_;  // of each node; -1 = none (yet)
+  bool fuse_epilogue_, fuse_elementwise_;
+  std::vector<int> uses_;
+  std::vector<int> group_;    // of each node: its kernel, -1 = none yet
+  std::vector<int> pending_;  // of each node: its pending set, -1 = none
+  std::vector<bool> stored_;  // whether something other than a chain reads the node
+  std::vector<std::vector<NodeId>> sets_;
   std::vector<Group> groups_;
-  std::vector<bool> elementwise_;
-  std::map<NodeId, std::vector<int>> readers_;  // elementwise groups that read a node
 };
 
 }  // namespace
 
 Schedule schedule(const Graph& graph, bool fuse_epilogue, bool fuse_elementwise) {
-  Scheduler scheduler(graph);
-  for (const Node& node : graph.nodes()) {
-    if (!node.op || node.op->view || is_constant(node) || scheduler.assigned(node.id)) continue;
-    if (node.op->epilogue && fuse_epilogue)
-      scheduler.fuse_epilogue(node);
-    else if (node.op->elementwise() && fuse_elementwise)
-      scheduler.fuse_elementwise(node);
-    else
-      scheduler.start_group(node);
-  }
-  return scheduler.take();
+  return Scheduler(graph, fuse_epilogue, fuse_elementwise).run();
 }
 
 }  // namespace gan::passes
