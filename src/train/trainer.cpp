@@ -269,7 +269,7 @@ class Run {
     std::vector<float> samples(static_cast<std::size_t>(graph::element_count(shape)));
     sampler.sample(z, labels, samples);
     base::create_folder(path("samples"));
-    const std::string file = path(fmt::format("samples/{:06}.png", position_.steps));
+    const std::string file = path(fmt::format("samples/{}.png", position_.steps));
     if (image)
       io::write_grid(file, samples, shape, static_cast<int>(kSamplesPerRow));
     else

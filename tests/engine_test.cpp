@@ -1,0 +1,297 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "autodiff/gradient.h"
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "compiler/compile.h"
+#include "ops/ops.h"
+#include "passes/pass.h"
+#include "runtime/memory_plan.h"
+
+// The parts of the engine one by one: random numbers, the graph, the passes, the schedule, memory, programs.
+namespace gan::test {
+namespace {
+
+using namespace ops;
+using graph::TensorType;
+
+TEST(Philox, KnownAnswers) {
+  // The vectors that the authors publish with Random123 (kat_vectors).
+  EXPECT_EQ(base::philox({0, 0}, {0, 0, 0, 0}),
+            (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(base::philox({0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}),
+            (std::array<std::uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(base::philox({0xa4093822, 0x299f31d0}, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
+            (std::array<std::uint32_t, 4>{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(RandomStream, NormalsHaveTheirMoments) {
+  const base::RandomStream random(7, 3);
+  const int count = 200000;
+  double sum = 0, squares = 0, fourth = 0;
+  for (int i = 0; i < count; ++i) {
+    const double value = random.normal(static_cast<std::uint64_t>(i));
+    ASSERT_TRUE(std::isfinite(value));
+    sum += value;
+    squares += value * value;
+    fourth += value * value * value * value;
+  }
+  EXPECT_NEAR(sum / count, 0, 0.01);      // 4.5 standard errors
+  EXPECT_NEAR(squares / count, 1, 0.015);
+  EXPECT_NEAR(fourth / count, 3, 0.11);
+}
+
+TEST(RandomStream, DependsOnSeedStreamStepAndIndexAlone) {
+  const base::RandomStream a(1, 2, 3);
+  EXPECT_EQ(a.normals(5)[2], a.normal(22));
+  EXPECT_NE(a.bits(0), base::RandomStream(2, 2, 3).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1, 3, 3).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1, 2, 4).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1ull << 32 | 1, 2, 3).bits(0));
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    EXPECT_LT(a.below(7, i), 7u);
+    EXPECT_LT(a.uniform(i), 1.0f);
+  }
+}
+
+TEST(ParallelFor, CoversEveryIndexOnce) {
+  for (const std::int64_t count : {0, 1, 5, 1000, 4097}) {
+    std::vector<int> hits(static_cast<std::size_t>(count), 0);
+    base::parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
+    });
+    EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0), count);
+    EXPECT_TRUE(std::all_of(hits.begin(), hits.end(), [](int hit) { return hit == 1; }));
+  }
+}
+
+// ---- graph ----
+
+Tensor input(Graph& g, const char* name, Shape shape) { return g.input(name, {DType::f32, std::move(shape)}); }
+
+TEST(Graph, RefusesNamesTakenAndForeignTensors) {
+  Graph g, other;
+  const Tensor x = input(g, "x", {3});
+  EXPECT_THROW(input(g, "x", {3}), base::Error);
+  g.output("y", square(x));
+  EXPECT_THROW(g.output("y", x), base::Error);
+  EXPECT_THROW(g.output("x", sum(x)), base::Error);  // the next value of x has another shape
+  EXPECT_THROW(add(x, input(other, "x", {3})), base::Error);
+}
+
+TEST(Graph, DumpReadsLikeTheProgram) {
+  Graph g;
+  const Tensor x = input(g, "x", {2, 3}), w = input(g, "w", {4, 3});
+  g.output("y", leaky_relu(matmul(x, w, false, true), 0.2));
+  EXPECT_EQ(g.dump(),
+            "%0 = f32[2, 3] input \"x\"\n"
+            "%1 = f32[4, 3] input \"w\"\n"
+            "%2 = f32[2, 4] matmul(%0, %1) {transpose_a=0, transpose_b=1}\n"
+            "%3 = f32[2, 4] leaky_relu(%2) {alpha=0.2}\n"
+            "output \"y\" = %3\n");
+}
+
+TEST(Gradient, RefusesALossThatIsNoNumberAndGivesZerosWhereThereIsNoPath) {
+  Graph g;
+  const Tensor x = input(g, "x", {3}), other = input(g, "other", {2});
+  EXPECT_THROW(autodiff::gradient(square(x), {x}), base::Error);
+  g.output("zeros", autodiff::gradient(sum(x), {other})[0]);
+  runtime::State state;
+  runtime::Arena arena;
+  compiler::compile(g, {}, state, arena).run();
+  EXPECT_EQ(state.at("zeros").f32()[0], 0);
+  EXPECT_EQ(state.at("zeros").type().shape, (Shape{2}));
+}
+
+// ---- passes ----
+
+int count_ops(const Graph& g, std::string_view name) {
+  int count = 0;
+  for (const graph::Node& node : g.nodes()) count += node.op && node.op->name == name;
+  return count;
+}
+
+TEST(Passes, DceKeepsWhatOutputsNeed) {
+  Graph g;
+  const Tensor x = input(g, "x", {3});
+  exp(x);
+  g.output("y", square(x));
+  passes::dce(g);
+  EXPECT_EQ(g.nodes().size(), 2u);
+  EXPECT_EQ(count_ops(g, "square"), 1);
+}
+
+TEST(Passes, CseMergesEqualExpressionsAndNothingElse) {
+  Graph g;
+  const Tensor x = input(g, "x", {3});
+  g.output("a", square(x) + leaky_relu(x, 0.1));
+  g.output("b", square(x) + leaky_relu(x, 0.2));
+  passes::cse(g);
+  EXPECT_EQ(count_ops(g, "square"), 1);
+  EXPECT_EQ(count_ops(g, "leaky_relu"), 2);
+}
+
+TEST(Passes, FoldSimplifies) {
+  Graph g;
+  const Tensor x = input(g, "x", {2, 3});
+  g.output("same", stop_gradient((x * 1.0 + 0.0) / 1.0 - 0.0));
+  g.output("zero", x * 0.0);
+  g.output("shape", reshape(reshape(x, {6}), {3, 2}));
+  g.output("number", constant(g, 2) * 3.0 + 1.0);
+  g.output("sum", sum_to(broadcast(constant(g, 0.5), {4, 3}), {3}));
+  passes::fold(g);
+  passes::dce(g);
+  EXPECT_EQ(g.outputs().at("same"), 0);
+  for (const char* name : {"mul", "add", "div", "sub", "sum", "broadcast", "stop_gradient"}) EXPECT_EQ(count_ops(g, name), 0) << name;
+  EXPECT_EQ(count_ops(g, "reshape"), 1);
+  EXPECT_EQ(g.node(g.outputs().at("number")).attributes.real("value"), 7);
+  EXPECT_EQ(g.node(g.outputs().at("sum")).attributes.real("value"), 2);
+}
+
+TEST(Passes, PrecisionRoundsMatrixProductsAlone) {
+  Graph g;
+  const Tensor x = input(g, "x", {4, 8}), w = input(g, "w", {8, 8}), v = input(g, "v", {1, 8});
+  const Tensor h = relu(matmul(x, w));
+  const Tensor next = matmul(h, w);
+  g.output("y", next * step(h));  // the mask comes after the product, as in a reverse pass
+  g.output("vector", matmul(v, w));
+  passes::precision(g);
+  EXPECT_EQ(count_ops(g, "cast"), 3);  // x, w once, h
+  for (const graph::Node& node : g.nodes()) {
+    if (!node.op) continue;
+    const DType read = node.inputs.empty() ? DType::f32 : g.node(node.inputs[0]).type.dtype;
+    if (node.op->name == "matmul") {
+      EXPECT_EQ(read, node.type.shape[0] == 1 ? DType::f32 : DType::bf16);
+    } else if (node.op->name == "step") {
+      EXPECT_EQ(read, DType::bf16);
+    }
+  }
+}
+
+TEST(Schedule, FusesALayerIntoOneKernelAndAChainIntoOne) {
+  Graph g;
+  const Tensor x = input(g, "x", {4, 8}), w = input(g, "w", {6, 8}), b = input(g, "b", {6});
+  g.output("y", tanh(matmul(x, w, false, true) * 0.5 + b));
+  // Two chains that meet, and share an operand: one sweep.
+  const Tensor m = w * 0.9 + square(w) * 0.1, v = exp(w) * 0.5;
+  g.output("w", w - m / (sqrt(v) + 1.0));
+  const graph::Schedule fused = passes::schedule(g, true, true);
+  ASSERT_EQ(fused.groups.size(), 2u);
+  EXPECT_EQ(fused.groups[0].nodes.size(), 4u);
+  EXPECT_EQ(fused.groups[1].nodes.size(), 10u);
+  EXPECT_EQ(passes::schedule(g, false, false).groups.size(), 14u);
+}
+
+TEST(Schedule, DoesNotFuseAResultThatOthersRead) {
+  Graph g;
+  const Tensor x = input(g, "x", {4, 8}), w = input(g, "w", {6, 8});
+  const Tensor product = matmul(x, w, false, true);
+  g.output("y", relu(product));
+  g.output("product", product);
+  EXPECT_EQ(passes::schedule(g, true, true).groups.size(), 2u);
+}
+
+// ---- memory and programs ----
+
+TEST(MemoryPlan, NothingAliveAtTheSameTimeOverlaps) {
+  const base::RandomStream random(3, 0);
+  std::vector<runtime::Lifetime> lifetimes;
+  std::size_t total = 0;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    const int first = static_cast<int>(random.below(100, 3 * i));
+    lifetimes.push_back({random.below(5000, 3 * i + 1) + 1, first, first + static_cast<int>(random.below(20, 3 * i + 2))});
+    total += lifetimes.back().bytes;
+  }
+  const runtime::MemoryPlan plan = runtime::plan_memory(lifetimes);
+  for (std::size_t a = 0; a < lifetimes.size(); ++a) {
+    EXPECT_EQ(plan.offsets[a] % 64, 0u);
+    EXPECT_LE(plan.offsets[a] + lifetimes[a].bytes, plan.bytes);
+    for (std::size_t b = 0; b < a; ++b) {
+      const bool together = lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
+      const bool apart = plan.offsets[a] + lifetimes[a].bytes <= plan.offsets[b] ||
+                         plan.offsets[b] + lifetimes[b].bytes <= plan.offsets[a];
+      EXPECT_TRUE(!together || apart) << a << " and " << b;
+    }
+  }
+  EXPECT_LT(plan.bytes, total / 3);  // memory is used again
+}
+
+TEST(Program, StateIsUpdatedInPlaceOnlyWhereThatIsSafe) {
+  for (const bool fused : {true, false}) {
+    Graph g;
+    const Tensor a = input(g, "a", {5}), b = input(g, "b", {5}), w = input(g, "w", {5, 5});
+    g.output("a", a + b);
+    g.output("b", a * 2.0);                    // reads the old a
+    g.output("old", a);                        // the old a under another name
+    g.output("w", w + permute(w, {1, 0}));
+    runtime::State state;
+    for (const char* name : {"a", "b"}) state[name] = runtime::Array(TensorType{DType::f32, {5}});
+    state["w"] = runtime::Array(TensorType{DType::f32, {5, 5}});
+    for (std::size_t i = 0; i < 5; ++i) {
+      state["a"].f32()[i] = static_cast<float>(i);
+      state["b"].f32()[i] = 10;
+    }
+    for (std::size_t i = 0; i < 25; ++i) state["w"].f32()[i] = static_cast<float>(i);
+    runtime::Arena arena;
+    compiler::Options options;
+    if (!fused) options.disabled = {"all"};
+    const runtime::Program program = compiler::compile(g, options, state, arena);
+    program.run();
+    for (std::size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(state["a"].f32()[i], static_cast<float>(i) + 10);
+      EXPECT_EQ(state["b"].f32()[i], static_cast<float>(2 * i));
+      EXPECT_EQ(state["old"].f32()[i], static_cast<float>(i));
+    }
+    for (std::size_t i = 0; i < 5; ++i)
+      for (std::size_t j = 0; j < 5; ++j)
+        EXPECT_EQ(state["w"].f32()[i * 5 + j], static_cast<float>((i * 5 + j) + (j * 5 + i)));
+  }
+}
+
+TEST(Program, RefusesStateOfAnotherType) {
+  Graph g;
+  g.output("y", square(input(g, "x", {5})));
+  runtime::State state;
+  state["x"] = runtime::Array(TensorType{DType::f32, {4}});
+  runtime::Arena arena;
+  EXPECT_THROW(compiler::compile(g, {}, state, arena), base::Error);
+}
+
+TEST(Program, SumsDoNotDependOnThreads) {
+  Graph g;
+  const Tensor x = input(g, "x", {300, 1000});
+  g.output("all", sum(x));
+  g.output("rows", sum_to(x, {1000}));
+  g.output("chain", exp(x * 0.1) + 1.0);
+  runtime::State state;
+  runtime::Arena arena;
+  const runtime::Program program = compiler::compile(g, {}, state, arena);
+  const base::RandomStream random(5, 0);
+  for (std::size_t i = 0; i < 300000; ++i) state.at("x").f32()[i] = random.normal(i);
+  const int before = base::threads();
+  std::vector<std::vector<float>> results;
+  for (const int threads : {1, 2, 3}) {
+    base::set_threads(threads);
+    program.run();
+    results.emplace_back();
+    for (const char* name : {"all", "rows", "chain"})
+      results.back().insert(results.back().end(), state.at(name).f32().begin(), state.at(name).f32().end());
+  }
+  base::set_threads(before);
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
+}
+
+TEST(Compiler, RefusesPassesThatDoNotExist) {
+  Graph g;
+  g.output("y", square(input(g, "x", {5})));
+  EXPECT_THROW(compiler::optimize(g, {.precision = compiler::Precision::f32, .disabled = {"nonsense"}}), base::Error);
+  EXPECT_THROW(compiler::choose_precision("f16"), base::Error);
+}
+
+}  // namespace
+}  // namespace gan::test

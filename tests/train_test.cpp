@@ -1,0 +1,254 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "autodiff/gradient.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "compiler/compile.h"
+#include "data/source.h"
+#include "file_helpers.h"
+#include "losses/loss.h"
+#include "nn/layers.h"
+#include "ops/ops.h"
+#include "runtime/reference.h"
+#include "train/model_file.h"
+#include "train/preset.h"
+#include "train/sampler.h"
+#include "train/trainer.h"
+
+// Losses against their closed forms, and the trainer as a program sees it.
+namespace gan::test {
+namespace {
+
+using namespace ops;
+
+/// A loss of logits and its gradient by them, in float64.
+struct LossResult {
+  double value;
+  std::vector<double> by_real, by_fake;
+};
+
+LossResult evaluate(const char* name, const losses::LossSpec& spec, bool of_g, const std::vector<double>& real,
+                    const std::vector<double>& fake) {
+  Graph g;
+  const auto rows = static_cast<std::int64_t>(real.size());
+  const Tensor r = g.input("real", {DType::f32, {rows, 1}}), f = g.input("fake", {DType::f32, {rows, 1}});
+  const losses::Loss& loss = losses::find_loss(name);
+  const Tensor value = (of_g ? loss.generator : loss.discriminator)(spec, r, f);
+  const std::vector<Tensor> gradients = autodiff::gradient(value, {r, f});
+  g.output("value", value);
+  g.output("r", gradients[0]);
+  g.output("f", gradients[1]);
+  const auto result = runtime::evaluate_reference(g, {{"real", real}, {"fake", fake}});
+  return {result.at("value")[0], result.at("r"), result.at("f")};
+}
+
+TEST(CrossEntropy, EqualsSigmoidThenLogarithmWhereThatDoesNotSaturate) {
+  const std::vector<double> real{-14.5, -3, 0, 0.5, 14.5}, fake{14.5, -2, 0, 1, -14.5};
+  double d = 0, g = 0, saturating = 0;
+  const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
+  for (std::size_t i = 0; i < real.size(); ++i) {
+    d += (-std::log(sigmoid(real[i])) - std::log(1 - sigmoid(fake[i]))) / 5;
+    g += -std::log(sigmoid(fake[i])) / 5;
+    saturating += std::log(1 - sigmoid(fake[i])) / 5;
+  }
+  EXPECT_NEAR(evaluate("bce", {}, false, real, fake).value, d, 1e-9);
+  EXPECT_NEAR(evaluate("bce", {}, true, real, fake).value, g, 1e-9);
+  losses::LossSpec spec;
+  spec.saturating = true;
+  EXPECT_NEAR(evaluate("bce", spec, true, real, fake).value, saturating, 1e-9);
+}
+
+TEST(CrossEntropy, StaysFiniteFarOut) {
+  const LossResult far = evaluate("bce", {}, false, {-1e4}, {1e4});
+  EXPECT_DOUBLE_EQ(far.value, 2e4);
+  EXPECT_DOUBLE_EQ(far.by_real[0], -1);
+  EXPECT_DOUBLE_EQ(far.by_fake[0], 1);
+}
+
+TEST(LeastSquares, HasThePapersHalvesAndTargets) {
+  const losses::LossSpec pearson{.saturating = false, .sigmoid = false, .a = -1, .b = 1, .c = 0};
+  const LossResult d = evaluate("least_squares", pearson, false, {3}, {2});
+  EXPECT_DOUBLE_EQ(d.value, 0.5 * 4 + 0.5 * 9);
+  EXPECT_DOUBLE_EQ(d.by_real[0], 2);
+  EXPECT_DOUBLE_EQ(d.by_fake[0], 3);
+  EXPECT_DOUBLE_EQ(evaluate("least_squares", pearson, true, {3}, {2}).value, 0.5 * 4);
+  losses::LossSpec squashed{.saturating = false, .sigmoid = true, .a = 0, .b = 1, .c = 1};
+  EXPECT_NEAR(evaluate("least_squares", squashed, true, {0}, {0}).value, 0.125, 1e-12);
+}
+
+TEST(GradientPenalty, OfALinearDiscriminatorIsTheSquaredNormOfItsWeights) {
+  Graph g;
+  const Tensor x = g.input("x", {DType::f32, {4, 3}}), w = g.input("w", {DType::f32, {3, 1}});
+  g.output("penalty", losses::gradient_penalty(matmul(x, w), x));
+  g.output("gradient", autodiff::gradient(losses::gradient_penalty(matmul(x, w), x), {w})[0]);
+  const auto result = runtime::evaluate_reference(g, {{"x", std::vector<double>(12, 0.3)}, {"w", {1, -2, 3}}});
+  EXPECT_NEAR(result.at("penalty")[0], 14, 1e-12);
+  EXPECT_NEAR(result.at("gradient")[1], -4, 1e-12);
+}
+
+TEST(SpectralNorm, ConvergesToTheLargestSingularValue) {
+  Graph g;
+  nn::Variables variables(g, true);
+  const Tensor w = variables.declare("layer.weight_orig", {2, 2}, nn::Init::constant(0), nn::Role::parameter);
+  g.output("inverse", nn::inverse_sigma(nn::Scope(variables, "layer"), w));
+  variables.finish();
+  runtime::State state;
+  nn::initialize(variables.all(), 1, state);
+  const float values[] = {3, 0, 4, 5};  // singular values 3 sqrt(5) and sqrt(5)
+  std::copy_n(values, 4, state.at("layer.weight_orig").f32().data());
+  runtime::Arena arena;
+  const runtime::Program program = compiler::compile(g, {}, state, arena);
+  for (int i = 0; i < 50; ++i) program.run();
+  EXPECT_NEAR(1 / state.at("inverse").f32()[0], 3 * std::sqrt(5.0), 1e-5);
+}
+
+// ---- the trainer ----
+
+train::Config small_config(std::int64_t steps) {
+  train::Config config = train::load_preset("vector");
+  const std::vector<std::string> settings{"train.steps=" + std::to_string(steps), "train.batch=64",
+                                          "train.log_every=10", "train.checkpoint_every=15", "model.g.widths=[32,32]",
+                                          "model.d.widths=[32,32]", "model.g.batch_norm=true"};
+  train::apply_settings(config, settings);
+  config.data.source = "ring8";
+  return config;
+}
+
+std::string train_bytes(const train::Config& config, const std::string& folder, bool resume = false,
+                        const std::string& init = "", std::int64_t stop_at = -1) {
+  const data::Dataset dataset = data::open_source("ring8");
+  std::int64_t asked = 0;
+  train::Callbacks callbacks;
+  callbacks.stop_requested = [&] { return stop_at >= 0 && asked++ >= stop_at; };
+  train::train_run(config, dataset, {folder, resume, init}, callbacks);
+  return base::read_file(folder + "/model.safetensors");
+}
+
+TEST(Trainer, EqualRunsGiveEqualBytesAndOtherSeedsDoNot) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(40);
+  const std::string bytes = train_bytes(config, folder / "a");
+  EXPECT_EQ(bytes, train_bytes(config, folder / "b"));
+  config.train.seed = 2;
+  EXPECT_NE(bytes, train_bytes(config, folder / "c"));
+}
+
+TEST(Trainer, LoggingAndSavingDoNotChangeTheResult) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(40);
+  const std::string bytes = train_bytes(config, folder / "a");
+  config.train.log_every = 1;
+  config.train.checkpoint_every = 3;
+  config.train.sample_every = 7;
+  EXPECT_EQ(bytes, train_bytes(config, folder / "b"));
+}
+
+TEST(Trainer, StoppedAndResumedIsAsIfNeverStopped) {
+  const TemporaryFolder folder;
+  const std::string bytes = train_bytes(small_config(40), folder / "a");
+  const std::string stopped = train_bytes(small_config(40), folder / "b", false, "", 23);
+  EXPECT_NE(bytes, stopped);
+  EXPECT_EQ(bytes, train_bytes(small_config(40), folder / "b", true));
+  // Every logged step is there once.
+  std::ifstream metrics(folder / "b/metrics.jsonl");
+  int lines = 0;
+  for (std::string line; std::getline(metrics, line);) EXPECT_NE(line.find(fmt::format("\"step\":{}0,", ++lines)), std::string::npos);
+  EXPECT_EQ(lines, 4);
+}
+
+TEST(Trainer, StartsFromAnotherModel) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(20);
+  train_bytes(config, folder / "a");
+  config.optim.g.lr = config.optim.d.lr = 1e-12;
+  config.train.ema = 0;
+  config.train.steps = 1;
+  train_bytes(config, folder / "b", false, folder / "a");
+  const train::Model from = train::load_model(folder / "a"), to = train::load_model(folder / "b");
+  const auto before = from.weights.at("generator.model.0.weight").f32(), after = to.weights.at("generator.model.0.weight").f32();
+  for (std::size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(before[i], after[i], 1e-6);
+  config.model.g.widths = {16};
+  EXPECT_THROW(train_bytes(config, folder / "c", false, folder / "a"), base::Error);
+}
+
+TEST(TrainerBadInput, DivergenceIsAnErrorAndKeepsTheLastCheckpoint) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(300);
+  config.optim.name = "sgd";
+  config.optim.g.lr = config.optim.d.lr = 1e9;
+  config.train.checkpoint_every = 1;
+  try {
+    train_bytes(config, folder / "a");
+    FAIL() << "did not diverge";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::run);
+    EXPECT_NE(std::string(error.what()).find("diverged at step"), std::string::npos) << error.what();
+  }
+}
+
+TEST(TrainerBadInput, BatchLargerThanTheData) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(3);
+  config.train.batch = 1000000;
+  EXPECT_THROW(train_bytes(config, folder / "a"), base::Error);
+}
+
+TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(2), folder / "a");
+  const train::Model good = train::load_model(folder / "a");
+  const auto expect_refused = [&](const std::string& message, const std::function<void(train::Model&)>& spoil) {
+    train::Model model = train::load_model(folder / "a");
+    spoil(model);
+    try {
+      train::save_model(folder / "bad.safetensors", model);
+      train::load_model(folder / "bad.safetensors");
+      ADD_FAILURE() << message << " was accepted";
+    } catch (const base::Error& error) {
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  };
+  expect_refused("generator.model.0.weight", [](train::Model& m) {
+    m.weights.at("generator.model.0.weight").f32()[5] = std::numeric_limits<float>::quiet_NaN();
+  });
+  expect_refused("has no", [](train::Model& m) { m.weights.erase("generator.model.0.bias"); });
+  expect_refused("expected", [](train::Model& m) {
+    m.weights["generator.model.0.bias"] = runtime::Array(graph::TensorType{DType::f32, {3}});
+  });
+  expect_refused("classes", [](train::Model& m) { m.conditional = false; });
+  expect_refused("class names", [](train::Model& m) { m.class_names = {"one"}; });
+  expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
+}
+
+TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(2), folder / "a");
+  const train::Model model = train::load_model(folder / "a");
+  const train::Sampler sampler(model);
+  const auto latent = static_cast<std::size_t>(model.config.model.latent);
+  std::vector<float> many(latent * 10), one(latent);
+  sampler.latents(3, 0, many);
+  sampler.latents(3, 7, one);
+  EXPECT_TRUE(std::equal(one.begin(), one.end(), many.begin() + static_cast<std::ptrdiff_t>(7 * latent)));
+}
+
+TEST(SamplerBadInput, SizesAndLabels) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(2), folder / "a");
+  const train::Model model = train::load_model(folder / "a");
+  train::Sampler sampler(model);
+  std::vector<float> z(static_cast<std::size_t>(model.config.model.latent)), out(2), short_out(1);
+  const std::vector<std::int32_t> label{0}, negative{-1}, large{8}, two{0, 1};
+  sampler.sample(z, label, out);
+  EXPECT_THROW(sampler.sample(z, negative, out), base::Error);
+  EXPECT_THROW(sampler.sample(z, large, out), base::Error);
+  EXPECT_THROW(sampler.sample(z, two, out), base::Error);
+  EXPECT_THROW(sampler.sample(z, {}, out), base::Error);
+  EXPECT_THROW(sampler.sample(z, label, short_out), base::Error);
+}
+
+}  // namespace
+}  // namespace gan::test
