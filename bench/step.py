@@ -5,14 +5,15 @@
     python3 bench/step.py                              the tutorial's networks at batch 64, 256 and 1024
     python3 bench/step.py --model default --rounds 11 --json step.json
 
-For each batch size up to four programs are started: ours and PyTorch (torch_step.py), each in f32 and in bf16. They wait
-for orders and take turns, one computing at a time, in an order that moves on by one every round, so that a machine that
-slows down or speeds up treats all alike. A round of each is about a second of steps, of which it reports the median. The
-tables have the medians over the rounds, and their spread; a ratio is the median of the ratios within the rounds.
+For each batch size up to four programs are started: ours and PyTorch (torch_step.py), each in f32 and in bf16. They
+wait for orders and take turns, one computing at a time, in an order that moves on by one every round, so that a
+machine that slows down or speeds up treats all alike. A round of each is about a second of steps, of which it reports
+the median. The tables have the medians over the rounds, and their spread; a ratio is the median of the ratios within
+the rounds. Nothing else may run meanwhile: one busy process more makes every figure here meaningless.
 
-The floor is what the step costs if nothing but the arithmetic that it needs and the memory that the optimizer moves took
-time: 25.9 MFLOP an image at the matmul rate, and 90 MB at the bandwidth of a vectorized sweep, both measured
-(step_bench --floor) in every round as well. It is known for the tutorial's networks only.
+The floor is what the step costs if nothing but the arithmetic that it needs and the memory that the optimizer moves
+took time: 25.9 MFLOP an image at the best matmul rate, and 90 MB at the median bandwidth of a vectorized sweep, both
+measured (step_bench --floor) in every round as well. It is known for the tutorial's networks only.
 
 Needs Python 3; PyTorch (Debian: python3-torch) for the comparison, which is left out without it.
 """
@@ -41,8 +42,7 @@ class Server:
 
     def run(self, steps):
         try:
-            self.process.stdin.write(f"run {steps}\n")
-            self.process.stdin.flush()
+            print("run", steps, file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
@@ -59,7 +59,10 @@ class Server:
         self.steps = max(5, round(1e3 * seconds / self.run(5)["median_ms"]))
 
     def stop(self):
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -109,11 +112,13 @@ def floor_ms(floor, batch):
 
 def measure(args, batch, with_torch):
     servers = start(args, batch, with_torch)
+    if not servers:
+        sys.exit("no program could be started")
     answers, floors = {server.name: [] for server in servers}, []
     try:
         for number in range(args.rounds):
             note(f"batch {batch}: round {number + 1} of {args.rounds}")
-            first = number % max(len(servers), 1)
+            first = number % len(servers)
             for server in servers[first:] + servers[:first]:
                 answers[server.name].append(server.run(server.steps))
                 time.sleep(0.05)  # threads that spin for more work go to sleep
@@ -163,7 +168,8 @@ def first_answer(results, start_of_name):
 def markdown(args, results):
     ours, torch = first_answer(results, "ours"), first_answer(results, "torch")
     about = machine()
-    yield f"Training step, model {args.model} (preset {PRESETS[args.model]}), {args.threads} threads, {args.rounds} rounds"
+    yield (f"Training step, model {args.model} (preset {PRESETS[args.model]}), {args.threads} threads, "
+           f"{args.rounds} rounds")
     yield ""
     yield (f"{about['processor']}, {about['processors']} processors, {about['system']}; "
            f"oneDNN {ours.get('instruction_set', '?')}; gan {ours.get('version', '?')}, "
@@ -176,7 +182,8 @@ def markdown(args, results):
             yield (f"| {result['batch']} | {name} | {of['median_ms']:.2f} | {of['low_ms']:.2f}-{of['high_ms']:.2f} | "
                    f"{of['min_ms']:.2f} | {of['images_per_s']:,.0f} |")
         if "ms" in result["floor"]:
-            yield f"| {result['batch']} | floor, bf16 | {result['floor']['ms']:.2f} | | | {1e3 * result['batch'] / result['floor']['ms']:,.0f} |"
+            ms = result["floor"]["ms"]
+            yield f"| {result['batch']} | floor, bf16 | {ms:.2f} | | | {1e3 * result['batch'] / ms:,.0f} |"
     yield ""
     yield "| | " + " | ".join(f"batch {result['batch']}" for result in results) + " |"
     yield "|---|" + "--:|" * len(results)
@@ -186,7 +193,7 @@ def markdown(args, results):
             yield f"| {ours_name} against {other} | " + " | ".join(f"{c:.2f}x" if c else "-" for c in cells) + " |"
     rows = [("floor / measured (bf16)", "share", 2), ("best matmul, bf16, GFLOP/s", "matmul_gflops_bf16", 0),
             ("best matmul, f32, GFLOP/s", "matmul_gflops_f32", 0), ("sweep, GB/s", "sweep_gbytes_per_s", 1),
-            ("Adam alone, GB/s", "adam_gbytes_per_s", 1)]
+            ("sweep, the best, GB/s", "best_sweep_gbytes_per_s", 1), ("Adam alone, GB/s", "adam_gbytes_per_s", 1)]
     for title, key, digits in rows:
         cells = [result["floor"].get(key) for result in results]
         if any(cells):
