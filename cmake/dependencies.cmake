@@ -52,7 +52,7 @@ if(missing_packages)
     "Install them with scripts/deps.sh (as root), or: apt-get install ${missing_packages}")
 endif()
 
-# CLI11 (target CLI11::CLI11) is not here: only the command line links it.
+# CLI11 (target CLI11::CLI11) is not here: only programs link it.
 add_library(gan_dependencies INTERFACE)
 target_link_libraries(gan_dependencies INTERFACE
   ${DNNL_LIBRARY} PkgConfig::hwy PkgConfig::tomlplusplus fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB

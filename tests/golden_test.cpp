@@ -185,6 +185,27 @@ TEST_P(GoldenTest, TenStepsFollowPyTorch) {
   }
 }
 
+// The generator as it is used after training: stored power-iteration vectors, running statistics, averages.
+TEST_P(GoldenTest, SamplesFollowPyTorch) {
+  const Golden golden(GetParam());
+  for (const std::string prefix : {"final.", "final.ema."}) {
+    if (!golden.file.tensors.count(prefix + "fake")) continue;
+    Graph graph;
+    runtime::State state;
+    for (const nn::Variable& variable : train::build_sampler(graph, golden.config, golden.spec, golden.batch))
+      state[variable.name] = Array(variable.shape, golden.at(prefix + variable.name).f32());
+    runtime::Arena arena;
+    const runtime::Program program = compiler::compile(graph, {}, state, arena);
+    for (const char* part : {"y", "z"}) {
+      const Array& from = golden.at(std::string(part) + ".9");
+      std::copy_n(from.bytes(), from.size_bytes(), state.at(part).bytes());
+    }
+    program.run();
+    const std::vector<double> expected = doubles(golden.at(prefix + "fake"));
+    EXPECT_LE(distance(doubles(state.at("samples")), expected), 1e-5 * norm(expected)) << prefix;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
                          testing::Values("bce_sn", "lsgan_sigmoid_sn", "bce_plain", "lsgan_pearson", "lsgan_r1_r2",
                                          "bce_sgd", "bce_gain_bn_ema"),

@@ -15,7 +15,8 @@ enum class ErrorKind : int {
   run = 4,    ///< a computation that failed
 };
 
-/// The only exception the library throws. The message is one line: what was wrong, what was found, what was expected
+/// What the library throws (beside std::bad_alloc, and std::filesystem::filesystem_error for paths that no file can have).
+/// The message is one line: what was wrong, what was found, what was expected
 /// and what to try.
 class Error : public std::runtime_error {
  public:

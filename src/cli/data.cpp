@@ -18,7 +18,7 @@ Sources that --data takes:
   mnist, mnist-test                     handwritten digits, after `gan data fetch mnist`
   ring8, grid25                         points around 8 and 25 centres, made on the fly
   images.idx[.gz],labels.idx[.gz]       unsigned bytes, NxHxW or NxHxWxC; a classes.txt beside them names the classes
-  FOLDER                                the four files of MNIST or of a set in its format
+  FOLDER                                files named as those of MNIST: the train pair, t10k for tests
 
 Example:
   gan data fetch mnist)";

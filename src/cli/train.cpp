@@ -36,7 +36,7 @@ Examples:
   gan train --data my-images.idx.gz,my-labels.idx.gz --out runs/c --epochs 20
   gan train --data mnist --out runs/d --time 1m --init runs/a        fine-tune
   gan train --resume --out runs/a --time 6m
-`gan presets NAME` prints every key for --set and --config, and what it means.)";
+`gan presets NAME` prints every key for --set and --config, and what it means; optim.lr sets both learning rates.)";
 
 struct Options {
   std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, config_file, init, cache;

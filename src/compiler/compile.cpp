@@ -35,8 +35,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
   };
   graph.verify();
   for (const passes::Pass& pass : passes::pass_table()) {
-    const bool wanted = pass.run == passes::precision ? options.precision == Precision::bf16 : true;
-    if (!wanted || !enabled(pass.name)) continue;
+    if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(pass.name)) continue;
     pass.run(graph);
     graph.verify();
     if (after) after(std::string(pass.name), graph.dump());

@@ -21,7 +21,7 @@ struct Options {
   std::set<std::string> disabled;  ///< names of passes to leave out; "all" leaves out every one
 };
 
-/// Names of the passes in order, the fusions and "memory" included.
+/// Names of the passes in order, the two fusions included.
 std::vector<std::string> pass_names();
 
 /// Runs the passes over a graph, in place, and schedules it. `after`, if set, is called with the name of each pass and

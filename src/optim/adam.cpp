@@ -29,9 +29,12 @@ void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vecto
       return variables.declare(moment, w.shape(), nn::Init::constant(0), nn::Role::buffer);
     };
     const Tensor g = spec.weight_decay > 0 ? gradients[i] + w * spec.weight_decay : gradients[i];
-    const Tensor m = declare(m_name) * spec.beta1 + g * (1.0 - spec.beta1);
+    Tensor m = g;
+    if (spec.beta1 > 0) {  // without it the first moment is the gradient, and nothing need be kept
+      m = declare(m_name) * spec.beta1 + g * (1.0 - spec.beta1);
+      variables.update(m_name, m);
+    }
     const Tensor v = declare(v_name) * spec.beta2 + square(g) * (1.0 - spec.beta2);
-    variables.update(m_name, m);
     variables.update(v_name, v);
     variables.update(name, w - m * rate / (sqrt(v) * root + spec.epsilon));
   }

@@ -16,6 +16,7 @@ struct Pass {
   std::string_view name;
   std::string_view summary;
   void (*run)(graph::Graph& graph);
+  bool bf16_only = false;  ///< has no place in a program of f32
 };
 
 /// Removes nodes that no output needs. Inputs stay.
@@ -23,7 +24,7 @@ void dce(graph::Graph& graph);
 /// Makes one node of those with equal op, inputs and attributes. Random ops are functions of their key and counter, so
 /// they merge too.
 void cse(graph::Graph& graph);
-/// Applies each op's own algebraic simplifications until none is left on the way through the graph.
+/// Applies each op's own algebraic simplifications, in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 void precision(graph::Graph& graph);

@@ -8,7 +8,7 @@ std::span<const Pass> pass_table() {
       {"cse", "compute equal expressions once", cse},
       {"dce", "drop what no output needs", dce},
       // A place for the row-scale hoist: it wants the merged forward pass and must precede rounding.
-      {"precision", "round the operands of contractions to bf16", precision},
+      {"precision", "round the operands of contractions to bf16", precision, /*bf16_only=*/true},
   };
   return kPasses;
 }

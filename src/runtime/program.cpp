@@ -59,7 +59,7 @@ class Builder {
     for (std::size_t i = 0; i < schedule_.groups.size(); ++i) {
       const Group& group = schedule_.groups[i];
       const Node& root = graph_.node(group.nodes[0]);
-      kernels_.push_back(root.op->elementwise() ? lower_elementwise(group) : lower_contraction(group));
+      kernels_.push_back(root.op->elementwise() ? lower_elementwise(group) : lower_kernel(group));
     }
     kernels_.insert(kernels_.begin(), copies_before_.begin(), copies_before_.end());
     kernels_.insert(kernels_.end(), copies_after_.begin(), copies_after_.end());
@@ -130,8 +130,8 @@ class Builder {
     return true;
   }
 
-  /// A node's value must be stored if an output, another group or a view shows it.
-  bool is_stored(NodeId id) const { return address_[index(id)] != nullptr; }
+  /// Whether a node's value is stored: an output, another group or a view shows it.
+  bool has_place(NodeId id) const { return address_[index(id)] != nullptr; }
 
   std::size_t plan_scratch(Arena& arena) {
     const int end = static_cast<int>(schedule_.groups.size());
@@ -195,7 +195,7 @@ class Builder {
             }};
   }
 
-  Kernel lower_contraction(const Group& group) {
+  Kernel lower_kernel(const Group& group) {
     const Node& root = graph_.node(group.nodes.front());
     const Node& last = graph_.node(group.nodes.back());
     std::vector<const void*> src;
@@ -285,7 +285,7 @@ class Builder {
       instruction.dst = next++;
       registers[{id, true}] = instruction.dst;
       program.instructions.push_back(instruction);
-      if (is_stored(id)) {
+      if (has_place(id)) {
         program.results.push_back({instruction.dst, address(id), node.type.dtype});
         bytes += static_cast<double>(node.type.bytes());
       }

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "io/safetensors.h"
+#include "train/variables_file.h"
 
 namespace gan::train {
 
@@ -37,15 +37,7 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
     base::fail_data("{}: {} steps in {} seconds", path, position.steps, position.elapsed_seconds);
-  for (const nn::Variable& variable : variables) {
-    const auto found = file.tensors.find(variable.name);
-    if (found == file.tensors.end()) base::fail_data("{}: tensor {} is missing", path, variable.name);
-    const graph::TensorType expected{graph::DType::f32, variable.shape};
-    if (found->second.type() != expected)
-      base::fail_data("{}: tensor {} is {}, expected {}", path, variable.name, to_string(found->second.type()),
-                      to_string(expected));
-    state[variable.name] = std::move(found->second);
-  }
+  take_variables(path, file, variables, state);
   return position;
 }
 

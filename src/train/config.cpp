@@ -296,7 +296,7 @@ const std::vector<Key>& keys() {
        .in_model = false},
       {.name = "train.sample_every",
        .field = [](Config& c) -> Field { return &c.train.sample_every; },
-       .help = "steps between two pictures in samples/; 0 = none",
+       .help = "steps between two pictures in samples/; 0 = only one, at the end",
        .minimum = 0,
        .maximum = 1e12,
        .resumable = true,
@@ -644,13 +644,18 @@ void validate(const Config& config) {
     if (loss.sigmoid && loss.a < 0) {
       base::fail_usage(
           "loss.sigmoid = true with loss.a = {}: behind a Sigmoid D's output is in (0, 1) and cannot reach a, and with "
-          "the "
-          "coding (-1, 1, 0) its best output for a fake and the generator's target are both 0, so the generator is "
-          "taught "
-          "nothing; set loss.sigmoid=false or loss.coding=zero-one",
+          "the coding (-1, 1, 0) its best output for a fake and the generator's target are both 0, so the generator is "
+          "taught nothing; set loss.sigmoid=false or loss.coding=zero-one",
           loss.a);
     }
   }
+  // A value that would do nothing is a mistake of whoever set it.
+  if (loss.name == "bce" && loss.sigmoid)
+    base::fail_usage("loss.sigmoid = true: cross entropy has its Sigmoid inside; the setting is of least_squares");
+  if (loss.name == "bce" && (loss.a != 0 || loss.b != 1 || loss.c != 1))
+    base::fail_usage("loss.a, loss.b and loss.c are targets of least_squares, but loss.name = bce");
+  if (config.optim.name == "adam" && config.optim.momentum != 0)
+    base::fail_usage("optim.momentum = {}: it is of sgd; adam has optim.beta1", config.optim.momentum);
   if (config.model.g.gain && !config.model.g.spectral_norm) {
     base::fail_usage("model.g.gain = true needs model.g.spectral_norm = true: the gain stands behind the norm");
   }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "io/safetensors.h"
 #include "train/step.h"
+#include "train/variables_file.h"
 
 namespace gan::train {
 
@@ -101,20 +102,7 @@ Model load_model(const std::string& path) {
   } catch (const base::Error& error) {
     base::fail_data("{}: {}", file, error.what());
   }
-  for (const nn::Variable& variable : variables) {
-    const auto found = content.tensors.find(variable.name);
-    if (found == content.tensors.end()) base::fail_data("{}: tensor {} is missing", file, variable.name);
-    const graph::TensorType expected{graph::DType::f32, variable.shape};
-    if (found->second.type() != expected)
-      base::fail_data("{}: tensor {} is {}, expected {}", file, variable.name, to_string(found->second.type()),
-                      to_string(expected));
-    try {
-      io::require_finite(variable.name, found->second);
-    } catch (const base::Error& error) {
-      base::fail_data("{}: {}", file, error.what());
-    }
-  }
-  model.weights = std::move(content.tensors);
+  take_variables(file, content, variables, model.weights);
   return model;
 }
 

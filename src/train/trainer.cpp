@@ -217,7 +217,7 @@ class Run {
         {"loss_g", p.loss_g}, {"loss_d", p.loss_d},
         {"d_real", p.d_real}, {"d_fake", p.d_fake},
         {"grad_norm_g", p.grad_norm_g}, {"grad_norm_d", p.grad_norm_d},
-        {"seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
+        {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
     std::ofstream file(path("metrics.jsonl"), std::ios::app);
     file << line.dump() << "\n";
     file.flush();

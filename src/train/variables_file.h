@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/safetensors.h"
+#include "nn/scope.h"
+
+namespace gan::train {
+
+/// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each there once, f32, in its
+/// shape and finite, and none beside. Throws a data error that names file and tensor, what was found and expected.
+void take_variables(const std::string& path, io::Safetensors& file, const std::vector<nn::Variable>& variables,
+                    runtime::State& state);
+
+}  // namespace gan::train
