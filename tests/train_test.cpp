@@ -105,6 +105,30 @@ TEST(SpectralNorm, ConvergesToTheLargestSingularValue) {
   EXPECT_NEAR(1 / state.at("inverse").f32()[0], 3 * std::sqrt(5.0), 1e-5);
 }
 
+TEST(BatchNorm, TreatsEveryPixelAsARow) {
+  // Pictures [N, H, W, C] are normalized as [N * H * W, C] is, which the golden files check against PyTorch.
+  std::vector<double> values(2 * 3 * 3 * 4);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<double>(i * i));
+  std::vector<std::vector<double>> results;
+  for (const graph::Shape& shape : {graph::Shape{2, 3, 3, 4}, graph::Shape{18, 4}}) {
+    Graph g;
+    nn::Variables variables(g, true);
+    const Tensor x = g.input("x", {DType::f32, shape});
+    g.output("y", nn::batch_norm(nn::Scope(variables, "norm"), x));
+    variables.finish();
+    const auto result = runtime::evaluate_reference(g, {{"x", values},
+                                                        {"norm.weight", {1, 2, 3, 4}},
+                                                        {"norm.bias", {0, 1, 0, 1}},
+                                                        {"norm.running_mean", {0, 0, 0, 0}},
+                                                        {"norm.running_var", {1, 1, 1, 1}}});
+    results.push_back(result.at("y"));
+    results.push_back(result.at("norm.running_var"));
+  }
+  EXPECT_EQ(results[0], results[2]);
+  EXPECT_EQ(results[1], results[3]);
+  EXPECT_NE(results[0][0], values[0]);
+}
+
 // ---- the trainer ----
 
 train::Config small_config(std::int64_t steps) {
