@@ -40,7 +40,7 @@ TEST(RandomStream, NormalsHaveTheirMoments) {
     squares += value * value;
     fourth += value * value * value * value;
   }
-  EXPECT_NEAR(sum / count, 0, 0.01);      // 4.5 standard errors
+  EXPECT_NEAR(sum / count, 0, 0.01);  // 4.5 standard errors
   EXPECT_NEAR(squares / count, 1, 0.015);
   EXPECT_NEAR(fourth / count, 3, 0.11);
 }
@@ -146,7 +146,8 @@ TEST(Passes, FoldSimplifies) {
   passes::fold(g);
   passes::dce(g);
   EXPECT_EQ(g.outputs().at("same"), 0);
-  for (const char* name : {"mul", "add", "div", "sub", "sum", "broadcast", "stop_gradient"}) EXPECT_EQ(count_ops(g, name), 0) << name;
+  for (const char* name : {"mul", "add", "div", "sub", "sum", "broadcast", "stop_gradient"})
+    EXPECT_EQ(count_ops(g, name), 0) << name;
   EXPECT_EQ(count_ops(g, "reshape"), 1);
   EXPECT_EQ(g.node(g.outputs().at("number")).attributes.real("value"), 7);
   EXPECT_EQ(g.node(g.outputs().at("sum")).attributes.real("value"), 2);
@@ -203,7 +204,8 @@ TEST(MemoryPlan, NothingAliveAtTheSameTimeOverlaps) {
   std::size_t total = 0;
   for (std::uint64_t i = 0; i < 300; ++i) {
     const int first = static_cast<int>(random.below(100, 3 * i));
-    lifetimes.push_back({random.below(5000, 3 * i + 1) + 1, first, first + static_cast<int>(random.below(20, 3 * i + 2))});
+    lifetimes.push_back(
+        {random.below(5000, 3 * i + 1) + 1, first, first + static_cast<int>(random.below(20, 3 * i + 2))});
     total += lifetimes.back().bytes;
   }
   const runtime::MemoryPlan plan = runtime::plan_memory(lifetimes);
@@ -225,8 +227,8 @@ TEST(Program, StateIsUpdatedInPlaceOnlyWhereThatIsSafe) {
     Graph g;
     const Tensor a = input(g, "a", {5}), b = input(g, "b", {5}), w = input(g, "w", {5, 5});
     g.output("a", a + b);
-    g.output("b", a * 2.0);                    // reads the old a
-    g.output("old", a);                        // the old a under another name
+    g.output("b", a * 2.0);  // reads the old a
+    g.output("old", a);      // the old a under another name
     g.output("w", w + permute(w, {1, 0}));
     runtime::State state;
     for (const char* name : {"a", "b"}) state[name] = runtime::Array(TensorType{DType::f32, {5}});
@@ -284,6 +286,19 @@ TEST(Program, SumsDoNotDependOnThreads) {
   base::set_threads(before);
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(results[0], results[2]);
+}
+
+TEST(Kernels, LetNoNaNDisappear) {
+  for (Tensor (*op)(Tensor) : {square, ops::sqrt, ops::exp, ops::expm1, ops::log, ops::tanh, sigmoid, softplus, relu}) {
+    Graph g;
+    g.output("y", op(input(g, "x", {20})));
+    runtime::State state;
+    runtime::Arena arena;
+    const runtime::Program program = compiler::compile(g, {}, state, arena);
+    for (float& x : state.at("x").f32()) x = std::numeric_limits<float>::quiet_NaN();
+    program.run();
+    for (float y : state.at("y").f32()) EXPECT_TRUE(std::isnan(y)) << g.dump();
+  }
 }
 
 TEST(Compiler, RefusesPassesThatDoNotExist) {

@@ -80,7 +80,9 @@ struct Golden {
   }
 
   const Array& at(const std::string& name) const { return file.tensors.at(name); }
-  bool vanishes(const std::string& name) const { return ("," + vanishing + ",").find("," + name + ",") != std::string::npos; }
+  bool vanishes(const std::string& name) const {
+    return ("," + vanishing + ",").find("," + name + ",") != std::string::npos;
+  }
   std::vector<nn::Variable> build(Graph& graph) const {
     return train::build_step(graph, config, spec, {batch, false, true, true});
   }
@@ -132,9 +134,11 @@ TEST_P(GoldenTest, ReferenceStepIsExact) {
     const auto stored = golden.file.tensors.find(name);
     if (stored != golden.file.tensors.end()) inputs[name] = doubles(stored->second);
   }
-  for (const char* part : {"x", "y", "z"}) inputs[std::string("batch.") + part] = doubles(golden.at(std::string(part) + ".0"));
+  for (const char* part : {"x", "y", "z"})
+    inputs[std::string("batch.") + part] = doubles(golden.at(std::string(part) + ".0"));
   const ReferenceValues outputs = runtime::evaluate_reference(graph, inputs);
-  check_step(golden, [&](const std::string& name) { return outputs.at(name); }, 2e-7);
+  check_step(
+      golden, [&](const std::string& name) { return outputs.at(name); }, 2e-7);
   for (const auto& [name, expected] : golden.file.tensors) {
     if (!name.starts_with("step0.")) continue;
     EXPECT_LE(distance(outputs.at(name.substr(6)), doubles(expected)), 2e-7 * norm(doubles(expected))) << name;
@@ -167,17 +171,21 @@ TEST_P(GoldenTest, TenStepsFollowPyTorch) {
       state.at("step").i32()[0] = step;
       program.run();
       for (const char* network : {"g", "d"}) {
-        const auto expected = static_cast<double>(golden.at(std::string("curve.") + network).f32()[static_cast<std::size_t>(step)]);
+        const auto expected =
+            static_cast<double>(golden.at(std::string("curve.") + network).f32()[static_cast<std::size_t>(step)]);
         EXPECT_NEAR(state.at(std::string("loss.") + network).f32()[0], expected, 1e-5 * std::abs(expected))
             << network << " step " << step;
       }
-      if (step == 0) check_step(golden, [&](const std::string& name) { return doubles(state.at(name)); }, 1e-5);
+      if (step == 0)
+        check_step(
+            golden, [&](const std::string& name) { return doubles(state.at(name)); }, 1e-5);
     }
     for (const auto& [name, expected] : golden.file.tensors) {
       if (!name.starts_with("final.") || name.ends_with("fake")) continue;
       const std::string variable = name.substr(6);
       const std::string plain = variable.starts_with("ema.") ? variable.substr(4) : variable;
-      // Adam makes steps of rounding noise, see README.md; our averages include the running statistics, PyTorch's copy them.
+      // Adam makes steps of rounding noise, see README.md; our averages include the running statistics, PyTorch's copy
+      // them.
       if (golden.vanishes(plain) || plain.find(".running_") != std::string::npos) continue;
       if (variable.starts_with("ema.") && !state.count(variable)) continue;
       EXPECT_LE(distance(doubles(state.at(variable)), doubles(expected)), 1e-5 * norm(doubles(expected))) << name;
@@ -257,7 +265,8 @@ TEST_P(Bf16Test, NoWorseThanAutocast) {
                                       tensor["scale"], tensor["normalise"]));
     }
     state["batch.y"] = Array({DType::i32, {batch}});
-    for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i) state["batch.y"].i32()[i] = static_cast<int>(i % 10);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(batch); ++i)
+      state["batch.y"].i32()[i] = static_cast<int>(i % 10);
     ReferenceValues inputs;
     for (const auto& [name, id] : graph.inputs()) {
       const auto made_here = state.find(name);
@@ -285,7 +294,8 @@ TEST_P(Bf16Test, NoWorseThanAutocast) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Losses, Bf16Test, testing::Values("bce", "lsgan_sigmoid"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Losses, Bf16Test, testing::Values("bce", "lsgan_sigmoid"),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace gan::test

@@ -15,9 +15,8 @@ enum class ErrorKind : int {
   run = 4,    ///< a computation that failed
 };
 
-/// What the library throws (beside std::bad_alloc, and std::filesystem::filesystem_error for paths that no file can have).
-/// The message is one line: what was wrong, what was found, what was expected
-/// and what to try.
+/// What the library throws (beside std::bad_alloc, and std::filesystem::filesystem_error for paths that no file can
+/// have). The message is one line: what was wrong, what was found, what was expected and what to try.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}

@@ -21,7 +21,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, const Function& functi
     if (count > 0) function(std::int64_t{0}, count);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(workers))
+#pragma omp parallel num_threads(static_cast <int>(workers))
   {
     const std::int64_t me = omp_get_thread_num();
     const std::int64_t all = omp_get_num_threads();

@@ -24,6 +24,11 @@ float uniform_of(std::uint32_t bits) { return static_cast<float>(bits >> 8) * kT
 
 float RandomStream::uniform(std::uint64_t index) const { return uniform_of(bits(index)); }
 
+std::array<float, 4> RandomStream::uniforms(std::uint64_t number) const {
+  const std::array<std::uint32_t, 4> words = block(number);
+  return {uniform_of(words[0]), uniform_of(words[1]), uniform_of(words[2]), uniform_of(words[3])};
+}
+
 std::array<float, 4> RandomStream::normals(std::uint64_t number) const {
   const std::array<std::uint32_t, 4> words = block(number);
   std::array<float, 4> values{};

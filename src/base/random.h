@@ -26,6 +26,8 @@ class RandomStream {
   float normal(std::uint64_t index) const;
   /// Standard normals of the indices 4*block to 4*block + 3.
   std::array<float, 4> normals(std::uint64_t block) const;
+  /// Uniform numbers of the indices 4*block to 4*block + 3.
+  std::array<float, 4> uniforms(std::uint64_t block) const;
   /// Uniform on {0, ..., bound - 1}; the bias is below bound / 2^64.
   std::uint64_t below(std::uint64_t bound, std::uint64_t index) const;
 
@@ -39,7 +41,8 @@ class RandomStream {
   std::uint32_t step_;
 };
 
-/// A stream number made from a name (FNV-1a), so that adding a parameter does not move the random numbers of the others.
+/// A stream number made from a name (FNV-1a), so that adding a parameter does not move the random numbers of the
+/// others.
 std::uint32_t stream_of(std::string_view name);
 
 }  // namespace gan::base

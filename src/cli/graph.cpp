@@ -33,12 +33,6 @@ struct Options {
   std::vector<std::string> settings;
 };
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 /// The graph after the pass called `name`.
 std::string dump_after(graph::Graph& graph, const std::string& name, const std::string& precision) {
   const std::vector<std::string> passes = compiler::pass_names();
@@ -82,7 +76,8 @@ void run(const Options& options) {
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("PRESET", options->preset, "Whose training step to print (gan presets lists them)")->required();
-  app.add_option("--after", options->after, "The graph after this pass; in order: " + joined(compiler::pass_names()))
+  app.add_option("--after", options->after,
+                 "The graph after this pass; in order: " + base::joined(compiler::pass_names()))
       ->type_name("PASS");
   app.add_option("--batch", options->batch, "Rows of data in a step")->type_name("N")->check(CLI::Range(1, 1'000'000));
   app.add_option("--set", options->settings, "Any value by its key")->type_name("KEY=VALUE");

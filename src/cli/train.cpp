@@ -86,6 +86,9 @@ void require_positive_budgets(const Options& options) {
 
 /// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
 std::string absolute_source(const std::string& source) {
+  std::error_code ignored;
+  if (std::filesystem::exists(source, ignored) && source.find(',') != std::string::npos)
+    return std::filesystem::absolute(source).lexically_normal().string();  // one file with a comma in its name
   const std::vector<std::string> names = data::source_names();
   std::string result;
   std::size_t begin = 0;
@@ -183,12 +186,9 @@ void run(const Options& options) {
     const bool by_data = preset.empty();
     if (by_data) preset = train::kImagePreset;
     config = configure(options, preset);
-    train::validate(config);
     dataset = open_data(config, options);
-    if (by_data && !dataset.is_image()) {
-      config = configure(options, std::string(train::kVectorPreset));
-      train::validate(config);
-    }
+    if (by_data && !dataset.is_image()) config = configure(options, std::string(train::kVectorPreset));
+    train::validate(config);
     if (dataset.classes == 0) config.data.unconditional = true;  // nothing to condition on
   }
 

@@ -12,8 +12,8 @@ namespace gan::compiler {
 /// How numbers are rounded in contractions.
 enum class Precision { f32, bf16 };
 
-/// "f32", "bf16", or "auto": bf16 where the processor multiplies it in hardware, else f32. Throws a usage error for other
-/// texts, and for bf16 on a processor without it.
+/// "f32", "bf16", or "auto": bf16 where the processor multiplies it in hardware, else f32. Throws a usage error for
+/// other texts, and for bf16 on a processor without it.
 Precision choose_precision(const std::string& text);
 
 struct Options {

@@ -121,11 +121,12 @@ void fetch_from_mirror(const std::string& mirror, const std::vector<MnistFile>& 
     const TemporaryFolder temporary(folder);
     const std::string part = temporary / "part";
     try {
-      run({"curl", "-fsSL", "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", "30", "-o", part, url},
+      run({"curl", "-fsSL", "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", "30", "-o", "part",
+           url},
           temporary);
     } catch (const base::Error& error) {
       log(error.what());
-      run({"wget", "-nv", "--timeout=30", "--tries=1", "-O", part, url}, temporary);
+      run({"wget", "-nv", "--timeout=30", "--tries=1", "-O", "part", url}, temporary);
     }
     install_verified(part, file.sha256, folder + "/" + file.name);
   }

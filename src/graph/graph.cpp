@@ -34,13 +34,12 @@ std::string Attributes::to_string() const {
   struct Print {
     std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
     std::string operator()(double value) const { return fmt::format("{}", value); }
-    std::string operator()(const std::vector<std::int64_t>& value) const {
-      return graph::to_string(value);
-    }
+    std::string operator()(const std::vector<std::int64_t>& value) const { return graph::to_string(value); }
     std::string operator()(const std::string& value) const { return value; }
   };
   std::string text;
-  for (const auto& [name, value] : values_) text += (text.empty() ? "" : ", ") + name + "=" + std::visit(Print{}, value);
+  for (const auto& [name, value] : values_)
+    text += (text.empty() ? "" : ", ") + name + "=" + std::visit(Print{}, value);
   return "{" + text + "}";
 }
 
@@ -70,14 +69,19 @@ TensorType infer(const Op& op, std::span<const TensorType> inputs, const Attribu
 Tensor Graph::input(const std::string& name, TensorType type) {
   if (inputs_.count(name)) base::fail_usage("the graph has an input {} already", name);
   const NodeId id = static_cast<NodeId>(nodes_.size());
-  nodes_.push_back(Node{.id = id, .op = nullptr, .inputs = {}, .attributes = {}, .type = std::move(type), .name = name});
+  nodes_.push_back(
+      Node{.id = id, .op = nullptr, .inputs = {}, .attributes = {}, .type = std::move(type), .name = name});
   inputs_[name] = id;
   return {this, id};
 }
 
 Tensor Graph::add(const Op& op, std::vector<Tensor> inputs, Attributes attributes) {
-  Node node{.id = static_cast<NodeId>(nodes_.size()), .op = &op, .inputs = {}, .attributes = std::move(attributes),
-            .type = {}, .name = {}};
+  Node node{.id = static_cast<NodeId>(nodes_.size()),
+            .op = &op,
+            .inputs = {},
+            .attributes = std::move(attributes),
+            .type = {},
+            .name = {}};
   std::vector<TensorType> types;
   for (const Tensor& tensor : inputs) {
     if (tensor.graph != this) base::fail_usage("{}: a tensor of another graph was given", op.name);
@@ -99,6 +103,11 @@ void Graph::output(const std::string& name, Tensor tensor) {
     base::fail_usage("the next value of {} is {}, not {}", name, to_string(tensor.type()),
                      to_string(node(state->second).type));
   outputs_[name] = tensor.id;
+}
+
+NodeId Graph::storage(NodeId id) const {
+  while (node(id).is_view()) id = node(id).inputs[0];
+  return id;
 }
 
 void Graph::verify() const {
@@ -138,12 +147,6 @@ void Graph::swap(Graph& other) {
   nodes_.swap(other.nodes_);
   inputs_.swap(other.inputs_);
   outputs_.swap(other.outputs_);
-}
-
-std::vector<Tensor> inputs_of(Graph& graph, const Node& node) {
-  std::vector<Tensor> tensors;
-  for (NodeId id : node.inputs) tensors.push_back({&graph, id});
-  return tensors;
 }
 
 }  // namespace gan::graph

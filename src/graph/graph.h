@@ -31,6 +31,9 @@ struct Node {
   Attributes attributes;
   TensorType type;
   std::string name;  ///< of an input of the graph
+
+  bool is_view() const { return op && op->view; }
+  bool is_constant() const { return op && op->name == "constant"; }
 };
 
 /// A static graph of tensor operations with named inputs and outputs. Nodes only refer to earlier nodes, so the order
@@ -50,6 +53,8 @@ class Graph {
 
   const std::deque<Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
+  /// The node whose memory a view shows; the node itself if it is no view.
+  NodeId storage(NodeId id) const;
   const std::map<std::string, NodeId>& inputs() const { return inputs_; }
   const std::map<std::string, NodeId>& outputs() const { return outputs_; }
 
@@ -68,8 +73,5 @@ class Graph {
 
 /// One line of a dump.
 std::string to_string(const Node& node);
-
-/// The tensors that node `node` of `graph` reads.
-std::vector<Tensor> inputs_of(Graph& graph, const Node& node);
 
 }  // namespace gan::graph

@@ -51,14 +51,15 @@ class Attributes {
 /// What the reference implementation of an op is given: every element as float64 (integers too).
 struct ReferenceCall {
   const Node& node;
-  std::vector<TensorType> types;                   ///< of the inputs
-  std::vector<std::span<const double>> src;        ///< the inputs
-  std::span<double> dst;                           ///< to be filled
+  std::vector<TensorType> types;             ///< of the inputs
+  std::vector<std::span<const double>> src;  ///< the inputs
+  std::span<double> dst;                     ///< to be filled
 };
 
 /// Everything the program knows of one operation. Each lives in one file of ops/; a generated table lists them.
 /// An op either has `tile` and `scalar` (elementwise, inputs broadcast like numpy's), or `lower` and `reference`,
-/// or is a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know its value.)
+/// or is a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know its
+/// value.)
 struct Op {
   std::string_view name;
   int inputs = -1;  ///< how many; -1 = one or more

@@ -7,7 +7,7 @@ namespace gan::graph {
 std::string dump(const Graph& graph, const Schedule& schedule) {
   std::string text;
   for (const Node& node : graph.nodes())
-    if (!node.op || node.op->view) text += to_string(node) + "\n";
+    if (!node.op || node.is_view() || node.is_constant()) text += to_string(node) + "\n";
   for (std::size_t i = 0; i < schedule.groups.size(); ++i) {
     text += fmt::format("kernel {}\n", i);
     for (NodeId id : schedule.groups[i].nodes) text += "  " + to_string(graph.node(id)) + "\n";

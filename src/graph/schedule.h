@@ -13,7 +13,7 @@ struct Group {
   std::vector<NodeId> nodes;
 };
 
-/// The kernels of a graph in order of execution. Inputs and views belong to no group.
+/// The kernels of a graph in order of execution. Inputs, views and constants belong to no group.
 struct Schedule {
   std::vector<Group> groups;
 };

@@ -69,6 +69,8 @@ json parse_header(const std::string& path, const std::string& text) {
   } catch (const json::parse_error& error) {
     base::fail_data("{}: not a safetensors file: its header is not JSON (near byte {} of {})", path, error.byte,
                     text.size());
+  } catch (const json::exception&) {  // a number that no type holds
+    base::fail_data("{}: not a safetensors file: its header holds what JSON readers cannot", path);
   }
   if (!header.is_object()) base::fail_data("{}: not a safetensors file: its header is not a JSON object", path);
   if (!duplicate.empty()) base::fail_data("{}: \"{}\" is in the header twice", path, duplicate);

@@ -16,8 +16,8 @@ struct LossSpec {
   double a = 0, b = 1, c = 1;  ///< least squares: targets of fakes, of real data, and of fakes in G's loss
 };
 
-/// An adversarial loss: functions of D's outputs on real rows and on fakes, logits [N, 1] each, to a scalar. Each lives
-/// in one file of losses/; a generated table lists them.
+/// An adversarial loss: functions of D's outputs on real rows and on fakes (losses that pair them need both), logits
+/// [N, 1] each, to a scalar. Each lives in one file of losses/; a generated table lists them.
 struct Loss {
   std::string_view name;
   std::string_view summary;

@@ -33,7 +33,8 @@ Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor
 Tensor discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
   const nn::LinearOptions layer{.spectral_norm = spec.d.spectral_norm, .gain = spec.d.gain};
   Tensor h = join_label(s, spec, reshape(x, {x.dim(0), graph::element_count(spec.sample)}), y);
-  for (std::int64_t width : spec.d.widths) h = nn::activation(spec.d.activation, nn::linear(s.next("model"), h, width, layer));
+  for (std::int64_t width : spec.d.widths)
+    h = nn::activation(spec.d.activation, nn::linear(s.next("model"), h, width, layer));
   return nn::linear(s.next("model"), h, 1, layer);  // [N, 1]
 }
 

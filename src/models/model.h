@@ -26,8 +26,8 @@ struct NetworkSpec {
 
 /// The sizes of a pair of networks.
 struct ModelSpec {
-  Shape sample;               ///< [C, H, W] or [D]
-  std::int64_t classes = 0;   ///< 0: unconditional
+  Shape sample;              ///< [C, H, W] or [D]
+  std::int64_t classes = 0;  ///< 0: unconditional
   std::int64_t latent = 64;
   std::int64_t embedding = 32;
   NetworkSpec g, d;

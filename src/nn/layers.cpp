@@ -43,7 +43,7 @@ Tensor inverse_sigma(const Scope& s, Tensor weight) {
   Tensor u = stop_gradient(reshape(s.next_value("weight_u"), {1, out}));
   Tensor v = stop_gradient(reshape(s.next_value("weight_v"), {1, in}));
   const bool iterate = s.training() && !s.is_updated("weight_u");
-  if (iterate) v = normalize(matmul(u, weight));       // [1, in] = (W^T u)^T
+  if (iterate) v = normalize(matmul(u, weight));          // [1, in] = (W^T u)^T
   const Tensor product = matmul(v, weight, false, true);  // [1, out] = (W v)^T
   if (iterate) {
     u = normalize(product);

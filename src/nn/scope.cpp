@@ -66,7 +66,9 @@ void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runt
     double squares = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       switch (variable.init.kind) {
-        case Init::Kind::constant: values[i] = static_cast<float>(variable.init.value); break;
+        case Init::Kind::constant:
+          values[i] = static_cast<float>(variable.init.value);
+          break;
         case Init::Kind::uniform:
           values[i] = static_cast<float>((2.0 * static_cast<double>(random.uniform(i)) - 1.0) * variable.init.value);
           break;

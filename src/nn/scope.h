@@ -80,10 +80,7 @@ class Scope {
  public:
   Scope(Variables& variables, std::string path) : variables_(&variables), path_(std::move(path)) {}
 
-  Variables& variables() const { return *variables_; }
-  Graph& graph() const { return variables_->graph(); }
   bool training() const { return variables_->training(); }
-  const std::string& path() const { return path_; }
 
   /// The scope called `name` in this one.
   Scope operator/(std::string_view name) const { return {*variables_, join(name)}; }

@@ -91,12 +91,18 @@ void lower(runtime::Lowering& lowering) {
   const Geometry g = geometry_of(kind, lowering.src_shape(0), lowering.src_shape(1), lowering.attributes());
   const double operations = 2.0 * static_cast<double>(graph::element_count(g.dst)) *
                             static_cast<double>(graph::element_count(g.weights) / g.weights[0]);
-  lowering.emit(operations, runtime::convolution_kernel({.kind = kind, .src = g.src, .weights = g.weights, .dst = g.dst,
-                                                         .stride = g.stride, .padding = g.padding,
+  lowering.emit(operations, runtime::convolution_kernel({.kind = kind,
+                                                         .src = g.src,
+                                                         .weights = g.weights,
+                                                         .dst = g.dst,
+                                                         .stride = g.stride,
+                                                         .padding = g.padding,
                                                          .operand_dtype = lowering.src_type(0).dtype,
                                                          .result_dtype = lowering.dst_type().dtype,
-                                                         .a = lowering.src(0), .b = lowering.src(1),
-                                                         .result = lowering.dst(), .post_ops = lowering.post_ops()}));
+                                                         .a = lowering.src(0),
+                                                         .b = lowering.src(1),
+                                                         .result = lowering.dst(),
+                                                         .post_ops = lowering.post_ops()}));
 }
 
 template <Kind kind>
@@ -160,9 +166,8 @@ Tensor conv2d_data_gradient(Tensor gradient, Tensor weights, std::int64_t stride
 
 Tensor conv2d_weight_gradient(Tensor src, Tensor gradient, std::int64_t stride, std::int64_t padding,
                               std::int64_t kernel_height, std::int64_t kernel_width) {
-  return src.graph->add(
-      conv2d_weight_gradient_op, {src, gradient},
-      {{"stride", stride}, {"padding", padding}, {"height", kernel_height}, {"width", kernel_width}});
+  return src.graph->add(conv2d_weight_gradient_op, {src, gradient},
+                        {{"stride", stride}, {"padding", padding}, {"height", kernel_height}, {"width", kernel_width}});
 }
 
 }  // namespace gan::ops

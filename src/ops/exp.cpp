@@ -8,9 +8,7 @@ extern const graph::Op exp_op;
 const graph::Op exp_op{
     .name = "exp",
     .inputs = 1,
-    .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {
-      return {gradient * result};
-    },
+    .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients { return {gradient * result}; },
     .scalar = [](double a, double, double) -> double { return std::exp(a); },
     .tile = runtime::TileOp::exp,
 };

@@ -20,7 +20,8 @@ void lower(runtime::Lowering& lowering) {
   const auto* table = lowering.src<float>(0);
   const auto* index = lowering.src<std::int32_t>(1);
   auto* dst = lowering.dst<float>();
-  const std::int64_t rows = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1], count = lowering.src_shape(1)[0];
+  const std::int64_t rows = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1],
+                     count = lowering.src_shape(1)[0];
   lowering.emit(0, [=] {
     for (std::int64_t i = 0; i < count; ++i) {
       if (index[i] < 0 || index[i] >= rows) base::fail_run("gather: index {} of a table of {} rows", index[i], rows);

@@ -54,10 +54,17 @@ void reference(const graph::ReferenceCall& call) {
 void lower(runtime::Lowering& lowering) {
   const Sizes s = sizes_of(lowering.src_shape(0), lowering.src_shape(1), lowering.attributes());
   lowering.emit(2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k),
-                runtime::matmul_kernel({.m = s.m, .n = s.n, .k = s.k, .transpose_a = s.transpose_a,
-                                        .transpose_b = s.transpose_b, .operand_dtype = lowering.src_type(0).dtype,
-                                        .dst_dtype = lowering.dst_type().dtype, .a = lowering.src(0),
-                                        .b = lowering.src(1), .dst = lowering.dst(), .post_ops = lowering.post_ops()}));
+                runtime::matmul_kernel({.m = s.m,
+                                        .n = s.n,
+                                        .k = s.k,
+                                        .transpose_a = s.transpose_a,
+                                        .transpose_b = s.transpose_b,
+                                        .operand_dtype = lowering.src_type(0).dtype,
+                                        .dst_dtype = lowering.dst_type().dtype,
+                                        .a = lowering.src(0),
+                                        .b = lowering.src(1),
+                                        .dst = lowering.dst(),
+                                        .post_ops = lowering.post_ops()}));
 }
 
 }  // namespace

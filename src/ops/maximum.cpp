@@ -11,7 +11,7 @@ const graph::Op maximum_op{
       const Tensor first = step(a - b);
       return {sum_to(gradient * first, a.shape()), sum_to(gradient * (1.0 - first), b.shape())};
     },
-    .scalar = [](double a, double b, double) -> double { return a > b ? a : b; },
+    .scalar = [](double a, double b, double) -> double { return a > b || a != a ? a : b; },
     .tile = runtime::TileOp::maximum,
 };
 

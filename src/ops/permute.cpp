@@ -55,12 +55,14 @@ const graph::Op permute_op{
     .derivative = [](const graph::Node& node, Tensor, Tensor gradient) -> Gradients {
       const Order& order = node.attributes.integers("order");
       Order back(order.size());
-      for (std::size_t i = 0; i < order.size(); ++i) back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
+      for (std::size_t i = 0; i < order.size(); ++i)
+        back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
       return {permute(gradient, back)};
     },
     .reference =
         [](const graph::ReferenceCall& call) {
-          copy_permuted(call.src[0].data(), call.dst.data(), call.types[0].shape, call.node.attributes.integers("order"));
+          copy_permuted(call.src[0].data(), call.dst.data(), call.types[0].shape,
+                        call.node.attributes.integers("order"));
         },
     .lower =
         [](runtime::Lowering& lowering) {
@@ -69,6 +71,8 @@ const graph::Op permute_op{
         },
 };
 
-Tensor permute(Tensor x, const std::vector<std::int64_t>& order) { return x.graph->add(permute_op, {x}, {{"order", order}}); }
+Tensor permute(Tensor x, const std::vector<std::int64_t>& order) {
+  return x.graph->add(permute_op, {x}, {{"order", order}});
+}
 
 }  // namespace gan::ops

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <array>
+
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/random.h"
@@ -12,7 +15,8 @@ constexpr std::int64_t kGrain = 1024;  // blocks of four values that are worth a
 
 graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
   const bool fits = inputs[0] == graph::TensorType{DType::i32, {2}} && inputs[1] == graph::TensorType{DType::i32, {1}};
-  if (!fits) base::fail_usage("key {} and step {}: i32[2] and i32[1] expected", to_string(inputs[0]), to_string(inputs[1]));
+  if (!fits)
+    base::fail_usage("key {} and step {}: i32[2] and i32[1] expected", to_string(inputs[0]), to_string(inputs[1]));
   return {DType::f32, attributes.integers("shape")};
 }
 
@@ -25,10 +29,7 @@ using Block = std::array<float, 4> (*)(const base::RandomStream&, std::uint64_t 
 
 std::array<float, 4> normals(const base::RandomStream& random, std::uint64_t block) { return random.normals(block); }
 
-std::array<float, 4> uniforms(const base::RandomStream& random, std::uint64_t block) {
-  return {random.uniform(4 * block), random.uniform(4 * block + 1), random.uniform(4 * block + 2),
-          random.uniform(4 * block + 3)};
-}
+std::array<float, 4> uniforms(const base::RandomStream& random, std::uint64_t block) { return random.uniforms(block); }
 
 template <Block block>
 void lower(runtime::Lowering& lowering) {

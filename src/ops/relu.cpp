@@ -10,7 +10,7 @@ const graph::Op relu_op{
       // In terms of the result, so that a fused contraction need not store its argument.
       return {gradient * step(result)};
     },
-    .scalar = [](double a, double, double) -> double { return a > 0 ? a : 0; },
+    .scalar = [](double a, double, double) -> double { return a < 0 ? 0 : a; },
     .tile = runtime::TileOp::relu,
     .post_op = true,
 };

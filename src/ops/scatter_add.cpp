@@ -20,7 +20,8 @@ void lower(runtime::Lowering& lowering) {
   const auto* values = lowering.src<float>(0);
   const auto* index = lowering.src<std::int32_t>(1);
   auto* dst = lowering.dst<float>();
-  const std::int64_t count = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1], rows = lowering.dst_type().shape[0];
+  const std::int64_t count = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1],
+                     rows = lowering.dst_type().shape[0];
   // On one thread and in order: the sums must not depend on timing.
   lowering.emit(static_cast<double>(count * width), [=] {
     std::fill_n(dst, rows * width, 0.0f);

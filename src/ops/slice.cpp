@@ -24,7 +24,8 @@ void copy_slice(const T* src, T* dst, const Shape& from, const graph::Attributes
   const std::int64_t axis = attributes.integer("axis");
   const std::int64_t inner = graph::element_count(Shape(from.begin() + axis + 1, from.end()));
   const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
-  const std::int64_t stride = from[static_cast<std::size_t>(axis)] * inner, length = attributes.integer("length") * inner;
+  const std::int64_t stride = from[static_cast<std::size_t>(axis)] * inner,
+                     length = attributes.integer("length") * inner;
   for (std::int64_t i = 0; i < outer; ++i)
     std::copy_n(src + i * stride + attributes.integer("begin") * inner, length, dst + i * length);
 }

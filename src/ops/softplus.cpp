@@ -11,7 +11,7 @@ const graph::Op softplus_op{
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
       return {gradient * sigmoid(input(node, 0, result))};
     },
-    .scalar = [](double a, double, double) -> double { return (a > 0 ? a : 0) + std::log1p(std::exp(-std::abs(a))); },
+    .scalar = [](double a, double, double) -> double { return (a < 0 ? 0 : a) + std::log1p(std::exp(-std::abs(a))); },
     .tile = runtime::TileOp::softplus,
 };
 

@@ -24,7 +24,8 @@ void lower(runtime::Lowering& lowering) {
     case runtime::Access::scalar:
     case runtime::Access::column:
       return lowering.emit(operations, [=] { runtime::sum_over_columns(src, dst, to, from / to); });
-    case runtime::Access::row: return lowering.emit(operations, [=] { runtime::sum_over_rows(src, dst, from / to, to); });
+    case runtime::Access::row:
+      return lowering.emit(operations, [=] { runtime::sum_over_rows(src, dst, from / to, to); });
     case runtime::Access::full:
     case runtime::Access::strided:
       return lowering.emit(operations, [=] {

@@ -17,8 +17,8 @@ namespace {
 /// More nodes than this in one group would no longer keep its tiles in the L1 cache.
 constexpr std::size_t kLargestGroup = 40;
 
-bool is_constant(const Node& node) { return node.op && node.op->name == "constant"; }
-bool is_view(const Node& node) { return node.op && node.op->view; }
+/// oneDNN takes 32 post-ops.
+constexpr std::size_t kLongestEpilogue = 16;
 
 /// Visits nodes in graph order. Contractions become kernels at once, with their epilogue. Elementwise nodes wait in a
 /// pending set until something that cannot join them needs their value; a node that reads two sets of its own shape
@@ -26,8 +26,12 @@ bool is_view(const Node& node) { return node.op && node.op->view; }
 class Scheduler {
  public:
   Scheduler(const Graph& graph, bool fuse_epilogue, bool fuse_elementwise)
-      : graph_(graph), fuse_epilogue_(fuse_epilogue), fuse_elementwise_(fuse_elementwise),
-        uses_(graph::count_uses(graph)), group_(graph.nodes().size(), -1), pending_(graph.nodes().size(), -1),
+      : graph_(graph),
+        fuse_epilogue_(fuse_epilogue),
+        fuse_elementwise_(fuse_elementwise),
+        uses_(graph::count_uses(graph)),
+        group_(graph.nodes().size(), -1),
+        pending_(graph.nodes().size(), -1),
         stored_(graph.nodes().size(), false) {
     for (const auto& [name, id] : graph.outputs()) stored_[index(storage(id))] = true;
     for (const Node& node : graph.nodes())
@@ -38,7 +42,7 @@ class Scheduler {
 
   Schedule run() {
     for (const Node& node : graph_.nodes()) {
-      if (!node.op || is_view(node) || is_constant(node) || group_[index(node.id)] >= 0) continue;
+      if (!node.op || node.is_view() || node.is_constant() || group_[index(node.id)] >= 0) continue;
       if (node.op->elementwise() && fuse_elementwise_)
         visit_elementwise(node);
       else
@@ -51,11 +55,7 @@ class Scheduler {
  private:
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
 
-  /// The node whose memory a view shows.
-  NodeId storage(NodeId id) const {
-    while (is_view(graph_.node(id))) id = graph_.node(id).inputs[0];
-    return id;
-  }
+  NodeId storage(NodeId id) const { return graph_.storage(id); }
 
   /// Makes a kernel of a pending set, at the end of the schedule so far.
   void emit(int set) {
@@ -83,7 +83,7 @@ class Scheduler {
 
   /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
   void follow_epilogue(const Node& root, std::vector<NodeId>& nodes) const {
-    for (NodeId last = root.id; uses_[index(last)] == 1;) {
+    for (NodeId last = root.id; uses_[index(last)] == 1 && nodes.size() < kLongestEpilogue;) {
       const Node* reader = only_reader(last);
       if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
       if (!operands_fit(*reader, root.id, last)) return;
@@ -114,7 +114,7 @@ class Scheduler {
       const auto is_row = [&] { return elements == shape.back() && operand.type.shape.back() == shape.back(); };
       if (operand.type.dtype != DType::f32) return false;
       if (elements != 1 && !is_row() && operand.type.shape != shape) return false;
-      if (storage(input) > root && operand.op && !is_constant(operand)) return false;
+      if (storage(input) > root && operand.op && !operand.is_constant()) return false;
     }
     return true;
   }
@@ -125,8 +125,8 @@ class Scheduler {
     for (NodeId input : node.inputs) {
       const int set = pending_[index(storage(input))];
       if (set < 0) continue;
-      if (input != storage(input) || graph_.node(input).type.shape != node.type.shape) {
-        emit(set);  // repeated or reshaped: a tile of the result does not lie in a tile of the operand
+      if (!passes_in_register(input, node)) {
+        emit(set);
         continue;
       }
       if (sets.insert(set).second) size += sets_[static_cast<std::size_t>(set)].size();
@@ -151,6 +151,14 @@ class Scheduler {
     pending_[index(node.id)] = target;
   }
 
+  /// Whether a node may read an operand from a register of its own kernel: not if it is repeated or reshaped, so that a
+  /// tile of the result does not lie in a tile of the operand, and not if it is bf16, which only memory rounds.
+  bool passes_in_register(NodeId input, const Node& node) const {
+    const Node& operand = graph_.node(input);
+    if (operand.type.dtype == DType::bf16 && !node.op->sign_only) return false;
+    return input == storage(input) && operand.type.shape == node.type.shape;
+  }
+
   /// A node whose value is stored anyway joins the kernel that made its operand, if that starts after all its other
   /// operands are made: the operand need not be read again.
   bool join_maker(const Node& node) {
@@ -161,7 +169,7 @@ class Scheduler {
     const Node& first = graph_.node(nodes[0]);
     if (!first.op->elementwise() || first.type.shape != node.type.shape || nodes.size() >= kLargestGroup) return false;
     for (NodeId input : node.inputs)
-      if (group_[index(storage(input))] == latest && input != storage(input)) return false;
+      if (group_[index(storage(input))] == latest && !passes_in_register(input, node)) return false;
     group_[index(node.id)] = latest;
     nodes.push_back(node.id);
     return true;

@@ -25,8 +25,8 @@ enum class TileOp : std::uint8_t {
   expm1,
   log,
   tanh,
-  sigmoid,     ///< 1 / (1 + exp(-a))
-  softplus,    ///< log(1 + exp(a))
+  sigmoid,   ///< 1 / (1 + exp(-a))
+  softplus,  ///< log(1 + exp(a))
   relu,
   step,        ///< 1 where a > 0, else 0
   leaky_relu,  ///< a where a > 0, else alpha * a
@@ -46,7 +46,8 @@ struct TileOperand {
   std::vector<std::int64_t> lengths, strides;  ///< strided only: of the result's axes, 0 where repeated
 };
 
-/// One operation of a chain: registers are tiles, numbered operands first, then constants, then results of instructions.
+/// One operation of a chain: registers are tiles, numbered operands first, then constants, then results of
+/// instructions.
 struct TileInstruction {
   TileOp op = TileOp::copy;
   int a = 0, b = 0;  ///< registers
@@ -89,9 +90,9 @@ void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int6
 struct PostOp {
   enum class Kind : std::uint8_t { add, mul, relu, leaky_relu, tanh, sigmoid };
   Kind kind = Kind::add;
-  const float* data = nullptr;      ///< add, mul: the operand
-  Access access = Access::scalar;   ///< add, mul: scalar, row or full
-  float alpha = 0;                  ///< leaky_relu: the slope
+  const float* data = nullptr;     ///< add, mul: the operand
+  Access access = Access::scalar;  ///< add, mul: scalar, row or full
+  float alpha = 0;                 ///< leaky_relu: the slope
 };
 
 /// dst[m, n] = post_ops(sum over k of a[m, k] b[k, n]); a transposed operand is stored [k, m] or [n, k].

@@ -22,7 +22,11 @@ class Lowering {
  public:
   Lowering(const graph::Graph& graph, const graph::Node& node, std::vector<const void*> src, void* dst,
            graph::TensorType dst_type, std::vector<PostOp> post_ops)
-      : graph_(graph), node_(node), src_(std::move(src)), dst_(dst), dst_type_(std::move(dst_type)),
+      : graph_(graph),
+        node_(node),
+        src_(std::move(src)),
+        dst_(dst),
+        dst_type_(std::move(dst_type)),
         post_ops_(std::move(post_ops)) {}
 
   const graph::Node& node() const { return node_; }

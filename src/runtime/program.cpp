@@ -1,7 +1,10 @@
 #include "runtime/program.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "base/error.h"
 #include "runtime/memory_plan.h"
@@ -22,12 +25,6 @@ std::byte* Arena::reserve(std::size_t bytes) {
   return blocks_.back().data();
 }
 
-std::size_t Arena::size() const {
-  std::size_t bytes = 0;
-  for (const AlignedBytes& block : blocks_) bytes += block.size();
-  return bytes;
-}
-
 namespace {
 
 std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
@@ -45,14 +42,19 @@ Array& bind(State& state, const std::string& name, const graph::TensorType& type
 class Builder {
  public:
   Builder(const Graph& graph, const Schedule& schedule, State& state, std::vector<AlignedBytes>& constants)
-      : graph_(graph), schedule_(schedule), state_(state), constants_(constants), address_(graph.nodes().size(), nullptr),
-        group_(graph.nodes().size(), -1), last_read_(graph.nodes().size(), -1) {}
+      : graph_(graph),
+        schedule_(schedule),
+        state_(state),
+        constants_(constants),
+        address_(graph.nodes().size(), nullptr),
+        group_(graph.nodes().size(), -1),
+        last_read_(graph.nodes().size(), -1) {}
 
-  std::size_t place(Arena& arena) {
+  void place(Arena& arena) {
     number_groups();
     bind_inputs();
     for (const auto& [name, id] : graph_.outputs()) bind_output(name, id);
-    return plan_scratch(arena);
+    plan_scratch(arena);
   }
 
   std::vector<Kernel> lower() {
@@ -67,14 +69,7 @@ class Builder {
   }
 
  private:
-  /// The node whose memory a view shows.
-  NodeId storage(NodeId id) const {
-    const Node* node = &graph_.node(id);
-    while (node->op && node->op->view) node = &graph_.node(node->inputs[0]);
-    return node->id;
-  }
-
-  static bool is_constant(const Node& node) { return node.op && node.op->name == "constant"; }
+  NodeId storage(NodeId id) const { return graph_.storage(id); }
 
   void number_groups() {
     for (std::size_t i = 0; i < schedule_.groups.size(); ++i)
@@ -88,7 +83,8 @@ class Builder {
   }
 
   void bind_inputs() {
-    for (const auto& [name, id] : graph_.inputs()) address_[index(id)] = bind(state_, name, graph_.node(id).type).bytes();
+    for (const auto& [name, id] : graph_.inputs())
+      address_[index(id)] = bind(state_, name, graph_.node(id).type).bytes();
   }
 
   /// Decides where an output is computed: in its place in the state if that is safe, else elsewhere and copied.
@@ -123,7 +119,8 @@ class Builder {
     const int last = last_read_[index(input)];
     if (last != writer) return last < writer;
     const Group& group = schedule_.groups[static_cast<std::size_t>(writer)];
-    if (!graph_.node(group.nodes[0]).op->elementwise() || graph_.node(source).type != graph_.node(input).type) return false;
+    if (!graph_.node(group.nodes[0]).op->elementwise() || graph_.node(source).type != graph_.node(input).type)
+      return false;
     for (NodeId id : group.nodes)
       for (NodeId read : graph_.node(id).inputs)
         if (storage(read) == input && graph_.node(read).type.shape != graph_.node(id).type.shape) return false;
@@ -133,7 +130,7 @@ class Builder {
   /// Whether a node's value is stored: an output, another group or a view shows it.
   bool has_place(NodeId id) const { return address_[index(id)] != nullptr; }
 
-  std::size_t plan_scratch(Arena& arena) {
+  void plan_scratch(Arena& arena) {
     const int end = static_cast<int>(schedule_.groups.size());
     std::vector<int> last_outside(graph_.nodes().size(), -1);
     for (const Node& node : graph_.nodes()) {
@@ -158,7 +155,7 @@ class Builder {
     std::vector<NodeId> owners;
     for (const Node& node : graph_.nodes()) {
       const int last = last_outside[index(node.id)];
-      if (!node.op || node.op->view || is_constant(node) || last < 0 || address_[index(node.id)]) continue;
+      if (!node.op || node.is_view() || node.is_constant() || last < 0 || address_[index(node.id)]) continue;
       lifetimes.push_back({node.type.bytes(), group_[index(node.id)], last});
       owners.push_back(node.id);
     }
@@ -167,13 +164,12 @@ class Builder {
     for (std::size_t i = 0; i < owners.size(); ++i) address_[index(owners[i])] = base + plan.offsets[i];
     for (const PendingCopy& copy : pending_copies_)
       copies_after_.push_back(copy_kernel(static_cast<std::byte*>(address_[index(copy.source)]), copy.to, copy.bytes));
-    return plan.bytes;
   }
 
   /// Constants that something other than an elementwise kernel reads are written once.
   void materialize(NodeId id) {
     const Node& node = graph_.node(id);
-    if (!is_constant(node) || address_[index(id)]) return;
+    if (!node.is_constant() || address_[index(id)]) return;
     constants_.emplace_back(node.type.bytes());
     address_[index(id)] = constants_.back().data();
     std::fill_n(reinterpret_cast<float*>(constants_.back().data()), node.type.elements(),
@@ -206,7 +202,8 @@ class Builder {
       const Node& node = graph_.node(group.nodes[i]);
       if (node.op->name == "cast") continue;  // the kernel stores the type of the last node
       post_ops.push_back(post_op(node, group.nodes[i - 1]));
-      if (post_ops.back().data && post_ops.back().access == Access::full) extra += static_cast<double>(node.type.bytes());
+      if (post_ops.back().data && post_ops.back().access == Access::full)
+        extra += static_cast<double>(node.type.bytes());
     }
     Lowering lowering(graph_, root, std::move(src), address(last.id), last.type, std::move(post_ops));
     root.op->lower(lowering);
@@ -220,16 +217,27 @@ class Builder {
   PostOp post_op(const Node& node, NodeId chain) {
     PostOp post_op;
     switch (node.op->tile) {
-      case TileOp::add: post_op.kind = PostOp::Kind::add; break;
-      case TileOp::mul: post_op.kind = PostOp::Kind::mul; break;
-      case TileOp::relu: post_op.kind = PostOp::Kind::relu; return post_op;
-      case TileOp::tanh: post_op.kind = PostOp::Kind::tanh; return post_op;
-      case TileOp::sigmoid: post_op.kind = PostOp::Kind::sigmoid; return post_op;
+      case TileOp::add:
+        post_op.kind = PostOp::Kind::add;
+        break;
+      case TileOp::mul:
+        post_op.kind = PostOp::Kind::mul;
+        break;
+      case TileOp::relu:
+        post_op.kind = PostOp::Kind::relu;
+        return post_op;
+      case TileOp::tanh:
+        post_op.kind = PostOp::Kind::tanh;
+        return post_op;
+      case TileOp::sigmoid:
+        post_op.kind = PostOp::Kind::sigmoid;
+        return post_op;
       case TileOp::leaky_relu:
         post_op.kind = PostOp::Kind::leaky_relu;
         post_op.alpha = static_cast<float>(node.attributes.real("alpha"));
         return post_op;
-      default: base::fail_run("{} is no post-op", node.op->name);
+      default:
+        base::fail_run("{} is no post-op", node.op->name);
     }
     const NodeId operand = node.inputs[0] == chain ? node.inputs[1] : node.inputs[0];
     post_op.data = static_cast<const float*>(address(operand));
@@ -242,7 +250,9 @@ class Builder {
     TileProgram program;
     program.elements = graph_.node(group.nodes[0]).type.elements();
     std::map<std::pair<NodeId, bool>, int> registers;  // (node, computed here)
-    const auto inside = [&](NodeId id) { return std::find(group.nodes.begin(), group.nodes.end(), id) != group.nodes.end(); };
+    const auto inside = [&](NodeId id) {
+      return std::find(group.nodes.begin(), group.nodes.end(), id) != group.nodes.end();
+    };
     double bytes = 0;
     std::map<float, int> constants;
     std::vector<std::pair<NodeId, NodeId>> operands;
@@ -251,7 +261,7 @@ class Builder {
       for (NodeId input : graph_.node(id).inputs) {
         if (inside(input)) continue;
         const Node& source = graph_.node(input);
-        if (is_constant(source)) {
+        if (source.is_constant()) {
           constants.emplace(static_cast<float>(source.attributes.real("value")), 0);
           continue;
         }
@@ -271,8 +281,8 @@ class Builder {
     const auto source_register = [&](NodeId id) {
       if (inside(id)) return registers.at({id, true});
       const Node& source = graph_.node(id);
-      return is_constant(source) ? constants.at(static_cast<float>(source.attributes.real("value")))
-                                 : registers.at({id, false});
+      return source.is_constant() ? constants.at(static_cast<float>(source.attributes.real("value")))
+                                  : registers.at({id, false});
     };
     std::string name;
     for (NodeId id : group.nodes) {
@@ -321,7 +331,7 @@ class Builder {
 
 Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena) {
   Builder builder(graph, schedule, state, constants_);
-  scratch_bytes_ = builder.place(arena);
+  builder.place(arena);
   kernels_ = builder.lower();
 }
 

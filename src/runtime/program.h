@@ -15,8 +15,6 @@ class Arena {
  public:
   /// At least so many bytes, at an address that stays.
   std::byte* reserve(std::size_t bytes);
-  /// Bytes held.
-  std::size_t size() const;
 
  private:
   std::vector<AlignedBytes> blocks_;
@@ -36,13 +34,10 @@ class Program {
   }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
-  /// Bytes of scratch memory in use.
-  std::size_t scratch_bytes() const { return scratch_bytes_; }
 
  private:
   std::vector<Kernel> kernels_;
   std::vector<AlignedBytes> constants_;
-  std::size_t scratch_bytes_ = 0;
 };
 
 }  // namespace gan::runtime

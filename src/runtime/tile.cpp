@@ -1,9 +1,9 @@
 // Compiled once for each instruction set; the best one for this processor is chosen at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/tile.cpp"
+#include <hwy/contrib/math/math-inl.h>
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 #include <cstring>
 #include <set>
@@ -36,8 +36,7 @@ HWY_INLINE void map2(const float* a, const float* b, float* dst, std::size_t cou
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    hn::StoreU(function(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, dst + i);
+  for (; i + lanes <= count; i += lanes) hn::StoreU(function(d, hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, dst + i);
   if (i < count) {
     HWY_ALIGN float left[64] = {}, right[64] = {};
     std::memcpy(left, a + i, (count - i) * sizeof(float));
@@ -47,31 +46,51 @@ HWY_INLINE void map2(const float* a, const float* b, float* dst, std::size_t cou
   }
 }
 
+// Minima and maxima of x86 drop a NaN, and so do Highway's exponentials: a diverged run must not look sound.
+template <class V>
+HWY_INLINE V keep_nan(V x, V y) {
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
 // Highway's Exp is defined up to 104, which is past where f32 overflows.
 template <class D, class V>
 HWY_INLINE V exponential(D d, V x) {
   const auto largest = hn::Set(d, 88.72283f);  // log of the largest f32
-  return hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Exp(d, hn::Min(x, largest)));
+  return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Exp(d, hn::Min(x, largest))));
 }
 
 void run_instruction(TileOp op, const float* a, const float* b, float* dst, std::size_t count, float alpha) {
   switch (op) {
-    case TileOp::none: return;
-    case TileOp::copy: return void(std::memmove(dst, a, count * sizeof(float)));
-    case TileOp::add: return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Add(x, y); });
-    case TileOp::sub: return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Sub(x, y); });
-    case TileOp::mul: return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Mul(x, y); });
-    case TileOp::div: return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Div(x, y); });
-    case TileOp::maximum: return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Max(x, y); });
-    case TileOp::square: return map1(a, dst, count, [](auto, auto x) HWY_ATTR { return hn::Mul(x, x); });
-    case TileOp::sqrt: return map1(a, dst, count, [](auto, auto x) HWY_ATTR { return hn::Sqrt(x); });
-    case TileOp::exp: return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return exponential(d, x); });
-    case TileOp::expm1: return map1(a, dst, count, [](auto d, auto x) HWY_ATTR {
+    case TileOp::none:
+      return;
+    case TileOp::copy:
+      return void(std::memmove(dst, a, count * sizeof(float)));
+    case TileOp::add:
+      return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Add(x, y); });
+    case TileOp::sub:
+      return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Sub(x, y); });
+    case TileOp::mul:
+      return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Mul(x, y); });
+    case TileOp::div:
+      return map2(a, b, dst, count, [](auto, auto x, auto y) HWY_ATTR { return hn::Div(x, y); });
+    case TileOp::maximum:
+      return map2(a, b, dst, count,
+                  [](auto, auto x, auto y) HWY_ATTR { return keep_nan(x, keep_nan(y, hn::Max(x, y))); });
+    case TileOp::square:
+      return map1(a, dst, count, [](auto, auto x) HWY_ATTR { return hn::Mul(x, x); });
+    case TileOp::sqrt:
+      return map1(a, dst, count, [](auto, auto x) HWY_ATTR { return hn::Sqrt(x); });
+    case TileOp::exp:
+      return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return exponential(d, x); });
+    case TileOp::expm1:
+      return map1(a, dst, count, [](auto d, auto x) HWY_ATTR {
         const auto largest = hn::Set(d, 88.72283f);
-        return hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Expm1(d, hn::Min(x, largest)));
+        return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Expm1(d, hn::Min(x, largest))));
       });
-    case TileOp::log: return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return hn::Log(d, x); });
-    case TileOp::tanh: return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return hn::Tanh(d, x); });
+    case TileOp::log:
+      return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return keep_nan(x, hn::Log(d, x)); });
+    case TileOp::tanh:
+      return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return keep_nan(x, hn::Tanh(d, x)); });
     case TileOp::sigmoid:
       return map1(a, dst, count, [](auto d, auto x) HWY_ATTR {
         const auto one = hn::Set(d, 1.0f);
@@ -80,13 +99,14 @@ void run_instruction(TileOp op, const float* a, const float* b, float* dst, std:
     case TileOp::softplus:
       return map1(a, dst, count, [](auto d, auto x) HWY_ATTR {
         // max(x, 0) + log1p(exp(-|x|)) cannot overflow.
-        return hn::Add(hn::Max(x, hn::Zero(d)), hn::Log1p(d, hn::Exp(d, hn::Neg(hn::Abs(x)))));
+        return keep_nan(x, hn::Add(hn::Max(x, hn::Zero(d)), hn::Log1p(d, hn::Exp(d, hn::Neg(hn::Abs(x))))));
       });
-    case TileOp::relu: return map1(a, dst, count, [](auto d, auto x) HWY_ATTR { return hn::Max(x, hn::Zero(d)); });
+    case TileOp::relu:
+      return map1(a, dst, count,
+                  [](auto d, auto x) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Zero(d), x); });
     case TileOp::step:
-      return map1(a, dst, count, [](auto d, auto x) HWY_ATTR {
-        return hn::IfThenElseZero(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0f));
-      });
+      return map1(a, dst, count,
+                  [](auto d, auto x) HWY_ATTR { return hn::IfThenElseZero(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0f)); });
     case TileOp::leaky_relu:
       return map1(a, dst, count, [alpha](auto d, auto x) HWY_ATTR {
         return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(x, hn::Set(d, alpha)));
@@ -163,7 +183,8 @@ template <typename Element, typename Widen>
 void load(const TileOperand& operand, std::int64_t begin, std::int64_t count, float* dst, const Widen& widen) {
   const auto* data = static_cast<const Element*>(operand.data);
   switch (operand.access) {
-    case Access::full: return widen(data + begin, dst, static_cast<std::size_t>(count));
+    case Access::full:
+      return widen(data + begin, dst, static_cast<std::size_t>(count));
     case Access::scalar: {
       float value;
       widen(data, &value, 1);
@@ -198,14 +219,14 @@ void load(const TileOperand& operand, std::int64_t begin, std::int64_t count, fl
     case graph::DType::f32:
       return load<float>(operand, begin, count, dst,
                          [](const float* src, float* to, std::size_t n) { std::memcpy(to, src, n * sizeof(float)); });
-    case graph::DType::bf16: return load<std::uint16_t>(operand, begin, count, dst, 
-                                 [](const std::uint16_t* src, float* to, std::size_t n) {
-                                   HWY_DYNAMIC_DISPATCH(widen_bf16)(src, to, n);
-                                 });
-    case graph::DType::i32: return load<std::int32_t>(operand, begin, count, dst, 
-                                [](const std::int32_t* src, float* to, std::size_t n) {
-                                  HWY_DYNAMIC_DISPATCH(widen_i32)(src, to, n);
-                                });
+    case graph::DType::bf16:
+      return load<std::uint16_t>(operand, begin, count, dst, [](const std::uint16_t* src, float* to, std::size_t n) {
+        HWY_DYNAMIC_DISPATCH(widen_bf16)(src, to, n);
+      });
+    case graph::DType::i32:
+      return load<std::int32_t>(operand, begin, count, dst, [](const std::int32_t* src, float* to, std::size_t n) {
+        HWY_DYNAMIC_DISPATCH(widen_i32)(src, to, n);
+      });
   }
 }
 
@@ -310,8 +331,9 @@ class TileRunner {
       for (std::size_t i = operands; i < registers.size(); ++i)
         if (direct_[i]) registers[i] = direct_[i] + at;
       for (const TileInstruction& step : program_.instructions)
-        HWY_DYNAMIC_DISPATCH(run_instruction)(step.op, registers[static_cast<std::size_t>(step.a)], registers[static_cast<std::size_t>(step.b)],
-            registers[static_cast<std::size_t>(step.dst)], static_cast<std::size_t>(count), step.alpha);
+        HWY_DYNAMIC_DISPATCH(run_instruction)
+        (step.op, registers[static_cast<std::size_t>(step.a)], registers[static_cast<std::size_t>(step.b)],
+         registers[static_cast<std::size_t>(step.dst)], static_cast<std::size_t>(count), step.alpha);
       for (const TileResult& result : program_.results) store(result, registers, at, count);
     }
   }
@@ -393,11 +415,16 @@ TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& r
 std::size_t operand_index(const TileOperand& operand, std::size_t i) {
   const auto period = static_cast<std::size_t>(operand.period);
   switch (operand.access) {
-    case Access::full: return i;
-    case Access::scalar: return 0;
-    case Access::row: return i % period;
-    case Access::column: return i / period;
-    case Access::strided: break;
+    case Access::full:
+      return i;
+    case Access::scalar:
+      return 0;
+    case Access::row:
+      return i % period;
+    case Access::column:
+      return i / period;
+    case Access::strided:
+      break;
   }
   std::size_t offset = 0;
   for (std::size_t axis = operand.lengths.size(); axis-- > 0;) {

@@ -62,9 +62,11 @@ void read_description(Model& model, const std::string& text, const std::string& 
       base::fail_data("{}: samples of shape {}", path, graph::to_string(model.sample_shape));
     elements *= length;
   }
-  if (!shape_fits) base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
+  if (!shape_fits)
+    base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
   if (model.conditional != (model.classes > 0) || model.classes < 0)
-    base::fail_data("{}: {} classes in a{} model", path, model.classes, model.conditional ? " conditional" : "n unconditional");
+    base::fail_data("{}: {} classes in a{} model", path, model.classes,
+                    model.conditional ? " conditional" : "n unconditional");
   if (!model.class_names.empty() && model.class_names.size() != static_cast<std::size_t>(model.classes))
     base::fail_data("{}: {} class names for {} classes", path, model.class_names.size(), model.classes);
 }
@@ -78,7 +80,11 @@ void save_model(const std::string& path, const Model& model) {
     if (found == model.weights.end()) base::fail_run("{}: the model has no {}", path, variable.name);
     tensors.push_back({variable.name, &found->second});
   }
-  io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"model", describe(model).dump()}}, tensors);
+  io::write_safetensors(path,
+                        {{"format", kFormat},
+                         {"version", kVersion},
+                         {"model", describe(model).dump(-1, ' ', false, Json::error_handler_t::replace)}},
+                        tensors);
 }
 
 Model load_model(const std::string& path) {

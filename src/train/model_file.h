@@ -10,9 +10,9 @@ namespace gan::train {
 
 /// A trained model: what is needed to draw samples and to go on training, and nothing of the run that made it.
 struct Model {
-  Config config;                         ///< the values of the networks, the loss and the optimizer
-  graph::Shape sample_shape;             ///< [C, H, W] of images in [-1, 1], [D] of vectors
-  int classes = 0;                       ///< 0: unconditional
+  Config config;              ///< the values of the networks, the loss and the optimizer
+  graph::Shape sample_shape;  ///< [C, H, W] of images in [-1, 1], [D] of vectors
+  int classes = 0;            ///< 0: unconditional
   bool conditional = false;
   std::vector<std::string> class_names;  ///< empty, or one for each class
   std::string data_name, data_hash;      ///< of the training data
@@ -23,8 +23,8 @@ struct Model {
 /// Writes a model file. Equal models give equal bytes. Throws a data error if the file cannot be written.
 void save_model(const std::string& path, const Model& model);
 
-/// Reads a model file, or RUNDIR/model.safetensors, and checks it: format, sizes, that every tensor the networks need is
-/// there in its shape, f32 and finite. Throws a data error that says what was found and expected.
+/// Reads a model file, or RUNDIR/model.safetensors, and checks it: format, sizes, that every tensor the networks need
+/// is there in its shape, f32 and finite. Throws a data error that says what was found and expected.
 Model load_model(const std::string& path);
 
 }  // namespace gan::train

@@ -34,8 +34,8 @@ void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> lab
   const auto size = static_cast<std::size_t>(graph::element_count(model_.sample_shape));
   const std::size_t count = z.size() / latent;
   if (z.size() != count * latent || out.size() != count * size)
-    base::fail_usage("{} latent numbers for samples of {} numbers; expected {} and {} each", z.size(), out.size(), latent,
-                     size);
+    base::fail_usage("{} latent numbers for samples of {} numbers; expected {} and {} each", z.size(), out.size(),
+                     latent, size);
   if (labels.size() != (model_.conditional ? count : 0))
     base::fail_usage("{} labels for {} samples of a{} model", labels.size(), count,
                      model_.conditional ? " conditional" : "n unconditional");

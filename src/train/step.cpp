@@ -15,8 +15,12 @@ using nn::Variable;
 using nn::Variables;
 
 models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes) {
-  return {.sample = sample, .classes = classes, .latent = config.model.latent, .embedding = config.model.embedding,
-          .g = config.model.g, .d = config.model.d};
+  return {.sample = sample,
+          .classes = classes,
+          .latent = config.model.latent,
+          .embedding = config.model.embedding,
+          .g = config.model.g,
+          .d = config.model.d};
 }
 
 namespace {
@@ -53,8 +57,11 @@ void train_network(Variables& variables, const Config& config, const StepOptions
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const std::vector<Tensor> gradients = autodiff::gradient(loss, values);
-  const optim::OptimizerSpec spec{.lr = lr, .beta1 = config.optim.beta1, .beta2 = config.optim.beta2,
-                                  .epsilon = config.optim.epsilon, .momentum = config.optim.momentum,
+  const optim::OptimizerSpec spec{.lr = lr,
+                                  .beta1 = config.optim.beta1,
+                                  .beta2 = config.optim.beta2,
+                                  .epsilon = config.optim.epsilon,
+                                  .momentum = config.optim.momentum,
                                   .weight_decay = config.optim.weight_decay};
   optim::find_optimizer(config.optim.name).apply(variables, spec, parameters, gradients, step);
   const std::string letter = network.substr(0, 1);
@@ -71,8 +78,11 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Variables variables(graph, /*training=*/true);
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
-  const losses::LossSpec loss_spec{.saturating = config.loss.saturating, .sigmoid = config.loss.sigmoid,
-                                   .a = config.loss.a, .b = config.loss.b, .c = config.loss.c};
+  const losses::LossSpec loss_spec{.saturating = config.loss.saturating,
+                                   .sigmoid = config.loss.sigmoid,
+                                   .a = config.loss.a,
+                                   .b = config.loss.b,
+                                   .c = config.loss.c};
   const Tensor step = graph.input("step", {DType::i32, {1}});
   const Tensor x = graph.input("batch.x", {DType::f32, batch_shape(options.batch, spec.sample)});
   const std::optional<Tensor> y = labels(graph, "batch.y", spec, options.batch);
@@ -87,7 +97,8 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Scope scope(variables, kGenerator);
   const Tensor fake = model.generator(scope, spec, z, y);
   const Tensor detached = stop_gradient(fake);
-  const Tensor real_logits = discriminate(x), fake_logits = discriminate(fake), detached_logits = discriminate(detached);
+  const Tensor real_logits = discriminate(x), fake_logits = discriminate(fake),
+               detached_logits = discriminate(detached);
 
   const Tensor loss_g = loss.generator(loss_spec, real_logits, fake_logits);
   Tensor loss_d = loss.discriminator(loss_spec, real_logits, detached_logits);

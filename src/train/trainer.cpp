@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <fstream>
@@ -26,13 +27,21 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr int kLargestPictureRows = 20;
 
+/// Whether a variable belongs to a model file, as opposed to moments and averages.
+bool of_network(const nn::Variable& variable) {
+  return variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
+}
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// One training run: its programs, its state and its files.
 class Run {
  public:
   Run(const Config& config, const data::Dataset& dataset, const RunOptions& options, const Callbacks& callbacks)
-      : config_(config), dataset_(dataset), options_(options), callbacks_(callbacks),
+      : config_(config),
+        dataset_(dataset),
+        options_(options),
+        callbacks_(callbacks),
         classes_(config.data.unconditional ? 0 : dataset.classes),
         shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
     if (config.train.batch > dataset.count())
@@ -41,8 +50,7 @@ class Run {
     total_steps_ = config.train.steps > 0 ? config.train.steps : config.train.epochs * steps_per_epoch_;
     base::set_threads(static_cast<int>(config.train.threads));
     if (config_.train.precision == "auto")
-      config_.train.precision =
-          compiler::choose_precision("auto") == compiler::Precision::bf16 ? "bf16" : "f32";
+      config_.train.precision = compiler::choose_precision("auto") == compiler::Precision::bf16 ? "bf16" : "f32";
   }
 
   Outcome train() {
@@ -60,7 +68,7 @@ class Run {
       }
       const bool log = (position_.steps + 1) % config_.train.log_every == 0;
       fill_batch(position_.steps);
-      (log ? logging_program() : *program_).run();
+      (log ? *logging_program_ : *program_).run();
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
       require_finite_losses();
@@ -97,18 +105,14 @@ class Run {
     graph::Graph graph;
     const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
     variables_ = build_step(graph, config_, spec, {.batch = config_.train.batch, .gradient_norms = gradient_norms});
-    nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
-    return compiler::compile(
-        graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}}, state_, arena_);
-  }
-
-  runtime::Program& logging_program() {
-    if (!logging_program_) logging_program_ = std::make_unique<runtime::Program>(compile_program(true));
-    return *logging_program_;
+    if (!program_ && !logging_program_) load_start();
+    return compiler::compile(graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}},
+                             state_, arena_);
   }
 
   void compile_step() {
-    load_start();
+    // The larger program first: the other one then finds room in its scratch memory.
+    logging_program_ = std::make_unique<runtime::Program>(compile_program(true));
     program_ = std::make_unique<runtime::Program>(compile_program(false));
     const auto seed = static_cast<std::uint64_t>(config_.train.seed);
     state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
@@ -117,9 +121,6 @@ class Run {
 
   /// Puts into the state what the run starts from, if that is not chance.
   void load_start() {
-    graph::Graph graph;
-    const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
-    variables_ = build_step(graph, config_, spec, {.batch = config_.train.batch});
     if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
       position_ = load_checkpoint(path("checkpoint.safetensors"), variables_, state_);
       if (position_.data_hash != dataset_.hash)
@@ -144,8 +145,7 @@ class Run {
                        graph::to_string(model.sample_shape), model.classes, graph::to_string(dataset_.sample_shape),
                        classes_);
     for (const nn::Variable& variable : variables_) {
-      const bool of_network = variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
-      if (!of_network) continue;
+      if (!of_network(variable)) continue;
       const auto found = model.weights.find(variable.name);
       if (found == model.weights.end() || found->second.type().shape != variable.shape)
         base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
@@ -170,26 +170,26 @@ class Run {
   void require_finite_losses() const {
     const float g = number("loss.g"), d = number("loss.d");
     if (std::isfinite(g) && std::isfinite(d)) return;
-    base::fail_run("training diverged at step {}: G's loss is {}, D's is {}; the last checkpoint in {} is kept; try a "
-                   "lower optim.lr",
-                   position_.steps, g, d, options_.directory.string());
+    fail_diverged(fmt::format("G's loss is {}, D's is {}", g, d));
   }
 
   // ---- files ----
 
   void start_files() {
     base::create_folder(options_.directory.string());
+    // First of all: a run that is killed early must not forget what it started from.
+    if (!options_.init_model.empty()) save();
     base::write_file(path("config.toml"), to_toml(config_));
     // Lines of steps that a resumed run will take again are dropped, and with them a line that was cut short.
     std::string kept;
-    std::ifstream metrics(path("metrics.jsonl"));
-    for (std::string line; options_.resume && std::getline(metrics, line);) {
+    const bool earlier = options_.resume && std::filesystem::exists(path("metrics.jsonl"));
+    std::istringstream metrics(earlier ? base::read_file(path("metrics.jsonl")) : std::string());
+    for (std::string line; std::getline(metrics, line);) {
       const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-      if (json.is_object() && json.value("step", std::int64_t{0}) <= position_.steps) kept += line + "\n";
+      const bool numbered = json.is_object() && json.contains("step") && json["step"].is_number_integer();
+      if (numbered && json["step"].get<std::int64_t>() <= position_.steps) kept += line + "\n";
     }
     base::write_file(path("metrics.jsonl"), kept);
-    // Without it, a run that is killed early could not know what it started from.
-    if (!options_.init_model.empty()) save();
   }
 
   void report(double images_per_second) {
@@ -205,19 +205,22 @@ class Run {
     progress.grad_norm_d = static_cast<double>(number("norm.d"));
     progress.elapsed_seconds = position_.elapsed_seconds;
     const auto left = static_cast<double>((total_steps_ - position_.steps) * config_.train.batch);
-    progress.seconds_left = total_steps_ > 0 ? left / images_per_second
-                                             : std::max(0.0, config_.train.time - position_.elapsed_seconds);
+    progress.seconds_left =
+        total_steps_ > 0 ? left / images_per_second : std::max(0.0, config_.train.time - position_.elapsed_seconds);
     append_metrics(progress);
     if (callbacks_.on_log) callbacks_.on_log(progress);
   }
 
   void append_metrics(const Progress& p) const {
-    const nlohmann::ordered_json line{
-        {"step", p.step},     {"images_per_second", std::round(p.images_per_second)},
-        {"loss_g", p.loss_g}, {"loss_d", p.loss_d},
-        {"d_real", p.d_real}, {"d_fake", p.d_fake},
-        {"grad_norm_g", p.grad_norm_g}, {"grad_norm_d", p.grad_norm_d},
-        {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
+    const nlohmann::ordered_json line{{"step", p.step},
+                                      {"images_per_second", std::round(p.images_per_second)},
+                                      {"loss_g", p.loss_g},
+                                      {"loss_d", p.loss_d},
+                                      {"d_real", p.d_real},
+                                      {"d_fake", p.d_fake},
+                                      {"grad_norm_g", p.grad_norm_g},
+                                      {"grad_norm_d", p.grad_norm_d},
+                                      {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
     std::ofstream file(path("metrics.jsonl"), std::ios::app);
     file << line.dump() << "\n";
     file.flush();
@@ -236,7 +239,7 @@ class Run {
     model.data_hash = dataset_.hash;
     model.steps = position_.steps;
     for (const nn::Variable& variable : variables_) {
-      if (!variable.name.starts_with(kGenerator) && !variable.name.starts_with(kDiscriminator)) continue;
+      if (!of_network(variable)) continue;
       const auto averaged = state_.find("ema." + variable.name);
       const runtime::Array& array = averaged != state_.end() ? averaged->second : state_.at(variable.name);
       model.weights[variable.name] = runtime::Array(variable.shape, array.f32());
@@ -244,7 +247,20 @@ class Run {
     return model;
   }
 
+  /// A state that is no longer finite must not take the place of one that is.
+  void require_finite_state() const {
+    for (const nn::Variable& variable : variables_)
+      for (const float value : state_.at(variable.name).f32())
+        if (!std::isfinite(value)) fail_diverged(fmt::format("{} holds {}", variable.name, value));
+  }
+
+  [[noreturn]] void fail_diverged(const std::string& what) const {
+    base::fail_run("training diverged at step {}: {}; what was saved before in {} is kept; try a lower optim.lr",
+                   position_.steps, what, options_.directory.string());
+  }
+
   void save() {
+    require_finite_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
     save_checkpoint(path("checkpoint.safetensors"), position_, variables_, state_);

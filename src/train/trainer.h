@@ -24,9 +24,9 @@ struct Progress {
 
 /// What the trainer tells and asks. Any may be empty.
 struct Callbacks {
-  std::function<void(const Progress&)> on_log;         ///< every train.log_every steps
-  std::function<bool()> stop_requested;                ///< asked before every step
-  std::function<void(const std::string&)> on_note;     ///< something worth a line
+  std::function<void(const Progress&)> on_log;      ///< every train.log_every steps
+  std::function<bool()> stop_requested;             ///< asked before every step
+  std::function<void(const std::string&)> on_note;  ///< something worth a line
 };
 
 struct RunOptions {
@@ -40,8 +40,8 @@ enum class Outcome { finished, stopped };
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
 /// leaves in the directory: config.toml, metrics.jsonl, samples/STEP.png, model.safetensors, checkpoint.safetensors.
 /// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
-/// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files that
-/// cannot be read or written, a run error when the losses are no longer finite.
+/// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files
+/// that cannot be read or written, a run error when the losses are no longer finite.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 

@@ -14,7 +14,9 @@ Argument real(Shape shape, double low = -2, double high = 2) { return {{DType::f
 Argument kinked(Shape shape) { return {{DType::f32, std::move(shape)}, -2, 2, true, 0.1}; }
 Argument index(Shape shape, double classes) { return {{DType::i32, std::move(shape)}, 0, classes, false}; }
 
-Tensor input(Graph& g, const char* name, Shape shape, DType dtype = DType::f32) { return g.input(name, {dtype, shape}); }
+Tensor input(Graph& g, const char* name, Shape shape, DType dtype = DType::f32) {
+  return g.input(name, {dtype, shape});
+}
 
 void add_binary(std::vector<OpCase>& cases, const char* op, Tensor (*build)(Tensor, Tensor), double low_b) {
   const auto apply = [build](const Tensors& t) { return build(t[0], t[1]); };
@@ -44,17 +46,26 @@ void add_matmul(std::vector<OpCase>& cases) {
   for (const bool ta : {false, true})
     for (const bool tb : {false, true}) {
       const Shape a = ta ? Shape{7, 5} : Shape{5, 7}, b = tb ? Shape{9, 7} : Shape{7, 9};
-      cases.push_back({"matmul", std::string(ta ? "T" : "N") + (tb ? "T" : "N"), {real(a), real(b)},
-                       [=](const Tensors& t) { return matmul(t[0], t[1], ta, tb); }});
+      cases.push_back(
+          {"matmul", std::string(ta ? "T" : "N") + (tb ? "T" : "N"), {real(a), real(b)}, [=](const Tensors& t) {
+             return matmul(t[0], t[1], ta, tb);
+           }});
     }
-  cases.push_back({"matmul", "vector", {real({1, 33}), real({33, 17})}, [](const Tensors& t) { return matmul(t[0], t[1]); }});
-  cases.push_back({"matmul", "outer", {real({1, 13}), real({1, 17})},
-                   [](const Tensors& t) { return matmul(t[0], t[1], true, false); }});
+  cases.push_back(
+      {"matmul", "vector", {real({1, 33}), real({33, 17})}, [](const Tensors& t) { return matmul(t[0], t[1]); }});
+  cases.push_back({"matmul", "outer", {real({1, 13}), real({1, 17})}, [](const Tensors& t) {
+                     return matmul(t[0], t[1], true, false);
+                   }});
   // A chain that one kernel computes: scale, bias, activation.
-  cases.push_back({"matmul", "epilogue", {real({6, 8}), real({9, 8}), real({1, 1}, 0.5, 1), real({9})},
-                   [](const Tensors& t) { return tanh(matmul(t[0], t[1], false, true) * t[2] + t[3]); }, 5e-6});
-  cases.push_back({"matmul", "sum of two", {real({6, 8}), real({8, 9}), real({6, 8}), real({8, 9})},
-                   [](const Tensors& t) { return matmul(t[0], t[1]) + matmul(t[2], t[3]); }});
+  cases.push_back({"matmul",
+                   "epilogue",
+                   {real({6, 8}), real({9, 8}), real({1, 1}, 0.5, 1), real({9})},
+                   [](const Tensors& t) { return tanh(matmul(t[0], t[1], false, true) * t[2] + t[3]); },
+                   5e-6});
+  cases.push_back(
+      {"matmul", "sum of two", {real({6, 8}), real({8, 9}), real({6, 8}), real({8, 9})}, [](const Tensors& t) {
+         return matmul(t[0], t[1]) + matmul(t[2], t[3]);
+       }});
   // One operand that is a product twice over, and a product that others read too.
   cases.push_back({"matmul", "shared", {real({5, 5}), real({5})}, [](const Tensors& t) {
                      const Tensor p = matmul(t[0], t[0]);
@@ -72,8 +83,9 @@ void add_convolutions(std::vector<OpCase>& cases) {
     const std::int64_t h = (g.height + 2 * g.padding - g.kernel) / g.stride + 1;
     const std::int64_t w = (g.width + 2 * g.padding - g.kernel) / g.stride + 1;
     const Shape src{2, g.height, g.width, g.in}, weights{g.out, g.in, g.kernel, g.kernel}, dst{2, h, w, g.out};
-    cases.push_back({"conv2d", g.name, {real(src), real(weights)},
-                     [=](const Tensors& t) { return conv2d(t[0], t[1], g.stride, g.padding); }});
+    cases.push_back({"conv2d", g.name, {real(src), real(weights)}, [=](const Tensors& t) {
+                       return conv2d(t[0], t[1], g.stride, g.padding);
+                     }});
     cases.push_back({"conv2d_data_gradient", g.name, {real(dst), real(weights)}, [=](const Tensors& t) {
                        return conv2d_data_gradient(t[0], t[1], g.stride, g.padding, g.height, g.width);
                      }});
@@ -81,8 +93,9 @@ void add_convolutions(std::vector<OpCase>& cases) {
                        return conv2d_weight_gradient(t[0], t[1], g.stride, g.padding, g.kernel, g.kernel);
                      }});
   }
-  cases.push_back({"conv2d", "epilogue", {real({2, 5, 5, 3}), real({4, 3, 3, 3}), real({4})},
-                   [](const Tensors& t) { return sigmoid(conv2d(t[0], t[1], 1, 1) + t[2]); }});
+  cases.push_back({"conv2d", "epilogue", {real({2, 5, 5, 3}), real({4, 3, 3, 3}), real({4})}, [](const Tensors& t) {
+                     return sigmoid(conv2d(t[0], t[1], 1, 1) + t[2]);
+                   }});
 }
 
 void add_layout(std::vector<OpCase>& cases) {
@@ -90,7 +103,9 @@ void add_layout(std::vector<OpCase>& cases) {
     cases.push_back({op, name, std::move(arguments), build});
   };
   with("reshape", "merge", {real({2, 3, 4})}, [](const Tensors& t) { return square(reshape(t[0], {6, 4})); });
-  with("permute", "to channels last", {real({2, 3, 4, 5})}, [](const Tensors& t) { return permute(t[0], {0, 2, 3, 1}); });
+  with("permute", "to channels last", {real({2, 3, 4, 5})}, [](const Tensors& t) {
+    return permute(t[0], {0, 2, 3, 1});
+  });
   with("permute", "transpose", {real({3, 7})}, [](const Tensors& t) { return permute(t[0], {1, 0}); });
   with("concat", "columns", {real({4, 3}), real({4, 5})}, [](const Tensors& t) { return concat({t[0], t[1]}); });
   with("concat", "rows", {real({4, 3}), real({2, 3})}, [](const Tensors& t) { return concat({t[0], t[1]}, 0); });
@@ -100,7 +115,8 @@ void add_layout(std::vector<OpCase>& cases) {
   with("pad", "columns", {real({4, 3})}, [](const Tensors& t) { return pad(t[0], 1, 2, 1); });
   with("pad", "middle", {real({2, 3, 2})}, [](const Tensors& t) { return pad(t[0], 1, 1, 2); });
   with("gather", "rows", {real({5, 3}), index({7}, 5)}, [](const Tensors& t) { return gather(t[0], t[1]); });
-  with("scatter_add", "rows", {real({7, 3}), index({7}, 5)}, [](const Tensors& t) { return scatter_add(t[0], t[1], 5); });
+  with("scatter_add", "rows", {real({7, 3}), index({7}, 5)},
+       [](const Tensors& t) { return scatter_add(t[0], t[1], 5); });
   with("broadcast", "row", {real({3})}, [](const Tensors& t) { return broadcast(t[0], {4, 3}); });
   with("broadcast", "axis", {real({2, 1, 3})}, [](const Tensors& t) { return broadcast(t[0], {2, 4, 3}); });
   with("sum", "all", {real({70, 90})}, [](const Tensors& t) { return sum(t[0]); });
@@ -108,17 +124,26 @@ void add_layout(std::vector<OpCase>& cases) {
   with("sum", "columns", {real({7, 9})}, [](const Tensors& t) { return sum_to(t[0], {7, 1}); });
   with("sum", "middle", {real({3, 4, 5})}, [](const Tensors& t) { return sum_to(t[0], {3, 1, 5}); });
   with("sum", "ends", {real({3, 4, 5})}, [](const Tensors& t) { return sum_to(t[0], {1, 4, 1}); });
-  with("constant", "read by a product", {real({4, 3})},
-       [](const Tensors& t) { return matmul(t[0], constant(*t[0].graph, 0.5, {3, 2})); });
+  with("constant", "read by a product", {real({4, 3})}, [](const Tensors& t) {
+    return matmul(t[0], constant(*t[0].graph, 0.5, {3, 2}));
+  });
   with("constant", "alone", {real({4})}, [](const Tensors& t) { return constant(*t[0].graph, 3.5, {4}); });
-  with("stop_gradient", "factor", {real({4})}, [](const Tensors& t) { return t[0] * 2.0 + stop_gradient(square(t[0])) * 0.0; });
+  with("stop_gradient", "factor", {real({4})},
+       [](const Tensors& t) { return t[0] * 2.0 + stop_gradient(square(t[0])) * 0.0; });
   with("cast", "integer", {index({9}, 100)}, [](const Tensors& t) { return cast(t[0], DType::f32) * 0.5; });
-  cases.push_back({"cast", "bf16 and back", {real({4, 70})},
-                   [](const Tensors& t) { return cast(cast(t[0], DType::bf16), DType::f32); }, 4e-3});
+  cases.push_back({"cast",
+                   "bf16 and back",
+                   {real({4, 70})},
+                   [](const Tensors& t) { return cast(cast(t[0], DType::bf16), DType::f32); },
+                   4e-3});
   const Argument key{{DType::i32, {2}}, 0, 1000, false}, step{{DType::i32, {1}}, 0, 1000, false};
-  with("random_normal", "odd count", {key, step}, [](const Tensors& t) { return random_normal(t[0], t[1], 7, {3, 5}); });
+  with("random_normal", "odd count", {key, step}, [](const Tensors& t) {
+    return random_normal(t[0], t[1], 7, {3, 5});
+  });
   with("random_normal", "long", {key, step}, [](const Tensors& t) { return random_normal(t[0], t[1], 8, {99, 99}); });
-  with("random_uniform", "odd count", {key, step}, [](const Tensors& t) { return random_uniform(t[0], t[1], 7, {3, 5}); });
+  with("random_uniform", "odd count", {key, step}, [](const Tensors& t) {
+    return random_uniform(t[0], t[1], 7, {3, 5});
+  });
 }
 
 }  // namespace
@@ -130,10 +155,12 @@ std::vector<OpCase> op_cases() {
   add_binary(cases, "mul", mul, -2);
   add_binary(cases, "div", div, 0.5);
   // The operands are apart, so that finite differences do not swap them.
-  cases.push_back({"maximum", "first", {real({4, 5}, 1, 2), real({4, 5}, -1, 0.5)},
-                   [](const Tensors& t) { return maximum(t[0], t[1]); }});
-  cases.push_back({"maximum", "second", {real({4, 5}, -3, -2), real({5}, -1, 0.5)},
-                   [](const Tensors& t) { return maximum(t[0], t[1]); }});
+  cases.push_back({"maximum", "first", {real({4, 5}, 1, 2), real({4, 5}, -1, 0.5)}, [](const Tensors& t) {
+                     return maximum(t[0], t[1]);
+                   }});
+  cases.push_back({"maximum", "second", {real({4, 5}, -3, -2), real({5}, -1, 0.5)}, [](const Tensors& t) {
+                     return maximum(t[0], t[1]);
+                   }});
   add_unary(cases, "square", square, real({}));
   add_unary(cases, "sqrt", ops::sqrt, real({}, 0.5, 4));
   add_unary(cases, "exp", ops::exp, real({}, -10, 10));
@@ -144,12 +171,15 @@ std::vector<OpCase> op_cases() {
   add_unary(cases, "softplus", softplus, real({}, -9, 9));
   add_unary(cases, "relu", relu, kinked({}));
   add_unary(cases, "step", step, kinked({}));
-  add_unary(cases, "leaky_relu", [](Tensor x) { return leaky_relu(x, 0.2); }, kinked({}));
-  add_unary(cases, "leaky_step", [](Tensor x) { return leaky_step(x, 0.2); }, kinked({}));
+  add_unary(
+      cases, "leaky_relu", [](Tensor x) { return leaky_relu(x, 0.2); }, kinked({}));
+  add_unary(
+      cases, "leaky_step", [](Tensor x) { return leaky_step(x, 0.2); }, kinked({}));
   // Far outside what a trained network says, and still no NaN.
   for (const double far : {120.0, 1e4, 1e30}) {
     const auto with = [&](const char* op, Tensor (*build)(Tensor)) {
-      cases.push_back({op, "far", {{{DType::f32, {40}}, -far, far}}, [=](const Tensors& t) { return build(t[0]); }, 2e-5});
+      cases.push_back(
+          {op, "far", {{{DType::f32, {40}}, -far, far}}, [=](const Tensors& t) { return build(t[0]); }, 2e-5});
     };
     with("sigmoid", sigmoid);
     with("softplus", softplus);
@@ -203,18 +233,23 @@ std::vector<OpError> op_errors() {
   refuse("pad", "negative", "zeros", [](Graph& g) { pad(input(g, "a", {3, 4}), 1, -1, 0); });
   refuse("gather", "real index", "i32", [](Graph& g) { gather(input(g, "a", {3, 4}), input(g, "i", {2})); });
   refuse("gather", "rank", "axes", [](Graph& g) { gather(input(g, "a", {3}), input(g, "i", {2}, DType::i32)); });
-  refuse("scatter_add", "count", "scattered",
-         [](Graph& g) { scatter_add(input(g, "a", {3, 4}), input(g, "i", {2}, DType::i32), 5); });
+  refuse("scatter_add", "count", "scattered", [](Graph& g) {
+    scatter_add(input(g, "a", {3, 4}), input(g, "i", {2}, DType::i32), 5);
+  });
   refuse("matmul", "inner", "inner sizes", [](Graph& g) { matmul(input(g, "a", {3, 4}), input(g, "b", {3, 4})); });
   refuse("matmul", "rank", "axes", [](Graph& g) { matmul(input(g, "a", {3, 4, 5}), input(g, "b", {3, 4})); });
-  refuse("matmul", "types", "types",
-         [](Graph& g) { matmul(input(g, "a", {3, 4}), input(g, "b", {4, 3}, DType::bf16)); });
-  refuse("conv2d", "channels", "do not fit",
-         [](Graph& g) { conv2d(input(g, "a", {1, 5, 5, 2}), input(g, "b", {4, 3, 3, 3}), 1, 1); });
-  refuse("conv2d", "kernel", "do not fit",
-         [](Graph& g) { conv2d(input(g, "a", {1, 2, 2, 3}), input(g, "b", {4, 3, 3, 3}), 1, 0); });
-  refuse("conv2d", "stride", "stride",
-         [](Graph& g) { conv2d(input(g, "a", {1, 5, 5, 3}), input(g, "b", {4, 3, 3, 3}), 0, 0); });
+  refuse("matmul", "types", "types", [](Graph& g) {
+    matmul(input(g, "a", {3, 4}), input(g, "b", {4, 3}, DType::bf16));
+  });
+  refuse("conv2d", "channels", "do not fit", [](Graph& g) {
+    conv2d(input(g, "a", {1, 5, 5, 2}), input(g, "b", {4, 3, 3, 3}), 1, 1);
+  });
+  refuse("conv2d", "kernel", "do not fit", [](Graph& g) {
+    conv2d(input(g, "a", {1, 2, 2, 3}), input(g, "b", {4, 3, 3, 3}), 1, 0);
+  });
+  refuse("conv2d", "stride", "stride", [](Graph& g) {
+    conv2d(input(g, "a", {1, 5, 5, 3}), input(g, "b", {4, 3, 3, 3}), 0, 0);
+  });
   refuse("conv2d_data_gradient", "size", "do not fit", [](Graph& g) {
     conv2d_data_gradient(input(g, "a", {1, 5, 5, 4}), input(g, "b", {4, 3, 3, 3}), 1, 1, 9, 9);
   });

@@ -17,7 +17,8 @@ struct Argument {
   double away_from_zero = 0;  ///< the least absolute value: finite differences must not step over a kink
 };
 
-/// A use of an op: built once, then compared with the reference, differentiated twice, and run with each pass on and off.
+/// A use of an op: built once, then compared with the reference, differentiated twice, and run with each pass on and
+/// off.
 struct OpCase {
   std::string op;
   std::string name;

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "compiler/compile.h"
+#include "op_suite/cases.h"
 #include "ops/ops.h"
 #include "runtime/reference.h"
-#include "op_suite/cases.h"
 
 // Runs over the table of ops: every op must have cases, and every case goes through every check.
 namespace gan::test {
@@ -37,7 +37,8 @@ void build(const OpCase& test, Built& built) {
       const auto u = static_cast<double>(random.uniform(static_cast<std::uint64_t>(k)));
       double value = argument.low + (argument.high - argument.low) * u;
       if (argument.type.dtype == DType::i32) value = std::floor(value);
-      if (std::abs(value) < argument.away_from_zero) value = value < 0 ? -argument.away_from_zero : argument.away_from_zero;
+      if (std::abs(value) < argument.away_from_zero)
+        value = value < 0 ? -argument.away_from_zero : argument.away_from_zero;
       // Both executors must see the same number.
       values.push_back(static_cast<double>(static_cast<float>(value)));
     }
@@ -86,7 +87,8 @@ std::map<std::string, std::vector<double>> run(Graph& graph, const ReferenceValu
     runtime::Array array(graph.node(id).type);
     const std::vector<double>& from = values.at(name);
     if (array.type().dtype == DType::i32)
-      std::transform(from.begin(), from.end(), array.i32().begin(), [](double v) { return static_cast<std::int32_t>(v); });
+      std::transform(from.begin(), from.end(), array.i32().begin(),
+                     [](double v) { return static_cast<std::int32_t>(v); });
     else
       std::transform(from.begin(), from.end(), array.f32().begin(), [](double v) { return static_cast<float>(v); });
     state[name] = std::move(array);
@@ -178,13 +180,15 @@ void check_gradient(const OpCase& test, const std::string& scalar, const std::st
 }
 
 TEST_P(Ops, FirstDerivative) {
-  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient") return;
+  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient")
+    return;
   if (GetParam().name == "bf16 and back") return;  // rounding has no derivative to compare with
   check_gradient(GetParam(), "loss", "first");
 }
 
 TEST_P(Ops, SecondDerivative) {
-  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient") return;
+  if (GetParam().arguments.empty() || !GetParam().arguments[0].differentiable || GetParam().op == "stop_gradient")
+    return;
   if (GetParam().name == "bf16 and back") return;
   check_gradient(GetParam(), "projection", "second");
 }

@@ -60,15 +60,15 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec) {
   constexpr auto algorithm = dnnl::algorithm::convolution_direct;
 
   try {
-    const dnnl::convolution_forward::desc forward(dnnl::prop_kind::forward_training, algorithm, src, any_weights, dst,
-                                                  strides, padding, far);
-    const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
-    dnnl::primitive_attr attributes;
-    attributes.set_post_ops(post_ops.ops);
     void* a = const_cast<void*>(spec.a);
     void* b = const_cast<void*>(spec.b);
 
     if (spec.kind == Kind::forward) {
+      const dnnl::convolution_forward::desc forward(dnnl::prop_kind::forward_training, algorithm, src, any_weights, dst,
+                                                    strides, padding, far);
+      const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
+      dnnl::primitive_attr attributes;
+      attributes.set_post_ops(post_ops.ops);
       const dnnl::convolution_forward::primitive_desc description(forward, attributes, onednn::engine());
       auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
       std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());

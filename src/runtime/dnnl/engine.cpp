@@ -16,9 +16,12 @@ dnnl::stream& stream() {
 
 dnnl::memory::data_type data_type(graph::DType dtype) {
   switch (dtype) {
-    case graph::DType::f32: return dnnl::memory::data_type::f32;
-    case graph::DType::bf16: return dnnl::memory::data_type::bf16;
-    case graph::DType::i32: return dnnl::memory::data_type::s32;
+    case graph::DType::f32:
+      return dnnl::memory::data_type::f32;
+    case graph::DType::bf16:
+      return dnnl::memory::data_type::bf16;
+    case graph::DType::i32:
+      return dnnl::memory::data_type::s32;
   }
   return dnnl::memory::data_type::undef;
 }
@@ -29,14 +32,21 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
   PostOpArguments arguments;
   for (const PostOp& post_op : post_ops) {
     switch (post_op.kind) {
-      case PostOp::Kind::relu: arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f); continue;
+      case PostOp::Kind::relu:
+        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
+        continue;
       case PostOp::Kind::leaky_relu:
         arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, post_op.alpha, 0.0f);
         continue;
-      case PostOp::Kind::tanh: arguments.ops.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f); continue;
-      case PostOp::Kind::sigmoid: arguments.ops.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f); continue;
+      case PostOp::Kind::tanh:
+        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f);
+        continue;
+      case PostOp::Kind::sigmoid:
+        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f);
+        continue;
       case PostOp::Kind::add:
-      case PostOp::Kind::mul: break;
+      case PostOp::Kind::mul:
+        break;
     }
     const dnnl::memory::dims full = result.dims();
     dnnl::memory::dims dims(full.size(), 1), strides(full.size(), 1);
@@ -47,7 +57,8 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
       desc = {full, dnnl::memory::data_type::f32, dnnl::memory::dims(layout, layout + full.size())};
     }
     const int position = arguments.ops.len();
-    arguments.ops.append_binary(post_op.kind == PostOp::Kind::add ? algorithm::binary_add : algorithm::binary_mul, desc);
+    arguments.ops.append_binary(post_op.kind == PostOp::Kind::add ? algorithm::binary_add : algorithm::binary_mul,
+                                desc);
     arguments.memories.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
                                     dnnl::memory(desc, engine(), const_cast<float*>(post_op.data)));
   }
@@ -68,14 +79,22 @@ bool has_fast_bf16() {
 
 std::string instruction_set() {
   switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41: return "sse41";
-    case dnnl::cpu_isa::avx: return "avx";
-    case dnnl::cpu_isa::avx2: return "avx2";
-    case dnnl::cpu_isa::avx512_core: return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
-    case dnnl::cpu_isa::avx512_core_amx: return "avx512_core_amx";
-    default: return "generic";
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return "generic";
   }
 }
 

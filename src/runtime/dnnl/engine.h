@@ -11,7 +11,7 @@ dnnl::stream& stream();
 
 dnnl::memory::data_type data_type(graph::DType dtype);
 
-/// A contraction's post-ops in oneDNN's form, with the memory of their operands. `dims` is the logical shape of the
+/// A contraction's post-ops in oneDNN's form, with the memory of their operands. `result` describes the
 /// result; its axis `channel` is the one that row operands belong to.
 struct PostOpArguments {
   dnnl::post_ops ops;

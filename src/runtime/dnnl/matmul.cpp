@@ -20,10 +20,10 @@ std::function<void()> matmul_kernel(const MatmulSpec& spec) {
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operand_dtype);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operand_dtype);
   const memory::desc dst = operand_desc(spec.m, spec.n, false, spec.dst_dtype);
-  const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
-  dnnl::primitive_attr attributes;
-  attributes.set_post_ops(post_ops.ops);
   try {
+    const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(post_ops.ops);
     const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, dst), attributes, onednn::engine());
     std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());
     arguments.emplace(DNNL_ARG_SRC, memory(a, onednn::engine(), const_cast<void*>(spec.a)));
