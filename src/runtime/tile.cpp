@@ -1,10 +1,14 @@
 // Compiled once for each instruction set; the best one for this processor is chosen at run time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/tile.cpp"
-#include <hwy/contrib/math/math-inl.h>
-#include <hwy/foreach_target.h>
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
 #include <hwy/highway.h>
 
+#include <hwy/contrib/math/math-inl.h>
+
+#include <algorithm>
 #include <cstring>
 #include <set>
 
