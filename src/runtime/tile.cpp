@@ -334,10 +334,9 @@ class TileRunner {
       }
       for (std::size_t i = operands; i < registers.size(); ++i)
         if (direct_[i]) registers[i] = direct_[i] + at;
-      for (const TileInstruction& step : program_.instructions)
-        HWY_DYNAMIC_DISPATCH(run_instruction)
-        (step.op, registers[static_cast<std::size_t>(step.a)], registers[static_cast<std::size_t>(step.b)],
-         registers[static_cast<std::size_t>(step.dst)], static_cast<std::size_t>(count), step.alpha);
+      for (const TileInstruction& step : program_.instructions) HWY_DYNAMIC_DISPATCH(run_instruction)
+      (step.op, registers[static_cast<std::size_t>(step.a)], registers[static_cast<std::size_t>(step.b)],
+       registers[static_cast<std::size_t>(step.dst)], static_cast<std::size_t>(count), step.alpha);
       for (const TileResult& result : program_.results) store(result, registers, at, count);
     }
   }
