@@ -76,8 +76,7 @@ class Environment {
   std::optional<std::string> old_;
 };
 
-// ---- idx
-// ---------------------------------------------------------------------------------------------------------------
+// ---- idx ----
 
 TEST(Idx, PlainAndCompressedAreTheSame) {
   TemporaryFolder folder;
@@ -168,8 +167,7 @@ TEST(IdxBadInput, Table) {
   expect_error(ErrorKind::data, "is a folder", [&] { data::read_idx_images(folder.path()); });
 }
 
-// ---- dataset and sources
-// -----------------------------------------------------------------------------------------------
+// ---- dataset and sources ----
 
 TEST(Source, PairOfFiles) {
   TemporaryFolder folder;
@@ -374,8 +372,7 @@ TEST(Source, VectorsDependOnTheSeedAndTheSplit) {
   EXPECT_NE(a.points, open_source("ring8", {.split = Split::test, .seed = 1}).points);
 }
 
-// ---- shuffle
-// -----------------------------------------------------------------------------------------------------------
+// ---- shuffle ----
 
 TEST(Shuffle, IsAPermutationThatDependsOnSeedAndEpochAlone) {
   const auto order = [](std::uint32_t count, std::uint64_t seed, std::uint32_t epoch) {
@@ -410,8 +407,7 @@ TEST(Shuffle, EverySampleGoesEverywhereEquallyOften) {
     for (const int times : row) EXPECT_NEAR(times, 1000, 150);
 }
 
-// ---- mnist: cache and fetch, without a network
-// -------------------------------------------------------------------------
+// ---- mnist: cache and fetch, without a network ----
 
 TEST(Mnist, CacheFolder) {
   const Environment home("HOME", "/home/x");
