@@ -209,8 +209,7 @@ TEST_P(GoldenTest, StepsFollowPyTorch) {
       programs.at(variant).run();
       for (const std::string network : {"g", "d"}) {
         if (network == "g" && !variant.update_g) continue;
-        const auto expected =
-            static_cast<double>(golden.at("curve." + network).f32()[static_cast<std::size_t>(step)]);
+        const auto expected = static_cast<double>(golden.at("curve." + network).f32()[static_cast<std::size_t>(step)]);
         EXPECT_NEAR(state.at("loss." + network).f32()[0], expected, 1e-5 * std::abs(expected))
             << network << " step " << step;
       }
