@@ -179,7 +179,8 @@ class ConditionalBatchNorm(nn.Module):
 
     def __init__(self, classes, channels):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(classes, channels)), nn.Parameter(torch.zeros(classes, channels))
+        self.weight = nn.Parameter(torch.ones(classes, channels))
+        self.bias = nn.Parameter(torch.zeros(classes, channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -464,7 +465,9 @@ def judge(cfg, d, x, y, pass_name):
 
 def generator_loss(name, real, fake, saturating=False):
     if name == "bce":
-        return F.logsigmoid(-fake).mean() if saturating else F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+        if saturating:
+            return F.logsigmoid(-fake).mean()
+        return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
     if name == "least_squares":
         return 0.5 * F.mse_loss(fake, torch.ones_like(fake))
     if name == "relativistic":
@@ -623,8 +626,8 @@ def simulate(cfg, sample, classes, seed, dtype):
 
 
 def vanishing(cfg, network):
-    """Gradients that are 0, or nearly so, by cancellation, and what drifts with their parameters: bias and gain in front
-    of a batch norm; the last bias of a D whose loss is of differences."""
+    """Gradients that are 0, or nearly so, by cancellation, and what drifts with their parameters: bias and gain in
+    front of a batch norm; the last bias of a D whose loss is of differences."""
     names = []
     if isinstance(network, Generator):
         modules = list(network.model)
@@ -701,7 +704,8 @@ def loss_parts(rng, out):
 def penalty_parts(rng, out):
     """Penalties on D(x) = tanh(x W1 + b) W2, and gradients by its weights; alone and of samples packed in pairs."""
     values = {"real": rng.uniform(-1, 1, (6, 2, 3)), "fake": rng.standard_normal((6, 2, 3)),
-              "mix": rng.integers(0, 2 ** 24, (6, 1, 1)) / 2 ** 24, "near": rng.integers(0, 2 ** 24, (6, 2, 3)) / 2 ** 24}
+              "mix": rng.integers(0, 2 ** 24, (6, 1, 1)) / 2 ** 24,
+              "near": rng.integers(0, 2 ** 24, (6, 2, 3)) / 2 ** 24}
     values = {name: np.float32(value) for name, value in values.items()}
     out.update({"penalty." + name: value for name, value in values.items()})
     fixed = {name: torch.from_numpy(value).double() for name, value in values.items()}
