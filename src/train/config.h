@@ -65,7 +65,7 @@ struct Config {
     double ema = 0.998;
     std::int64_t checkpoint_every = 500;
     std::int64_t log_every = 50;
-    std::int64_t sample_every = 0;
+    std::int64_t sample_every = 500;
     std::string precision = "auto";
     std::int64_t threads = 0;
   } train;
