@@ -108,7 +108,11 @@ Json read_eval(const std::string& path, const std::string& command) {
   if (!fs::exists(path)) return nullptr;
   std::optional<Json> eval = parse(base::read_file(path));
   if (!eval || !eval->is_object()) base::fail_data("{}: not a JSON object; make it again with: {}", path, command);
-  for (auto it = eval->begin(); it != eval->end();) it = it->is_null() ? eval->erase(it) : it + 1;
+  for (auto it = eval->begin(); it != eval->end();)
+    if (it->is_null())
+      it = eval->erase(it);
+    else
+      ++it;
   const auto require = [&](const char* key, auto&& fits, const char* expected) {
     if (eval->contains(key) && !fits((*eval)[key]))
       base::fail_data("{}: \"{}\" is not {}; make it again with: {}", path, key, expected, command);

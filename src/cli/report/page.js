@@ -50,12 +50,14 @@ function table(heading, rows) {
   return element("div", { className: "scroll" }, element("table", {}, ...(head ? [head] : []), body));
 }
 
-/** An image of base64 PNG data at a whole multiple of its size. */
+/** An image of base64 PNG data, enlarged to be seen; names of its rows stand beside it. */
 function picture(base64, alt, labels = []) {
   const img = element("img", { alt, src: "data:image/png;base64," + base64 });
   img.addEventListener("error", () => fail(alt + ": the picture cannot be decoded"));
   img.addEventListener("load", () => {
-    img.style.width = img.naturalWidth * Math.max(1, Math.min(3, Math.floor(480 / img.naturalWidth))) + "px";
+    const scale = Math.min(3, Math.max(1, 480 / img.naturalWidth));
+    img.style.width = scale * img.naturalWidth + "px";
+    img.style.imageRendering = scale > 2 ? "pixelated" : "auto";  // few pixels look better as squares
   });
   const names = labels.map(name => element("span", { title: name }, name));
   const column = labels.length ? [element("div", { className: "labels" }, ...names)] : [];
@@ -208,6 +210,7 @@ function curves() {
       { note: data.verdict }),
     plot("Gradient norms", m.step, [["generator", "blue", m.grad_norm_g], ["discriminator", "orange", m.grad_norm_d]],
       { log: true }),
+    plot("Speed", m.step, [["rows a second", "green", m.images_per_second]], { zero: true, note: "Rows a second." }),
   ].filter(Boolean)));
 }
 
@@ -285,7 +288,7 @@ function confusion() {
   const matrix = data.eval?.confusion;
   if (!matrix) return missing("confusion", "No confusion matrix was made. To make it:", data.hints.eval);
   section("confusion").append(paragraph("Rows: the class that was asked for. Columns: the class that a classifier read. "
-    + "The darker, the larger the share of the row.", "quiet"));
+    + "The stronger the colour, the larger the share of the row.", "quiet"));
   const share = shares(matrix);
   if (matrix.length > 30) {  // a table of so many cells would be slow and unreadable
     const canvas = element("canvas", { className: "cells", width: matrix.length, height: matrix.length });
