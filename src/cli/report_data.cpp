@@ -154,7 +154,7 @@ std::string network_text(const train::NetworkConfig& network, const train::Model
   std::int64_t numbers = 0;
   for (const auto& [key, array] : model.weights)
     if (key.starts_with(name)) numbers += array.type().elements();
-  return fmt::format("{}; {} numbers", fmt::join(network.widths, "-"), grouped(numbers));
+  return fmt::format("{} {}; {} numbers", model.config.model.kind, fmt::join(network.widths, "-"), grouped(numbers));
 }
 
 /// Rows [name, text] of the summary.
@@ -170,8 +170,10 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
     row("generator", network_text(config.model.g, *model, "generator."));
     row("discriminator", network_text(config.model.d, *model, "discriminator."));
   }
-  row("loss", fmt::format("{}, R1 {}, R2 {}", config.loss.name == "bce" ? "cross entropy" : "least squares",
-                          config.penalty.r1, config.penalty.r2));
+  std::string loss = config.loss.name;
+  for (const auto& [name, weight] : config.penalty.weights)
+    if (weight > 0) loss += fmt::format(", {} {}", name, weight);
+  row("loss", loss);
   row("optimizer",
       fmt::format("{}, learning rates {} (G) and {} (D)", config.optim.name, config.optim.g.lr, config.optim.d.lr));
   row("batch", std::to_string(config.train.batch));
@@ -180,13 +182,18 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
   return rows;
 }
 
+/// The folder's own name, whatever way it was given.
+std::string folder_name(const std::string& run) {
+  return (fs::absolute(run) / "").lexically_normal().parent_path().filename().string();
+}
+
 /// The commands that make what is missing.
 Json hints(const std::string& run, const train::Config& config, bool has_model) {
   const std::string quoted = base::shell_quoted(run);
-  const fs::path folder = fs::path(run) / "";  // whether or not the user ended it with a slash
+  const fs::path beside = (fs::path(run) / ".." / (folder_name(run) + "-2")).lexically_normal();
   const std::string again =
       fmt::format("gan train --config {} --out {}", base::shell_quoted((fs::path(run) / "config.toml").string()),
-                  base::shell_quoted(folder.parent_path().string() + "-2"));
+                  base::shell_quoted(beside.string()));
   const std::string resume = fmt::format("gan train --resume --out {}", quoted);
   return {
       {"again", again},
@@ -213,7 +220,7 @@ Json report_data(const std::string& run) {
   std::optional<train::Model> model;
   if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
 
-  Json data{{"version", GAN_VERSION}, {"run", run}, {"notes", Json::array()}};
+  Json data{{"version", GAN_VERSION}, {"run", run}, {"name", folder_name(run)}, {"notes", Json::array()}};
   data["hints"] = hints(run, config, model.has_value());
   static constexpr const char* kMetrics[] = {
       "loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d", "images_per_second", "elapsed_seconds"};
@@ -246,9 +253,6 @@ Json report_data(const std::string& run) {
   }
   data["trained_for"] = duration;
   data["summary"] = fmt::format("{} on {}", config.preset, model ? model->data_name : config.data.source);
-  data["verdict"] = config.loss.name == "bce" || config.loss.sigmoid
-                        ? "Means over the batch: the probability that D gives to being real."
-                        : "Means over the batch: what D says, without a Sigmoid.";
   data["facts"] = facts(config, model);
   data["commands"] = fs::exists(path("command.txt")) ? Json(base::read_file(path("command.txt"))) : Json();
   data["config"] = config_text;

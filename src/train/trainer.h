@@ -32,8 +32,8 @@ struct Callbacks {
 struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
-  std::string command;     ///< what started this part of the run: a line for command.txt; empty = none
-  std::string init_model;  ///< a model whose weights the run starts from; empty = none
+  std::string init_model;    ///< a model whose weights the run starts from; empty = none
+  std::string command = {};  ///< what started this part of the run: a line for command.txt; empty = none
 };
 
 enum class Outcome { finished, stopped };

@@ -207,7 +207,7 @@ function curves() {
   section("curves").append(row(...[
     plot("Losses", m.step, [["generator", "blue", m.loss_g], ["discriminator", "orange", m.loss_d]]),
     plot("D's outputs", m.step, [["on real rows", "green", m.d_real], ["on generated rows", "purple", m.d_fake]],
-      { note: data.verdict }),
+      { note: "Means over the batch, as the loss sees them: probabilities behind a Sigmoid, else plain outputs." }),
     plot("Gradient norms", m.step, [["generator", "blue", m.grad_norm_g], ["discriminator", "orange", m.grad_norm_d]],
       { log: true }),
     plot("Speed", m.step, [["rows a second", "green", m.images_per_second]], { zero: true, note: "Rows a second." }),
@@ -333,9 +333,9 @@ function command() {
 
 // ---- the page ----
 
-document.title = "Report of " + data.run;
-section("title").textContent = data.run;
-section("subtitle").textContent = data.summary;
+document.title = "Report of " + data.name;
+section("title").textContent = data.name;
+section("subtitle").textContent = data.summary + ", in " + data.run;
 section("footer").textContent = "Written by gan " + data.version + ". Plots by Chart.js " + (window.Chart?.version ?? "") + " (MIT license).";
 section("configuration").append(element("pre", {}, data.config));
 if (!data.conditional) for (const id of ["confusion", "classes"]) section(id).remove();  // nothing is asked for
