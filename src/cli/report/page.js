@@ -35,7 +35,8 @@ function missing(id, text, command) {
 function number(value) {
   if (typeof value !== "number") return String(value ?? "–");
   if (Number.isInteger(value)) return value.toLocaleString("en");
-  return Math.abs(value) >= 1e6 || Math.abs(value) < 1e-3 ? value.toExponential(2) : String(+value.toPrecision(4));
+  if (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-3) return value.toExponential(2);
+  return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 const percent = value => (typeof value === "number" ? (100 * value).toFixed(1) + "%" : "–");
 const className = index => data.class_names[index] ?? String(index);
