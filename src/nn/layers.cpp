@@ -1,6 +1,7 @@
 #include "nn/layers.h"
 
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
 
@@ -8,21 +9,87 @@ namespace gan::nn {
 
 using namespace ops;
 
+namespace {
+
+/// x * 1/sigma(weight) * gain + bias, as far as asked for. The factors are made before the product x, so that one
+/// kernel can apply them to it.
+template <typename Product>
+Tensor scaled(const Scope& s, Tensor weight_matrix, bool spectral_norm, bool gain, const Product& product) {
+  std::optional<Tensor> factor;
+  if (spectral_norm) factor = inverse_sigma(s, weight_matrix);
+  if (gain) {
+    const Tensor learned = s.parameter("gain", {}, Init::constant(1));
+    factor = factor ? *factor * learned : learned;
+  }
+  const Tensor y = product();
+  return factor ? y * *factor : y;
+}
+
+}  // namespace
+
 Tensor linear(const Scope& s, Tensor x, std::int64_t width, const LinearOptions& options) {
   const std::int64_t in = x.dim(1);
   const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(in)));
   const Tensor weight = s.parameter(options.spectral_norm ? "weight_orig" : "weight", {width, in}, init);
-  // The factors are made before the product, so that one kernel can apply them to it.
-  std::vector<Tensor> factors;
-  if (options.spectral_norm) factors.push_back(inverse_sigma(s, weight));
-  if (options.gain) factors.push_back(s.parameter("gain", {}, Init::constant(1)));
-  Tensor y = matmul(x, weight, false, true);  // [N, width]
-  if (!factors.empty()) {
-    Tensor factor = factors[0];
-    for (std::size_t i = 1; i < factors.size(); ++i) factor = factor * factors[i];
-    y = y * factor;
-  }
+  const Tensor y = scaled(s, weight, options.spectral_norm, options.gain,
+                          [&] { return matmul(x, weight, false, true); });  // [N, width]
   return options.bias ? y + s.parameter("bias", {width}, init) : y;
+}
+
+Tensor conv2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {
+  const std::int64_t in = x.dim(3), fan_in = in * options.kernel * options.kernel;
+  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in)));
+  const Tensor weight =
+      s.parameter(options.spectral_norm ? "weight_orig" : "weight", {width, in, options.kernel, options.kernel}, init);
+  const Tensor y = scaled(s, reshape(weight, {width, fan_in}), options.spectral_norm, options.gain,
+                          [&] { return ops::conv2d(x, weight, options.stride, options.padding); });
+  return options.bias ? y + s.parameter("bias", {width}, init) : y;
+}
+
+Tensor conv_transpose2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {
+  const std::int64_t in = x.dim(3), k = options.kernel;
+  // torch counts the second axis of the weights as the fan-in of transposed convolutions too.
+  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(width * k * k)));
+  const Tensor weight = s.parameter(options.spectral_norm ? "weight_orig" : "weight", {in, width, k, k}, init);
+  const auto length = [&](std::size_t axis) { return (x.dim(axis) - 1) * options.stride - 2 * options.padding + k; };
+  const auto product = [&] {
+    return conv2d_data_gradient(x, weight, options.stride, options.padding, length(1), length(2));
+  };
+  const Tensor matrix = options.spectral_norm ? reshape(permute(weight, {1, 0, 2, 3}), {width, in * k * k}) : weight;
+  const Tensor y = scaled(s, matrix, options.spectral_norm, options.gain, product);
+  return options.bias ? y + s.parameter("bias", {width}, init) : y;
+}
+
+Tensor channels_last(Tensor x) {
+  if (x.dim(1) == 1) return reshape(x, {x.dim(0), x.dim(2), x.dim(3), 1});
+  return permute(x, {0, 2, 3, 1});
+}
+
+Tensor channels_first(Tensor x) {
+  if (x.dim(3) == 1) return reshape(x, {x.dim(0), 1, x.dim(1), x.dim(2)});
+  return permute(x, {0, 3, 1, 2});
+}
+
+Tensor dropout(const Scope& s, Tensor x, double probability) {
+  if (!s.training() || probability == 0) return x;
+  const Tensor kept = step(s.uniform("dropout", x.shape()) - probability);  // 1 where a number on [0, 1) is larger
+  return x * (kept * (1.0 / (1.0 - probability)));
+}
+
+Tensor maxout(Tensor x, std::int64_t pieces) {
+  if (pieces < 1 || x.dim(1) % pieces != 0) base::fail_usage("maxout: {} columns in pieces of {}", x.dim(1), pieces);
+  const std::int64_t width = x.dim(1) / pieces;
+  const Tensor grouped = reshape(x, {x.dim(0), width, pieces});
+  Tensor largest = slice(grouped, 2, 0, 1);
+  for (std::int64_t piece = 1; piece < pieces; ++piece) largest = maximum(largest, slice(grouped, 2, piece, 1));
+  return reshape(largest, {x.dim(0), width});
+}
+
+Tensor softmax_cross_entropy(Tensor logits, Tensor labels) {
+  const Tensor shifted = logits - stop_gradient(row_maximum(logits));  // a softmax stays as it is
+  const Shape rows{logits.dim(0), 1};
+  const Tensor log_sum = log(sum_to(exp(shifted), rows));
+  return mean(log_sum - sum_to(shifted * one_hot(labels, logits.dim(1)), rows));
 }
 
 namespace {
@@ -57,12 +124,17 @@ Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options) {
   return gather(s.parameter("weight", {options.classes, options.width}, Init::normal(1)), y);
 }
 
-Tensor batch_norm(const Scope& s, Tensor x) {
+namespace {
+
+/// x centred by its mean and the factor that brings it to variance 1, both [C].
+struct Normalized {
+  Tensor centred, factor;
+};
+
+Normalized by_batch_statistics(const Scope& s, Tensor x) {
   constexpr double kEpsilon = 1e-5, kMomentum = 0.1;
   const std::int64_t channels = x.shape().back();
   const auto count = static_cast<double>(x.elements() / channels);
-  const Tensor weight = s.parameter("weight", {channels}, Init::constant(1));
-  const Tensor bias = s.parameter("bias", {channels}, Init::constant(0));
   const Tensor running_mean = s.statistic("running_mean", {channels}, Init::constant(0));
   const Tensor running_variance = s.statistic("running_var", {channels}, Init::constant(1));
   Tensor mean = running_mean, variance = running_variance;
@@ -73,8 +145,31 @@ Tensor batch_norm(const Scope& s, Tensor x) {
     s.update("running_mean", running_mean * (1.0 - kMomentum) + mean * kMomentum);
     s.update("running_var", running_variance * (1.0 - kMomentum) + variance * (kMomentum * count / (count - 1.0)));
   }
-  const Tensor scale = weight / sqrt(variance + kEpsilon);
-  return (x - mean) * scale + bias;
+  return {x - mean, 1.0 / sqrt(variance + kEpsilon)};
+}
+
+}  // namespace
+
+Tensor batch_norm(const Scope& s, Tensor x) {
+  const std::int64_t channels = x.shape().back();
+  const Tensor weight = s.parameter("weight", {channels}, Init::constant(1));
+  const Tensor bias = s.parameter("bias", {channels}, Init::constant(0));
+  const auto [centred, factor] = by_batch_statistics(s, x);
+  return centred * (weight * factor) + bias;
+}
+
+Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t classes) {
+  const std::int64_t channels = x.shape().back();
+  // A row for each label, the same at every place of an image.
+  Shape rows(x.shape().size(), 1);
+  rows.front() = x.dim(0);
+  rows.back() = channels;
+  const auto learned = [&](const char* name, double start) {
+    return reshape(gather(s.parameter(name, {classes, channels}, Init::constant(start)), y), rows);
+  };
+  const Tensor weight = learned("weight", 1), bias = learned("bias", 0);
+  const auto [centred, factor] = by_batch_statistics(s, x);
+  return centred * factor * weight + bias;
 }
 
 Tensor activation(const std::string& name, Tensor x) {

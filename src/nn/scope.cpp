@@ -35,6 +35,16 @@ Tensor Variables::next(const std::string& name) const {
   return all_[found->second].value;
 }
 
+Tensor Variables::uniform(const std::string& name, const Shape& shape) const {
+  if (random_.empty()) base::fail_run("{} draws random numbers, but the graph has no random key", name);
+  return ops::random_uniform(random_[0], random_[1], base::stream_of(pass_ + "/" + name), shape);
+}
+
+Tensor Variables::normal(const std::string& name, const Shape& shape) const {
+  if (random_.empty()) base::fail_run("{} draws random numbers, but the graph has no random key", name);
+  return ops::random_normal(random_[0], random_[1], base::stream_of(pass_ + "/" + name), shape);
+}
+
 std::vector<Variable> Variables::select(std::string_view prefix, Role role) const {
   std::vector<Variable> selected;
   for (const Variable& variable : all_)

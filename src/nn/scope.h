@@ -60,6 +60,15 @@ class Variables {
   Tensor next(const std::string& name) const;
   bool is_updated(const std::string& name) const { return updates_.count(name) > 0; }
 
+  /// Random layers draw by this key (i32 [2], the seed's words) and step (i32 [1]).
+  void set_random(Tensor key, Tensor step) { random_ = {key, step}; }
+  /// Names the use of the networks that follows: random layers draw other numbers in passes of other names.
+  void begin_pass(std::string name) { pass_ = std::move(name); }
+  /// Numbers of U[0, 1) of the stream of this name and pass. Throws a run error before set_random.
+  Tensor uniform(const std::string& name, const Shape& shape) const;
+  /// Standard normal numbers of the stream of this name and pass.
+  Tensor normal(const std::string& name, const Shape& shape) const;
+
   /// Every variable, in order of declaration.
   const std::vector<Variable>& all() const { return all_; }
   /// Those whose name begins with `prefix` and that have this role.
@@ -73,6 +82,8 @@ class Variables {
   std::vector<Variable> all_;
   std::map<std::string, std::size_t> by_name_;
   std::map<std::string, Tensor> updates_;
+  std::vector<Tensor> random_;  // key and step, once set
+  std::string pass_;
 };
 
 /// A place in the tree of names while a network is built. Variables are called as a PyTorch state dict would call them.
@@ -100,6 +111,8 @@ class Scope {
   void update(std::string_view name, Tensor next) const { variables_->update(join(name), next); }
   Tensor next_value(std::string_view name) const { return variables_->next(join(name)); }
   bool is_updated(std::string_view name) const { return variables_->is_updated(join(name)); }
+  Tensor uniform(std::string_view name, const Shape& shape) const { return variables_->uniform(join(name), shape); }
+  Tensor normal(std::string_view name, const Shape& shape) const { return variables_->normal(join(name), shape); }
 
  private:
   std::string join(std::string_view name) const;

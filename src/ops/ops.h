@@ -87,6 +87,12 @@ Tensor gather(Tensor table, Tensor index);
 /// The opposite of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n.
 Tensor scatter_add(Tensor values, Tensor index, std::int64_t rows);
 
+/// 1 in column y[n] of row n, else 0, for labels y, i32 [N], each in [0, classes): [N, classes]. A label out of range is
+/// a run error when the program runs.
+Tensor one_hot(Tensor labels, std::int64_t classes);
+/// The largest entry of each row of x [N, K]: [N, 1]. Where several are equal each gets the gradient.
+Tensor row_maximum(Tensor x);
+
 /// Matrix product [M, K] x [K, N]; a transposed operand is given as [K, M] or [N, K].
 Tensor matmul(Tensor a, Tensor b, bool transpose_a = false, bool transpose_b = false);
 

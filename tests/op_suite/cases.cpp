@@ -117,6 +117,8 @@ void add_layout(std::vector<OpCase>& cases) {
   with("gather", "rows", {real({5, 3}), index({7}, 5)}, [](const Tensors& t) { return gather(t[0], t[1]); });
   with("scatter_add", "rows", {real({7, 3}), index({7}, 5)},
        [](const Tensors& t) { return scatter_add(t[0], t[1], 5); });
+  with("one_hot", "labels", {index({7}, 5)}, [](const Tensors& t) { return one_hot(t[0], 5) * 2.0; });
+  with("row_maximum", "rows", {real({6, 5})}, [](const Tensors& t) { return row_maximum(t[0]); });
   with("broadcast", "row", {real({3})}, [](const Tensors& t) { return broadcast(t[0], {4, 3}); });
   with("broadcast", "axis", {real({2, 1, 3})}, [](const Tensors& t) { return broadcast(t[0], {2, 4, 3}); });
   with("sum", "all", {real({70, 90})}, [](const Tensors& t) { return sum(t[0]); });
@@ -236,6 +238,8 @@ std::vector<OpError> op_errors() {
   refuse("scatter_add", "count", "scattered", [](Graph& g) {
     scatter_add(input(g, "a", {3, 4}), input(g, "i", {2}, DType::i32), 5);
   });
+  refuse("one_hot", "real", "i32", [](Graph& g) { one_hot(input(g, "a", {3}), 5); });
+  refuse("row_maximum", "rank", "axes", [](Graph& g) { row_maximum(input(g, "a", {3})); });
   refuse("matmul", "inner", "inner sizes", [](Graph& g) { matmul(input(g, "a", {3, 4}), input(g, "b", {3, 4})); });
   refuse("matmul", "rank", "axes", [](Graph& g) { matmul(input(g, "a", {3, 4, 5}), input(g, "b", {3, 4})); });
   refuse("matmul", "types", "types", [](Graph& g) {
