@@ -115,6 +115,8 @@ endfunction()
 gan_table(GAN_TABLES FOLDER ops TYPE graph::Op SUFFIX op HEADER graph/op.h FUNCTION graph::op_table)
 gan_table(GAN_TABLES FOLDER models TYPE models::Model SUFFIX model HEADER models/model.h FUNCTION models::model_table)
 gan_table(GAN_TABLES FOLDER losses TYPE losses::Loss SUFFIX loss HEADER losses/loss.h FUNCTION losses::loss_table)
+gan_table(GAN_TABLES FOLDER losses TYPE losses::Penalty SUFFIX penalty HEADER losses/loss.h
+          FUNCTION losses::penalty_table)
 gan_table(GAN_TABLES FOLDER optim TYPE optim::Optimizer SUFFIX optimizer HEADER optim/optimizer.h
           FUNCTION optim::optimizer_table)
 gan_preset_table(GAN_TABLES)

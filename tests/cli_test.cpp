@@ -267,7 +267,7 @@ TEST(Cli, PresetsAreListedPrintedAndTrained) {
   train::Config trained;
   train::apply_toml(trained, read(folder / "run/config.toml"), "config.toml");
   EXPECT_EQ(trained.preset, "tutorial-lsgan");
-  EXPECT_EQ(trained.penalty.r1, 0);
+  EXPECT_EQ(trained.penalty.weight("r1"), 0);
   EXPECT_EQ(trained.train.steps, 1);
   EXPECT_EQ(trained.train.batch, 16);
 }

@@ -157,7 +157,7 @@ TEST(Config, PresetsAreWhatTheySay) {
   const Config best = load_preset(kImagePreset);
   EXPECT_EQ(best.loss.name, "least_squares");
   EXPECT_FALSE(best.loss.sigmoid);
-  EXPECT_EQ(best.penalty.r1, 0.3);
+  EXPECT_EQ(best.penalty.weight("r1"), 0.3);
   EXPECT_EQ(best.optim.beta1, 0);
   for (const EmbeddedPreset& preset : embedded_presets()) {
     EXPECT_NO_THROW(validate(load_preset(preset.name))) << preset.name;

@@ -55,16 +55,19 @@ struct Golden {
     const auto number = [&](const char* key) { return std::stod(text(key)); };
     config.model.latent = std::stoll(text("latent"));
     config.model.embedding = std::stoll(text("embedding"));
-    config.model.g = {integers(text("g_widths")), text("g_activation"), text("spectral_norm") == "true",
-                      text("gain") == "true", text("batch_norm") == "true"};
-    config.model.d = {integers(text("d_widths")), text("d_activation"), false, false, false};
+    config.model.g = {.widths = integers(text("g_widths")),
+                      .activation = text("g_activation"),
+                      .spectral_norm = text("spectral_norm") == "true",
+                      .gain = text("gain") == "true",
+                      .batch_norm = text("batch_norm") == "true"};
+    config.model.d = {.widths = integers(text("d_widths")), .activation = text("d_activation")};
     config.loss.name = text("loss") == "bce" ? "bce" : "least_squares";
     config.loss.sigmoid = text("sigmoid") == "true";
     config.loss.a = number("a");
     config.loss.b = number("b");
     config.loss.c = number("c");
-    config.penalty.r1 = number("r1");
-    config.penalty.r2 = number("r2");
+    config.penalty.weights["r1"] = number("r1");
+    config.penalty.weights["r2"] = number("r2");
     config.optim.name = text("optimizer");
     config.optim.g.lr = number("lr_g");
     config.optim.d.lr = number("lr_d");
@@ -84,7 +87,8 @@ struct Golden {
     return ("," + vanishing + ",").find("," + name + ",") != std::string::npos;
   }
   std::vector<nn::Variable> build(Graph& graph) const {
-    return train::build_step(graph, config, spec, {batch, false, true, true});
+    return train::build_step(graph, config, spec,
+                             {.batch = batch, .variant = {}, .gradient_outputs = true, .latent_input = true});
   }
 
   io::Safetensors file;
@@ -255,7 +259,8 @@ TEST_P(Bf16Test, NoWorseThanAutocast) {
   const int draws = golden["draws"];
   for (int draw = 0; draw < draws; ++draw) {
     Graph graph;
-    const auto variables = train::build_step(graph, config, spec, {batch, false, true, true});
+    const auto variables = train::build_step(
+        graph, config, spec, {.batch = batch, .variant = {}, .gradient_outputs = true, .latent_input = true});
     runtime::State state;
     for (const auto& tensor : golden["tensors"]) {
       std::string name = tensor["name"];

@@ -1,4 +1,4 @@
-#include "models/model.h"
+#include "models/condition.h"
 
 // Multilayer perceptrons. With widths 64-128-256-512-1024 and spectral norm the generator, with 1024-512-256-128-64 the
 // discriminator of the cGAN tutorial; the condition is a learned embedding of the label, joined to the input (Mirza and
@@ -9,33 +9,27 @@ using namespace ops;
 
 namespace {
 
-/// x and, if there is one, the embedding of the label beside it.
-Tensor join_label(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
-  if (!y) return x;
-  return concat({x, nn::embedding(s / "embedding", *y, {spec.classes, spec.embedding})});
-}
-
 Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor> y) {
-  const nn::LinearOptions layer{.spectral_norm = spec.g.spectral_norm, .gain = spec.g.gain};
-  Tensor h = join_label(s, spec, z, y);  // [N, latent + embedding]
+  Tensor h = join_label(s, spec, spec.g, z, y);  // [N, latent + embedding]
   for (std::int64_t width : spec.g.widths) {
-    h = nn::linear(s.next("model", spec.g.batch_norm ? 1 : 2), h, width, layer);
-    if (spec.g.batch_norm) h = nn::batch_norm(s.next("model"), h);
-    h = nn::activation(spec.g.activation, h);
+    h = nn::linear(s.next("model", 1), h, width, linear_options(spec.g));
+    h = finish_hidden(s, spec, spec.g, h, y);
   }
-  h = nn::linear(s.next("model"), h, graph::element_count(spec.sample), layer);  // [N, C*H*W]
+  h = nn::linear(s.next("model"), h, graph::element_count(spec.sample), linear_options(spec.g));  // [N, C*H*W]
   if (spec.bounded()) h = tanh(h);
   Shape shape{z.dim(0)};
   shape.insert(shape.end(), spec.sample.begin(), spec.sample.end());
   return reshape(h, shape);
 }
 
-Tensor discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
-  const nn::LinearOptions layer{.spectral_norm = spec.d.spectral_norm, .gain = spec.d.gain};
-  Tensor h = join_label(s, spec, reshape(x, {x.dim(0), graph::element_count(spec.sample)}), y);
-  for (std::int64_t width : spec.d.widths)
-    h = nn::activation(spec.d.activation, nn::linear(s.next("model"), h, width, layer));
-  return nn::linear(s.next("model"), h, 1, layer);  // [N, 1]
+Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
+  const std::int64_t rows = x.dim(0) / spec.pack;
+  Tensor h = join_label(s, spec, spec.d, reshape(x, {rows, x.elements() / rows}), y);
+  for (std::int64_t width : spec.d.widths) {
+    h = nn::linear(s.next("model", 1), h, width, linear_options(spec.d));
+    h = finish_hidden(s, spec, spec.d, h, y);
+  }
+  return judge_features(s, spec, h, y);  // [N, 1]
 }
 
 }  // namespace

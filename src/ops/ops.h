@@ -106,6 +106,13 @@ Tensor conv2d_data_gradient(Tensor gradient, Tensor weights, std::int64_t stride
 Tensor conv2d_weight_gradient(Tensor src, Tensor gradient, std::int64_t stride, std::int64_t padding,
                               std::int64_t kernel_height, std::int64_t kernel_width);
 
+/// Images x [N, C, H, W] moved by whole pixels, zeros moving in: numbers u [N, 2] on [0, 1) choose for each image one of
+/// the 2 reach + 1 distances down and to the right (or, negative, up and to the left).
+Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x);
+/// [N, 1, height, width]: 0 in a box for each row, 1 elsewhere; numbers u [N, 2] on [0, 1) choose its middle, anywhere in
+/// the image.
+Tensor cutout_mask(Tensor u, std::int64_t height, std::int64_t width, std::int64_t box_height, std::int64_t box_width);
+
 /// Standard normal numbers of base::RandomStream. key: i32 [2], the seed's low and high word; step: i32 [1].
 Tensor random_normal(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape);
 /// Uniform numbers on [0, 1).

@@ -5,11 +5,15 @@ namespace gan::optim {
 
 using namespace ops;
 
-void average(nn::Variables& variables, const std::vector<nn::Variable>& averaged, double decay) {
+void average(nn::Variables& variables, const std::vector<nn::Variable>& averaged, double decay, bool warmup, Tensor t) {
+  // The share of the new value: 1 - decay, in warm-up at least 9 / (10 + t).
+  Tensor share = constant(*t.graph, 1.0 - decay);
+  if (warmup) share = maximum(9.0 / (t + 10.0), share);
   for (const nn::Variable& variable : averaged) {
     const std::string name = "ema." + variable.name;
     const Tensor old = variables.declare(name, variable.shape, variable.init, nn::Role::buffer);
-    variables.update(name, old * decay + variables.next(variable.name) * (1.0 - decay));
+    const Tensor kept = warmup ? old * (1.0 - share) : old * decay;
+    variables.update(name, kept + variables.next(variable.name) * share);
   }
 }
 

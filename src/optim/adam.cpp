@@ -18,10 +18,9 @@ Tensor bias_correction(Tensor t, double beta) {
 }
 
 void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vector<nn::Variable>& parameters,
-           const std::vector<Tensor>& gradients, Tensor step) {
-  const Tensor t = cast(reshape(step, {}), DType::f32) + 1.0;
-  const Tensor rate = spec.lr / bias_correction(t, spec.beta1);
-  const Tensor root = 1.0 / sqrt(bias_correction(t, spec.beta2));
+           const std::vector<Tensor>& gradients, Tensor t) {
+  const Tensor rate = learning_rate(spec, t) / bias_correction(t + 1.0, spec.beta1);
+  const Tensor root = 1.0 / sqrt(bias_correction(t + 1.0, spec.beta2));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const auto& [name, shape, init, role, w] = parameters[i];
     const std::string m_name = "adam.m." + name, v_name = "adam.v." + name;

@@ -26,8 +26,8 @@ constexpr double kNoLimit = std::numeric_limits<double>::infinity();
 
 /// One key: its name, where its value is, what it may be and what it means.
 struct Key {
-  std::string_view name;
-  Field (*field)(Config&);
+  std::string name;
+  std::function<Field(Config&)> field;
   std::string_view help;
   double minimum = -kNoLimit;  ///< of a number, or of each number of a list
   double maximum = kNoLimit;
@@ -84,9 +84,24 @@ std::vector<std::string> names_in(std::span<const Entry* const> table) {
   return names;
 }
 
+/// The table with a key for the weight of each penalty, before penalty.every.
+std::vector<Key> with_penalties(std::vector<Key> table) {
+  auto at = std::ranges::find(table, "penalty.every", &Key::name);
+  for (const losses::Penalty* penalty : losses::penalty_table()) {
+    const std::string name(penalty->name);
+    at = table.insert(at, {.name = "penalty." + name,
+                           .field = [name](Config& c) -> Field { return &c.penalty.weights[name]; },
+                           .help = penalty->summary,
+                           .minimum = 0,
+                           .maximum = 1e6}) +
+         1;
+  }
+  return table;
+}
+
 /// Every key, in the order in which they are read and printed: general ones come before those that refine them.
 const std::vector<Key>& keys() {
-  static const std::vector<Key> table = {
+  static const std::vector<Key> table = with_penalties({
       {.name = "preset",
        .field = [](Config& c) -> Field { return &c.preset; },
        .help = "the preset that the values started from"},
@@ -115,6 +130,11 @@ const std::vector<Key>& keys() {
        .help = "width of each network's label embedding",
        .minimum = 1,
        .maximum = 65536},
+      {.name = "model.pack",
+       .field = [](Config& c) -> Field { return &c.model.pack; },
+       .help = "samples that D judges together (PacGAN)",
+       .minimum = 1,
+       .maximum = 64},
       {.name = "model.g.widths",
        .field = [](Config& c) -> Field { return &c.model.g.widths; },
        .help = "hidden layers of the generator",
@@ -133,6 +153,17 @@ const std::vector<Key>& keys() {
       {.name = "model.g.batch_norm",
        .field = [](Config& c) -> Field { return &c.model.g.batch_norm; },
        .help = "behind every hidden layer"},
+      {.name = "model.g.condition",
+       .field = [](Config& c) -> Field { return &c.model.g.condition; },
+       .help = "how the label comes in: joined to the input as a learned row or as one-hot through a linear layer, or "
+               "batch_norm",
+       .choices = {"embedding", "one_hot", "batch_norm"}},
+      {.name = "model.g.dropout",
+       .field = [](Config& c) -> Field { return &c.model.g.dropout; },
+       .help = "probability, behind every hidden layer",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
       {.name = "model.d.widths",
        .field = [](Config& c) -> Field { return &c.model.d.widths; },
        .help = "hidden layers of the discriminator",
@@ -148,9 +179,20 @@ const std::vector<Key>& keys() {
       {.name = "model.d.gain",
        .field = [](Config& c) -> Field { return &c.model.d.gain; },
        .help = "a learnable factor behind each spectral norm"},
+      {.name = "model.d.condition",
+       .field = [](Config& c) -> Field { return &c.model.d.condition; },
+       .help = "how the label comes in: joined to the input as a learned row or as one-hot through a linear layer, by "
+               "projection, or auxiliary: D names it",
+       .choices = {"embedding", "one_hot", "projection", "auxiliary"}},
+      {.name = "model.d.dropout",
+       .field = [](Config& c) -> Field { return &c.model.d.dropout; },
+       .help = "probability, behind every hidden layer",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
       {.name = "loss.name",
        .field = [](Config& c) -> Field { return &c.loss.name; },
-       .help = "binary cross entropy (GAN) or least squares (LSGAN)",
+       .help = "the adversarial loss: what D and G minimize",
        .choices = names_in(losses::loss_table())},
       {.name = "loss.saturating",
        .field = [](Config& c) -> Field { return &c.loss.saturating; },
@@ -181,16 +223,47 @@ const std::vector<Key>& keys() {
       {.name = "loss.sigmoid",
        .field = [](Config& c) -> Field { return &c.loss.sigmoid; },
        .help = "least_squares: a Sigmoid behind D (bce always has one)"},
-      {.name = "penalty.r1",
-       .field = [](Config& c) -> Field { return &c.penalty.r1; },
-       .help = "gamma: D's loss + gamma/2 |grad D|^2 at real data",
+      {.name = "loss.smoothing",
+       .field = [](Config& c) -> Field { return &c.loss.smoothing; },
+       .help = "bce: D's target for real data is 1 - smoothing",
        .minimum = 0,
-       .maximum = 1e6},
-      {.name = "penalty.r2",
-       .field = [](Config& c) -> Field { return &c.penalty.r2; },
-       .help = "gamma: D's loss + gamma/2 |grad D|^2 at fakes",
+       .maximum = 1,
+       .open = true},
+      {.name = "loss.auxiliary",
+       .field = [](Config& c) -> Field { return &c.loss.auxiliary; },
+       .help = "weight of the auxiliary classifier's cross entropy (model.d.condition = auxiliary)",
        .minimum = 0,
-       .maximum = 1e6},
+       .maximum = 1000},
+      {.name = "penalty.every",
+       .field = [](Config& c) -> Field { return &c.penalty.every; },
+       .help = "steps between two steps with penalties, which then count as many times",
+       .minimum = 1,
+       .maximum = 1000},
+      {.name = "augment.translation",
+       .field = [](Config& c) -> Field { return &c.augment.translation; },
+       .help = "images move by up to this share of each side before D sees them",
+       .minimum = 0,
+       .maximum = 1},
+      {.name = "augment.cutout",
+       .field = [](Config& c) -> Field { return &c.augment.cutout; },
+       .help = "a box of this share of each side is blanked before D sees images",
+       .minimum = 0,
+       .maximum = 1},
+      {.name = "augment.brightness",
+       .field = [](Config& c) -> Field { return &c.augment.brightness; },
+       .help = "images become brighter or darker by up to half of this before D sees them",
+       .minimum = 0,
+       .maximum = 2},
+      {.name = "augment.noise",
+       .field = [](Config& c) -> Field { return &c.augment.noise; },
+       .help = "standard deviation of the noise added to what D sees",
+       .minimum = 0,
+       .maximum = 1000},
+      {.name = "augment.noise_steps",
+       .field = [](Config& c) -> Field { return &c.augment.noise_steps; },
+       .help = "the noise falls to 0 over this many steps; 0 = it stays",
+       .minimum = 0,
+       .maximum = 2e9},
       {.name = "optim.name",
        .field = [](Config& c) -> Field { return &c.optim.name; },
        .help = "the optimizer of both networks",
@@ -225,11 +298,46 @@ const std::vector<Key>& keys() {
        .minimum = 0,
        .maximum = 1,
        .open = true},
+      {.name = "optim.momentum_final",
+       .field = [](Config& c) -> Field { return &c.optim.momentum_final; },
+       .help = "sgd: where momentum goes over optim.momentum_steps",
+       .minimum = 0,
+       .maximum = 1,
+       .open = true},
+      {.name = "optim.momentum_steps",
+       .field = [](Config& c) -> Field { return &c.optim.momentum_steps; },
+       .help = "sgd: 0 = momentum stays",
+       .minimum = 0,
+       .maximum = 2e9},
       {.name = "optim.weight_decay",
        .field = [](Config& c) -> Field { return &c.optim.weight_decay; },
        .help = "times the weight, added to its gradient",
        .minimum = 0,
        .maximum = 1000},
+      {.name = "optim.schedule",
+       .field = [](Config& c) -> Field { return &c.optim.schedule; },
+       .help = "of the learning rates",
+       .choices = {"constant", "linear", "exponential"}},
+      {.name = "optim.schedule_start",
+       .field = [](Config& c) -> Field { return &c.optim.schedule_start; },
+       .help = "updates before the rates begin to change",
+       .minimum = 0,
+       .maximum = 2e9},
+      {.name = "optim.schedule_steps",
+       .field = [](Config& c) -> Field { return &c.optim.schedule_steps; },
+       .help = "updates over which they change",
+       .minimum = 1,
+       .maximum = 2e9},
+      {.name = "optim.schedule_final",
+       .field = [](Config& c) -> Field { return &c.optim.schedule_final; },
+       .help = "what they are multiplied by in the end",
+       .minimum = 1e-12,
+       .maximum = 1},
+      {.name = "optim.warmup",
+       .field = [](Config& c) -> Field { return &c.optim.warmup; },
+       .help = "updates over which the rates rise from 0 at first",
+       .minimum = 0,
+       .maximum = 2e9},
       {.name = "optim.g.lr",
        .field = [](Config& c) -> Field { return &c.optim.g.lr; },
        .help = "learning rate of the generator",
@@ -274,12 +382,20 @@ const std::vector<Key>& keys() {
        .resumable = true,
        .in_model = false,
        .duration = true},
+      {.name = "train.d_steps",
+       .field = [](Config& c) -> Field { return &c.train.d_steps; },
+       .help = "updates of the discriminator for each of the generator",
+       .minimum = 1,
+       .maximum = 1000},
       {.name = "train.ema",
        .field = [](Config& c) -> Field { return &c.train.ema; },
        .help = "decay per step of the averaged generator, the one that draws; 0 = the last weights",
        .minimum = 0,
        .maximum = 1,
        .open = true},
+      {.name = "train.ema_warmup",
+       .field = [](Config& c) -> Field { return &c.train.ema_warmup; },
+       .help = "the decay is at most (1 + t) / (10 + t) at update t"},
       {.name = "train.checkpoint_every",
        .field = [](Config& c) -> Field { return &c.train.checkpoint_every; },
        .help = "steps between two saves",
@@ -312,7 +428,7 @@ const std::vector<Key>& keys() {
        .maximum = 4096,
        .resumable = true,
        .in_model = false},
-  };
+  });
   return table;
 }
 
@@ -652,8 +768,8 @@ void validate(const Config& config) {
   // A value that would do nothing is a mistake of whoever set it.
   if (loss.name == "bce" && loss.sigmoid)
     base::fail_usage("loss.sigmoid = true: cross entropy has its Sigmoid inside; the setting is of least_squares");
-  if (loss.name == "bce" && (loss.a != 0 || loss.b != 1 || loss.c != 1))
-    base::fail_usage("loss.a, loss.b and loss.c are targets of least_squares, but loss.name = bce");
+  if (loss.name != "least_squares" && (loss.a != 0 || loss.b != 1 || loss.c != 1))
+    base::fail_usage("loss.a, loss.b and loss.c are targets of least_squares, but loss.name = {}", loss.name);
   if (config.optim.name == "adam" && config.optim.momentum != 0)
     base::fail_usage("optim.momentum = {}: it is of sgd; adam has optim.beta1", config.optim.momentum);
   if (config.model.g.gain && !config.model.g.spectral_norm) {
@@ -661,6 +777,29 @@ void validate(const Config& config) {
   }
   if (config.model.d.gain && !config.model.d.spectral_norm) {
     base::fail_usage("model.d.gain = true needs model.d.spectral_norm = true: the gain stands behind the norm");
+  }
+  if (loss.name != "bce" && loss.smoothing != 0)
+    base::fail_usage("loss.smoothing = {}: it is of bce; least_squares has loss.b", loss.smoothing);
+  if (loss.name != "least_squares" && loss.name != "bce" && (loss.sigmoid || loss.saturating))
+    base::fail_usage("loss.sigmoid and loss.saturating are of least_squares and bce, but loss.name = {}", loss.name);
+  if (config.optim.name != "sgd" && config.optim.momentum_steps != 0)
+    base::fail_usage("optim.momentum_steps = {}: it is of sgd; adam has optim.beta1", config.optim.momentum_steps);
+  const bool penalized =
+      std::ranges::any_of(config.penalty.weights, [](const auto& entry) { return entry.second > 0; });
+  if (config.penalty.every > 1 && !penalized)
+    base::fail_usage("penalty.every = {} without a penalty: set penalty.r1, for one", config.penalty.every);
+  if (config.train.ema_warmup && config.train.ema == 0)
+    base::fail_usage("train.ema_warmup = true with train.ema = 0: there is no average to warm up");
+  if (config.model.g.condition == "batch_norm" && !config.model.g.batch_norm)
+    base::fail_usage("model.g.condition = batch_norm needs model.g.batch_norm = true");
+  if (config.model.pack > 1) {
+    if (config.train.batch % config.model.pack != 0)
+      base::fail_usage("train.batch = {} does not divide into packs of {} (model.pack)", config.train.batch,
+                       config.model.pack);
+    if (config.model.d.condition == "projection" || config.model.d.condition == "auxiliary")
+      base::fail_usage(
+          "model.pack = {} with model.d.condition = {}: a pack has several labels; use embedding or one_hot",
+          config.model.pack, config.model.d.condition);
   }
   if (config.model.g.batch_norm && config.train.batch < 2) {
     base::fail_usage(
@@ -679,8 +818,8 @@ std::string to_toml(const Config& config) {
   for (const Key& key : keys()) {
     if (key.alias) continue;
     const auto dot = key.name.rfind('.');
-    const std::string section(dot == std::string_view::npos ? "" : key.name.substr(0, dot));
-    const std::string_view name = dot == std::string_view::npos ? key.name : key.name.substr(dot + 1);
+    const std::string section = dot == std::string::npos ? "" : key.name.substr(0, dot);
+    const std::string name = dot == std::string::npos ? key.name : key.name.substr(dot + 1);
     lines.push_back({section, fmt::format("{} = {}", name, print(get(key, copy))), key.help});
     width = std::max(width, lines.back().text.size());
   }

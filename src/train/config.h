@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -30,6 +32,7 @@ struct Config {
     std::int64_t latent = 64;
     std::string latent_distribution = "normal";
     std::int64_t embedding = 32;
+    std::int64_t pack = 1;
     NetworkConfig g{.widths = {64, 128, 256, 512, 1024}};
     NetworkConfig d{.widths = {1024, 512, 256, 128, 64}};
   } model;
@@ -40,11 +43,24 @@ struct Config {
     std::string coding = "zero-one";
     double a = 0, b = 1, c = 1;
     bool sigmoid = false;
+    double smoothing = 0;
+    double auxiliary = 1;
   } loss;
 
   struct Penalty {
-    double r1 = 0, r2 = 0;
+    std::map<std::string, double, std::less<>> weights;  // by the penalty's name; missing: 0
+    std::int64_t every = 1;
+    double weight(std::string_view name) const {
+      const auto found = weights.find(name);
+      return found == weights.end() ? 0 : found->second;
+    }
   } penalty;
+
+  struct Augment {
+    double translation = 0, cutout = 0, brightness = 0;
+    double noise = 0;
+    std::int64_t noise_steps = 0;
+  } augment;
 
   struct Optim {
     std::string name = "adam";
@@ -53,8 +69,13 @@ struct Config {
     } g, d;
     double beta1 = 0.9, beta2 = 0.999;
     double epsilon = 1e-8;
-    double momentum = 0;
+    double momentum = 0, momentum_final = 0;
+    std::int64_t momentum_steps = 0;
     double weight_decay = 0;
+    std::string schedule = "constant";
+    std::int64_t schedule_start = 0, schedule_steps = 10000;
+    double schedule_final = 0.1;
+    std::int64_t warmup = 0;
   } optim;
 
   struct Train {
@@ -62,7 +83,9 @@ struct Config {
     std::int64_t seed = 1;
     std::int64_t steps = 0, epochs = 0;
     double time = 0;  // seconds
+    std::int64_t d_steps = 1;
     double ema = 0.998;
+    bool ema_warmup = false;
     std::int64_t checkpoint_every = 500;
     std::int64_t log_every = 50;
     std::int64_t sample_every = 0;

@@ -1,8 +1,10 @@
 #include "train/step.h"
 
 #include "autodiff/gradient.h"
+#include "base/error.h"
 #include "base/random.h"
 #include "losses/loss.h"
+#include "nn/augment.h"
 #include "ops/ops.h"
 #include "optim/optimizer.h"
 
@@ -19,8 +21,15 @@ models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, s
           .classes = classes,
           .latent = config.model.latent,
           .embedding = config.model.embedding,
+          .pack = config.model.pack,
           .g = config.model.g,
           .d = config.model.d};
+}
+
+StepVariant variant_of_step(const Config& config, std::int64_t step) {
+  const bool penalized = step % config.penalty.every == 0;
+  const bool update_g = (step + 1) % config.train.d_steps == 0;
+  return {penalized, update_g};
 }
 
 namespace {
@@ -36,11 +45,9 @@ std::optional<Tensor> labels(Graph& graph, const std::string& name, const models
   return graph.input(name, {DType::i32, {batch}});
 }
 
-Tensor draw_latents(Graph& graph, const Config& config, Tensor step, const Shape& shape) {
-  const Tensor key = graph.input("random.key", {DType::i32, {2}});
-  const std::uint32_t stream = base::stream_of("latents");
-  if (config.model.latent_distribution == "uniform") return random_uniform(key, step, stream, shape) * 2.0 - 1.0;
-  return random_normal(key, step, stream, shape);
+Tensor draw_latents(const Config& config, const Variables& variables, const Shape& shape) {
+  if (config.model.latent_distribution == "uniform") return variables.uniform("latents", shape) * 2.0 - 1.0;
+  return variables.normal("latents", shape);
 }
 
 Tensor gradient_norm(const std::vector<Tensor>& gradients) {
@@ -49,26 +56,82 @@ Tensor gradient_norm(const std::vector<Tensor>& gradients) {
   return sqrt(squares);
 }
 
+optim::OptimizerSpec optimizer_spec(const Config& config, double lr) {
+  const Config::Optim& o = config.optim;
+  return {.lr = lr,
+          .schedule = {.name = o.schedule,
+                       .start = static_cast<double>(o.schedule_start),
+                       .steps = static_cast<double>(o.schedule_steps),
+                       .final = o.schedule_final,
+                       .warmup = static_cast<double>(o.warmup)},
+          .beta1 = o.beta1,
+          .beta2 = o.beta2,
+          .epsilon = o.epsilon,
+          .momentum = o.momentum,
+          .momentum_final = o.momentum_final,
+          .momentum_steps = static_cast<double>(o.momentum_steps),
+          .weight_decay = o.weight_decay};
+}
+
 /// The gradient of one network's loss by its parameters, their next values, and what was asked for beside.
+/// t: the number of updates of this network so far.
 void train_network(Variables& variables, const Config& config, const StepOptions& options, const std::string& network,
-                   double lr, Tensor loss, Tensor step) {
+                   double lr, Tensor loss, Tensor t) {
   Graph& graph = variables.graph();
   const std::vector<Variable> parameters = variables.select(network + ".", Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const std::vector<Tensor> gradients = autodiff::gradient(loss, values);
-  const optim::OptimizerSpec spec{.lr = lr,
-                                  .beta1 = config.optim.beta1,
-                                  .beta2 = config.optim.beta2,
-                                  .epsilon = config.optim.epsilon,
-                                  .momentum = config.optim.momentum,
-                                  .weight_decay = config.optim.weight_decay};
-  optim::find_optimizer(config.optim.name).apply(variables, spec, parameters, gradients, step);
+  optim::find_optimizer(config.optim.name).apply(variables, optimizer_spec(config, lr), parameters, gradients, t);
   const std::string letter = network.substr(0, 1);
   graph.output("loss." + letter, loss);
   if (options.gradient_norms) graph.output("norm." + letter, gradient_norm(gradients));
   if (options.gradient_outputs)
     for (std::size_t i = 0; i < gradients.size(); ++i) graph.output("grad." + parameters[i].name, gradients[i]);
+}
+
+/// D as the step uses it: samples are augmented alike, then judged with the batch's labels. Each pass has a name;
+/// random numbers of equal names are equal, so that the fakes of both losses share D's forward pass.
+struct Discriminator {
+  const Config& config;
+  const models::Model& model;
+  const models::ModelSpec& spec;
+  std::optional<Tensor> y;
+  Tensor t;  ///< steps done
+  Variables& variables;
+
+  models::Verdicts judge(Tensor samples, const std::string& pass) const {
+    variables.begin_pass(pass);
+    Scope scope(variables, kDiscriminator);
+    return model.discriminator(scope, spec, disturbed(scope, samples), y);
+  }
+
+ private:
+  Tensor disturbed(const Scope& scope, Tensor samples) const {
+    const Config::Augment& augment = config.augment;
+    const nn::AugmentOptions options{augment.translation, augment.cutout, augment.brightness};
+    if (options.any()) {
+      if (!spec.bounded()) base::fail_usage("augment.translation, cutout and brightness are for images");
+      samples = nn::augment(scope, samples, options);
+    }
+    if (augment.noise == 0) return samples;
+    Tensor deviation = constant(*samples.graph, augment.noise);
+    if (augment.noise_steps > 0)
+      deviation = deviation * (1.0 - optim::progress(t, 0, static_cast<double>(augment.noise_steps)));
+    return samples + scope.normal("noise", samples.shape()) * deviation;
+  }
+};
+
+/// The sum of the penalties that have a weight, if there is one.
+std::optional<Tensor> penalties(const Config& config, const losses::PenaltyInput& input) {
+  std::optional<Tensor> total;
+  for (const losses::Penalty* penalty : losses::penalty_table()) {
+    const double weight = config.penalty.weight(penalty->name) * static_cast<double>(config.penalty.every);
+    if (weight == 0) continue;
+    const Tensor term = penalty->term(input) * weight;
+    total = total ? *total + term : term;
+  }
+  return total;
 }
 
 }  // namespace
@@ -80,39 +143,61 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const losses::Loss& loss = losses::find_loss(config.loss.name);
   const losses::LossSpec loss_spec{.saturating = config.loss.saturating,
                                    .sigmoid = config.loss.sigmoid,
+                                   .smoothing = config.loss.smoothing,
                                    .a = config.loss.a,
                                    .b = config.loss.b,
                                    .c = config.loss.c};
   const Tensor step = graph.input("step", {DType::i32, {1}});
+  variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
+  const Tensor t = cast(reshape(step, {}), DType::f32);
+  const auto d_steps = static_cast<double>(config.train.d_steps);
+  const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
   const Tensor x = graph.input("batch.x", {DType::f32, batch_shape(options.batch, spec.sample)});
   const std::optional<Tensor> y = labels(graph, "batch.y", spec, options.batch);
   const Shape latent_shape{options.batch, spec.latent};
   const Tensor z = options.latent_input ? graph.input("batch.z", {DType::f32, latent_shape})
-                                        : draw_latents(graph, config, step, latent_shape);
-  const auto discriminate = [&](Tensor samples) {
-    Scope scope(variables, kDiscriminator);
-    return model.discriminator(scope, spec, samples, y);  // [N, 1]
-  };
+                                        : draw_latents(config, variables, latent_shape);
 
+  variables.begin_pass("generate");
   Scope scope(variables, kGenerator);
   const Tensor fake = model.generator(scope, spec, z, y);
   const Tensor detached = stop_gradient(fake);
-  const Tensor real_logits = discriminate(x), fake_logits = discriminate(fake),
-               detached_logits = discriminate(detached);
+  const Discriminator d{config, model, spec, y, t, variables};
+  const models::Verdicts real_says = d.judge(x, "real"), fake_says = d.judge(fake, "fake"),
+                         detached_says = d.judge(detached, "fake");
+  const Tensor real_logits = real_says.logits, fake_logits = fake_says.logits, detached_logits = detached_says.logits;
 
-  const Tensor loss_g = loss.generator(loss_spec, real_logits, fake_logits);
+  Tensor loss_g = loss.generator(loss_spec, real_logits, fake_logits);
   Tensor loss_d = loss.discriminator(loss_spec, real_logits, detached_logits);
-  if (config.penalty.r1 > 0) loss_d = loss_d + losses::gradient_penalty(real_logits, x) * (config.penalty.r1 / 2);
-  if (config.penalty.r2 > 0)
-    loss_d = loss_d + losses::gradient_penalty(detached_logits, detached) * (config.penalty.r2 / 2);
-
-  train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, step);
-  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, step);
-  if (config.train.ema > 0) {
-    const std::string prefix = std::string(kGenerator) + ".";
-    optim::average(variables, variables.select(prefix, Role::parameter), config.train.ema);
-    optim::average(variables, variables.select(prefix, Role::statistic), config.train.ema);
+  if (real_says.classes) {
+    const auto named = [&](const models::Verdicts& says) {
+      return nn::softmax_cross_entropy(*says.classes, *y) * config.loss.auxiliary;
+    };
+    loss_g = loss_g + named(fake_says);
+    loss_d = loss_d + named(real_says) + named(detached_says);
   }
+  if (options.variant.penalties) {
+    variables.begin_pass("penalty");
+    const losses::PenaltyInput input{
+        .real = x,
+        .fake = detached,
+        .real_logits = real_logits,
+        .fake_logits = detached_logits,
+        .discriminate = [&](Tensor samples) { return d.judge(samples, "penalty").logits; },
+        .uniform = [&](std::string_view name,
+                       const Shape& shape) { return variables.uniform(std::string(name), shape); }};
+    if (const std::optional<Tensor> penalty = penalties(config, input)) loss_d = loss_d + *penalty;
+  }
+
+  if (options.variant.update_g) {
+    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g);
+    if (config.train.ema > 0) {
+      const std::string prefix = std::string(kGenerator) + ".";
+      for (const Role role : {Role::parameter, Role::statistic})
+        optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
+    }
+  }
+  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t);
   graph.output("verdict.real", mean(loss.verdict(loss_spec, real_logits)));
   graph.output("verdict.fake", mean(loss.verdict(loss_spec, fake_logits)));
   graph.output("logits.real", real_logits);

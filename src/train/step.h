@@ -11,8 +11,21 @@ namespace gan::train {
 /// The sizes of the networks of `config` for samples of this shape; classes 0 makes an unconditional model.
 models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes);
 
+/// What differs between the steps of one run.
+struct StepVariant {
+  bool penalties = true;  ///< D's loss has its penalties
+  bool update_g = true;   ///< G is trained too
+
+  auto operator<=>(const StepVariant&) const = default;
+};
+
+/// The variant that step number `step`, from 0, takes: penalties every penalty.every steps, the first included; G after
+/// every train.d_steps updates of D.
+StepVariant variant_of_step(const Config& config, std::int64_t step);
+
 struct StepOptions {
   std::int64_t batch = 64;
+  StepVariant variant = {};
   bool gradient_norms = false;    ///< also compute "norm.g" and "norm.d", the lengths of the two gradients
   bool gradient_outputs = false;  ///< also name every gradient "grad.PARAMETER"
   bool latent_input = false;      ///< take the latents from the input "batch.z" instead of drawing them
@@ -26,7 +39,8 @@ struct StepOptions {
 /// D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
 ///
 /// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
-/// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows.
+/// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
+/// without update_g leaves "loss.g" and G out. Throws a usage error if `config` does not fit `spec`.
 /// Returns the variables that the graph declares.
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);

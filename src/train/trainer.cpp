@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -68,7 +69,7 @@ class Run {
       }
       const bool log = (position_.steps + 1) % config_.train.log_every == 0;
       fill_batch(position_.steps);
-      (log ? *logging_program_ : *program_).run();
+      program({variant_of_step(config_, position_.steps), log}).run();
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
       require_finite_losses();
@@ -101,19 +102,35 @@ class Run {
 
   // ---- programs and state ----
 
-  runtime::Program compile_program(bool gradient_norms) {
+  /// Which of the run's programs: what the step does, and whether it is logged.
+  struct Kind {
+    StepVariant variant;
+    bool gradient_norms = false;
+    auto operator<=>(const Kind&) const = default;
+  };
+
+  /// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable.
+  const runtime::Program& program(const Kind& kind) {
+    std::unique_ptr<runtime::Program>& entry = programs_[kind];
+    if (entry) return *entry;
     graph::Graph graph;
     const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
-    variables_ = build_step(graph, config_, spec, {.batch = config_.train.batch, .gradient_norms = gradient_norms});
-    if (!program_ && !logging_program_) load_start();
-    return compiler::compile(graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}},
-                             state_, arena_);
+    const std::vector<nn::Variable> variables =
+        build_step(graph, config_, spec,
+                   {.batch = config_.train.batch, .variant = kind.variant, .gradient_norms = kind.gradient_norms});
+    if (variables_.empty()) {
+      variables_ = variables;
+      load_start();
+    }
+    entry = std::make_unique<runtime::Program>(compiler::compile(
+        graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}}, state_, arena_));
+    return *entry;
   }
 
   void compile_step() {
-    // The larger program first: the other one then finds room in its scratch memory.
-    logging_program_ = std::make_unique<runtime::Program>(compile_program(true));
-    program_ = std::make_unique<runtime::Program>(compile_program(false));
+    // The largest program first: the others then find room in its scratch memory.
+    program({.variant = {}, .gradient_norms = true});
+    program({.variant = {}, .gradient_norms = false});
     const auto seed = static_cast<std::uint64_t>(config_.train.seed);
     state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
     state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
@@ -303,7 +320,7 @@ class Run {
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;
-  std::unique_ptr<runtime::Program> program_, logging_program_;
+  std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
 };
 
 }  // namespace

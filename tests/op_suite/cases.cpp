@@ -119,6 +119,12 @@ void add_layout(std::vector<OpCase>& cases) {
        [](const Tensors& t) { return scatter_add(t[0], t[1], 5); });
   with("one_hot", "labels", {index({7}, 5)}, [](const Tensors& t) { return one_hot(t[0], 5) * 2.0; });
   with("row_maximum", "rows", {real({6, 5})}, [](const Tensors& t) { return row_maximum(t[0]); });
+  const Argument chance{{DType::f32, {4, 2}}, 0, 1, false};
+  with("shift_images", "both ways", {real({4, 2, 5, 6}), chance},
+       [](const Tensors& t) { return shift_images(t[0], t[1], 2, 3); });
+  with("shift_images", "out of sight", {real({4, 1, 2, 2}), chance},
+       [](const Tensors& t) { return shift_images(t[0], t[1], 9, 9); });
+  with("cutout_mask", "odd and even", {chance}, [](const Tensors& t) { return cutout_mask(t[0], 7, 6, 3, 4) * 2.0; });
   with("broadcast", "row", {real({3})}, [](const Tensors& t) { return broadcast(t[0], {4, 3}); });
   with("broadcast", "axis", {real({2, 1, 3})}, [](const Tensors& t) { return broadcast(t[0], {2, 4, 3}); });
   with("sum", "all", {real({70, 90})}, [](const Tensors& t) { return sum(t[0]); });
@@ -240,6 +246,13 @@ std::vector<OpError> op_errors() {
   });
   refuse("one_hot", "real", "i32", [](Graph& g) { one_hot(input(g, "a", {3}), 5); });
   refuse("row_maximum", "rank", "axes", [](Graph& g) { row_maximum(input(g, "a", {3})); });
+  refuse("shift_images", "places", "expected", [](Graph& g) {
+    shift_images(input(g, "a", {3, 1, 4, 4}), input(g, "u", {2, 2}), 1, 1);
+  });
+  refuse("shift_images", "reach", "pixels", [](Graph& g) {
+    shift_images(input(g, "a", {3, 1, 4, 4}), input(g, "u", {3, 2}), -1, 1);
+  });
+  refuse("cutout_mask", "box", "boxes", [](Graph& g) { cutout_mask(input(g, "u", {3, 2}), 4, 4, 5, 2); });
   refuse("matmul", "inner", "inner sizes", [](Graph& g) { matmul(input(g, "a", {3, 4}), input(g, "b", {3, 4})); });
   refuse("matmul", "rank", "axes", [](Graph& g) { matmul(input(g, "a", {3, 4, 5}), input(g, "b", {3, 4})); });
   refuse("matmul", "types", "types", [](Graph& g) {

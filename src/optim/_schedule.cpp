@@ -1,0 +1,32 @@
+#include <cmath>
+
+#include "ops/ops.h"
+#include "optim/optimizer.h"
+
+namespace gan::optim {
+
+using namespace ops;
+
+namespace {
+
+/// The smaller of a scalar and a number.
+Tensor at_most(Tensor x, double limit) { return maximum(x * -1.0, constant(*x.graph, -limit)) * -1.0; }
+
+}  // namespace
+
+Tensor progress(Tensor x, double from, double length) {
+  return at_most(maximum((x - from) * (1.0 / length), constant(*x.graph, 0)), 1);
+}
+
+Tensor learning_rate(const OptimizerSpec& spec, Tensor t) {
+  const Schedule& schedule = spec.schedule;
+  Tensor rate = constant(*t.graph, spec.lr);
+  if (schedule.name == "linear")
+    rate = rate * (1.0 + progress(t, schedule.start, schedule.steps) * (schedule.final - 1.0));
+  if (schedule.name == "exponential")
+    rate = rate * exp(progress(t, schedule.start, schedule.steps) * std::log(schedule.final));
+  if (schedule.warmup > 0) rate = rate * at_most((t + 1.0) * (1.0 / schedule.warmup), 1);
+  return rate;
+}
+
+}  // namespace gan::optim
