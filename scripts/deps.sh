@@ -8,6 +8,7 @@ packages=(
   g++ cmake ninja-build pkg-config ca-certificates
   libdnnl-dev               # CPU kernels
   libhwy-dev                # SIMD
+  libeigen3-dev             # eigenvalues, for metrics
   libcli11-dev              # command line
   libtomlplusplus-dev       # configuration
   nlohmann-json3-dev        # headers of model files, metrics

@@ -116,7 +116,8 @@ int main(int argc, char** argv) {
   using gan::base::ErrorKind;
   using gan::cli::report;
   // What is over in a moment needs no second start.
-  if (argc > 1 && std::string_view(argv[1]) == "train") gan::cli::shorten_waits(argv);
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "train" || command == "eval") gan::cli::shorten_waits(argv);
   try {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {
