@@ -14,14 +14,14 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(The file needs nothing else: open it in a browser, send it by mail. It shows curves of training, samples through training,
-the scores and pictures that other commands left in RUNDIR, the command and every value of the run. What is missing says
-how to get it.
+    R"(The file needs nothing else: open it in a browser, send it by mail. It shows curves and samples through training, the
+scores and pictures that other commands left in RUNDIR, the command and every value of the run. What is missing says how
+to get it.
 
 Examples:
   gan report runs/a                           writes runs/a/report.html
   gan report runs/a --out a.html
-  gan eval runs/a --data mnist-test --out runs/a/eval && gan report runs/a)";
+  gan eval runs/a --data mnist --out runs/a/eval && gan report runs/a)";
 
 /// JSON that may stand inside <script>: no "<", so that no text in it ends the element. Bytes that are no UTF-8 are
 /// replaced.

@@ -117,7 +117,8 @@ Json read_eval(const std::string& path, const std::string& command) {
     if (eval->contains(key) && !fits((*eval)[key]))
       base::fail_data("{}: \"{}\" is not {}; make it again with: {}", path, key, expected, command);
   };
-  for (const char* key : {"label_accuracy", "fd", "precision", "recall", "density", "coverage", "samples", "steps"})
+  for (const char* key :
+       {"label_accuracy", "fd", "precision", "recall", "density", "coverage", "samples", "steps", "score"})
     require(
         key, [](const Json& value) { return value.is_number(); }, "a number");
   require("confusion", is_square, "a square table of numbers");
@@ -195,15 +196,14 @@ Json hints(const std::string& run, const train::Config& config, bool has_model) 
       fmt::format("gan train --config {} --out {}", base::shell_quoted((fs::path(run) / "config.toml").string()),
                   base::shell_quoted(beside.string()));
   const std::string resume = fmt::format("gan train --resume --out {}", quoted);
-  return {
-      {"again", again},
-      {"log", again + " --set train.log_every=1"},
-      {"pictures", again + " --set train.sample_every=10"},
-      {"scores", again + " --eval-every 500"},
-      {"samples", has_model ? fmt::format("gan sample {} --out samples.npy", quoted) : resume},
-      {"eval", has_model ? fmt::format("gan eval {} --data {} --out {}", quoted, base::shell_quoted(config.data.source),
-                                       base::shell_quoted((fs::path(run) / "eval").string()))
-                         : resume}};
+  return {{"again", again},
+          {"log", again + " --set train.log_every=1"},
+          {"pictures", again + " --set train.sample_every=10"},
+          {"scores", again + " --eval-every 500"},
+          {"samples", has_model ? fmt::format("gan sample {} --out samples.npy", quoted) : resume},
+          {"eval", (has_model ? "" : resume + " && ") +
+                       fmt::format("gan eval {} --data {} --out {}", quoted, base::shell_quoted(config.data.source),
+                                   base::shell_quoted((fs::path(run) / "eval").string()))}};
 }
 
 }  // namespace
@@ -239,6 +239,7 @@ Json report_data(const std::string& run) {
                                  : "Nothing was saved yet. To go on with the run:";
 
   data["conditional"] = model ? model->conditional : !config.data.unconditional;
+  data["vectors"] = model && model->sample_shape.size() == 1;
   data["class_names"] = model ? model->class_names : std::vector<std::string>();
   data["steps"] = model ? model->steps : 0;
   // The trainer's pictures have a row for each label, if they are of images.

@@ -223,16 +223,20 @@ function scoresOverTime() {
       ["recall", "purple", s.recall], ["coverage", "orange", s.coverage], ["density", "red", s.density]],
     { zero: true, note: "Higher is better; density may exceed 1." }),
     plot("Fréchet distance", s.step, [["fd", "blue", s.fd]], { log: true, note: "Lower is better." }),
-    plot("Score", s.step, [["score", "blue", s.score]], { note: "What the best checkpoint is chosen by." }),
+    plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them." }),
   ].filter(Boolean)));
 }
 
 /** A value of eval.json as rows [name, text], whatever it holds. */
 function flatten(name, value) {
   if (value === null || value === undefined) return [];
-  if (Array.isArray(value)) return [[name, value.slice(0, 20).map(item => number(typeof item === "object" ? JSON.stringify(item) : item)).join(", ")
-    + (value.length > 20 ? ", …" : "")]];
-  if (typeof value === "object") return Object.entries(value).flatMap(([key, inner]) => flatten(name + ": " + key.replaceAll("_", " "), inner));
+  if (Array.isArray(value)) {
+    const items = value.slice(0, 20).map(item => (typeof item === "object" ? JSON.stringify(item) : number(item)));
+    return [[name, items.join(", ") + (value.length > 20 ? ", …" : "")]];
+  }
+  if (typeof value === "object") {
+    return Object.entries(value).flatMap(([key, inner]) => flatten(name + ": " + key.replaceAll("_", " "), inner));
+  }
   return [[name, number(value)]];
 }
 
@@ -257,12 +261,14 @@ function evaluation() {
     ["recall", "recall", "data that lies where the samples are"],
     ["density", "density", "precision that counts how densely; may exceed 1"],
     ["coverage", "coverage", "data that has a sample near it"],
+    ["duplicates", "duplicates", "samples that are nearly the same as another sample"],
+    ["score", "score", "joint, for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them"],
   ];
   const rows = known.filter(([key]) => typeof e[key] === "number").map(([key, name, text]) => [name, number(e[key]), text]);
-  const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"], ["duplicates", "duplicates"],
-    ["memorization", "memorization"], ["parzen", "Parzen window"], ["modes", "modes"]];
+  const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"], 
+    ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"]];
   for (const [key, name] of more) rows.push(...flatten(name, e[key]).map(([label, text]) => [label, text, ""]));
-  section("evaluation").append(table(["score", "value", ""], rows));
+  section("evaluation").append(table(["", "value", ""], rows), ...(e.notes ?? []).map(text => paragraph(text, "quiet")));
   const curve = e.fd_curve ?? [];
   const figures = [
     plot("Fréchet distance by number of samples", curve.map(point => point.samples), [["fd", "blue", curve.map(point => point.fd)]],
@@ -275,8 +281,8 @@ function evaluation() {
 function neighbours() {
   if (!data.neighbours) return missing("neighbours", "No neighbours were looked for. To find them:", data.hints.eval);
   section("neighbours").append(
-    paragraph("Samples beside the rows of the training data that are nearest to them. If they are the same, the model repeats its data.", "quiet"),
-    row(figure("Samples and their neighbours", picture(data.neighbours, "samples and their nearest neighbours").box)));
+    paragraph("Right of each sample the image of the training data that is nearest to it. If the two are the same, the model repeats its data.", "quiet"),
+    row(figure("Pairs of a sample and its neighbour", picture(data.neighbours, "samples and their nearest neighbours").box)));
 }
 
 /** Rows as shares of their sums. */
@@ -321,7 +327,7 @@ function classes() {
   const rows = list.map((each, index) => {
     const others = (share[index] ?? []).map((value, read) => [value, read]).filter(([value, read]) => read !== index && value > 0);
     const [value, read] = others.sort((a, b) => b[0] - a[0])[0] ?? [];
-    const name = typeof each.class === "number" ? className(each.class) : String(each.class ?? className(index));
+    const name = typeof each.class === "number" ? className(each.class) : String(each.name ?? each.class ?? className(index));
     return [name, percent(each.accuracy), number(each.fd), value ? `${className(read)} (${percent(value)})` : "–"];
   });
   section("classes").append(table(["class", "label accuracy", "Fréchet distance", "else mostly read as"], rows));
@@ -339,12 +345,17 @@ section("title").textContent = data.name;
 section("subtitle").textContent = data.summary + ", in " + data.run;
 section("footer").textContent = "Written by gan " + data.version + ". Plots by Chart.js " + (window.Chart?.version ?? "") + " (MIT license).";
 section("configuration").append(element("pre", {}, data.config));
-if (!data.conditional) for (const id of ["confusion", "classes"]) section(id).remove();  // nothing is asked for
+// Parts that this kind of model never has, or that its evaluation could not give.
+const without = {
+  neighbours: data.vectors || (data.eval && !data.neighbours),
+  confusion: !data.conditional || (data.eval && !data.eval.confusion),
+  classes: !data.conditional || (data.eval && !data.eval.per_class),
+};
+for (const [id, gone] of Object.entries(without)) if (gone) section(id).remove();
 
-for (const part of [summary, samples, curves, scoresOverTime, evaluation, neighbours, command,
-  ...(data.conditional ? [confusion, classes] : []), drawPlots]) {
+for (const part of [summary, samples, curves, scoresOverTime, evaluation, neighbours, confusion, classes, command, drawPlots]) {
   try {
-    part();
+    if (!without[part.name]) part();
   } catch (error) {
     fail(part.name + ": " + error.message);
   }
