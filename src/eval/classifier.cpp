@@ -78,11 +78,12 @@ std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int
   const std::vector<Variable> parameters = variables.select(kScope, nn::Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
+  const Tensor t = cast(reshape(step, {}), DType::f32);
   optim::OptimizerSpec spec;
   spec.lr = rate;
-  optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), step);
-  optim::average(variables, parameters, decay);
-  optim::average(variables, variables.select(kScope, nn::Role::statistic), decay);
+  optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), t);
+  for (const nn::Role role : {nn::Role::parameter, nn::Role::statistic})
+    optim::average(variables, variables.select(kScope, role), decay, /*warmup=*/false, t);
   graph.output("loss", loss);
   variables.finish();
   return variables.all();
