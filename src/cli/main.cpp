@@ -27,6 +27,8 @@ constexpr const char* kExamples = R"(Examples:
 `gan COMMAND --help` says more about a command.
 Exit codes: 0 done, 2 wrong use, 3 bad data or files, 4 a failed run.)";
 
+std::string started_with;  // set once, by main
+
 /// Throws a usage error for the first argument that a parser or its subcommands did not know.
 void refuse_unknown(const CLI::App& app) {
   for (const CLI::App* subcommand : app.get_subcommands()) refuse_unknown(*subcommand);
@@ -74,6 +76,7 @@ void shorten_waits(char** argv) {
 }
 
 int run(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) started_with += (i > 0 ? " " : "") + base::shell_quoted(argv[i]);
   CLI::App app("gan trains, samples and inspects conditional GANs.", "gan");
   app.set_version_flag("--version", "gan " GAN_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
@@ -104,13 +107,17 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+std::string command_line() { return started_with; }
+
 }  // namespace gan::cli
 
 int main(int argc, char** argv) {
   using gan::base::ErrorKind;
   using gan::cli::report;
   // What is over in a moment needs no second start.
-  if (argc > 1 && std::string_view(argv[1]) == "train") gan::cli::shorten_waits(argv);
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "train" || command == "eval") gan::cli::shorten_waits(argv);
   try {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {

@@ -47,6 +47,32 @@ int parse_label(std::string_view text, int classes, const std::vector<std::strin
                    classes - 1);
 }
 
+Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
+  Dataset part;
+  part.source = dataset.source;
+  part.name = dataset.name;
+  part.sample_shape = dataset.sample_shape;
+  part.classes = dataset.classes;
+  part.class_names = dataset.class_names;
+  part.hash = dataset.hash;
+  part.modes = dataset.modes;
+  part.mode_deviation = dataset.mode_deviation;
+  part.items = static_cast<std::int64_t>(indices.size());
+  const auto size = static_cast<std::size_t>(graph::element_count(dataset.sample_shape));
+  if (dataset.is_image()) part.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(indices.size() * size);
+  std::uint8_t* pixels = part.pixels.get();
+  for (const std::uint32_t index : indices) {
+    if (dataset.is_image()) {
+      pixels = std::copy_n(dataset.pixels.get() + index * size, size, pixels);
+    } else {
+      const auto point = dataset.points.begin() + static_cast<std::ptrdiff_t>(index * size);
+      part.points.insert(part.points.end(), point, point + static_cast<std::ptrdiff_t>(size));
+    }
+    if (!dataset.labels.empty()) part.labels.push_back(dataset.labels[index]);
+  }
+  return part;
+}
+
 namespace {
 
 std::string_view trimmed(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,8 @@ struct Dataset {
   std::unique_ptr<std::uint8_t[]> pixels;  ///< images: [N, H, W, C], as IDX files have them
   std::vector<float> points;               ///< vectors: [N, D]
   std::vector<std::uint8_t> labels;        ///< [N]; empty: unlabelled
+  std::vector<float> modes;                ///< [M, D]: centres of the Gaussians that made-up points come from, or empty
+  float mode_deviation = 0;                ///< their standard deviation
 
   std::int64_t count() const { return items; }
   bool is_image() const { return sample_shape.size() == 3; }
@@ -34,6 +37,10 @@ struct Dataset {
   /// The label that a text means; see data::parse_label.
   int parse_label(std::string_view text) const;
 };
+
+/// The samples of these indices, each in [0, count()), with their labels, as a data set of its own; `hash` is that of
+/// the whole.
+Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices);
 
 /// The label that a text means: a class's name, or its number in [0, classes). Throws a usage error that lists what is
 /// possible.

@@ -49,6 +49,7 @@ const Reader folder_reader{.name = "folder",
                                "a folder with train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, as the "
                                "test part, t10k-*",
                            .accepts = accepts,
-                           .open = open};
+                           .open = open,
+                           .has_test = [](const std::string& spec) { return !find_file(spec, "t10k-images").empty(); }};
 
 }  // namespace gan::data

@@ -74,8 +74,10 @@ Dataset open_mnist_test(const std::string&, const SourceOptions& options) { retu
 }  // namespace
 
 extern const Reader mnist_reader;
-const Reader mnist_reader{
-    .name = "mnist", .help = "60,000 handwritten digits, 28 x 28; needs gan data fetch mnist once", .open = open_mnist};
+const Reader mnist_reader{.name = "mnist",
+                          .help = "60,000 handwritten digits, 28 x 28; needs gan data fetch mnist once",
+                          .open = open_mnist,
+                          .has_test = [](const std::string&) { return true; }};
 
 extern const Reader mnist_test_reader;
 const Reader mnist_test_reader{

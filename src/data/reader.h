@@ -26,6 +26,8 @@ struct Reader {
   /// Whether the reader takes this path; null: the reader takes its name and nothing else.
   bool (*accepts)(const std::string& spec) = nullptr;
   Dataset (*open)(const std::string& spec, const SourceOptions& options) = nullptr;
+  /// Whether Split::test opens data that Split::train does not; null: never.
+  bool (*has_test)(const std::string& spec) = nullptr;
 };
 
 }  // namespace gan::data

@@ -5,7 +5,9 @@
 
 namespace gan::data {
 
-Dataset open_source(const std::string& spec, const SourceOptions& options) {
+namespace {
+
+const Reader& reader_of(const std::string& spec) {
   const Reader* chosen = nullptr;
   // A name wins over a path of that name, which can be written ./name.
   for (const Reader* reader : reader_table())
@@ -15,10 +17,22 @@ Dataset open_source(const std::string& spec, const SourceOptions& options) {
   if (!chosen)
     base::fail_usage("unknown data source \"{}\"{} (or give a folder, or images.idx,labels.idx)", spec,
                      base::did_you_mean(spec, source_names()));
-  Dataset dataset = chosen->open(spec, options);
+  return *chosen;
+}
+
+}  // namespace
+
+Dataset open_source(const std::string& spec, const SourceOptions& options) {
+  const Reader& reader = reader_of(spec);
+  Dataset dataset = reader.open(spec, options);
   dataset.source = spec;
-  dataset.name = chosen->name;
+  dataset.name = reader.name;
   return dataset;
+}
+
+bool has_test_part(const std::string& spec) {
+  const Reader& reader = reader_of(spec);
+  return reader.has_test && reader.has_test(spec);
 }
 
 std::vector<std::string> source_names() {

@@ -17,6 +17,10 @@ std::span<const Reader* const> reader_table();
 /// if nothing takes `spec`, a data error if the data is missing or bad.
 Dataset open_source(const std::string& spec, const SourceOptions& options = {});
 
+/// Whether a source has a test part of its own: mnist, folders with t10k files, made-up points. Throws as open_source
+/// does if nothing takes `spec`.
+bool has_test_part(const std::string& spec);
+
 /// The sources that go by a name: "grid25", "mnist", ...
 std::vector<std::string> source_names();
 

@@ -25,6 +25,8 @@ Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float s
   Dataset dataset;
   dataset.items = kPoints;
   dataset.sample_shape = {2};
+  for (const Mode& mode : modes) dataset.modes.insert(dataset.modes.end(), {mode.x, mode.y});
+  dataset.mode_deviation = sigma;
   std::vector<std::uint8_t> labels;
   for (std::int64_t i = 0; i < kPoints; ++i) {
     const std::size_t mode = static_cast<std::size_t>(i) % modes.size();
@@ -65,11 +67,13 @@ Dataset open_grid25(const std::string&, const SourceOptions& options) {
 extern const Reader ring8_reader;
 const Reader ring8_reader{.name = "ring8",
                           .help = "50,000 points of 8 Gaussians of width 0.01 on the unit circle, made from the seed",
-                          .open = open_ring8};
+                          .open = open_ring8,
+                          .has_test = [](const std::string&) { return true; }};
 
 extern const Reader grid25_reader;
 const Reader grid25_reader{.name = "grid25",
                            .help = "50,000 points of 25 Gaussians of width 0.05 at x, y in -4, -2, 0, 2, 4",
-                           .open = open_grid25};
+                           .open = open_grid25,
+                           .has_test = [](const std::string&) { return true; }};
 
 }  // namespace gan::data

@@ -22,23 +22,30 @@ struct Progress {
   double seconds_left = 0;
 };
 
+struct Model;
+
 /// What the trainer tells and asks. Any may be empty.
 struct Callbacks {
   std::function<void(const Progress&)> on_log;      ///< every train.log_every steps
   std::function<bool()> stop_requested;             ///< asked before every step
   std::function<void(const std::string&)> on_note;  ///< something worth a line
+  /// Every train.eval_every steps, with the model as it stands and the seconds trained so far. What it does counts as
+  /// no training time. A checkpoint is saved behind it, so that a run never goes back behind its last evaluation.
+  std::function<void(const Model&, double elapsed_seconds)> on_evaluate;
 };
 
 struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
-  std::string init_model;  ///< a model whose weights the run starts from; empty = none
+  std::string init_model;    ///< a model whose weights the run starts from; empty = none
+  std::string command = {};  ///< what started this part of the run: a line for command.txt; empty = none
 };
 
 enum class Outcome { finished, stopped };
 
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
-/// leaves in the directory: config.toml, metrics.jsonl, samples/STEP.png, model.safetensors, checkpoint.safetensors.
+/// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
+/// checkpoint.safetensors.
 /// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
 /// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files
 /// that cannot be read or written, a run error when the losses are no longer finite.

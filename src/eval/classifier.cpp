@@ -1,0 +1,334 @@
+#include "eval/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "autodiff/gradient.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "compiler/compile.h"
+#include "data/mnist.h"
+#include "data/shuffle.h"
+#include "nn/layers.h"
+#include "optim/optimizer.h"
+#include "train/variables_file.h"
+
+namespace gan::eval {
+
+using namespace ops;
+using nn::Scope;
+using nn::Variable;
+using nn::Variables;
+
+namespace {
+
+constexpr const char* kFormat = "gan.cpp classifier";
+constexpr const char* kVersion = "1";  // another number for every change of the network or of its training
+constexpr const char* kScope = "classifier";
+
+constexpr std::int64_t kBatch = 128, kEmbeddingBatch = 250;
+constexpr std::int64_t kEpochs = 3, kFewestSteps = 300;
+constexpr int kReports = 10;
+constexpr double kRate = 3e-3;
+constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
+
+Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
+
+struct Outputs {
+  Tensor features, logits;
+};
+
+/// x [N, H, W, C] to features [N, 128] and logits [N, classes]. Pairs of convolutions, the first of which halves the
+/// sides, until they are 4 or less.
+Outputs network(Variables& variables, Tensor x, std::int64_t classes) {
+  Scope s(variables, kScope);
+  const auto convolve = [&](Tensor h, std::int64_t width, std::int64_t stride) {
+    h = nn::conv2d(s.next("conv", 1), h, width, {.kernel = 3, .stride = stride, .padding = 1, .bias = false});
+    return relu(nn::batch_norm(s.next("conv", 2), h));
+  };
+  Tensor h = x;
+  std::int64_t width = 32;
+  while (true) {
+    h = convolve(h, width, 2);
+    if (std::max(h.dim(1), h.dim(2)) <= kSmallestMap) break;
+    h = convolve(h, width, 1);
+    width = std::min<std::int64_t>(2 * width, 128);
+  }
+  h = reshape(h, {h.dim(0), h.elements() / h.dim(0)});
+  const Tensor features = relu(nn::linear(s / "features", h, kFeatures));
+  return {features, nn::linear(s / "head", nn::dropout(s / "dropout", features, 0.3), classes)};
+}
+
+/// Training: state' = step(state, batch). The rate falls to nearly 0 along a line; the weights' running average looks
+/// back over a tenth of the steps.
+std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch,
+                                     std::int64_t steps) {
+  Variables variables(graph, /*training=*/true);
+  const Tensor step = graph.input("step", {DType::i32, {1}});
+  variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
+  const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, sample)});
+  const Tensor y = graph.input("y", {DType::i32, {batch}});
+  const Tensor loss = nn::softmax_cross_entropy(network(variables, x, classes).logits, y);
+  const std::vector<Variable> parameters = variables.select(kScope, nn::Role::parameter);
+  std::vector<Tensor> values;
+  for (const Variable& parameter : parameters) values.push_back(parameter.value);
+  const auto total = static_cast<double>(steps);
+  optim::OptimizerSpec spec;
+  spec.lr = kRate;
+  spec.schedule = {.name = "linear", .start = 0, .steps = total, .final = 0.01, .warmup = total / 20};
+  const Tensor t = cast(reshape(step, {}), DType::f32);
+  optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), t);
+  optim::average(variables, parameters, 1 - 10 / total, /*warmup=*/true, t);
+  optim::average(variables, variables.select(kScope, nn::Role::statistic), 1 - 10 / total, /*warmup=*/true, t);
+  graph.output("loss", loss);
+  variables.finish();
+  return variables.all();
+}
+
+std::vector<Variable> build_embedding(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch) {
+  Variables variables(graph, /*training=*/false);
+  const Outputs outputs = network(variables, graph.input("x", {DType::f32, batch_shape(batch, sample)}), classes);
+  graph.output("features", outputs.features);
+  graph.output("logits", outputs.logits);
+  return variables.all();
+}
+
+/// Image `index` in [-1, 1], [H, W, C], moved by (dy, dx); what comes in from outside repeats the edge.
+void copy_shifted(const data::Dataset& images, std::int64_t index, std::int64_t dy, std::int64_t dx, float* dst) {
+  const std::int64_t channels = images.sample_shape[0], height = images.sample_shape[1], width = images.sample_shape[2];
+  const std::uint8_t* src = images.pixels.get() + index * channels * height * width;
+  for (std::int64_t y = 0; y < height; ++y) {
+    const std::uint8_t* row = src + std::clamp<std::int64_t>(y - dy, 0, height - 1) * width * channels;
+    for (std::int64_t x = 0; x < width; ++x) {
+      const std::uint8_t* pixel = row + std::clamp<std::int64_t>(x - dx, 0, width - 1) * channels;
+      for (std::int64_t c = 0; c < channels; ++c) *dst++ = static_cast<float>(pixel[c]) / 127.5f - 1.0f;
+    }
+  }
+}
+
+class Training {
+ public:
+  Training(const data::Dataset& images, std::uint64_t seed)
+      : images_(images),
+        seed_(seed),
+        batch_(std::min(kBatch, images.count())),
+        epoch_steps_(images.count() / batch_),
+        steps_(std::max(kEpochs * epoch_steps_, kFewestSteps)),
+        shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
+
+  Classifier run(const Log& log) {
+    const runtime::Program program = compile();
+    for (std::int64_t step = 0, report = 1; step < steps_; ++step) {
+      fill_batch(step);
+      program.run();
+      if (step + 1 < steps_ * report / kReports) continue;
+      const double loss = static_cast<double>(state_.at("loss").f32()[0]);
+      if (!std::isfinite(loss)) base::fail_run("{}: the classifier diverged (loss {})", images_.source, loss);
+      if (log) log(fmt::format("{:5}%  loss {:.4f}", 100 * report / kReports, loss));
+      ++report;
+    }
+    Classifier classifier;
+    classifier.sample_shape = images_.sample_shape;
+    classifier.classes = images_.classes;
+    classifier.data_name = images_.name;
+    classifier.data_hash = images_.hash;
+    Graph graph;
+    for (const Variable& variable : build_embedding(graph, images_.sample_shape, images_.classes, 1))
+      classifier.weights[variable.name] = runtime::Array(variable.shape, state_.at("ema." + variable.name).f32());
+    return classifier;
+  }
+
+ private:
+  runtime::Program compile() {
+    Graph graph;
+    const std::vector<Variable> variables =
+        build_training(graph, images_.sample_shape, images_.classes, batch_, steps_);
+    nn::initialize(variables, seed_, state_);
+    for (const Variable& variable : variables)  // averages start where the averaged starts
+      if (variable.name.starts_with("ema."))
+        state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
+    runtime::Program program =
+        compiler::compile(graph, {.precision = compiler::choose_precision("auto"), .disabled = {}}, state_, arena_);
+    state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed_));
+    state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed_ >> 32));
+    return program;
+  }
+
+  void fill_batch(std::int64_t step) {
+    const auto epoch = static_cast<std::uint32_t>(step / epoch_steps_);
+    const std::span<const std::uint32_t> order = shuffle_.epoch(epoch);
+    const std::int64_t first = step % epoch_steps_ * batch_, size = graph::element_count(images_.sample_shape);
+    const std::int64_t reach = std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14;  // 2 pixels of 28
+    const auto places = static_cast<std::uint64_t>(2 * reach + 1);
+    const base::RandomStream random(seed_, base::stream_of("shift"), static_cast<std::uint32_t>(step));
+    float* x = state_.at("x").f32().data();
+    const std::span<std::int32_t> y = state_.at("y").i32();
+    base::parallel_for(batch_, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+        const auto shift = [&](std::uint64_t number) {
+          return static_cast<std::int64_t>(random.below(places, number)) - reach;
+        };
+        const auto number = static_cast<std::uint64_t>(2 * row);
+        copy_shifted(images_, index, shift(number), shift(number + 1), x + row * size);
+        y[static_cast<std::size_t>(row)] = images_.label(index);
+      }
+    });
+    state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
+  }
+
+  const data::Dataset& images_;
+  std::uint64_t seed_;
+  std::int64_t batch_, epoch_steps_, steps_;
+  data::Shuffle shuffle_;
+  runtime::State state_;
+  runtime::Arena arena_;
+};
+
+}  // namespace
+
+std::string hash_of(const Classifier& classifier) {
+  base::Sha256 hash;
+  for (const auto& [name, array] : classifier.weights) {
+    hash.update(name.data(), name.size());
+    hash.update(array.bytes(), array.size_bytes());
+  }
+  return hash.finish();
+}
+
+void require_classes(const data::Dataset& dataset) {
+  if (!dataset.is_image())
+    base::fail_usage("{}: samples of shape {}; the classifier reads images", dataset.source,
+                     graph::to_string(dataset.sample_shape));
+  if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)
+    base::fail_usage("{}: images of {}; the classifier reads images of up to {} pixels a side", dataset.source,
+                     graph::to_string(dataset.sample_shape), kLargestSide);
+  if (dataset.classes == 0)
+    base::fail_usage("{}: no labels, so no classifier can be trained to compare images by; give --embedding FILE",
+                     dataset.source);
+  if (dataset.classes == 1)
+    base::fail_usage("{}: one class; a classifier to compare images by needs at least two (or give --embedding FILE)",
+                     dataset.source);
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
+  for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
+  for (std::size_t k = 0; k < counts.size(); ++k)
+    if (counts[k] == 0)
+      base::fail_usage("{}: class {}{} has no images to train the classifier on", dataset.source, k,
+                       dataset.class_names.empty() ? "" : " (" + dataset.class_names[k] + ")");
+}
+
+Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
+  require_classes(dataset);
+  return Training(dataset, seed).run(log);
+}
+
+void save_classifier(const std::string& path, const Classifier& classifier) {
+  std::vector<io::NamedArray> tensors;
+  for (const auto& [name, array] : classifier.weights) tensors.push_back({name, &array});
+  const nlohmann::ordered_json json{{"sample_shape", classifier.sample_shape},
+                                    {"classes", classifier.classes},
+                                    {"data", {{"name", classifier.data_name}, {"sha256", classifier.data_hash}}}};
+  io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"classifier", json.dump()}}, tensors);
+}
+
+Classifier load_classifier(const std::string& path) {
+  io::Safetensors file = io::read_safetensors(path);
+  if (file.metadata["format"] != kFormat)
+    base::fail_data("{}: not a classifier of gan.cpp (format \"{}\")", path, file.metadata["format"]);
+  if (file.metadata["version"] != kVersion)
+    base::fail_data("{}: classifier version {}, this program reads {}", path, file.metadata["version"], kVersion);
+  Classifier classifier;
+  try {
+    const auto json = nlohmann::json::parse(file.metadata["classifier"]);
+    classifier.sample_shape = json.at("sample_shape").get<Shape>();
+    classifier.classes = json.at("classes").get<int>();
+    classifier.data_name = json.at("data").at("name").get<std::string>();
+    classifier.data_hash = json.at("data").at("sha256").get<std::string>();
+  } catch (const nlohmann::json::exception& error) {
+    base::fail_data("{}: the description of the classifier cannot be read: {}", path, error.what());
+  }
+  const Shape& shape = classifier.sample_shape;
+  const auto fits = [](std::int64_t side) { return side >= 1 && side <= kLargestSide; };
+  if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > kLargestSample ||
+      classifier.classes < 2 || classifier.classes > 65536)
+    base::fail_data("{}: a classifier of images {} in {} classes", path, graph::to_string(shape), classifier.classes);
+  Graph graph;
+  train::take_variables(path, file, build_embedding(graph, shape, classifier.classes, 1), classifier.weights);
+  return classifier;
+}
+
+Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log) {
+  const data::Dataset& data = reference.train;
+  require_classes(data);
+  const std::filesystem::path folder =
+      std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
+  // The hash is that of the whole source: how much of it was held out belongs to the key.
+  const std::string key = base::sha256(fmt::format("{} {}", data.hash, data.count())).substr(0, 16);
+  const std::string path = (folder / (key + ".safetensors")).string();
+  const auto say = [&](const std::string& line) {
+    if (log) log(line);
+  };
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored)) {
+    try {
+      Classifier classifier = load_classifier(path);
+      if (classifier.data_hash == data.hash && classifier.sample_shape == data.sample_shape &&
+          classifier.classes == data.classes)
+        return classifier;
+      say(fmt::format("{}: a classifier of other data; it is trained anew", path));
+    } catch (const base::Error& error) {
+      say(fmt::format("{}; it is trained anew", error.what()));
+    }
+  }
+  say(fmt::format("training a classifier to judge by on {} images of {}, once",
+                  base::grouped(static_cast<std::uint64_t>(data.count())), data.source));
+  Classifier classifier = train_classifier(data, 0, log);
+  try {
+    base::create_folder(folder.string());
+    save_classifier(path, classifier);
+    say(fmt::format("kept in {}", path));
+  } catch (const base::Error& error) {
+    say(fmt::format("the classifier could not be kept: {}", error.what()));
+  }
+  return classifier;
+}
+
+Embedder::Embedder(const Classifier& classifier)
+    : sample_shape_(classifier.sample_shape), classes_(classifier.classes) {
+  Graph graph;
+  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, kEmbeddingBatch))
+    state_[variable.name] = runtime::Array(variable.shape, classifier.weights.at(variable.name).f32());
+  program_ = std::make_unique<runtime::Program>(
+      compiler::compile(graph, {.precision = compiler::Precision::f32, .disabled = {}}, state_, arena_));
+}
+
+Embedded Embedder::embed(const data::Dataset& images) {
+  if (images.sample_shape != sample_shape_)
+    base::fail_usage("{}: images of {}; the embedding reads {}", images.source, graph::to_string(images.sample_shape),
+                     graph::to_string(sample_shape_));
+  Embedded result;
+  const std::span<const float> features = state_.at("features").f32(), logits = state_.at("logits").f32();
+  const std::int64_t size = graph::element_count(sample_shape_);
+  for (std::int64_t first = 0; first < images.count(); first += kEmbeddingBatch) {
+    const std::int64_t rows = std::min(kEmbeddingBatch, images.count() - first);
+    float* x = state_.at("x").f32().data();
+    base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) copy_shifted(images, first + row, 0, 0, x + row * size);
+    });
+    program_->run();
+    result.features.insert(result.features.end(), features.begin(), features.begin() + rows * kFeatures);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const auto own = logits.subspan(static_cast<std::size_t>(row * classes_), static_cast<std::size_t>(classes_));
+      result.classes.push_back(static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin()));
+    }
+  }
+  return result;
+}
+
+}  // namespace gan::eval

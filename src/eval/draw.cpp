@@ -1,0 +1,56 @@
+#include "eval/draw.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "io/png.h"
+#include "train/sampler.h"
+
+namespace gan::eval {
+
+namespace {
+constexpr std::int64_t kChunk = 2048;  // samples held as floats at a time
+}
+
+data::Dataset draw(const train::Model& model, std::int64_t count, const std::vector<std::uint8_t>& labels,
+                   std::uint64_t seed) {
+  data::Dataset drawn;
+  drawn.source = "samples";
+  drawn.name = "samples";
+  drawn.sample_shape = model.sample_shape;
+  drawn.classes = model.classes;
+  drawn.class_names = model.class_names;
+  drawn.items = count;
+  drawn.labels = labels;
+  const std::int64_t size = graph::element_count(model.sample_shape), latent = model.config.model.latent;
+  if (drawn.is_image())
+    drawn.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(count * size));
+  train::Sampler sampler(model);
+  for (std::int64_t first = 0; first < count; first += kChunk) {
+    const std::int64_t rows = std::min(kChunk, count - first);
+    std::vector<float> z(static_cast<std::size_t>(rows * latent)), values(static_cast<std::size_t>(rows * size));
+    std::vector<std::int32_t> asked;
+    if (!labels.empty()) asked.assign(labels.begin() + first, labels.begin() + first + rows);
+    sampler.latents(seed, first, z);
+    sampler.sample(z, asked, values);
+    if (const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
+        bad != values.end())
+      base::fail_run("sample {} of the model holds {}; its training diverged", first + (bad - values.begin()) / size,
+                     *bad);
+    if (!drawn.is_image()) {
+      drawn.points.insert(drawn.points.end(), values.begin(), values.end());
+      continue;
+    }
+    // [C, H, W] to [H, W, C], the order of data sets.
+    const std::int64_t channels = model.sample_shape[0], area = size / channels;
+    std::uint8_t* dst = drawn.pixels.get() + first * size;
+    for (std::int64_t n = 0; n < rows; ++n)
+      for (std::int64_t i = 0; i < area; ++i)
+        for (std::int64_t c = 0; c < channels; ++c)
+          *dst++ = io::to_byte(values[static_cast<std::size_t>(n * size + c * area + i)]);
+  }
+  return drawn;
+}
+
+}  // namespace gan::eval

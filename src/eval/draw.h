@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/dataset.h"
+#include "train/model_file.h"
+
+namespace gan::eval {
+
+/// `count` samples of a model as a data set, images rounded to bytes as a picture holds them. Sample i is asked for
+/// class labels[i] (none for an unconditional model) and has the latent number i of the seed. Throws a run error if a
+/// number that is drawn is not finite.
+data::Dataset draw(const train::Model& model, std::int64_t count, const std::vector<std::uint8_t>& labels,
+                   std::uint64_t seed);
+
+}  // namespace gan::eval

@@ -1,0 +1,39 @@
+#include "eval/reference.h"
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "data/shuffle.h"
+#include "data/source.h"
+
+namespace gan::eval {
+
+Reference open_reference(const std::string& source, const data::SourceOptions& options) {
+  data::SourceOptions part = options;
+  part.split = data::Split::train;
+  data::Dataset all = data::open_source(source, part);
+  if (data::has_test_part(source)) {
+    part.split = data::Split::test;
+    data::Dataset test = data::open_source(source, part);
+    if (test.sample_shape != all.sample_shape || test.classes > all.classes)
+      base::fail_data("{}: the test part has samples {} in {} classes, the rest {} in {}", source,
+                      graph::to_string(test.sample_shape), test.classes, graph::to_string(all.sample_shape),
+                      all.classes);
+    test.classes = all.classes;
+    return {std::move(all), std::move(test), "test part of " + source};
+  }
+  const std::int64_t held_out = all.count() / 10;
+  if (held_out < 1) base::fail_data("{}: {} samples; a tenth of them is too few to compare with", source, all.count());
+  // By chance: the data may be sorted by class, or take the classes in turn.
+  data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
+  const std::span<const std::uint32_t> order = shuffle.epoch(0);
+  std::vector<std::uint32_t> chosen(order.begin(), order.begin() + held_out);
+  std::vector<std::uint32_t> rest(order.begin() + held_out, order.end());
+  std::ranges::sort(chosen);
+  std::ranges::sort(rest);
+  return {data::subset(all, rest), data::subset(all, chosen), "held-out tenth of " + source};
+}
+
+}  // namespace gan::eval

@@ -1,0 +1,232 @@
+#include "eval/report.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "io/png.h"
+
+namespace gan::eval {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr int kSamplesPerClass = 10, kLargestPictureRows = 20;
+constexpr std::int64_t kPairs = 40, kPairsPerRow = 5;
+constexpr std::size_t kConfusions = 3;
+
+std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
+
+std::string class_name(const Scores& scores, std::size_t k) {
+  return scores.class_names.empty() ? std::to_string(k) : scores.class_names[k];
+}
+
+void line(std::string& text, std::string_view name, const std::string& value) {
+  fmt::format_to(std::back_inserter(text), "{:<20}{}\n", name, value);
+}
+
+/// The largest entries beside the diagonal: "4 as 9 (17), 7 as 2 (9)".
+std::string confusions_text(const Scores& scores) {
+  struct Entry {
+    std::int64_t samples;
+    std::size_t asked, read;
+  };
+  std::vector<Entry> entries;
+  for (std::size_t asked = 0; asked < scores.confusion.size(); ++asked)
+    for (std::size_t read = 0; read < scores.confusion.size(); ++read)
+      if (asked != read && scores.confusion[asked][read] > 0)
+        entries.push_back({scores.confusion[asked][read], asked, read});
+  std::ranges::stable_sort(entries, std::greater(), &Entry::samples);
+  entries.resize(std::min(entries.size(), kConfusions));
+  std::string text;
+  for (const Entry& entry : entries)
+    text += fmt::format("{}{} as {} ({})", text.empty() ? "" : ", ", class_name(scores, entry.asked),
+                        class_name(scores, entry.read), grouped(entry.samples));
+  return text;
+}
+
+/// Images of a data set, in the training range.
+std::vector<float> images_of(const data::Dataset& dataset, const std::vector<std::int64_t>& indices) {
+  const std::int64_t size = graph::element_count(dataset.sample_shape);
+  std::vector<float> images(indices.size() * static_cast<std::size_t>(size));
+  for (std::size_t i = 0; i < indices.size(); ++i)
+    dataset.copy_sample(indices[i], images.data() + i * static_cast<std::size_t>(size));
+  return images;
+}
+
+void write_pictures(const std::filesystem::path& folder, const Evaluation& evaluation, const Reference& reference) {
+  const data::Dataset& samples = evaluation.samples;
+  graph::Shape shape = samples.sample_shape;
+  if (shape[0] != 1 && shape[0] != 3) return;
+  shape.insert(shape.begin(), 0);
+  // Sample i is of class i % classes; without classes ten rows of ten.
+  const std::int64_t classes = std::max(samples.classes, 1);
+  const std::int64_t rows = samples.classes > 0 ? std::min<std::int64_t>(classes, kLargestPictureRows) : 10;
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t column = 0; column < kSamplesPerClass; ++column) {
+      const std::int64_t index = samples.classes > 0 ? column * classes + row : row * kSamplesPerClass + column;
+      if (index < samples.count()) chosen.push_back(index);
+    }
+  shape[0] = static_cast<std::int64_t>(chosen.size());
+  io::write_grid((folder / "samples.png").string(), images_of(samples, chosen), shape, kSamplesPerClass);
+  if (evaluation.nearest.index.empty()) return;
+  const std::int64_t pairs = std::min(kPairs, static_cast<std::int64_t>(evaluation.nearest.index.size()));
+  std::vector<float> images;
+  for (std::int64_t i = 0; i < pairs; ++i) {
+    const std::vector<float> sample = images_of(samples, {i});
+    const std::vector<float> neighbour =
+        images_of(reference.train, {evaluation.nearest.index[static_cast<std::size_t>(i)]});
+    images.insert(images.end(), sample.begin(), sample.end());
+    images.insert(images.end(), neighbour.begin(), neighbour.end());
+  }
+  shape[0] = 2 * pairs;
+  io::write_grid((folder / "neighbours.png").string(), images, shape, 2 * kPairsPerRow);
+}
+
+/// "asked,0,1,..." and a line for each class.
+std::string confusion_csv(const Scores& scores) {
+  const auto quoted = [&](std::size_t k) {
+    std::string name = class_name(scores, k);
+    if (name.find_first_of(",\"") == std::string::npos) return name;
+    for (std::size_t i = 0; (i = name.find('"', i)) != std::string::npos; i += 2) name.insert(i, 1, '"');
+    return '"' + name + '"';
+  };
+  std::string text = "asked";
+  for (std::size_t k = 0; k < scores.confusion.size(); ++k) text += "," + quoted(k);
+  for (std::size_t k = 0; k < scores.confusion.size(); ++k) {
+    text += "\n" + quoted(k);
+    for (const std::int64_t samples : scores.confusion[k]) text += "," + std::to_string(samples);
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+Json to_json(const Scores& scores, const std::string& model) {
+  Json json;
+  json["model"] = model;
+  json["steps"] = scores.steps;
+  json["data"] = scores.data;
+  json["data_hash"] = scores.data_hash;
+  json["reference"] = {{"name", scores.reference}, {"count", scores.reference_count}};
+  json["samples"] = scores.samples;
+  json["seed"] = scores.seed;
+  if (scores.embedding) {
+    json["embedding"]["hash"] = scores.embedding->hash;
+    if (scores.embedding->accuracy) json["embedding"]["accuracy"] = *scores.embedding->accuracy;
+    json["embedding"]["width"] = scores.embedding->width;
+  }
+  if (scores.label_accuracy) json["label_accuracy"] = *scores.label_accuracy;
+  for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
+    Json of_class{{"class", k}};
+    if (!scores.class_names.empty()) of_class["name"] = scores.class_names[k];
+    of_class["accuracy"] = scores.per_class[k].accuracy;
+    if (scores.per_class[k].fd) of_class["fd"] = *scores.per_class[k].fd;
+    json["per_class"].push_back(of_class);
+  }
+  if (!scores.confusion.empty()) json["confusion"] = scores.confusion;
+  if (scores.fd) json["fd"] = *scores.fd;
+  for (const Scores::CurvePoint& point : scores.fd_curve)
+    json["fd_curve"].push_back({{"samples", point.samples}, {"fd", point.fd}});
+  if (scores.kid) json["kid"] = {{"mean", scores.kid->mean}, {"se", scores.kid->se}};
+  if (scores.prdc) {
+    json["precision"] = scores.prdc->precision;
+    json["recall"] = scores.prdc->recall;
+    json["density"] = scores.prdc->density;
+    json["coverage"] = scores.prdc->coverage;
+  }
+  if (scores.cas) json["cas"] = {{"accuracy", scores.cas->accuracy}, {"real_accuracy", scores.cas->real_accuracy}};
+  if (scores.duplicates) json["duplicates"] = *scores.duplicates;
+  if (const auto& m = scores.memorization)
+    json["memorization"] = {{"samples_median", m->samples_median},
+                            {"held_out_median", m->held_out_median},
+                            {"share_closer", m->share_closer}};
+  if (const auto& p = scores.parzen) json["parzen"] = {{"mean", p->mean}, {"se", p->se}, {"sigma", p->sigma}};
+  if (const auto& m = scores.modes)
+    json["modes"] = {{"found", m->found}, {"of", m->of}, {"high_quality", m->high_quality}};
+  json["score"] = joint_score(scores);
+  json["seconds"] = scores.seconds;
+  if (!scores.notes.empty()) json["notes"] = scores.notes;
+  return json;
+}
+
+std::string to_text(const Scores& scores, const std::string& model) {
+  std::string text;
+  line(text, "model", fmt::format("{}, {} steps", model, grouped(scores.steps)));
+  line(text, "reference", fmt::format("{}, {} samples", scores.reference, grouped(scores.reference_count)));
+  const bool by_class = !scores.per_class.empty();
+  line(text, "samples",
+       fmt::format("{}{}, seed {}", grouped(scores.samples), by_class ? ", as many of each class" : "", scores.seed));
+  if (const auto& e = scores.embedding)
+    line(text, "embedding",
+         fmt::format("{}, {} features{}", e->hash.substr(0, 16), e->width,
+                     e->accuracy ? fmt::format("; reads {:.2f}% of the reference right", 100 * *e->accuracy) : ""));
+  text += "\n";
+  if (scores.label_accuracy) line(text, "label accuracy", fmt::format("{:.4f}", *scores.label_accuracy));
+  if (const std::string confusions = confusions_text(scores); !confusions.empty())
+    line(text, "most often misread", confusions);
+  if (scores.modes) {
+    line(text, "modes found", fmt::format("{} of {}", scores.modes->found, scores.modes->of));
+    line(text, "high quality", fmt::format("{:.4f}  within three deviations of a mode", scores.modes->high_quality));
+  }
+  if (scores.fd) line(text, "Frechet distance", fmt::format("{:.3f}", *scores.fd));
+  for (const Scores::CurvePoint& point : scores.fd_curve)
+    line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}", point.fd));
+  if (scores.kid) line(text, "KID", fmt::format("{:.5f} +- {:.5f}", scores.kid->mean, scores.kid->se));
+  if (scores.prdc) {
+    line(text, "precision", fmt::format("{:.4f}", scores.prdc->precision));
+    line(text, "recall", fmt::format("{:.4f}", scores.prdc->recall));
+    line(text, "density", fmt::format("{:.4f}", scores.prdc->density));
+    line(text, "coverage", fmt::format("{:.4f}", scores.prdc->coverage));
+  }
+  if (scores.duplicates)
+    line(text, "duplicates", fmt::format("{:.4f}  within 5 grey levels of another sample", *scores.duplicates));
+  if (const auto& m = scores.memorization)
+    line(
+        text, "nearest training",
+        fmt::format("{:.4f}  median distance; {:.4f} of held-out images; a sample is the closer one in {:.2f} of pairs",
+                    m->samples_median, m->held_out_median, m->share_closer));
+  if (const auto& p = scores.parzen)
+    line(text, "Parzen window", fmt::format("{:.1f} +- {:.1f}  nats, sigma {:.3f}", p->mean, p->se, p->sigma));
+  if (scores.cas)
+    line(text, "CAS",
+         fmt::format("{:.4f}  of a classifier trained on samples; {:.4f} on real images", scores.cas->accuracy,
+                     scores.cas->real_accuracy));
+  line(text, "score", fmt::format("{:.4f}  joint, for choosing among models", joint_score(scores)));
+  if (by_class) {
+    std::size_t width = 5;
+    for (const std::string& name : scores.class_names) width = std::max(width, name.size());
+    fmt::format_to(std::back_inserter(text), "\n{:<{}}  accuracy{}\n", "class", width,
+                   scores.embedding ? "  Frechet distance" : "");
+    for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
+      const auto& [accuracy, fd] = scores.per_class[k];
+      fmt::format_to(std::back_inserter(text), "{:<{}}  {:8.4f}{}\n", class_name(scores, k), width, accuracy,
+                     fd ? fmt::format("  {:16.2f}", *fd) : "");
+    }
+  }
+  text += "\n";
+  for (const std::string& note : scores.notes) line(text, "note", note);
+  line(text, "took", fmt::format("{:.1f} s", scores.seconds));
+  return text;
+}
+
+void write_report(const std::string& folder, const Evaluation& evaluation, const Reference& reference,
+                  const std::string& model) {
+  const std::filesystem::path path(folder);
+  base::create_folder(folder);
+  base::write_file((path / "eval.json").string(),
+                   to_json(evaluation.scores, model).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (!evaluation.scores.confusion.empty())
+    base::write_file((path / "confusion.csv").string(), confusion_csv(evaluation.scores));
+  if (evaluation.samples.is_image()) write_pictures(path, evaluation, reference);
+}
+
+}  // namespace gan::eval

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "eval/scores.h"
+
+namespace gan::eval {
+
+/// Scores as JSON; what was not computed is not there. `model` is the path as the user said it. Keys: model, steps,
+/// data, data_hash, reference {name, count}, samples, seed, embedding {hash, accuracy, width}, label_accuracy,
+/// per_class [{class, name, accuracy, fd}], confusion [asked][read as], fd, fd_curve [{samples, fd}], kid {mean, se},
+/// precision, recall, density, coverage, cas {accuracy, real_accuracy}, duplicates, memorization {samples_median,
+/// held_out_median, share_closer}, parzen {mean, se, sigma}, modes {found, of, high_quality}, score (joint_score),
+/// seconds, notes.
+nlohmann::ordered_json to_json(const Scores& scores, const std::string& model);
+
+/// Scores as a table for people, lines ending in '\n'.
+std::string to_text(const Scores& scores, const std::string& model);
+
+/// Writes into a folder: eval.json, confusion.csv (conditional models), and of images with 1 or 3 channels samples.png
+/// (ten samples of each class in a row, of 20 classes at most) and neighbours.png (samples, each with the nearest
+/// training image to its right; if that was looked for). Throws a data error if a file cannot be written.
+void write_report(const std::string& folder, const Evaluation& evaluation, const Reference& reference,
+                  const std::string& model);
+
+}  // namespace gan::eval

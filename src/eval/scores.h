@@ -1,0 +1,137 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/classifier.h"
+#include "eval/reference.h"
+#include "metrics/frechet.h"
+#include "metrics/kid.h"
+#include "metrics/nearest.h"
+#include "metrics/parzen.h"
+#include "metrics/prdc.h"
+#include "train/model_file.h"
+
+namespace gan::eval {
+
+/// What is known of a model. What was not computed is absent; `notes` says why where that is not by request.
+struct Scores {
+  std::int64_t steps = 0;       ///< the model was trained
+  std::string data, data_hash;  ///< judged by
+  std::string reference;
+  std::int64_t reference_count = 0;
+  std::int64_t samples = 0;  ///< drawn, equally many of each class
+  std::uint64_t seed = 0;
+
+  struct Embedding {
+    std::string hash;                ///< SHA-256 of the classifier's weights
+    std::optional<double> accuracy;  ///< of the classifier on the reference; absent if that has no labels
+    std::int64_t width = 0;
+  };
+  std::optional<Embedding> embedding;
+
+  std::optional<double> label_accuracy;  ///< share of samples read as the class that was asked for
+  struct Class {
+    double accuracy = 0;
+    std::optional<double> fd;  ///< against the reference's images of the class
+  };
+  std::vector<Class> per_class;
+  std::vector<std::vector<std::int64_t>> confusion;  ///< [asked][read as]: samples
+  std::vector<std::string> class_names;              ///< empty, or one for each class
+
+  std::optional<double> fd;
+  struct CurvePoint {
+    std::int64_t samples = 0;
+    double fd = 0;
+  };
+  std::vector<CurvePoint> fd_curve;  ///< FD of the first samples: how far it falls with their number is its bias
+  std::optional<metrics::Estimate> kid;
+  std::optional<metrics::Prdc> prdc;
+
+  struct Cas {
+    double accuracy = 0;       ///< on the reference, of the classifier trained on samples instead of real images
+    double real_accuracy = 0;  ///< of the one trained on real images
+  };
+  std::optional<Cas> cas;
+
+  /// Share of samples that lie within kDuplicateDistance of another sample.
+  std::optional<double> duplicates;
+  struct Memorization {
+    double samples_median = 0;   ///< distance of a sample to the nearest training image
+    double held_out_median = 0;  ///< of a held-out real image
+    double share_closer = 0;     ///< of pairs of the two in which the sample is closer: 1/2 if nothing is copied
+  };
+  std::optional<Memorization> memorization;
+  std::optional<metrics::Parzen> parzen;
+
+  struct Modes {
+    std::int64_t found = 0, of = 0;
+    double high_quality = 0;  ///< share of samples within three deviations of a mode
+  };
+  std::optional<Modes> modes;
+
+  double seconds = 0;
+  std::vector<std::string> notes;
+};
+
+/// Distances between images are root mean square differences of pixels in [0, 1]; this one is five grey levels.
+inline constexpr double kDuplicateDistance = 5.0 / 255;
+
+/// One number to choose the best of a run's models by: the harmonic mean of what there is of label accuracy, coverage,
+/// share of modes found and share of samples of high quality. In [0, 1]; 0 as soon as one of them is 0, so neither
+/// samples that are right but all alike nor varied ones of the wrong class pass.
+double joint_score(const Scores& scores);
+
+struct Options {
+  std::int64_t count = 0;  ///< samples; 0: 10,000 images, 2,500 points (as in the papers on modes)
+  std::uint64_t seed = 1;
+  bool fd_curve = false;
+  bool cas = false;    ///< trains another classifier
+  bool pixels = true;  ///< duplicates and memorization
+  bool parzen = true;
+};
+
+/// An evaluation and what pictures are made of.
+struct Evaluation {
+  Scores scores;
+  data::Dataset samples;     ///< sample i was asked for class i % classes
+  metrics::Nearest nearest;  ///< of the first samples: the nearest image of the reference's training part
+};
+
+/// Throws a usage error if a model does not fit the data (shape, labels, number of classes) or `count`, unless 0, does
+/// not exceed the features.
+void require_fit(const train::Model& model, const Reference& reference, std::int64_t count);
+
+/// Judges models against one reference; what does not depend on the model is computed once.
+class Judge {
+ public:
+  /// Vectors need no classifier. Throws a usage error if images have none or one of another shape or number of
+  /// classes, and for vectors whose modes are not known.
+  Judge(Reference reference, std::optional<Classifier> classifier);
+
+  /// Throws as require_fit and draw do.
+  Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
+
+  const Reference& reference() const { return reference_; }
+  /// Frees the training part, which cas, pixels and parzen need.
+  void drop_training_part() { reference_.train = {}; }
+
+ private:
+  void judge_vectors(const train::Model& model, Evaluation& evaluation) const;
+  void judge_features(const train::Model& model, const Options& options, Evaluation& evaluation);
+  void judge_pixels(Evaluation& evaluation) const;
+  void judge_parzen(Evaluation& evaluation) const;
+  void judge_cas(const train::Model& model, const Options& options, Evaluation& evaluation, const Log& log) const;
+
+  Reference reference_;
+  std::optional<Classifier> classifier_;
+  std::unique_ptr<Embedder> embedder_;
+  Scores::Embedding embedding_;
+  Embedded real_;                                          // of reference_.held_out
+  std::optional<metrics::Gaussian> gaussian_;              // if there are more images than features
+  std::vector<std::optional<metrics::Gaussian>> classes_;  // the same of each class
+};
+
+}  // namespace gan::eval

@@ -1,0 +1,61 @@
+#define EIGEN_DONT_PARALLELIZE  // sums keep their order
+#include "metrics/frechet.h"
+
+#include <Eigen/Eigenvalues>
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace gan::metrics {
+
+namespace {
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+constexpr std::int64_t kChunk = 1024;  // rows turned into doubles at a time
+
+Eigen::Map<const Matrix> covariance_of(const Gaussian& gaussian) {
+  const auto width = static_cast<Eigen::Index>(gaussian.mean.size());
+  return {gaussian.covariance.data(), width, width};
+}
+
+}  // namespace
+
+Gaussian fit_gaussian(const Rows& rows) {
+  if (rows.width < 1 || rows.count() < 2) base::fail_usage("a covariance needs at least two samples");
+  const std::int64_t count = rows.count(), width = rows.width;
+  const auto chunk = [&](std::int64_t first) {
+    const std::int64_t size = std::min(kChunk, count - first);
+    return Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+               rows.values.data() + first * width, size, width)
+        .cast<double>();
+  };
+  Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(width);
+  for (std::int64_t first = 0; first < count; first += kChunk) mean += chunk(first).colwise().sum();
+  mean /= static_cast<double>(count);
+  Matrix covariance = Matrix::Zero(width, width);
+  for (std::int64_t first = 0; first < count; first += kChunk) {
+    const Matrix centred = chunk(first).rowwise() - mean;
+    covariance.noalias() += centred.transpose() * centred;
+  }
+  covariance /= static_cast<double>(count - 1);
+  return {count, {mean.data(), mean.data() + width}, {covariance.data(), covariance.data() + width * width}};
+}
+
+double frechet_distance(const Gaussian& a, const Gaussian& b) {
+  if (a.mean.size() != b.mean.size() || a.mean.empty())
+    base::fail_usage("Gaussians of {} and {} dimensions; expected as many", a.mean.size(), b.mean.size());
+  // tr (Ca Cb)^(1/2) = tr (Ra Cb Ra)^(1/2) with Ra = Ca^(1/2), and both roots are of symmetric matrices. Rounding can
+  // push an eigenvalue below 0.
+  const Eigen::SelfAdjointEigenSolver<Matrix> of_a(covariance_of(a));
+  const Matrix root =
+      of_a.eigenvectors() * of_a.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal() * of_a.eigenvectors().transpose();
+  const Matrix product = root * covariance_of(b) * root;
+  const Eigen::SelfAdjointEigenSolver<Matrix> of_product(product, Eigen::EigenvaluesOnly);
+  const double cross = of_product.eigenvalues().cwiseMax(0).cwiseSqrt().sum();
+  double means = 0;
+  for (std::size_t c = 0; c < a.mean.size(); ++c) means += (a.mean[c] - b.mean[c]) * (a.mean[c] - b.mean[c]);
+  return std::max(0.0, means + covariance_of(a).trace() + covariance_of(b).trace() - 2 * cross);
+}
+
+}  // namespace gan::metrics

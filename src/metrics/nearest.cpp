@@ -1,0 +1,77 @@
+#include "metrics/nearest.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace gan::metrics {
+
+namespace {
+
+struct Best {
+  float squared = std::numeric_limits<float>::infinity();
+  std::int64_t index = -1;
+};
+
+/// The nearest candidate of each row by fast distances, whose rounding may take one of two that are as near.
+std::vector<Best> search(const Rows& rows, const Rows& candidates, bool skip_self) {
+  std::vector<Best> best(static_cast<std::size_t>(rows.count()));
+  for_each_distance(rows, candidates, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
+    Best& mine = best[static_cast<std::size_t>(i)];
+    for (std::size_t j = 0; j < squared.size(); ++j) {
+      const std::int64_t index = first + static_cast<std::int64_t>(j);
+      if (squared[j] < mine.squared && !(skip_self && index == i)) mine = {squared[j], index};
+    }
+  });
+  return best;
+}
+
+double exact_distance(const Rows& rows, std::int64_t i, const Rows& candidates, std::int64_t j) {
+  return std::sqrt(squared_distance(rows.row(i), candidates.row(j)));
+}
+
+}  // namespace
+
+void find_nearest(const Rows& rows, const Rows& candidates, std::int64_t first, Nearest& nearest) {
+  nearest.index.resize(static_cast<std::size_t>(rows.count()), -1);
+  nearest.distance.resize(nearest.index.size(), std::numeric_limits<double>::infinity());
+  const std::vector<Best> best = search(rows, candidates, false);
+  for (std::size_t i = 0; i < best.size(); ++i) {
+    if (best[i].index < 0) continue;
+    const double distance = exact_distance(rows, static_cast<std::int64_t>(i), candidates, best[i].index);
+    if (distance >= nearest.distance[i]) continue;
+    nearest.distance[i] = distance;
+    nearest.index[i] = first + best[i].index;
+  }
+}
+
+std::vector<double> nearest_other(const Rows& rows) {
+  if (rows.width < 1 || rows.count() < 2) base::fail_usage("a nearest other sample needs at least two samples");
+  const std::vector<Best> best = search(rows, rows, true);
+  std::vector<double> distances;
+  for (std::size_t i = 0; i < best.size(); ++i)
+    distances.push_back(exact_distance(rows, static_cast<std::int64_t>(i), rows, best[i].index));
+  return distances;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) base::fail_usage("the median of no values");
+  std::ranges::sort(values);
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+double share_smaller(std::vector<double> a, std::vector<double> b) {
+  if (a.empty() || b.empty()) base::fail_usage("{} and {} values to compare", a.size(), b.size());
+  std::ranges::sort(b);
+  double pairs = 0;
+  for (const double value : a) {
+    const auto [first, last] = std::ranges::equal_range(b, value);
+    pairs += static_cast<double>(b.end() - last) + static_cast<double>(last - first) / 2;
+  }
+  return pairs / (static_cast<double>(a.size()) * static_cast<double>(b.size()));
+}
+
+}  // namespace gan::metrics

@@ -1,0 +1,128 @@
+#include "metrics/rows.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "runtime/kernels.h"
+
+namespace gan::metrics {
+
+namespace {
+
+constexpr std::int64_t kBlock = 512;   // rows of a
+constexpr std::int64_t kPiece = 2048;  // rows of b: 4 MB of products, which stay in the cache
+
+std::vector<double> mean_row(const Rows& rows) {
+  std::vector<double> mean(static_cast<std::size_t>(rows.width));
+  for (std::int64_t i = 0; i < rows.count(); ++i)
+    for (std::size_t c = 0; c < mean.size(); ++c) mean[c] += static_cast<double>(rows.row(i)[c]);
+  for (double& value : mean) value /= static_cast<double>(rows.count());
+  return mean;
+}
+
+/// Copies rows less `centre` to dst.
+void copy_centred(const Rows& rows, std::span<const float> centre, std::vector<float>& dst) {
+  const auto width = static_cast<std::size_t>(rows.width);
+  for (std::size_t i = 0; i < rows.values.size(); ++i) dst[i] = rows.values[i] - centre[i % width];
+}
+
+std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre) {
+  std::vector<float> norms(static_cast<std::size_t>(rows.count()));
+  for (std::size_t i = 0; i < norms.size(); ++i)
+    norms[i] = static_cast<float>(squared_distance(rows.row(static_cast<std::int64_t>(i)), centre));
+  return norms;
+}
+
+/// Inner products of rows less `centre`.
+void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
+  require_same_width(a, b);
+  const std::int64_t block = std::min(kBlock, a.count()), piece = std::min(kPiece, b.count());
+  std::vector<float> left(static_cast<std::size_t>(block * a.width)), right(static_cast<std::size_t>(piece * b.width));
+  std::vector<float> products(static_cast<std::size_t>(block * piece));
+  std::map<std::pair<std::int64_t, std::int64_t>, std::function<void()>> kernels;  // the last of each may be smaller
+  for (std::int64_t first = 0; first < b.count(); first += piece) {
+    const std::int64_t columns = std::min(piece, b.count() - first);
+    copy_centred(b.slice(first, columns), centre, right);
+    for (std::int64_t row = 0; row < a.count(); row += block) {
+      const std::int64_t rows = std::min(block, a.count() - row);
+      copy_centred(a.slice(row, rows), centre, left);
+      std::function<void()>& multiply = kernels[{rows, columns}];
+      if (!multiply) {
+        runtime::MatmulSpec spec;
+        spec.m = rows;
+        spec.n = columns;
+        spec.k = a.width;
+        spec.transpose_b = true;
+        spec.a = left.data();
+        spec.b = right.data();
+        spec.dst = products.data();
+        multiply = runtime::matmul_kernel(spec);
+      }
+      multiply();
+      base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i)
+          visit(row + i, first,
+                std::span(products).subspan(static_cast<std::size_t>(i * columns), static_cast<std::size_t>(columns)));
+      });
+    }
+  }
+}
+
+}  // namespace
+
+void require_same_width(const Rows& a, const Rows& b) {
+  if (a.width < 1 || a.width != b.width || a.count() < 1 || b.count() < 1)
+    base::fail_usage("[{}, {}] and [{}, {}] numbers; expected rows of one width", a.width < 1 ? 0 : a.count(), a.width,
+                     b.width < 1 ? 0 : b.count(), b.width);
+}
+
+void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit) {
+  for_each_centred_product(a, b, std::vector<float>(static_cast<std::size_t>(a.width)), visit);
+}
+
+void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit) {
+  require_same_width(a, b);
+  const std::vector<double> mean = mean_row(b);
+  const std::vector<float> centre(mean.begin(), mean.end());
+  const std::vector<float> of_a = squared_norms(a, centre), of_b = squared_norms(b, centre);
+  for_each_centred_product(a, b, centre, [&](std::int64_t i, std::int64_t first, std::span<const float> products) {
+    thread_local std::vector<float> squared;
+    squared.resize(products.size());
+    const float norm = of_a[static_cast<std::size_t>(i)];
+    const float* norms = of_b.data() + first;
+    for (std::size_t j = 0; j < products.size(); ++j) squared[j] = std::max(0.0f, norm + norms[j] - 2 * products[j]);
+    visit(i, first, squared);
+  });
+}
+
+double squared_distance(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (std::size_t c = 0; c < a.size(); ++c) {
+    const double difference = static_cast<double>(a[c]) - static_cast<double>(b[c]);
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+std::vector<float> choose_rows(const Rows& rows, std::int64_t count, std::uint64_t seed) {
+  const auto all = static_cast<std::size_t>(rows.count());
+  const std::size_t chosen = std::min(all, static_cast<std::size_t>(count));
+  const base::RandomStream random(seed, base::stream_of("choose_rows"));
+  std::vector<std::size_t> order(all);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<float> values;
+  values.reserve(chosen * static_cast<std::size_t>(rows.width));
+  for (std::size_t i = 0; i < chosen; ++i) {
+    std::swap(order[i], order[i + random.below(all - i, i)]);
+    const std::span<const float> row = rows.row(static_cast<std::int64_t>(order[i]));
+    values.insert(values.end(), row.begin(), row.end());
+  }
+  return values;
+}
+
+}  // namespace gan::metrics

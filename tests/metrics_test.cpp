@@ -1,0 +1,254 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "file_helpers.h"
+#include "io/safetensors.h"
+#include "metrics/frechet.h"
+#include "metrics/kid.h"
+#include "metrics/modes.h"
+#include "metrics/nearest.h"
+#include "metrics/parzen.h"
+#include "metrics/prdc.h"
+
+// The formulas of src/metrics against closed forms, and against what numpy and scipy make of the same numbers.
+namespace gan::test {
+namespace {
+
+using base::ErrorKind;
+using metrics::Rows;
+
+std::vector<float> normals(std::int64_t rows, std::int64_t width, std::uint64_t seed, float mean = 0,
+                           float deviation = 1) {
+  const base::RandomStream random(seed, 1);
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < rows * width; ++i)
+    values.push_back(mean + deviation * random.normal(static_cast<std::uint64_t>(i)));
+  return values;
+}
+
+/// A tensor of the golden file.
+class Golden {
+ public:
+  Golden() : file_(io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/metrics.safetensors")) {}
+  Rows rows(const std::string& name) const {
+    const runtime::Array& array = file_.tensors.at(name);
+    return {array.f32(), array.type().shape.at(1)};
+  }
+  double number(const std::string& name, std::size_t i = 0) const {
+    return static_cast<double>(file_.tensors.at(name).f32()[i]);
+  }
+
+ private:
+  io::Safetensors file_;
+};
+
+// ---- rows ----
+
+TEST(Distances, AreThoseOfEveryPairWhereverBlocksEnd) {
+  // More rows than a block and more candidates than a piece, neither a multiple; far from the origin.
+  const std::vector<float> left = normals(515, 3, 1, 100), right = normals(2051, 3, 2, 100);
+  const Rows a{left, 3}, b{right, 3};
+  std::vector<int> seen(static_cast<std::size_t>(a.count() * b.count()));
+  std::vector<double> errors(static_cast<std::size_t>(a.count()));
+  metrics::for_each_distance(a, b, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
+    for (std::size_t k = 0; k < squared.size(); ++k) {
+      const std::int64_t j = first + static_cast<std::int64_t>(k);
+      ++seen[static_cast<std::size_t>(i * b.count() + j)];
+      double exact = 0;
+      for (std::size_t c = 0; c < 3; ++c)
+        exact += std::pow(static_cast<double>(a.row(i)[c]) - static_cast<double>(b.row(j)[c]), 2);
+      double& error = errors[static_cast<std::size_t>(i)];
+      error = std::max(error, std::abs(static_cast<double>(squared[k]) - exact));
+    }
+  });
+  EXPECT_EQ(std::ranges::count(seen, 1), static_cast<std::ptrdiff_t>(seen.size()));
+  EXPECT_LT(*std::ranges::max_element(errors), 1e-4);
+}
+
+TEST(ChooseRows, TakesDifferentRowsAndDependsOnTheSeedAlone) {
+  std::vector<float> numbers(100);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(i);
+  std::vector<float> chosen = metrics::choose_rows({numbers, 1}, 60, 5);
+  EXPECT_EQ(chosen, metrics::choose_rows({numbers, 1}, 60, 5));
+  EXPECT_NE(chosen, metrics::choose_rows({numbers, 1}, 60, 6));
+  ASSERT_EQ(chosen.size(), 60u);
+  std::ranges::sort(chosen);
+  EXPECT_EQ(std::ranges::adjacent_find(chosen), chosen.end());
+  EXPECT_EQ(metrics::choose_rows({numbers, 50}, 10, 1).size(), 100u);  // no more than there are
+}
+
+// ---- Frechet distance ----
+
+metrics::Gaussian gaussian(std::vector<double> mean, std::vector<double> covariance) {
+  return {100, std::move(mean), std::move(covariance)};
+}
+
+TEST(Frechet, OfDiagonalGaussiansIsTheSumOverAxes) {
+  // (m1 - m2)^2 + (s1 - s2)^2 on each axis.
+  EXPECT_NEAR(metrics::frechet_distance(gaussian({1, 0}, {4, 0, 0, 9}), gaussian({3, 1}, {1, 0, 0, 16})), 4 + 1 + 1 + 1,
+              1e-12);
+  EXPECT_NEAR(metrics::frechet_distance(gaussian({0}, {2}), gaussian({0}, {2})), 0, 1e-12);
+}
+
+TEST(Frechet, EqualsScipyAlsoWithFewerSamplesThanFeatures) {
+  const Golden golden;
+  const metrics::Gaussian real = metrics::fit_gaussian(golden.rows("real"));
+  EXPECT_NEAR(metrics::frechet_distance(real, metrics::fit_gaussian(golden.rows("fake"))), golden.number("frechet"),
+              1e-6);
+  EXPECT_NEAR(metrics::frechet_distance(real, metrics::fit_gaussian(golden.rows("fake").slice(0, 4))),
+              golden.number("frechet.few"), 1e-5);
+}
+
+TEST(Frechet, FitsMeanAndUnbiasedCovarianceOverChunks) {
+  const std::vector<float> points{1, 2, 3, 6};
+  const metrics::Gaussian two = metrics::fit_gaussian({points, 2});
+  EXPECT_EQ(two.mean, (std::vector<double>{2, 4}));
+  EXPECT_EQ(two.covariance, (std::vector<double>{2, 4, 4, 8}));
+  const std::vector<float> many = normals(3000, 2, 3, 5, 2);  // more than one chunk
+  const metrics::Gaussian fitted = metrics::fit_gaussian({many, 2});
+  double mean = 0, square = 0;
+  for (std::size_t i = 0; i < many.size(); i += 2) mean += static_cast<double>(many[i]) / 3000;
+  for (std::size_t i = 0; i < many.size(); i += 2) square += std::pow(static_cast<double>(many[i]) - mean, 2) / 2999;
+  EXPECT_NEAR(fitted.mean[0], mean, 1e-9);
+  EXPECT_NEAR(fitted.covariance[0], square, 1e-9);
+}
+
+// ---- KID ----
+
+TEST(Kid, MmdEqualsNumpy) {
+  const Golden golden;
+  EXPECT_NEAR(metrics::mmd_squared(golden.rows("real"), golden.rows("fake")), golden.number("mmd"), 1e-5);
+}
+
+TEST(Kid, IsWithinItsErrorOfZeroForEqualDistributionsAndOfTheTruthForOthers) {
+  const std::vector<float> a = normals(2000, 4, 1), b = normals(2000, 4, 2), shifted = normals(2000, 4, 3, 1);
+  const metrics::Estimate same = metrics::kid({a, 4}, {b, 4});
+  EXPECT_GT(same.se, 0);
+  EXPECT_LT(std::abs(same.mean), 4 * same.se);
+  // E (xy / d + 1)^3 with d = 4: 1 + 3 u + 3 E(xy)^2 / 16 + E(xy)^3 / 64 with u = E(xy) / 4, from normal moments. For
+  // N(0, 1) against itself 1 + 3/4; against N(1, 1): 1 + 3 * 8/16 as E(xy)^2 = 4 * 2; N(1, 1) with itself below.
+  const double of_a = 1 + 3 * 4 / 16.0, of_both = 1 + 3 * 8 / 16.0;
+  // For x, y ~ N(1, I) of four axes: E xy = 4, Var xy = 4 * 3, third central moment 4 * 6 (each product's is 6).
+  const double second = 12 + 16, third = 24 + 3 * 4 * 12 + 64;
+  const double of_shifted = 1 + 3 * 4 / 4.0 + 3 * second / 16 + third / 64;
+  const metrics::Estimate apart = metrics::kid({a, 4}, {shifted, 4});
+  EXPECT_NEAR(apart.mean, of_a + of_shifted - 2 * of_both, 4 * apart.se);
+  EXPECT_LT(apart.se, 0.1 * apart.mean);
+}
+
+// ---- precision, recall, density, coverage ----
+
+TEST(Prdc, EqualsNumpy) {
+  const Golden golden;
+  const metrics::Prdc result = metrics::prdc(golden.rows("real"), golden.rows("fake"));
+  EXPECT_NEAR(result.precision, golden.number("prdc", 0), 1e-6);
+  EXPECT_NEAR(result.recall, golden.number("prdc", 1), 1e-6);
+  EXPECT_NEAR(result.density, golden.number("prdc", 2), 1e-6);
+  EXPECT_NEAR(result.coverage, golden.number("prdc", 3), 1e-6);
+}
+
+TEST(Prdc, TellsCollapseFromNoise) {
+  const std::vector<float> real = normals(200, 2, 1), far = normals(200, 2, 2, 50);
+  std::vector<float> collapsed;
+  for (int i = 0; i < 200; ++i) collapsed.insert(collapsed.end(), real.begin(), real.begin() + 2);
+  const metrics::Prdc one = metrics::prdc({real, 2}, {collapsed, 2}), none = metrics::prdc({real, 2}, {far, 2});
+  EXPECT_EQ(one.precision, 1);
+  EXPECT_LT(one.coverage, 0.1);
+  EXPECT_LT(one.recall, 0.1);
+  EXPECT_EQ(none.precision, 0);
+  EXPECT_EQ(none.density, 0);
+  EXPECT_EQ(none.coverage, 0);
+}
+
+// ---- Parzen ----
+
+TEST(Parzen, EqualsScipy) {
+  const Golden golden;
+  const metrics::Parzen result =
+      metrics::parzen(golden.rows("samples"), golden.rows("validation"), golden.rows("test"));
+  EXPECT_NEAR(result.mean, golden.number("parzen", 0), 1e-4);
+  EXPECT_NEAR(result.se, golden.number("parzen", 1), 1e-5);
+  EXPECT_NEAR(result.sigma, golden.number("parzen", 2), 1e-6);
+}
+
+TEST(Parzen, OfOneSampleIsItsGaussianAndStaysFiniteFarOut) {
+  const std::vector<float> sample{0, 0}, rows{3, 4, 3000, 4000};
+  const std::vector<double> values = metrics::parzen_log_likelihoods({sample, 2}, {rows, 2}, 0.5);
+  EXPECT_NEAR(values[0], -25 / 0.5 - std::log(2 * std::numbers::pi * 0.25), 1e-6);
+  EXPECT_NEAR(values[1], -25e6 / 0.5, 100);
+}
+
+TEST(Parzen, SumsOverPiecesWhateverTheirOrder) {
+  // The nearest sample lies in the second piece, far nearer than all before.
+  std::vector<float> samples(3000, 10.0f);
+  samples[2500] = 1;
+  const std::vector<float> row{0};
+  EXPECT_NEAR(metrics::parzen_log_likelihoods({samples, 1}, {row, 1}, 1)[0],
+              -std::log(3000) - std::log(2 * std::numbers::pi) / 2 - 0.5, 2e-5);
+}
+
+// ---- nearest ----
+
+TEST(Nearest, FindsTheNearestOverPiecesWithExactDistances) {
+  const std::vector<float> rows{0, 0, 10, 10}, first{1, 0, 9, 9}, second{0, 0, 20, 20};
+  metrics::Nearest nearest;
+  metrics::find_nearest({rows, 2}, {first, 2}, 0, nearest);
+  EXPECT_EQ(nearest.index, (std::vector<std::int64_t>{0, 1}));
+  metrics::find_nearest({rows, 2}, {second, 2}, 2, nearest);
+  EXPECT_EQ(nearest.index, (std::vector<std::int64_t>{2, 1}));
+  EXPECT_EQ(nearest.distance[0], 0);
+  EXPECT_NEAR(nearest.distance[1], std::sqrt(2), 1e-12);
+}
+
+TEST(Nearest, OtherRowsLeaveTheRowItselfOut) {
+  const std::vector<float> rows{0, 0, 3, 4, 3, 4};
+  EXPECT_EQ(metrics::nearest_other({rows, 2}), (std::vector<double>{5, 0, 0}));
+}
+
+TEST(Nearest, MedianAndShareOfPairs) {
+  EXPECT_EQ(metrics::median({3, 1, 2}), 2);
+  EXPECT_EQ(metrics::median({4, 1, 2, 3}), 2.5);
+  EXPECT_EQ(metrics::share_smaller({1, 2}, {3, 4}), 1);
+  EXPECT_EQ(metrics::share_smaller({3, 4}, {1, 2}), 0);
+  EXPECT_EQ(metrics::share_smaller({2}, {1, 2, 3, 3}), 2.5 / 4);
+}
+
+// ---- modes ----
+
+TEST(Modes, CountsThoseWithAGoodSampleAndTheShareOfGoodSamples) {
+  const std::vector<float> modes{0, 0, 1, 0, 0, 1};
+  const std::vector<float> samples{0, 0.029f, 0, 0.031f, 1.02f, 0.02f, 0.5f, 0.9f};  // deviation 0.01: within 0.03
+  const metrics::ModeCount count = metrics::count_modes({samples, 2}, {modes, 2}, 0.01);
+  EXPECT_EQ(count.found, 2);
+  EXPECT_EQ(count.high_quality, 0.5);
+  EXPECT_EQ(count.nearest, (std::vector<std::int32_t>{0, 0, 1, 2}));
+}
+
+TEST(Metrics, BadInput) {
+  const std::vector<float> six{1, 2, 3, 4, 5, 6};
+  const Rows two{six, 3}, three{six, 2}, one{six, 6}, none{std::span<const float>(), 2};
+  expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::mmd_squared(two, three); });
+  expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::prdc(three, none); });
+  expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::count_modes(two, three, 1); });
+  expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::fit_gaussian(one); });
+  expect_error(ErrorKind::usage, "expected as many",
+               [&] { metrics::frechet_distance(metrics::fit_gaussian(two), metrics::fit_gaussian(three)); });
+  expect_error(ErrorKind::usage, "at least two samples a side", [&] { metrics::mmd_squared(one, one); });
+  expect_error(ErrorKind::usage, "at least four samples a side, 3 given", [&] { metrics::kid(three, three); });
+  expect_error(ErrorKind::usage, "need more than 5 each", [&] { metrics::prdc(three, three); });
+  expect_error(ErrorKind::usage, "at least two test rows", [&] { metrics::parzen(three, three, three.slice(0, 1)); });
+  expect_error(ErrorKind::usage, "expected a number above 0",
+               [&] { metrics::parzen_log_likelihoods(three, three, 0); });
+  expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::nearest_other(one); });
+  expect_error(ErrorKind::usage, "no values", [&] { metrics::median({}); });
+}
+
+}  // namespace
+}  // namespace gan::test
