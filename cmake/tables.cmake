@@ -112,6 +112,36 @@ ${entries}  };
   set(${list} ${${list}} "${path}" PARENT_SCOPE)
 endfunction()
 
+# gan_report_table(<list>): the parts of a report's page and the library that plots in it become string literals.
+function(gan_report_table list)
+  set(entries "")
+  foreach(file src/cli/report/page.html src/cli/report/page.css src/cli/report/page.js "${CHART_JS}")
+    get_filename_component(file "${file}" ABSOLUTE BASE_DIR "${PROJECT_SOURCE_DIR}")
+    get_filename_component(name "${file}" NAME)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+    file(READ "${file}" text)
+    if(file STREQUAL CHART_JS)
+      set(name "chart.js")
+    endif()
+    string(APPEND entries "      {\"${name}\", R\"gan_asset(${text})gan_asset\"},\n")
+  endforeach()
+  set(path "${gan_table_folder}/report_assets.cpp")
+  gan_write_if_different("${path}" "// Written by cmake/tables.cmake from src/cli/report/* and ${CHART_JS}: do not edit.
+#include \"cli/report_assets.h\"
+
+namespace gan::cli {
+
+std::span<const ReportAsset> report_assets() {
+  static constexpr ReportAsset kAssets[] = {
+${entries}  };
+  return kAssets;
+}
+
+}  // namespace gan::cli
+")
+  set(${list} ${${list}} "${path}" PARENT_SCOPE)
+endfunction()
+
 gan_table(GAN_TABLES FOLDER ops TYPE graph::Op SUFFIX op HEADER graph/op.h FUNCTION graph::op_table)
 gan_table(GAN_TABLES FOLDER models TYPE models::Model SUFFIX model HEADER models/model.h FUNCTION models::model_table)
 gan_table(GAN_TABLES FOLDER losses TYPE losses::Loss SUFFIX loss HEADER losses/loss.h FUNCTION losses::loss_table)
@@ -122,3 +152,4 @@ gan_table(GAN_TABLES FOLDER optim TYPE optim::Optimizer SUFFIX optimizer HEADER 
 gan_preset_table(GAN_TABLES)
 gan_table(GAN_TABLES FOLDER data TYPE data::Reader SUFFIX reader HEADER data/reader.h FUNCTION data::reader_table)
 gan_table(GAN_CLI_TABLES FOLDER cli TYPE cli::Command SUFFIX command HEADER cli/command.h FUNCTION cli::command_table)
+gan_report_table(GAN_CLI_TABLES)

@@ -24,10 +24,12 @@ gan=build/release/gan
 rm -rf runs/demo/run
 "$gan" train --data mnist --out runs/demo/run --time 3m
 "$gan" sample runs/demo/run --per-class 20 --out runs/demo/digits.png
+"$gan" report runs/demo/run --out runs/demo/report.html
 
 cat << END
 
 runs/demo/digits.png              the picture: row k holds twenty samples of digit k
+runs/demo/report.html             the run as a page for a browser: curves, pictures through training, every value
 runs/demo/run/model.safetensors   the model: generator and discriminator
 runs/demo/run/config.toml         every setting of the run
 runs/demo/run/metrics.jsonl       its losses, a line for every 50 steps

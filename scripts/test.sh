@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 jobs=$(nproc)
-scripts/deps.sh
+scripts/deps.sh --test
 
 echo "== build and tests"
 cmake --preset test > /dev/null

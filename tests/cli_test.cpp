@@ -1,14 +1,8 @@
 // Runs the program as people and scripts do, on a tiny data set, and looks at what it prints, writes and returns.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -16,136 +10,18 @@
 #include <thread>
 #include <vector>
 
-#include "file_helpers.h"
 #include "io/npy.h"
+#include "program.h"
 #include "train/config.h"
 
 namespace gan {
 namespace {
 
 namespace fs = std::filesystem;
-using Args = std::vector<std::string>;
-
-using Folder = test::TemporaryFolder;
+using namespace test;
 
 std::string read(const fs::path& path) { return test::get(path.string()); }
 void write(const std::string& path, const std::string& bytes) { test::put(path, bytes); }
-
-/// The program, running, with its output in files of `folder`.
-class Process {
- public:
-  Process(const Folder& folder, const Args& args) : out_(folder / "stdout"), err_(folder / "stderr") {
-    Args words = {GAN_BINARY};
-    words.insert(words.end(), args.begin(), args.end());
-    std::vector<char*> pointers;
-    for (std::string& word : words) pointers.push_back(word.data());
-    pointers.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      const int out = open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-      const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-      dup2(out, 1);
-      dup2(err, 2);
-      setenv("OMP_WAIT_POLICY", "passive", 0);  // threads that spin would make busy machines slow
-      execv(pointers[0], pointers.data());
-      _exit(127);
-    }
-  }
-  ~Process() {
-    if (!reaped_) {
-      signal(SIGKILL);
-      wait();
-    }
-  }
-  void signal(int number) const { kill(pid_, number); }
-  bool running() {
-    if (!reaped_ && waitpid(pid_, &status_, WNOHANG) == pid_) reaped_ = true;
-    return !reaped_;
-  }
-  /// The exit code; 128 + the signal if one ended it.
-  int wait() {
-    if (!reaped_) waitpid(pid_, &status_, 0);
-    reaped_ = true;
-    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
-  }
-  std::string out() const { return read(out_); }
-  std::string err() const { return read(err_); }
-
- private:
-  std::string out_, err_;
-  pid_t pid_ = -1;
-  int status_ = 0;
-  bool reaped_ = false;
-};
-
-struct Result {
-  int code;
-  std::string out, err;
-};
-
-Result run(const Folder& folder, const Args& args) {
-  Process process(folder, args);
-  const int code = process.wait();
-  return {code, process.out(), process.err()};
-}
-
-std::string joined(const Args& args) {
-  std::string text = "gan";
-  for (const std::string& arg : args) text += " " + arg;
-  return text;
-}
-
-/// Runs the program and expects it to fail with this code and one line of reason that holds `message`.
-void expect_refused(const Folder& folder, const Args& args, int code, const std::string& message) {
-  const Result result = run(folder, args);
-  EXPECT_EQ(result.code, code) << joined(args) << "\n" << result.err;
-  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << joined(args) << "\n" << result.err;
-  EXPECT_NE(result.err.find(message), std::string::npos) << joined(args) << "\n" << result.err;
-}
-
-void expect_done(const Folder& folder, const Args& args) {
-  const Result result = run(folder, args);
-  EXPECT_EQ(result.code, 0) << joined(args) << "\n" << result.err;
-  EXPECT_EQ(result.err, "") << joined(args);
-}
-
-std::string idx(const std::vector<std::uint32_t>& shape, const std::string& bytes) {
-  std::string text = {0, 0, 8, static_cast<char>(shape.size())};
-  for (const std::uint32_t length : shape) {
-    for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift & 0xff);
-  }
-  return text + bytes;
-}
-
-constexpr int kItems = 64, kSide = 8, kClasses = 3;
-
-/// 64 images of 8 x 8 in 3 classes: class k has its rows 2k to 2k + 2 lit.
-void write_data(const Folder& folder) {
-  std::string images, labels;
-  for (int i = 0; i < kItems; ++i) {
-    const int label = i % kClasses;
-    labels += static_cast<char>(label);
-    for (int row = 0; row < kSide; ++row) {
-      const bool lit = row >= 2 * label && row < 2 * label + 3;
-      for (int column = 0; column < kSide; ++column) images += static_cast<char>(lit ? 200 + i % 50 : column);
-    }
-  }
-  write(folder / "x.idx", idx({kItems, kSide, kSide}, images));
-  write(folder / "y.idx", idx({kItems}, labels));
-}
-
-std::string source(const Folder& folder) { return folder / "x.idx" + "," + (folder / "y.idx"); }
-
-/// A training run of small networks into `out`, with more arguments behind.
-Args train_args(const Folder& folder, const std::string& out, const Args& more) {
-  Args args = {"train", "--data", source(folder), "--out", folder / out, "--threads", "2", "--set"};
-  for (const char* setting : {"train.batch=16", "train.log_every=10", "model.g.widths=[24,24]",
-                              "model.d.widths=[24,16]", "model.latent=5", "model.embedding=4"}) {
-    args.emplace_back(setting);
-  }
-  args.insert(args.end(), more.begin(), more.end());
-  return args;
-}
 
 /// The steps in metrics.jsonl, in its order; a line that is being written is left out.
 std::vector<std::int64_t> logged_steps(const fs::path& path) {
@@ -171,15 +47,16 @@ bool wait_for(const Done& done) {
 
 TEST(Cli, HelpIsWorthReading) {
   const Folder folder;
-  for (const Args& args : {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
-                           Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"}}) {
+  for (const Args& args :
+       {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
+        Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"}, Args{"report", "--help"}}) {
     const Result result = run(folder, args);
     EXPECT_EQ(result.code, 0) << joined(args);
     EXPECT_EQ(result.err, "") << joined(args);
     EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
   }
   const std::string help = run(folder, {"--help"}).out;
-  for (const char* command : {"train", "sample", "info", "presets", "data", "graph"}) {
+  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report"}) {
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
@@ -286,6 +163,9 @@ TEST(Cli, TrainsAndSamples) {
     EXPECT_TRUE(fs::exists(model + "/" + name)) << name;
   }
   EXPECT_TRUE(fs::exists(model + "/samples/20.png"));
+  const std::string command = read(model + "/command.txt");
+  EXPECT_TRUE(command.starts_with(std::string(GAN_BINARY) + " train --data ")) << command;
+  EXPECT_NE(command.find(" 'model.g.widths=[24,24]' "), std::string::npos) << "as a shell reads it: " << command;
   EXPECT_EQ(logged_steps(model + "/metrics.jsonl"), (std::vector<std::int64_t>{10, 20, 30}));
 
   expect_refused(folder, train_args(folder, "run", {"--steps", "30"}), 2, "another run");
@@ -437,6 +317,9 @@ TEST(Cli, ResumeAfterAKillEqualsARunThatNeverStopped) {
   expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--data", "ring8"}, 2, "data.source");
   expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--batch", "8"}, 2, "train.batch");
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
+  const std::string commands = read(folder / "a/command.txt");
+  EXPECT_EQ(std::count(commands.begin(), commands.end(), '\n'), 2) << commands;
+  EXPECT_NE(commands.find("\n" GAN_BINARY " train --resume "), std::string::npos) << commands;
   expect_done(folder, train_args(folder, "b", {"--steps", steps, "--quiet"}));
   EXPECT_TRUE(read(folder / "a/model.safetensors") == read(folder / "b/model.safetensors"));
   // Lines behind the last checkpoint were written again, not twice.

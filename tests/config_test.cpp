@@ -105,7 +105,7 @@ TEST(Config, JsonReadsBackTheModelAndKeepsNoPathTimeOrInterval) {
                               "train.checkpoint_every=9", "train.sample_every=9", "model.latent=5", "optim.lr=0.5"});
   const nlohmann::ordered_json json = to_json(config);
   const std::string text = json.dump();
-  for (const char* absent : {"/home", "time", "every", "threads", "steps", "epochs"}) {
+  for (const char* absent : {"/home", "time", "_every", "threads", "train.steps", "epochs"}) {
     EXPECT_EQ(text.find(absent), std::string::npos) << absent;
   }
   const Config read = config_of_json(nlohmann::ordered_json::parse(text), "x");

@@ -98,6 +98,16 @@ TEST(Text, Messages) {
   EXPECT_EQ(base::grouped(1'234'567), "1,234,567");
 }
 
+TEST(Text, ShellQuoted) {
+  EXPECT_EQ(base::shell_quoted("--set"), "--set");
+  EXPECT_EQ(base::shell_quoted("runs/a_1.b=2e-4,c:@%+"), "runs/a_1.b=2e-4,c:@%+");
+  EXPECT_EQ(base::shell_quoted(""), "''");
+  EXPECT_EQ(base::shell_quoted("a b"), "'a b'");
+  EXPECT_EQ(base::shell_quoted("model.g.widths=[8]"), "'model.g.widths=[8]'");
+  EXPECT_EQ(base::shell_quoted("it's $HOME"), "'it'\\''s $HOME'");
+  EXPECT_EQ(base::shell_quoted("a\nb\\'"), "$'a\\012b\\\\\\''");
+}
+
 // ---- base/file ----
 
 TEST(File, WriteThenRead) {

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cctype>
 #include <vector>
@@ -57,6 +59,27 @@ std::string joined(std::span<const std::string> parts) {
     out += part;
   }
   return out;
+}
+
+std::string shell_quoted(std::string_view word) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) || std::string_view("_-+=,./:@%").find(c) != std::string_view::npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return std::string(word);
+  // $'...' alone can say a line break without one.
+  const bool control = std::any_of(word.begin(), word.end(), [](unsigned char c) { return c < 32 || c == 127; });
+  std::string out = control ? "$'" : "'";
+  for (const char c : word) {
+    if (control && (c == '\'' || c == '\\'))
+      out += std::string("\\") + c;
+    else if (control && (static_cast<unsigned char>(c) < 32 || c == 127))
+      out += fmt::format("\\{:03o}", static_cast<unsigned>(c));
+    else if (c == '\'')
+      out += "'\\''";
+    else
+      out += c;
+  }
+  return out + "'";
 }
 
 std::string grouped(std::uint64_t count) {

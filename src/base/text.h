@@ -22,6 +22,9 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 /// "a, b, c".
 std::string joined(std::span<const std::string> parts);
 
+/// The word as a shell reads it back, on one line: as it is if it is plain, else in quotes.
+std::string shell_quoted(std::string_view word);
+
 /// A count as people read it: "59,990".
 std::string grouped(std::uint64_t count);
 

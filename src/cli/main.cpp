@@ -27,6 +27,8 @@ constexpr const char* kExamples = R"(Examples:
 `gan COMMAND --help` says more about a command.
 Exit codes: 0 done, 2 wrong use, 3 bad data or files, 4 a failed run.)";
 
+std::string started_with;  // set once, by main
+
 /// Throws a usage error for the first argument that a parser or its subcommands did not know.
 void refuse_unknown(const CLI::App& app) {
   for (const CLI::App* subcommand : app.get_subcommands()) refuse_unknown(*subcommand);
@@ -74,6 +76,7 @@ void shorten_waits(char** argv) {
 }
 
 int run(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) started_with += (i > 0 ? " " : "") + base::shell_quoted(argv[i]);
   CLI::App app("gan trains, samples and inspects conditional GANs.", "gan");
   app.set_version_flag("--version", "gan " GAN_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
@@ -104,6 +107,9 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+std::string command_line() { return started_with; }
+
 }  // namespace gan::cli
 
 int main(int argc, char** argv) {

@@ -27,7 +27,8 @@ constexpr const char* kHelp =
     R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from lsgan-r1r2 and
 vectors from vector. Then count, in this order: --config, --set, the options. Labelled data trains a conditional model.
 
-RUNDIR receives config.toml (every value), metrics.jsonl, samples/, model.safetensors and checkpoint.safetensors.
+RUNDIR receives config.toml (every value), command.txt (what you typed), metrics.jsonl, samples/, model.safetensors and
+checkpoint.safetensors.
 Ctrl-C saves and leaves; --resume goes on as if the run had never stopped. It takes every value from RUNDIR; only
 --steps, --epochs, --time (totals, not additions), --threads and the intervals of logging, samples, evaluation and
 checkpoints may be given anew.
@@ -237,6 +238,7 @@ void run(const Options& options) {
   run_options.directory = options.out;
   run_options.resume = options.resume;
   run_options.init_model = options.init;
+  run_options.command = command_line();
   watch_signals();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();

@@ -88,7 +88,7 @@ struct Config {
     bool ema_warmup = false;
     std::int64_t checkpoint_every = 500;
     std::int64_t log_every = 50;
-    std::int64_t sample_every = 0;
+    std::int64_t sample_every = 500;
     std::int64_t eval_every = 0;
     std::string precision = "auto";
     std::int64_t threads = 0;

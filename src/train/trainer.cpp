@@ -205,6 +205,11 @@ class Run {
     // First of all: a run that is killed early must not forget what it started from.
     if (!options_.init_model.empty()) save();
     base::write_file(path("config.toml"), to_toml(config_));
+    if (!options_.command.empty()) {
+      const bool earlier = options_.resume && std::filesystem::exists(path("command.txt"));
+      base::write_file(path("command.txt"),
+                       (earlier ? base::read_file(path("command.txt")) : "") + options_.command + "\n");
+    }
     drop_lines_ahead("metrics.jsonl");
     if (std::filesystem::exists(path("scores.jsonl"))) drop_lines_ahead("scores.jsonl");
   }

@@ -37,13 +37,15 @@ struct Callbacks {
 struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
-  std::string init_model;  ///< a model whose weights the run starts from; empty = none
+  std::string init_model;    ///< a model whose weights the run starts from; empty = none
+  std::string command = {};  ///< what started this part of the run: a line for command.txt; empty = none
 };
 
 enum class Outcome { finished, stopped };
 
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
-/// leaves in the directory: config.toml, metrics.jsonl, samples/STEP.png, model.safetensors, checkpoint.safetensors.
+/// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
+/// checkpoint.safetensors.
 /// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
 /// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files
 /// that cannot be read or written, a run error when the losses are no longer finite.

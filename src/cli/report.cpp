@@ -1,0 +1,87 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/report_assets.h"
+#include "cli/report_data.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(The file needs nothing else: open it in a browser, send it by mail. It shows curves and samples through training, the
+scores and pictures that other commands left in RUNDIR, the command and every value of the run. What is missing says how
+to get it.
+
+Examples:
+  gan report runs/a                           writes runs/a/report.html
+  gan report runs/a --out a.html
+  gan eval runs/a --data mnist --out runs/a/eval && gan report runs/a)";
+
+/// JSON that may stand inside <script>: no "<", so that no text in it ends the element. Bytes that are no UTF-8 are
+/// replaced.
+std::string script_json(const nlohmann::ordered_json& json) {
+  const std::string text = json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace);
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    if (c == '<')
+      out += "\\u003c";
+    else
+      out += c;
+  }
+  return out;
+}
+
+/// page.html with every {{name}} replaced: `data` by the data, else by the file of that name.
+std::string page(const std::string& data) {
+  const auto part = [&](std::string_view name) -> std::string_view {
+    if (name == "data") return data;
+    for (const ReportAsset& asset : report_assets())
+      if (asset.name == name) return asset.text;
+    throw std::logic_error("page.html names a part that is not there");
+  };
+  std::string out;
+  std::string_view rest = part("page.html");
+  for (std::size_t begin; (begin = rest.find("{{")) != std::string_view::npos;) {
+    const std::size_t end = rest.find("}}", begin);
+    out += rest.substr(0, begin);
+    out += part(rest.substr(begin + 2, end - begin - 2));
+    rest.remove_prefix(end + 2);
+  }
+  return out += rest;
+}
+
+std::string size_text(std::size_t bytes) {
+  return bytes < 1'000'000 ? fmt::format("{} KB", (bytes + 999) / 1000)
+                           : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+std::function<void()> setup(CLI::App& app) {
+  struct Options {
+    std::string run, out;
+  };
+  auto options = std::make_shared<Options>();
+  app.add_option("RUNDIR", options->run, "Folder of a run")->required();
+  app.add_option("--out", options->out, "The file to write (default RUNDIR/report.html)")->type_name("FILE.html");
+  app.footer(kHelp);
+  return [options] {
+    const std::string out =
+        options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string() : options->out;
+    const std::string text = page(script_json(report_data(options->run)));
+    base::write_file(out, text);
+    fmt::print("wrote {}: {}\n", out, size_text(text.size()));
+  };
+}
+
+}  // namespace
+
+extern const Command report_command;
+const Command report_command = {"report", "Write a page about a run: curves, pictures, scores", setup};
+
+}  // namespace gan::cli

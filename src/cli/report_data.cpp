@@ -1,0 +1,263 @@
+#include "cli/report_data.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/progress.h"
+#include "train/model_file.h"
+
+namespace gan::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// A page of more is slow to open; the pictures that are left out stand between others.
+constexpr std::size_t kMostPictures = 60;
+constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
+constexpr int kDeepestJson = 32;
+constexpr int kMostRowLabels = 20;  // rows of the trainer's pictures
+
+std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
+
+std::string base64(std::string_view bytes) {
+  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t group = 0;  // three bytes, four digits
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[group >> (18 - 6 * k) & 63U];
+  }
+  return out;
+}
+
+/// The content of a PNG file as base64.
+std::string read_picture(const std::string& path) {
+  const std::string bytes = base::read_file(path);
+  if (!bytes.starts_with("\x89PNG\r\n\x1a\n")) base::fail_data("{}: not a PNG file", path);
+  return base64(bytes);
+}
+
+/// The JSON of a text; nothing if it is none, or nested so deeply that nobody meant it.
+std::optional<Json> parse(const std::string& text) {
+  bool deep = false;
+  const auto watch = [&](int depth, Json::parse_event_t, Json&) { return !(deep |= depth > kDeepestJson); };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  if (json.is_discarded() || deep) return std::nullopt;
+  return json;
+}
+
+/// A file of a JSON object a line as {"step": [...], KEY: [...]}, null where a line has no number for a key; keys that
+/// no line has are left out. Null if the file is missing or empty. A last line that was cut short is noted.
+Json read_lines(const std::string& path, std::span<const char* const> keys, Json& notes) {
+  if (!fs::exists(path)) return nullptr;
+  const std::string text = base::read_file(path);
+  Json columns{{"step", Json::array()}};
+  for (const char* key : keys) columns[key] = Json::array();
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    ++number;
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::optional<Json> line = parse(text.substr(begin, end - begin));
+    begin = end + 1;
+    if (!line && end == text.size()) {  // a run that was killed, or goes on right now
+      notes.push_back(fmt::format("{}: the last line was cut short and is left out.", path));
+      break;
+    }
+    if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
+      base::fail_data("{}:{}: not a JSON object with a \"step\"; delete the line", path, number);
+    columns["step"].push_back((*line)["step"]);
+    for (const char* key : keys) {
+      const Json value = line->value(key, Json());
+      if (!value.is_number() && !value.is_null())
+        base::fail_data("{}:{}: \"{}\" is not a number; delete the line", path, number, key);
+      columns[key].push_back(value);
+    }
+  }
+  if (columns["step"].empty()) return nullptr;
+  for (const char* key : keys)
+    if (std::ranges::all_of(columns[key], [](const Json& value) { return value.is_null(); })) columns.erase(key);
+  return columns;
+}
+
+bool is_square(const Json& table) {
+  return table.is_array() && std::ranges::all_of(table, [&](const Json& row) {
+           return row.is_array() && row.size() == table.size() &&
+                  std::ranges::all_of(row, [](const Json& value) { return value.is_number(); });
+         });
+}
+
+bool is_objects(const Json& list) {
+  return list.is_array() && std::ranges::all_of(list, [](const Json& item) { return item.is_object(); });
+}
+
+/// eval.json; null if it is missing. Only what the page depends on is checked.
+Json read_eval(const std::string& path, const std::string& command) {
+  if (!fs::exists(path)) return nullptr;
+  std::optional<Json> eval = parse(base::read_file(path));
+  if (!eval || !eval->is_object()) base::fail_data("{}: not a JSON object; make it again with: {}", path, command);
+  for (auto it = eval->begin(); it != eval->end();)
+    if (it->is_null())
+      it = eval->erase(it);
+    else
+      ++it;
+  const auto require = [&](const char* key, auto&& fits, const char* expected) {
+    if (eval->contains(key) && !fits((*eval)[key]))
+      base::fail_data("{}: \"{}\" is not {}; make it again with: {}", path, key, expected, command);
+  };
+  for (const char* key :
+       {"label_accuracy", "fd", "precision", "recall", "density", "coverage", "samples", "steps", "score"})
+    require(
+        key, [](const Json& value) { return value.is_number(); }, "a number");
+  require("confusion", is_square, "a square table of numbers");
+  require("per_class", is_objects, "a list of objects");
+  require("fd_curve", is_objects, "a list of objects");
+  return *eval;
+}
+
+/// The pictures of samples/, in order of their steps, evenly thinned out if they are many.
+Json read_samples(const fs::path& folder) {
+  std::vector<std::pair<std::int64_t, std::string>> files;
+  std::uintmax_t largest = 1;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().stem().string();
+    std::int64_t step = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+    if (error != std::errc() || end != name.data() + name.size() || entry.path().extension() != ".png") continue;
+    files.emplace_back(step, entry.path().string());
+    largest = std::max(largest, entry.file_size());
+  }
+  std::ranges::sort(files);
+  const std::size_t most = std::clamp<std::size_t>(kMostPictureBytes / largest, 2, kMostPictures);
+  const std::size_t shown = std::min(files.size(), most);
+  Json pictures = Json::array();
+  for (std::size_t i = 0; i < shown; ++i) {  // the first, the last, and even steps between
+    const auto& [step, path] = files[shown == 1 ? 0 : i * (files.size() - 1) / (shown - 1)];
+    pictures.push_back({{"step", step}, {"png", read_picture(path)}});
+  }
+  return {{"found", files.size()}, {"pictures", std::move(pictures)}};
+}
+
+std::string network_text(const train::NetworkConfig& network, const train::Model& model, const char* name) {
+  std::int64_t numbers = 0;
+  for (const auto& [key, array] : model.weights)
+    if (key.starts_with(name)) numbers += array.type().elements();
+  return fmt::format("{} {}; {} numbers", model.config.model.kind, fmt::join(network.widths, "-"), grouped(numbers));
+}
+
+/// Rows [name, text] of the summary.
+Json facts(const train::Config& config, const std::optional<train::Model>& model) {
+  Json rows = Json::array();
+  const auto row = [&](const char* name, const std::string& text) { rows.push_back({name, text}); };
+  row("preset", config.preset);
+  row("data", model ? fmt::format("{}, sha256 {}", config.data.source, model->data_hash) : config.data.source);
+  if (model) {
+    row("samples", fmt::format("{} {}, {}", model->sample_shape.size() == 3 ? "images" : "vectors",
+                               graph::to_string(model->sample_shape),
+                               model->conditional ? fmt::format("{} classes", model->classes) : "unconditional"));
+    row("generator", network_text(config.model.g, *model, "generator."));
+    row("discriminator", network_text(config.model.d, *model, "discriminator."));
+  }
+  std::string loss = config.loss.name;
+  for (const auto& [name, weight] : config.penalty.weights)
+    if (weight > 0) loss += fmt::format(", {} {}", name, weight);
+  row("loss", loss);
+  row("optimizer",
+      fmt::format("{}, learning rates {} (G) and {} (D)", config.optim.name, config.optim.g.lr, config.optim.d.lr));
+  row("batch", std::to_string(config.train.batch));
+  row("seed", std::to_string(config.train.seed));
+  row("precision", config.train.precision);
+  return rows;
+}
+
+/// The folder's own name, whatever way it was given.
+std::string folder_name(const std::string& run) {
+  return (fs::absolute(run) / "").lexically_normal().parent_path().filename().string();
+}
+
+/// The commands that make what is missing.
+Json hints(const std::string& run, const train::Config& config, bool has_model) {
+  const std::string quoted = base::shell_quoted(run);
+  const fs::path beside = (fs::path(run) / ".." / (folder_name(run) + "-2")).lexically_normal();
+  const std::string again =
+      fmt::format("gan train --config {} --out {}", base::shell_quoted((fs::path(run) / "config.toml").string()),
+                  base::shell_quoted(beside.string()));
+  const std::string resume = fmt::format("gan train --resume --out {}", quoted);
+  return {{"again", again},
+          {"log", again + " --set train.log_every=1"},
+          {"pictures", again + " --set train.sample_every=10"},
+          {"scores", again + " --eval-every 500"},
+          {"samples", has_model ? fmt::format("gan sample {} --out samples.npy", quoted) : resume},
+          {"eval", (has_model ? "" : resume + " && ") +
+                       fmt::format("gan eval {} --data {} --out {}", quoted, base::shell_quoted(config.data.source),
+                                   base::shell_quoted((fs::path(run) / "eval").string()))}};
+}
+
+}  // namespace
+
+Json report_data(const std::string& run) {
+  const auto path = [&](const char* name) { return (fs::path(run) / name).string(); };
+  if (!fs::is_directory(run)) base::fail_data("{}: no such folder; give the folder of a run", run);
+  if (!fs::exists(path("config.toml")))
+    base::fail_data("{}: no config.toml in it, so it is not the folder of a run; gan train --out {} makes one", run,
+                    base::shell_quoted(run));
+  const std::string config_text = base::read_file(path("config.toml"));
+  train::Config config;
+  train::apply_toml(config, config_text, path("config.toml"));
+  std::optional<train::Model> model;
+  if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
+
+  Json data{{"version", GAN_VERSION}, {"run", run}, {"name", folder_name(run)}, {"notes", Json::array()}};
+  data["hints"] = hints(run, config, model.has_value());
+  static constexpr const char* kMetrics[] = {
+      "loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d", "images_per_second", "elapsed_seconds"};
+  static constexpr const char* kScores[] = {"label_accuracy", "fd",       "precision", "recall",
+                                            "density",        "coverage", "score"};
+  data["metrics"] = read_lines(path("metrics.jsonl"), kMetrics, data["notes"]);
+  data["scores"] = read_lines(path("scores.jsonl"), kScores, data["notes"]);
+  data["eval"] = read_eval(path("eval/eval.json"), data["hints"]["eval"].get<std::string>());
+  const auto picture = [&](const char* name) {
+    return fs::exists(path(name)) ? Json(read_picture(path(name))) : Json();
+  };
+  data["eval_samples"] = picture("eval/samples.png");
+  data["neighbours"] = picture("eval/neighbours.png");
+  data["samples"] = read_samples(path("samples"));
+  data["samples"]["why"] = model ? "Samples of this shape are no pictures. To draw some as numbers:"
+                                 : "Nothing was saved yet. To go on with the run:";
+
+  data["conditional"] = model ? model->conditional : !config.data.unconditional;
+  data["vectors"] = model && model->sample_shape.size() == 1;
+  data["class_names"] = model ? model->class_names : std::vector<std::string>();
+  data["steps"] = model ? model->steps : 0;
+  // The trainer's pictures have a row for each label, if they are of images.
+  Json labels = Json::array();
+  for (int k = 0; model && model->sample_shape.size() == 3 && k < std::min(model->classes, kMostRowLabels); ++k)
+    labels.push_back(model->class_names.empty() ? std::to_string(k) : model->class_names[static_cast<std::size_t>(k)]);
+  data["samples"]["row_labels"] = labels;
+  std::string duration;
+  if (data["metrics"].is_object() && data["metrics"].contains("elapsed_seconds")) {
+    const Json& last = data["metrics"]["elapsed_seconds"].back();
+    if (last.is_number()) duration = duration_text(last.get<double>());
+  }
+  data["trained_for"] = duration;
+  data["summary"] = fmt::format("{} on {}", config.preset, model ? model->data_name : config.data.source);
+  data["facts"] = facts(config, model);
+  data["commands"] = fs::exists(path("command.txt")) ? Json(base::read_file(path("command.txt"))) : Json();
+  data["config"] = config_text;
+  return data;
+}
+
+}  // namespace gan::cli
