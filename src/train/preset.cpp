@@ -16,6 +16,11 @@ const EmbeddedPreset& find_preset(std::string_view name) {
   base::fail_usage("unknown preset \"{}\"{}", name, base::did_you_mean(name, names));
 }
 
+std::string_view default_preset(const graph::Shape& sample) {
+  if (sample.size() != 3) return "vector";
+  return sample[1] % 4 == 0 && sample[2] % 4 == 0 ? "conv" : "lsgan-r1r2";
+}
+
 std::string describe_preset(const EmbeddedPreset& preset) {
   return toml::parse(preset.text)["description"].value_or(std::string());
 }
