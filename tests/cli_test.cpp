@@ -366,7 +366,7 @@ TEST(Cli, InitStartsFromAnothersWeights) {
   }
   EXPECT_NE(read(folder / "b.npy"), read(folder / "c.npy"));
   Args wider = fine;
-  wider.insert(wider.end(), {"--set", "model.g.widths=[8]"});
+  wider.insert(wider.end(), {"--set", "model.g.widths=[8,8]"});
   expect_refused(folder, train_args(folder, "d", wider), 2, "start from its own preset");
 }
 
