@@ -24,8 +24,8 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from conv (from
-lsgan-r1r2 if their sides are no multiples of 4) and vectors from vector. Then count, in this order: --config, --set, the options. Labelled data trains a conditional model.
+    R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from lsgan-r1r2 and
+vectors from vector. Then count, in this order: --config, --set, the options. Labelled data trains a conditional model.
 
 RUNDIR receives config.toml (every value), command.txt (what you typed), metrics.jsonl, samples/, model.safetensors and
 checkpoint.safetensors.
@@ -212,7 +212,7 @@ void run(const Options& options) {
       preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);
     }
     const bool by_data = preset.empty();
-    if (by_data) preset = train::default_preset({1, 4, 4});  // until the data is known
+    if (by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
     config = configure(options, preset);
     dataset = open_data(config, options);
     if (by_data) config = configure(options, std::string(train::default_preset(dataset.sample_shape)));

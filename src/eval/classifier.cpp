@@ -32,13 +32,20 @@ constexpr const char* kFormat = "gan.cpp classifier";
 constexpr const char* kVersion = "1";  // another number for every change of the network or of its training
 constexpr const char* kScope = "classifier";
 
-constexpr std::int64_t kBatch = 128, kEmbeddingBatch = 250;
 constexpr std::int64_t kEpochs = 3, kFewestSteps = 300;
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3;
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
+
+/// Images in a step and in an embedding, fewer of large ones, whose activations take memory.
+std::int64_t training_batch(const Shape& sample) {
+  return std::clamp<std::int64_t>((1 << 19) / (sample[1] * sample[2]), 16, 128);
+}
+std::int64_t embedding_batch(const Shape& sample) {
+  return std::clamp<std::int64_t>((1 << 18) / (sample[1] * sample[2]), 4, 250);
+}
 
 struct Outputs {
   Tensor features, logits;
@@ -117,7 +124,7 @@ class Training {
   Training(const data::Dataset& images, std::uint64_t seed)
       : images_(images),
         seed_(seed),
-        batch_(std::min(kBatch, images.count())),
+        batch_(std::min(training_batch(images.sample_shape), images.count())),
         epoch_steps_(images.count() / batch_),
         steps_(std::max(kEpochs * epoch_steps_, kFewestSteps)),
         shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
@@ -302,7 +309,7 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
 Embedder::Embedder(const Classifier& classifier)
     : sample_shape_(classifier.sample_shape), classes_(classifier.classes) {
   Graph graph;
-  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, kEmbeddingBatch))
+  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, embedding_batch(sample_shape_)))
     state_[variable.name] = runtime::Array(variable.shape, classifier.weights.at(variable.name).f32());
   program_ = std::make_unique<runtime::Program>(
       compiler::compile(graph, {.precision = compiler::Precision::f32, .disabled = {}}, state_, arena_));
@@ -315,8 +322,9 @@ Embedded Embedder::embed(const data::Dataset& images) {
   Embedded result;
   const std::span<const float> features = state_.at("features").f32(), logits = state_.at("logits").f32();
   const std::int64_t size = graph::element_count(sample_shape_);
-  for (std::int64_t first = 0; first < images.count(); first += kEmbeddingBatch) {
-    const std::int64_t rows = std::min(kEmbeddingBatch, images.count() - first);
+  const std::int64_t batch = embedding_batch(sample_shape_);
+  for (std::int64_t first = 0; first < images.count(); first += batch) {
+    const std::int64_t rows = std::min(batch, images.count() - first);
     float* x = state_.at("x").f32().data();
     base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) copy_shifted(images, first + row, 0, 0, x + row * size);

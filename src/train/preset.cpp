@@ -17,8 +17,7 @@ const EmbeddedPreset& find_preset(std::string_view name) {
 }
 
 std::string_view default_preset(const graph::Shape& sample) {
-  if (sample.size() != 3) return "vector";
-  return sample[1] % 4 == 0 && sample[2] % 4 == 0 ? "conv" : "lsgan-r1r2";
+  return sample.size() == 3 ? "lsgan-r1r2" : "vector";
 }
 
 std::string describe_preset(const EmbeddedPreset& preset) {
