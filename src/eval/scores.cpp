@@ -230,13 +230,16 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const data::Dataset& samples = evaluation.samples;
   const data::Dataset& real = reference_.held_out;
   const std::vector<float> all = pixel_rows(samples, 0, samples.count());
+  std::vector<float> unseen = pixel_rows(real, 0, real.count());
+  scores.spread = metrics::spread({all, width}, samples.labels);
+  scores.real_spread = metrics::spread({unseen, width}, real.labels);
   const std::vector<double> others = per_pixel(metrics::nearest_other({all, width}), shape);
   scores.duplicates =
       static_cast<double>(std::ranges::count_if(others, [](double d) { return d < kDuplicateDistance; })) /
       static_cast<double>(others.size());
   const std::vector<float> some = pixel_rows(samples, 0, std::min(kRowsOfPixels, samples.count()));
   evaluation.nearest = nearest_images(some, reference_.train);
-  const std::vector<float> unseen = pixel_rows(real, 0, std::min(kRowsOfPixels, real.count()));
+  unseen.resize(static_cast<std::size_t>(std::min(kRowsOfPixels, real.count()) * width));
   const std::vector<double> of_samples = per_pixel(evaluation.nearest.distance, shape);
   const std::vector<double> of_unseen = per_pixel(nearest_images(unseen, reference_.train).distance, shape);
   scores.memorization = {metrics::median(of_samples), metrics::median(of_unseen),
