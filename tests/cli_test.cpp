@@ -52,14 +52,14 @@ TEST(Cli, HelpIsWorthReading) {
   const Folder folder;
   for (const Args& args : {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
                            Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"},
-                           Args{"report", "--help"}, Args{"losses", "--help"}}) {
+                           Args{"report", "--help"}, Args{"eval", "--help"}, Args{"losses", "--help"}}) {
     const Result result = run(folder, args);
     EXPECT_EQ(result.code, 0) << joined(args);
     EXPECT_EQ(result.err, "") << joined(args);
     EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
   }
   const std::string help = run(folder, {"--help"}).out;
-  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "losses"}) {
+  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses"}) {
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
@@ -369,8 +369,82 @@ TEST(Cli, InitStartsFromAnothersWeights) {
   }
   EXPECT_NE(read(folder / "b.npy"), read(folder / "c.npy"));
   Args wider = fine;
-  wider.insert(wider.end(), {"--set", "model.g.widths=[8]"});
+  wider.insert(wider.end(), {"--set", "model.g.widths=[8,8]"});
   expect_refused(folder, train_args(folder, "d", wider), 2, "start from its own preset");
+}
+
+TEST(Cli, EvalJudgesAModel) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "20", "--quiet"}));
+  const auto eval = [&](const Args& more) {
+    Args args = {"eval", folder / "run", "--data", source(folder), "--count",
+                 "150",  "--threads",    "2",      "--cache",      folder / "cache"};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  const Result first = run(folder, eval({"--out", folder / "scores"}));
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.err, "");
+  for (const char* part : {"training a classifier", "label accuracy", "held-out tenth of", "no Frechet distance"})
+    EXPECT_NE(first.out.find(part), std::string::npos) << part << "\n" << first.out;
+  for (const char* name : {"eval.json", "samples.png", "neighbours.png", "confusion.csv"})
+    EXPECT_TRUE(fs::exists(folder / "scores/" + name)) << name;
+
+  const Result second = run(folder, eval({"--json"}));
+  ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_EQ(second.err, "");  // the classifier is there
+  auto json = nlohmann::json::parse(second.out), written = nlohmann::json::parse(read(folder / "scores/eval.json"));
+  EXPECT_EQ(json.at("samples"), 150);
+  EXPECT_EQ(json.at("steps"), 20);
+  json.erase("seconds");
+  written.erase("seconds");
+  EXPECT_EQ(json, written);
+
+  const std::string classifier = fs::directory_iterator(folder / "cache/classifiers")->path().string();
+  expect_done(folder, eval({"--embedding", classifier}));
+  expect_refused(folder, eval({"--embedding", folder / "none"}), 3, "none");
+  expect_refused(folder, eval({"--embedding", folder / "run/model.safetensors"}), 3, "not a classifier");
+  expect_refused(folder, {"eval", folder / "run", "--data", source(folder), "--count", "99"}, 2, "99 samples");
+  expect_refused(folder, {"eval", folder / "run", "--data", "ring8"}, 2, "draws samples of [1, 8, 8]");
+  expect_refused(folder, {"eval", folder / "run", "--data", folder / "x.idx"}, 2, "the model takes labels");
+  expect_refused(folder, {"eval", classifier, "--data", source(folder)}, 3, "not a model");
+  expect_refused(folder, {"eval", folder / "run"}, 2, "--data");
+}
+
+TEST(Cli, EvalEveryKeepsTheBestModelAndItsScores) {
+  const Folder folder;
+  const auto train = [&](const std::string& steps, const Args& more) {
+    Args args = {"train", "--out", folder / "run", "--steps", steps, "--threads", "2"};
+    args.insert(args.end(), more.begin(), more.end());
+    return run(folder, args);
+  };
+  const Result first = train("20", {"--data", "ring8", "--eval-every", "10", "--set", "train.batch=16"});
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_NE(first.out.find("step 20:"), std::string::npos) << first.out;
+  EXPECT_TRUE(fs::exists(folder / "run/best.safetensors"));
+  // A line of a step that is taken again, as a crash leaves it, and one that was cut short.
+  write(folder / "run/scores.jsonl", read(folder / "run/scores.jsonl") + "{\"step\": 30, \"score\": 2}\n{\"st");
+  const Result second = train("40", {"--resume"});
+  ASSERT_EQ(second.code, 0) << second.err;
+  EXPECT_EQ(logged_steps(folder / "run/scores.jsonl"), (std::vector<std::int64_t>{10, 20, 30, 40}));
+  double best = -1;
+  std::int64_t step_of_best = 0;
+  std::istringstream lines(read(folder / "run/scores.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_LE(json.at("score"), 1);
+    if (json.at("score").get<double>() <= best) continue;
+    best = json.at("score").get<double>();
+    step_of_best = json.at("step").get<std::int64_t>();
+  }
+  const Result info = run(folder, {"info", folder / "run/best.safetensors"});
+  EXPECT_NE(info.out.find(" " + std::to_string(step_of_best) + " steps"), std::string::npos) << info.out;
+  // Evaluation needs labels; that is said before anything is trained.
+  write_data(folder);
+  Args unlabelled = train_args(folder, "other", {"--eval-every", "5", "--unconditional"});
+  std::replace(unlabelled.begin(), unlabelled.end(), source(folder), folder / "x.idx");
+  expect_refused(folder, unlabelled, 2, "no labels");
 }
 
 TEST(Cli, GraphIsPrinted) {

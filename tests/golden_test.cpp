@@ -47,12 +47,29 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return norm(difference);
 }
 
-/// A golden file and the model it describes.
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> result;
+  std::stringstream stream(text);
+  for (std::string line; std::getline(stream, line);) result.push_back(line);
+  return result;
+}
+
+/// A golden file and the model it describes: make_parts.py writes the program's own settings, make_golden.py keys.
 struct Golden {
   explicit Golden(const std::string& name)
       : file(io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/" + name + ".safetensors")) {
     const auto text = [&](const char* key) { return file.metadata.at(key); };
     const auto number = [&](const char* key) { return std::stod(text(key)); };
+    batch = std::stoll(text("batch"));
+    steps = std::stoll(text("steps"));
+    vanishing = text("vanishing");
+    if (file.metadata.count("settings")) {
+      random_seed = std::stoull(text("random_seed"));
+      train::apply_settings(config, lines(text("settings")));
+      train::validate(config);
+      spec = train::model_spec(config, integers(text("image")), std::stoll(text("classes")));
+      return;
+    }
     config.model.latent = std::stoll(text("latent"));
     config.model.embedding = std::stoll(text("embedding"));
     config.model.g = {.widths = integers(text("g_widths")),
@@ -77,24 +94,31 @@ struct Golden {
     config.optim.momentum = number("momentum");
     config.optim.weight_decay = number("weight_decay");
     config.train.ema = number("ema");
-    batch = std::stoll(text("batch"));
     spec = train::model_spec(config, integers(text("image")), std::stoll(text("classes")));
-    vanishing = text("vanishing");
   }
 
   const Array& at(const std::string& name) const { return file.tensors.at(name); }
   bool vanishes(const std::string& name) const {
     return ("," + vanishing + ",").find("," + name + ",") != std::string::npos;
   }
-  std::vector<nn::Variable> build(Graph& graph) const {
+  std::vector<nn::Variable> build(Graph& graph, const train::StepVariant& variant = {}) const {
     return train::build_step(graph, config, spec,
-                             {.batch = batch, .variant = {}, .gradient_outputs = true, .latent_input = true});
+                             {.batch = batch, .variant = variant, .gradient_outputs = true, .latent_input = true});
+  }
+  /// The parts of a batch: samples, latents, labels if there are any.
+  std::vector<std::string> parts() const {
+    return spec.classes > 0 ? std::vector<std::string>{"x", "y", "z"} : std::vector<std::string>{"x", "z"};
+  }
+  /// The words of the seed, "random.key".
+  std::vector<double> random_key() const {
+    return {static_cast<double>(random_seed & 0xFFFFFFFF), static_cast<double>(random_seed >> 32)};
   }
 
   io::Safetensors file;
   Config config;
   models::ModelSpec spec;
-  std::int64_t batch = 0;
+  std::int64_t batch = 0, steps = 0;
+  std::uint64_t random_seed = 0;
   std::string vanishing;
 };
 
@@ -138,8 +162,8 @@ TEST_P(GoldenTest, ReferenceStepIsExact) {
     const auto stored = golden.file.tensors.find(name);
     if (stored != golden.file.tensors.end()) inputs[name] = doubles(stored->second);
   }
-  for (const char* part : {"x", "y", "z"})
-    inputs[std::string("batch.") + part] = doubles(golden.at(std::string(part) + ".0"));
+  for (const std::string& part : golden.parts()) inputs["batch." + part] = doubles(golden.at(part + ".0"));
+  inputs["random.key"] = golden.random_key();
   const ReferenceValues outputs = runtime::evaluate_reference(graph, inputs);
   check_step(
       golden, [&](const std::string& name) { return outputs.at(name); }, 2e-7);
@@ -149,12 +173,16 @@ TEST_P(GoldenTest, ReferenceStepIsExact) {
   }
 }
 
-TEST_P(GoldenTest, TenStepsFollowPyTorch) {
+TEST_P(GoldenTest, StepsFollowPyTorch) {
   const Golden golden(GetParam());
   for (const bool optimized : {true, false}) {
-    Graph graph;
-    const std::vector<nn::Variable> variables = golden.build(graph);
+    compiler::Options options;
+    if (!optimized) options.disabled = {"all"};
     runtime::State state;
+    runtime::Arena arena;
+    std::map<train::StepVariant, runtime::Program> programs;
+    Graph whole;
+    const std::vector<nn::Variable> variables = golden.build(whole);
     for (const nn::Variable& variable : variables) {
       const auto stored = golden.file.tensors.find(variable.name);
       if (stored != golden.file.tensors.end()) state[variable.name] = Array(variable.shape, stored->second.f32());
@@ -162,25 +190,30 @@ TEST_P(GoldenTest, TenStepsFollowPyTorch) {
     for (const nn::Variable& variable : variables)
       if (variable.name.starts_with("ema."))
         state[variable.name] = Array(variable.shape, golden.at(variable.name.substr(4)).f32());
-    runtime::Arena arena;
-    compiler::Options options;
-    if (!optimized) options.disabled = {"all"};
-    const runtime::Program program = compiler::compile(graph, options, state, arena);
+    programs.emplace(train::StepVariant{}, compiler::compile(whole, options, state, arena));
+    for (std::size_t i : {0, 1})
+      state.at("random.key").i32()[i] = static_cast<std::int32_t>(golden.random_seed >> (32 * i));
 
-    for (int step = 0; step < 10; ++step) {
-      for (const char* part : {"x", "y", "z"}) {
+    for (int step = 0; step < golden.steps; ++step) {
+      for (const std::string& part : golden.parts()) {
         const Array& from = golden.at(fmt::format("{}.{}", part, step));
-        std::copy_n(from.bytes(), from.size_bytes(), state.at(std::string("batch.") + part).bytes());
+        std::copy_n(from.bytes(), from.size_bytes(), state.at("batch." + part).bytes());
       }
       state.at("step").i32()[0] = step;
-      program.run();
-      for (const char* network : {"g", "d"}) {
-        const auto expected =
-            static_cast<double>(golden.at(std::string("curve.") + network).f32()[static_cast<std::size_t>(step)]);
-        EXPECT_NEAR(state.at(std::string("loss.") + network).f32()[0], expected, 1e-5 * std::abs(expected))
+      const train::StepVariant variant = train::variant_of_step(golden.config, step);
+      if (!programs.count(variant)) {
+        Graph graph;
+        golden.build(graph, variant);
+        programs.emplace(variant, compiler::compile(graph, options, state, arena));
+      }
+      programs.at(variant).run();
+      for (const std::string network : {"g", "d"}) {
+        if (network == "g" && !variant.update_g) continue;
+        const auto expected = static_cast<double>(golden.at("curve." + network).f32()[static_cast<std::size_t>(step)]);
+        EXPECT_NEAR(state.at("loss." + network).f32()[0], expected, 1e-5 * std::abs(expected))
             << network << " step " << step;
       }
-      if (step == 0)
+      if (step == 0 && variant.update_g)
         check_step(
             golden, [&](const std::string& name) { return doubles(state.at(name)); }, 1e-5);
     }
@@ -188,9 +221,10 @@ TEST_P(GoldenTest, TenStepsFollowPyTorch) {
       if (!name.starts_with("final.") || name.ends_with("fake")) continue;
       const std::string variable = name.substr(6);
       const std::string plain = variable.starts_with("ema.") ? variable.substr(4) : variable;
-      // Adam makes steps of rounding noise, see README.md; our averages include the running statistics, PyTorch's copy
-      // them.
-      if (golden.vanishes(plain) || plain.find(".running_") != std::string::npos) continue;
+      // Adam makes steps of rounding noise, see README.md; our averages include the running statistics, those of
+      // make_golden.py copy them.
+      if (golden.vanishes(plain)) continue;
+      if (!golden.file.metadata.count("settings") && plain.find(".running_") != std::string::npos) continue;
       if (variable.starts_with("ema.") && !state.count(variable)) continue;
       EXPECT_LE(distance(doubles(state.at(variable)), doubles(expected)), 1e-5 * norm(doubles(expected))) << name;
     }
@@ -208,8 +242,9 @@ TEST_P(GoldenTest, SamplesFollowPyTorch) {
       state[variable.name] = Array(variable.shape, golden.at(prefix + variable.name).f32());
     runtime::Arena arena;
     const runtime::Program program = compiler::compile(graph, {}, state, arena);
-    for (const char* part : {"y", "z"}) {
-      const Array& from = golden.at(std::string(part) + ".9");
+    for (const std::string& part : golden.parts()) {
+      if (part == "x") continue;
+      const Array& from = golden.at(fmt::format("{}.{}", part, golden.steps - 1));
       std::copy_n(from.bytes(), from.size_bytes(), state.at(part).bytes());
     }
     program.run();
@@ -220,7 +255,9 @@ TEST_P(GoldenTest, SamplesFollowPyTorch) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
                          testing::Values("bce_sn", "lsgan_sigmoid_sn", "bce_plain", "lsgan_pearson", "lsgan_r1_r2",
-                                         "bce_sgd", "bce_gain_bn_ema"),
+                                         "bce_sgd", "bce_gain_bn_ema", "conv_hinge", "conv_auxiliary",
+                                         "conv_relativistic", "conv_pack", "mlp_pack", "paper", "paper_pack",
+                                         "mlp_random", "vector_near", "vector_schedule"),
                          [](const auto& info) { return info.param; });
 
 // ---- bf16 ----

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -9,6 +12,7 @@
 #include "compiler/compile.h"
 #include "data/source.h"
 #include "file_helpers.h"
+#include "io/safetensors.h"
 #include "losses/loss.h"
 #include "nn/layers.h"
 #include "ops/ops.h"
@@ -189,6 +193,41 @@ TEST(Trainer, StoppedAndResumedIsAsIfNeverStopped) {
   for (std::string line; std::getline(metrics, line);)
     EXPECT_NE(line.find(fmt::format("\"step\":{}0,", ++lines)), std::string::npos);
   EXPECT_EQ(lines, 4);
+}
+
+/// "step", "loss_g" and "grad_norm_g" of every line of metrics.jsonl: what does not depend on the clock.
+std::vector<std::array<double, 3>> logged(const std::string& folder) {
+  std::vector<std::array<double, 3>> lines;
+  std::ifstream metrics(folder + "/metrics.jsonl");
+  for (std::string line; std::getline(metrics, line);) {
+    const auto json = nlohmann::json::parse(line);
+    lines.push_back({json["step"], json["loss_g"], json["grad_norm_g"]});
+  }
+  return lines;
+}
+
+TEST(Trainer, ResumesAmidRestingStepsSchedulesAndRandomLayers) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(30);
+  const std::vector<std::string> settings{
+      "train.log_every=5",      "train.d_steps=2",         "train.ema_warmup=true",  "penalty.every=3",
+      "penalty.wgan_gp=0.5",    "model.g.dropout=0.2",     "model.d.dropout=0.2",    "augment.noise=0.1",
+      "augment.noise_steps=25", "optim.schedule=linear",   "optim.schedule_start=3", "optim.schedule_steps=20",
+      "optim.warmup=4",         "model.g.widths=[16, 16]", "model.d.widths=[16, 16]"};
+  train::apply_settings(config, settings);
+  const std::string bytes = train_bytes(config, folder / "a");
+  // Behind step 17 the next is one that trains G, without penalties; behind 18 one with penalties and G at rest.
+  for (const std::int64_t stop : {17, 18}) {
+    const std::string other = folder / std::to_string(stop);
+    EXPECT_NE(bytes, train_bytes(config, other, false, "", stop));
+    EXPECT_EQ(bytes, train_bytes(config, other, true)) << stop;
+    const auto expected = io::read_safetensors(folder / "a/checkpoint.safetensors").tensors;
+    for (const auto& [name, array] : io::read_safetensors(other + "/checkpoint.safetensors").tensors)
+      EXPECT_TRUE(std::ranges::equal(array.f32(), expected.at(name).f32())) << name << " " << stop;
+    EXPECT_EQ(logged(folder / "a"), logged(other)) << stop;
+  }
+  ASSERT_EQ(logged(folder / "a").size(), 6u);
+  for (const auto& [step, loss_g, norm_g] : logged(folder / "a")) EXPECT_GT(norm_g, 0) << step;
 }
 
 TEST(Trainer, StartsFromAnotherModel) {

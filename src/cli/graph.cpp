@@ -54,7 +54,7 @@ void run(const Options& options) {
   train::apply_settings(config, options.settings);
   if (options.batch > 0) config.train.batch = options.batch;
   train::validate(config);
-  const bool vectors = options.preset == train::kVectorPreset;
+  const bool vectors = options.preset == train::default_preset({2});
   graph::Shape sample = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
   std::int64_t classes = vectors ? 8 : 10;
   if (!options.data.empty()) {

@@ -224,8 +224,8 @@ Json report_data(const std::string& run) {
   data["hints"] = hints(run, config, model.has_value());
   static constexpr const char* kMetrics[] = {
       "loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d", "images_per_second", "elapsed_seconds"};
-  static constexpr const char* kScores[] = {"label_accuracy", "fd",       "precision", "recall",
-                                            "density",        "coverage", "score"};
+  static constexpr const char* kScores[] = {"label_accuracy", "fd",          "precision",    "recall", "density",
+                                            "coverage",       "modes_found", "high_quality", "score"};
   data["metrics"] = read_lines(path("metrics.jsonl"), kMetrics, data["notes"]);
   data["scores"] = read_lines(path("scores.jsonl"), kScores, data["notes"]);
   data["eval"] = read_eval(path("eval/eval.json"), data["hints"]["eval"].get<std::string>());

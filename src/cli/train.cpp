@@ -11,10 +11,12 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "data/source.h"
+#include "eval/run_scores.h"
 #include "train/config.h"
 #include "train/preset.h"
 
@@ -28,8 +30,12 @@ vectors from vector. Then count, in this order: --config, --set, the options. La
 RUNDIR receives config.toml (every value), command.txt (what you typed), metrics.jsonl, samples/, model.safetensors and
 checkpoint.safetensors.
 Ctrl-C saves and leaves; --resume goes on as if the run had never stopped. It takes every value from RUNDIR; only
---steps, --epochs, --time (totals, not additions), --threads and the intervals of logging, samples and checkpoints may
-be given anew.
+--steps, --epochs, --time (totals, not additions), --threads and the intervals of logging, samples, evaluation and
+checkpoints may be given anew.
+
+--eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
+best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
+accuracy, the share of modes found and the share of good samples). It needs labelled data. The time does not count.
 
 Examples:
   gan train --data mnist --out runs/a --time 3m
@@ -40,7 +46,8 @@ Examples:
 `gan presets NAME` prints every key for --set and --config, and what it means; optim.lr sets both learning rates.)";
 
 struct Options {
-  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, config_file, init, cache;
+  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, config_file, init,
+      cache;
   std::vector<std::string> settings;
   bool unconditional = false, resume = false, quiet = false, json = false;
 };
@@ -60,9 +67,10 @@ void watch_signals() {
 std::vector<std::string> settings_of(const Options& options) {
   std::vector<std::string> settings = options.settings;
   const std::pair<const char*, const std::string&> named[] = {
-      {"train.steps", options.steps},        {"train.epochs", options.epochs}, {"train.time", options.time},
-      {"train.batch", options.batch},        {"train.seed", options.seed},     {"train.threads", options.threads},
-      {"train.precision", options.precision}};
+      {"train.steps", options.steps},         {"train.epochs", options.epochs},
+      {"train.time", options.time},           {"train.batch", options.batch},
+      {"train.seed", options.seed},           {"train.threads", options.threads},
+      {"train.precision", options.precision}, {"train.eval_every", options.eval_every}};
   for (const auto& [key, text] : named) {
     if (!text.empty()) settings.push_back(std::string(key) + "=" + text);
   }
@@ -152,8 +160,27 @@ train::Config configure_resumed(const Options& options) {
   return wanted;
 }
 
+/// What judges the run's models, its classifier trained at first need; nothing if the run is not to be judged.
+std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
+                                             ProgressPrinter& printer) {
+  if (config.train.eval_every == 0) return nullptr;
+  base::set_threads(static_cast<int>(config.train.threads));
+  data::SourceOptions source;
+  source.cache = options.cache;
+  source.seed = static_cast<std::uint64_t>(config.train.seed);
+  eval::Reference reference = eval::open_reference(config.data.source, source);
+  std::optional<eval::Classifier> classifier;
+  if (reference.held_out.is_image())
+    classifier =
+        eval::cached_classifier(reference, options.cache, [&](const std::string& line) { printer.note(line); });
+  eval::Judge judge(std::move(reference), std::move(classifier));
+  judge.drop_training_part();
+  return std::make_shared<eval::RunScores>(options.out, std::move(judge));
+}
+
 void require_new_run(const std::string& out) {
-  for (const char* name : {"config.toml", "checkpoint.safetensors", "model.safetensors", "metrics.jsonl"}) {
+  for (const char* name : {"config.toml", "checkpoint.safetensors", "model.safetensors", "metrics.jsonl",
+                           "best.safetensors", "scores.jsonl"}) {
     if (!std::filesystem::exists(std::filesystem::path(out) / name)) continue;
     base::fail_usage("{} holds another run; go on with it by --resume, or choose another folder for --out", out);
   }
@@ -185,10 +212,10 @@ void run(const Options& options) {
       preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);
     }
     const bool by_data = preset.empty();
-    if (by_data) preset = train::kImagePreset;
+    if (by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
     config = configure(options, preset);
     dataset = open_data(config, options);
-    if (by_data && !dataset.is_image()) config = configure(options, std::string(train::kVectorPreset));
+    if (by_data) config = configure(options, std::string(train::default_preset(dataset.sample_shape)));
     train::validate(config);
     if (dataset.classes == 0) config.data.unconditional = true;  // nothing to condition on
   }
@@ -197,17 +224,22 @@ void run(const Options& options) {
   if (options.json) style = ProgressStyle::json;
   if (options.quiet) style = ProgressStyle::quiet;
   ProgressPrinter printer(style);
-  watch_signals();
+  printer.note(describe(config, dataset));
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
   callbacks.stop_requested = [] { return stop_signal != 0; };
+  if (const auto scores = make_scores(config, options, printer)) {
+    callbacks.on_evaluate = [scores, &printer](const train::Model& model, double elapsed_seconds) {
+      printer.note(scores->evaluate(model, elapsed_seconds));
+    };
+  }
   train::RunOptions run_options;
   run_options.directory = options.out;
   run_options.resume = options.resume;
   run_options.init_model = options.init;
   run_options.command = command_line();
-  printer.note(describe(config, dataset));
+  watch_signals();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
   if (outcome == train::Outcome::stopped) {
@@ -242,6 +274,9 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--set", options->settings, "Any value by its key, such as optim.lr=1e-4; repeat as needed")
       ->type_name("KEY=VALUE")
       ->group("Values");
+  app.add_option("--eval-every", options->eval_every, "Judge the model every N steps and keep the best")
+      ->type_name("N")
+      ->group("Running");
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->group("Running");

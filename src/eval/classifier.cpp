@@ -4,7 +4,6 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <numbers>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -33,13 +32,20 @@ constexpr const char* kFormat = "gan.cpp classifier";
 constexpr const char* kVersion = "1";  // another number for every change of the network or of its training
 constexpr const char* kScope = "classifier";
 
-constexpr std::int64_t kBatch = 128, kEmbeddingBatch = 250;
 constexpr std::int64_t kEpochs = 3, kFewestSteps = 300;
-constexpr int kPhases = 10;  // of the learning rate
-constexpr double kHighestRate = 3e-3;
+constexpr int kReports = 10;
+constexpr double kRate = 3e-3;
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
+
+/// Images in a step and in an embedding, fewer of large ones, whose activations take memory.
+std::int64_t training_batch(const Shape& sample) {
+  return std::clamp<std::int64_t>((1 << 19) / (sample[1] * sample[2]), 16, 128);
+}
+std::int64_t embedding_batch(const Shape& sample) {
+  return std::clamp<std::int64_t>((1 << 18) / (sample[1] * sample[2]), 4, 250);
+}
 
 struct Outputs {
   Tensor features, logits;
@@ -66,9 +72,10 @@ Outputs network(Variables& variables, Tensor x, std::int64_t classes) {
   return {features, nn::linear(s / "head", nn::dropout(s / "dropout", features, 0.3), classes)};
 }
 
-/// Training: state' = step(state, batch), with a running average of the weights.
+/// Training: state' = step(state, batch). The rate falls to nearly 0 along a line; the weights' running average looks
+/// back over a tenth of the steps.
 std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch,
-                                     double rate, double decay) {
+                                     std::int64_t steps) {
   Variables variables(graph, /*training=*/true);
   const Tensor step = graph.input("step", {DType::i32, {1}});
   variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
@@ -78,12 +85,14 @@ std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int
   const std::vector<Variable> parameters = variables.select(kScope, nn::Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
-  const Tensor t = cast(reshape(step, {}), DType::f32);
+  const auto total = static_cast<double>(steps);
   optim::OptimizerSpec spec;
-  spec.lr = rate;
+  spec.lr = kRate;
+  spec.schedule = {.name = "linear", .start = 0, .steps = total, .final = 0.01, .warmup = total / 20};
+  const Tensor t = cast(reshape(step, {}), DType::f32);
   optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), t);
-  for (const nn::Role role : {nn::Role::parameter, nn::Role::statistic})
-    optim::average(variables, variables.select(kScope, role), decay, /*warmup=*/false, t);
+  optim::average(variables, parameters, 1 - 10 / total, /*warmup=*/true, t);
+  optim::average(variables, variables.select(kScope, nn::Role::statistic), 1 - 10 / total, /*warmup=*/true, t);
   graph.output("loss", loss);
   variables.finish();
   return variables.all();
@@ -115,24 +124,21 @@ class Training {
   Training(const data::Dataset& images, std::uint64_t seed)
       : images_(images),
         seed_(seed),
-        batch_(std::min(kBatch, images.count())),
+        batch_(std::min(training_batch(images.sample_shape), images.count())),
         epoch_steps_(images.count() / batch_),
         steps_(std::max(kEpochs * epoch_steps_, kFewestSteps)),
         shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
 
   Classifier run(const Log& log) {
-    std::int64_t step = 0;
-    for (int phase = 0; phase < kPhases; ++phase) {
-      // Half a cosine, as steps; a program for each.
-      const double rate = kHighestRate / 2 * (1 + std::cos(std::numbers::pi * (phase + 0.5) / kPhases));
-      const runtime::Program program = compile(rate);
-      for (const std::int64_t end = steps_ * (phase + 1) / kPhases; step < end; ++step) {
-        fill_batch(step);
-        program.run();
-      }
+    const runtime::Program program = compile();
+    for (std::int64_t step = 0, report = 1; step < steps_; ++step) {
+      fill_batch(step);
+      program.run();
+      if (step + 1 < steps_ * report / kReports) continue;
       const double loss = static_cast<double>(state_.at("loss").f32()[0]);
       if (!std::isfinite(loss)) base::fail_run("{}: the classifier diverged (loss {})", images_.source, loss);
-      if (log) log(fmt::format("  {:3.0f}%  loss {:.4f}", 100.0 * (phase + 1) / kPhases, loss));
+      if (log) log(fmt::format("{:5}%  loss {:.4f}", 100 * report / kReports, loss));
+      ++report;
     }
     Classifier classifier;
     classifier.sample_shape = images_.sample_shape;
@@ -146,18 +152,14 @@ class Training {
   }
 
  private:
-  runtime::Program compile(double rate) {
+  runtime::Program compile() {
     Graph graph;
-    // The average looks back over a tenth of the training.
-    const double decay = 1 - 10 / static_cast<double>(steps_);
     const std::vector<Variable> variables =
-        build_training(graph, images_.sample_shape, images_.classes, batch_, rate, decay);
-    if (state_.empty()) {
-      nn::initialize(variables, seed_, state_);
-      for (const Variable& variable : variables)  // averages start where the averaged starts
-        if (variable.name.starts_with("ema."))
-          state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
-    }
+        build_training(graph, images_.sample_shape, images_.classes, batch_, steps_);
+    nn::initialize(variables, seed_, state_);
+    for (const Variable& variable : variables)  // averages start where the averaged starts
+      if (variable.name.starts_with("ema."))
+        state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
     runtime::Program program =
         compiler::compile(graph, {.precision = compiler::choose_precision("auto"), .disabled = {}}, state_, arena_);
     state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed_));
@@ -307,7 +309,7 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
 Embedder::Embedder(const Classifier& classifier)
     : sample_shape_(classifier.sample_shape), classes_(classifier.classes) {
   Graph graph;
-  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, kEmbeddingBatch))
+  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, embedding_batch(sample_shape_)))
     state_[variable.name] = runtime::Array(variable.shape, classifier.weights.at(variable.name).f32());
   program_ = std::make_unique<runtime::Program>(
       compiler::compile(graph, {.precision = compiler::Precision::f32, .disabled = {}}, state_, arena_));
@@ -320,8 +322,9 @@ Embedded Embedder::embed(const data::Dataset& images) {
   Embedded result;
   const std::span<const float> features = state_.at("features").f32(), logits = state_.at("logits").f32();
   const std::int64_t size = graph::element_count(sample_shape_);
-  for (std::int64_t first = 0; first < images.count(); first += kEmbeddingBatch) {
-    const std::int64_t rows = std::min(kEmbeddingBatch, images.count() - first);
+  const std::int64_t batch = embedding_batch(sample_shape_);
+  for (std::int64_t first = 0; first < images.count(); first += batch) {
+    const std::int64_t rows = std::min(batch, images.count() - first);
     float* x = state_.at("x").f32().data();
     base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) copy_shifted(images, first + row, 0, 0, x + row * size);

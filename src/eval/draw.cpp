@@ -10,8 +10,9 @@
 namespace gan::eval {
 
 namespace {
-constexpr std::int64_t kChunk = 2048;  // samples held as floats at a time
-}
+/// Samples of this size held as floats at a time: whole batches of the sampler.
+std::int64_t chunk_of(std::int64_t size) { return size > 8192 ? 256 : 2048; }
+}  // namespace
 
 data::Dataset draw(const train::Model& model, std::int64_t count, const std::vector<std::uint8_t>& labels,
                    std::uint64_t seed) {
@@ -26,9 +27,10 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const std::vec
   const std::int64_t size = graph::element_count(model.sample_shape), latent = model.config.model.latent;
   if (drawn.is_image())
     drawn.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(count * size));
+  const std::int64_t chunk = chunk_of(size);
   train::Sampler sampler(model);
-  for (std::int64_t first = 0; first < count; first += kChunk) {
-    const std::int64_t rows = std::min(kChunk, count - first);
+  for (std::int64_t first = 0; first < count; first += chunk) {
+    const std::int64_t rows = std::min(chunk, count - first);
     std::vector<float> z(static_cast<std::size_t>(rows * latent)), values(static_cast<std::size_t>(rows * size));
     std::vector<std::int32_t> asked;
     if (!labels.empty()) asked.assign(labels.begin() + first, labels.begin() + first + rows);

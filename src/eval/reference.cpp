@@ -22,7 +22,8 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
                       graph::to_string(test.sample_shape), test.classes, graph::to_string(all.sample_shape),
                       all.classes);
     test.classes = all.classes;
-    return {std::move(all), std::move(test), "test part of " + source};
+    std::string hash = all.hash;
+    return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
   }
   const std::int64_t held_out = all.count() / 10;
   if (held_out < 1) base::fail_data("{}: {} samples; a tenth of them is too few to compare with", source, all.count());
@@ -33,7 +34,7 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   std::vector<std::uint32_t> rest(order.begin() + held_out, order.end());
   std::ranges::sort(chosen);
   std::ranges::sort(rest);
-  return {data::subset(all, rest), data::subset(all, chosen), "held-out tenth of " + source};
+  return {data::subset(all, rest), data::subset(all, chosen), "held-out tenth of " + source, all.hash};
 }
 
 }  // namespace gan::eval

@@ -16,6 +16,7 @@ struct Reference {
   data::Dataset train;     ///< what the classifier learns from, and where copies are looked for
   data::Dataset held_out;  ///< what samples are compared with; the classifier has not seen it
   std::string name;        ///< of held_out: "test part of mnist"
+  std::string hash;        ///< of the data that models are trained on
 };
 
 /// Opens a source, its test part as the reference if it has one, else a tenth of it, chosen by chance, always the same.

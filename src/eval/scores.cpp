@@ -21,7 +21,7 @@ constexpr std::int64_t kRowsOfPrdc = 5000;
 constexpr int kNeighbours = 5;
 constexpr std::uint64_t kSeed = 0;              // of the random rows: scores of one model are to stay the same
 constexpr std::int64_t kRowsOfPixels = 5000;    // more change the second digit of a median no longer
-constexpr std::int64_t kPiece = 4096;           // training images turned into floats at a time
+constexpr std::int64_t kNumbers = 1 << 26;      // of pixels held as floats at a time: 256 MB
 constexpr std::int64_t kValidationRows = 1000;  // of Parzen's sigma
 
 /// Values of images [first, first + count) as rows [count, C*H*W] of pixels in [0, 1].
@@ -81,9 +81,10 @@ std::vector<double> per_pixel(std::vector<double> distances, const graph::Shape&
 
 metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images) {
   const std::int64_t width = graph::element_count(images.sample_shape);
+  const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kNumbers / 16 / width, 16, 4096);
   metrics::Nearest nearest;
-  for (std::int64_t first = 0; first < images.count(); first += kPiece) {
-    const std::vector<float> piece = pixel_rows(images, first, std::min(kPiece, images.count() - first));
+  for (std::int64_t first = 0; first < images.count(); first += rows_of_piece) {
+    const std::vector<float> piece = pixel_rows(images, first, std::min(rows_of_piece, images.count() - first));
     metrics::find_nearest({rows, width}, {piece, width}, first, nearest);
   }
   return nearest;
@@ -153,7 +154,7 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   Scores& scores = evaluation.scores;
   scores.steps = model.steps;
   scores.data = real.source;
-  scores.data_hash = real.hash;
+  scores.data_hash = reference_.hash;
   scores.reference = reference_.name;
   scores.reference_count = real.count();
   scores.samples = count;
@@ -174,6 +175,9 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
     if (options.parzen) judge_parzen(evaluation);
     if (options.cas) judge_cas(model, options, evaluation, log);
   }
+  // Without labels another hash says nothing: they are part of it.
+  if (real.is_image() && model.conditional && model.data_hash != reference_.hash)
+    scores.notes.push_back(fmt::format("the model was trained on other data ({})", model.data_name));
   scores.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return evaluation;
 }
@@ -229,17 +233,21 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const std::int64_t width = graph::element_count(shape);
   const data::Dataset& samples = evaluation.samples;
   const data::Dataset& real = reference_.held_out;
-  const std::vector<float> all = pixel_rows(samples, 0, samples.count());
-  std::vector<float> unseen = pixel_rows(real, 0, real.count());
-  scores.spread = metrics::spread({all, width}, samples.labels);
-  scores.real_spread = metrics::spread({unseen, width}, real.labels);
+  const std::int64_t most = std::max<std::int64_t>(kNumbers / width, 2);
+  const std::vector<float> all = pixel_rows(samples, 0, std::min(samples.count(), most));
+  const std::vector<float> unseen = pixel_rows(real, 0, std::min({kRowsOfPixels, real.count(), most}));
+  const auto spread = [&](const std::vector<float>& pixels, std::span<const std::uint8_t> labels) {
+    return metrics::spread({pixels, width},
+                           labels.subspan(0, labels.empty() ? 0 : pixels.size() / static_cast<std::size_t>(width)));
+  };
+  scores.spread = spread(all, samples.labels);
+  scores.real_spread = spread(unseen, real.labels);
   const std::vector<double> others = per_pixel(metrics::nearest_other({all, width}), shape);
   scores.duplicates =
       static_cast<double>(std::ranges::count_if(others, [](double d) { return d < kDuplicateDistance; })) /
       static_cast<double>(others.size());
-  const std::vector<float> some = pixel_rows(samples, 0, std::min(kRowsOfPixels, samples.count()));
+  const std::vector<float> some = pixel_rows(samples, 0, std::min({kRowsOfPixels, samples.count(), most}));
   evaluation.nearest = nearest_images(some, reference_.train);
-  unseen.resize(static_cast<std::size_t>(std::min(kRowsOfPixels, real.count()) * width));
   const std::vector<double> of_samples = per_pixel(evaluation.nearest.distance, shape);
   const std::vector<double> of_unseen = per_pixel(nearest_images(unseen, reference_.train).distance, shape);
   scores.memorization = {metrics::median(of_samples), metrics::median(of_unseen),
@@ -251,6 +259,10 @@ void Judge::judge_parzen(Evaluation& evaluation) const {
   const data::Dataset& train = reference_.train;
   if (reference_.held_out.count() < 2) {
     evaluation.scores.notes.push_back("no Parzen estimate: the reference has one image");
+    return;
+  }
+  if (std::max(evaluation.scores.samples, reference_.held_out.count()) > kNumbers / width) {
+    evaluation.scores.notes.push_back("no Parzen estimate: the images are too many or too large for memory");
     return;
   }
   const std::int64_t validation = std::min(kValidationRows, train.count());

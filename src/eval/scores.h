@@ -20,7 +20,7 @@ namespace gan::eval {
 /// What is known of a model. What was not computed is absent; `notes` says why where that is not by request.
 struct Scores {
   std::int64_t steps = 0;       ///< the model was trained
-  std::string data, data_hash;  ///< judged by
+  std::string data, data_hash;  ///< judged by; the hash is that of the training part
   std::string reference;
   std::int64_t reference_count = 0;
   std::int64_t samples = 0;  ///< drawn, equally many of each class

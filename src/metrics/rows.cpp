@@ -14,8 +14,9 @@ namespace gan::metrics {
 
 namespace {
 
-constexpr std::int64_t kBlock = 512;   // rows of a
-constexpr std::int64_t kPiece = 2048;  // rows of b: 4 MB of products, which stay in the cache
+constexpr std::int64_t kBlock = 512;        // rows of a
+constexpr std::int64_t kPiece = 2048;       // rows of b: 4 MB of products, which stay in the cache
+constexpr std::int64_t kNumbers = 1 << 24;  // of either held at a time; wide rows come fewer at a time
 
 std::vector<double> mean_row(const Rows& rows) {
   std::vector<double> mean(static_cast<std::size_t>(rows.width));
@@ -41,7 +42,8 @@ std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre
 /// Inner products of rows less `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
   require_same_width(a, b);
-  const std::int64_t block = std::min(kBlock, a.count()), piece = std::min(kPiece, b.count());
+  const std::int64_t most = std::max<std::int64_t>(kNumbers / a.width, 16);
+  const std::int64_t block = std::min({kBlock, a.count(), most}), piece = std::min({kPiece, b.count(), most});
   std::vector<float> left(static_cast<std::size_t>(block * a.width)), right(static_cast<std::size_t>(piece * b.width));
   std::vector<float> products(static_cast<std::size_t>(block * piece));
   std::map<std::pair<std::int64_t, std::int64_t>, std::function<void()>> kernels;  // the last of each may be smaller

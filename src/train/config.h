@@ -89,6 +89,7 @@ struct Config {
     std::int64_t checkpoint_every = 500;
     std::int64_t log_every = 50;
     std::int64_t sample_every = 500;
+    std::int64_t eval_every = 0;
     std::string precision = "auto";
     std::int64_t threads = 0;
   } train;
@@ -122,7 +123,7 @@ Config config_of_json(const nlohmann::ordered_json& json, const std::string& whe
 std::vector<std::string> differing_keys(const Config& a, const Config& b);
 
 /// Throws a usage error that names the first key whose value differs and must not when a run is resumed: all but the
-/// budget, threads, and the intervals of logging, samples and checkpoints.
+/// budget, threads, and the intervals of logging, samples, evaluation and checkpoints.
 void require_resumable(const Config& saved, const Config& wanted);
 
 /// The value of a key as it is written in TOML. Throws a usage error for an unknown key.

@@ -82,16 +82,17 @@ optim::OptimizerSpec optimizer_spec(const Config& config, double lr) {
           .weight_decay = o.weight_decay};
 }
 
-/// The gradient of one network's loss by its parameters, their next values, and what was asked for beside.
-/// t: the number of updates of this network so far.
+/// The gradient of one network's loss by its parameters, their next values if it is to be updated, and what was asked
+/// for beside. t: the number of updates of this network so far.
 void train_network(Variables& variables, const Config& config, const StepOptions& options, const std::string& network,
-                   double lr, Tensor loss, Tensor t) {
+                   double lr, Tensor loss, Tensor t, bool update) {
   Graph& graph = variables.graph();
   const std::vector<Variable> parameters = variables.select(network + ".", Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const std::vector<Tensor> gradients = autodiff::gradient(loss, values);
-  optim::find_optimizer(config.optim.name).apply(variables, optimizer_spec(config, lr), parameters, gradients, t);
+  if (update)
+    optim::find_optimizer(config.optim.name).apply(variables, optimizer_spec(config, lr), parameters, gradients, t);
   const std::string letter = network.substr(0, 1);
   graph.output("loss." + letter, loss);
   if (options.gradient_norms) graph.output("norm." + letter, gradient_norm(gradients));
@@ -193,15 +194,15 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
     if (const std::optional<Tensor> penalty = penalties(config, input)) loss_d = loss_d + *penalty;
   }
 
-  if (options.variant.update_g) {
-    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g);
-    if (config.train.ema > 0) {
-      const std::string prefix = std::string(kGenerator) + ".";
-      for (const Role role : {Role::parameter, Role::statistic})
-        optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
-    }
+  const bool update_g = options.variant.update_g;
+  if (update_g || options.gradient_norms)  // what is logged is of this step, though G may rest
+    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g, update_g);
+  if (update_g && config.train.ema > 0) {
+    const std::string prefix = std::string(kGenerator) + ".";
+    for (const Role role : {Role::parameter, Role::statistic})
+      optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
-  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t);
+  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
   graph.output("verdict.real", mean(loss.verdict(told, real_logits)));
   graph.output("verdict.fake", mean(loss.verdict(told, fake_logits)));
   graph.output("logits.real", real_logits);

@@ -44,8 +44,8 @@ struct StepOptions {
 ///
 /// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
-/// without update_g leaves "loss.g" and G out. Throws a usage error if `config` does not fit `spec`.
-/// Returns the variables that the graph declares.
+/// without update_g leaves G's update out, and "loss.g" unless gradient norms are asked for. Throws a usage error if
+/// `config` does not fit `spec`. Returns the variables that the graph declares.
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);
 

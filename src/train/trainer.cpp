@@ -57,7 +57,7 @@ class Run {
   Outcome train() {
     compile_step();
     start_files();
-    const Clock::time_point start = Clock::now();
+    Clock::time_point start = Clock::now();
     const double before = position_.elapsed_seconds;
     Clock::time_point last_log = start;
     std::int64_t last_log_step = position_.steps;
@@ -81,7 +81,15 @@ class Run {
         last_log_step = position_.steps;
       }
       if (due(config_.train.sample_every)) draw_samples();
-      if (due(config_.train.checkpoint_every) && !finished()) save();
+      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
+      if (evaluate) {
+        require_finite_state();
+        const Clock::time_point pause = Clock::now();
+        callbacks_.on_evaluate(current_model(), position_.elapsed_seconds);
+        start += Clock::now() - pause;
+        last_log += Clock::now() - pause;
+      }
+      if ((evaluate || due(config_.train.checkpoint_every)) && !finished()) save();
     }
     save();
     draw_samples();
@@ -202,16 +210,22 @@ class Run {
       base::write_file(path("command.txt"),
                        (earlier ? base::read_file(path("command.txt")) : "") + options_.command + "\n");
     }
-    // Lines of steps that a resumed run will take again are dropped, and with them a line that was cut short.
+    drop_lines_ahead("metrics.jsonl");
+    if (std::filesystem::exists(path("scores.jsonl"))) drop_lines_ahead("scores.jsonl");
+  }
+
+  /// Drops the lines of steps that a resumed run will take again, and with them a line that was cut short; a new run
+  /// starts with an empty file.
+  void drop_lines_ahead(const std::string& name) const {
     std::string kept;
-    const bool earlier = options_.resume && std::filesystem::exists(path("metrics.jsonl"));
-    std::istringstream metrics(earlier ? base::read_file(path("metrics.jsonl")) : std::string());
-    for (std::string line; std::getline(metrics, line);) {
+    const bool earlier = options_.resume && std::filesystem::exists(path(name));
+    std::istringstream lines(earlier ? base::read_file(path(name)) : std::string());
+    for (std::string line; std::getline(lines, line);) {
       const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
       const bool numbered = json.is_object() && json.contains("step") && json["step"].is_number_integer();
       if (numbered && json["step"].get<std::int64_t>() <= position_.steps) kept += line + "\n";
     }
-    base::write_file(path("metrics.jsonl"), kept);
+    base::write_file(path(name), kept);
   }
 
   void report(double images_per_second) {

@@ -22,11 +22,16 @@ struct Progress {
   double seconds_left = 0;
 };
 
+struct Model;
+
 /// What the trainer tells and asks. Any may be empty.
 struct Callbacks {
   std::function<void(const Progress&)> on_log;      ///< every train.log_every steps
   std::function<bool()> stop_requested;             ///< asked before every step
   std::function<void(const std::string&)> on_note;  ///< something worth a line
+  /// Every train.eval_every steps, with the model as it stands and the seconds trained so far. What it does counts as
+  /// no training time. A checkpoint is saved behind it, so that a run never goes back behind its last evaluation.
+  std::function<void(const Model&, double elapsed_seconds)> on_evaluate;
 };
 
 struct RunOptions {

@@ -220,9 +220,11 @@ function scoresOverTime() {
   if (!s) return missing("scores", "The run was not scored while it trained. A run with the same values that is:", data.hints.scores);
   section("scores").append(row(...[
     plot("Shares", s.step, [["label accuracy", "blue", s.label_accuracy], ["precision", "green", s.precision],
-      ["recall", "purple", s.recall], ["coverage", "orange", s.coverage], ["density", "red", s.density]],
+      ["recall", "purple", s.recall], ["coverage", "orange", s.coverage], ["density", "red", s.density],
+      ["high quality", "red", s.high_quality]],  // of points alone, which have no density
     { zero: true, note: "Higher is better; density may exceed 1." }),
     plot("Fréchet distance", s.step, [["fd", "blue", s.fd]], { log: true, note: "Lower is better." }),
+    plot("Modes found", s.step, [["modes", "green", s.modes_found]], { zero: true }),
     plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them." }),
   ].filter(Boolean)));
 }

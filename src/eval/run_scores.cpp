@@ -1,0 +1,93 @@
+#include "eval/run_scores.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace gan::eval {
+
+namespace {
+
+constexpr std::int64_t kImages = 5000;
+
+nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
+  nlohmann::ordered_json line{{"step", scores.steps}, {"elapsed_seconds", std::round(elapsed_seconds * 1000) / 1000}};
+  if (scores.label_accuracy) line["label_accuracy"] = *scores.label_accuracy;
+  if (scores.fd) line["fd"] = *scores.fd;
+  if (scores.kid) line["kid"] = scores.kid->mean;
+  if (const auto& prdc = scores.prdc) {
+    line["precision"] = prdc->precision;
+    line["recall"] = prdc->recall;
+    line["density"] = prdc->density;
+    line["coverage"] = prdc->coverage;
+  }
+  if (const auto& modes = scores.modes) {
+    line["modes_found"] = modes->found;
+    line["high_quality"] = modes->high_quality;
+  }
+  line["score"] = joint_score(scores);
+  return line;
+}
+
+/// "step 500: label accuracy 0.912, Frechet distance 35.1, coverage 0.85, score 0.880 (best so far)".
+std::string text_of(const Scores& scores, bool best) {
+  std::string text = fmt::format("step {}:", base::grouped(static_cast<std::uint64_t>(scores.steps)));
+  if (scores.label_accuracy) text += fmt::format(" label accuracy {:.3f},", *scores.label_accuracy);
+  if (scores.fd) text += fmt::format(" Frechet distance {:.1f},", *scores.fd);
+  if (scores.prdc) text += fmt::format(" coverage {:.3f},", scores.prdc->coverage);
+  if (scores.modes)
+    text += fmt::format(" {} of {} modes, high quality {:.3f},", scores.modes->found, scores.modes->of,
+                        scores.modes->high_quality);
+  return text + fmt::format(" score {:.3f}{}", joint_score(scores), best ? " (best so far)" : "");
+}
+
+}  // namespace
+
+RunScores::RunScores(std::string directory, Judge judge) : directory_(std::move(directory)), judge_(std::move(judge)) {}
+
+std::string RunScores::path(const std::string& name) const {
+  return (std::filesystem::path(directory_) / name).string();
+}
+
+double RunScores::best_so_far() const {
+  double best = -1;
+  if (!std::filesystem::exists(path("best.safetensors")) || !std::filesystem::exists(path("scores.jsonl"))) return best;
+  std::istringstream lines(base::read_file(path("scores.jsonl")));
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object() && json.contains("score") && json["score"].is_number())
+      best = std::max(best, json["score"].get<double>());
+  }
+  return best;
+}
+
+std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds) {
+  if (!best_) best_ = best_so_far();
+  Options options;
+  if (model.sample_shape.size() == 3) options.count = kImages;
+  options.pixels = options.parzen = false;
+  const Scores scores = judge_.evaluate(model, options).scores;
+  const double score = joint_score(scores);
+  const bool best = score > *best_;
+  if (best) {
+    train::save_model(path("best.safetensors"), model);
+    best_ = score;
+  }
+  std::ofstream file(path("scores.jsonl"), std::ios::app);
+  file << line_of(scores, elapsed_seconds).dump() << "\n";
+  file.flush();
+  if (!file) base::fail_data("{}: cannot be written; is the disk full?", path("scores.jsonl"));
+  return text_of(scores, best);
+}
+
+}  // namespace gan::eval

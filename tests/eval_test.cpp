@@ -1,0 +1,502 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "data/source.h"
+#include "eval/draw.h"
+#include "eval/report.h"
+#include "eval/run_scores.h"
+#include "eval/scores.h"
+#include "file_helpers.h"
+#include "io/safetensors.h"
+#include "train/step.h"
+
+// Evaluation on data and models small enough to know the answers: images of 8 x 8 whose class k has its rows 2k and
+// 2k + 1 lit, and generators whose weights are set by hand.
+namespace gan::test {
+namespace {
+
+using base::ErrorKind;
+using eval::Classifier;
+using eval::Judge;
+using eval::Reference;
+using eval::Scores;
+
+constexpr int kClasses = 3, kSide = 8;
+
+std::string idx(const std::vector<std::uint32_t>& shape, const std::string& bytes) {
+  std::string text = {0, 0, 8, static_cast<char>(shape.size())};
+  for (const std::uint32_t length : shape)
+    for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift & 0xff);
+  return text + bytes;
+}
+
+/// Writes `stem`-images-idx3-ubyte and labels: lit rows of 200, all with noise of 0 to 40.
+void write_images(const TemporaryFolder& folder, const std::string& stem, std::uint32_t count, std::uint64_t seed,
+                  int classes = kClasses) {
+  const base::RandomStream random(seed, 1);
+  std::string images, labels;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const int label = static_cast<int>(i) % classes;
+    labels += static_cast<char>(label);
+    for (int pixel = 0; pixel < kSide * kSide; ++pixel) {
+      const int noise = static_cast<int>(40 * random.uniform(i * kSide * kSide + static_cast<std::uint64_t>(pixel)));
+      images += static_cast<char>((pixel / kSide / 2 == label ? 200 : 0) + noise);
+    }
+  }
+  put(folder / (stem + "-images-idx3-ubyte"), idx({count, kSide, kSide}, images));
+  put(folder / (stem + "-labels-idx1-ubyte"), idx({count}, labels));
+}
+
+/// A folder of data with a test part large enough for every score.
+class ImageFolder : public TemporaryFolder {
+ public:
+  ImageFolder() {
+    write_images(*this, "train", 600, 1);
+    write_images(*this, "t10k", 450, 2);
+  }
+};
+
+/// A model of one hidden layer, ReLU: weights are 0 but those that `set` sets.
+template <typename Set>
+train::Model make_model(const graph::Shape& shape, int classes, std::int64_t latent, std::int64_t embedding,
+                        const Set& set) {
+  train::Model model;
+  model.config.model.latent = latent;
+  model.config.model.embedding = embedding;
+  model.config.model.g.widths = {2 * latent + embedding};
+  model.config.model.d.widths = {4};
+  model.sample_shape = shape;
+  model.classes = classes;
+  model.conditional = classes > 0;
+  model.data_name = "made by hand";
+  model.steps = 7;
+  graph::Graph graph;
+  const models::ModelSpec spec = train::model_spec(model.config, shape, classes);
+  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
+  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
+  for (const nn::Variable& variable : variables)
+    model.weights[variable.name] = runtime::Array(graph::TensorType{graph::DType::f32, variable.shape});
+  // The hidden layer holds z, -z and the embedding, cut off below 0.
+  const std::span<float> hidden = model.weights.at("generator.model.0.weight").f32();
+  const auto inputs = static_cast<std::size_t>(latent + (classes > 0 ? embedding : 0));
+  for (std::size_t i = 0; i < static_cast<std::size_t>(latent); ++i) {
+    hidden[2 * i * inputs + i] = 1;
+    hidden[(2 * i + 1) * inputs + i] = -1;
+  }
+  for (std::size_t i = static_cast<std::size_t>(latent); i < inputs; ++i)
+    hidden[(i + static_cast<std::size_t>(latent)) * inputs + i] = 1;
+  set(model.weights);
+  return model;
+}
+
+/// Draws class (label + `turn`) % kClasses: its rows lit, every pixel moved a little by the latent if `varied`.
+train::Model image_model(int turn, bool varied, bool conditional = true) {
+  constexpr std::size_t kLatent = 16, kHidden = 2 * kLatent + kClasses;
+  return make_model({1, kSide, kSide}, conditional ? kClasses : 0, kLatent, kClasses, [&](runtime::State& weights) {
+    if (conditional)
+      for (std::size_t k = 0; k < kClasses; ++k)
+        weights.at("generator.embedding.weight").f32()[k * kClasses + (k + static_cast<std::size_t>(turn)) % kClasses] =
+            1;
+    const std::span<float> out = weights.at("generator.model.2.weight").f32();
+    for (std::size_t pixel = 0; pixel < kSide * kSide; ++pixel) {
+      weights.at("generator.model.2.bias").f32()[pixel] = -1.3f;  // tanh of it is -0.86, about 18 of 255
+      for (std::size_t k = 0; k < kClasses && conditional; ++k)
+        if (pixel / kSide / 2 == k) out[pixel * kHidden + 2 * kLatent + k] = 2.2f;
+      if (varied) out[pixel * kHidden + 2 * (pixel % kLatent) + pixel / kLatent % 2] = 0.6f;
+    }
+  });
+}
+
+/// Draws the modes of ring8 itself; class `lost`, if any, far from all.
+train::Model ring_model(int lost = -1) {
+  const data::Dataset ring = data::open_source("ring8");
+  return make_model({2}, 8, 1, 4, [&](runtime::State& weights) {
+    for (std::size_t k = 0; k < 8; ++k) {
+      const float x = ring.modes[2 * k], y = ring.modes[2 * k + 1];
+      const float scale = static_cast<int>(k) == lost ? 5 : 1;
+      const float parts[] = {std::max(x, 0.0f), std::max(-x, 0.0f), std::max(y, 0.0f), std::max(-y, 0.0f)};
+      for (std::size_t i = 0; i < 4; ++i) weights.at("generator.embedding.weight").f32()[4 * k + i] = scale * parts[i];
+    }
+    const std::span<float> out = weights.at("generator.model.2.weight").f32();  // [2, 6], z and -z unused
+    out[2] = 1, out[3] = -1, out[6 + 4] = 1, out[6 + 5] = -1;
+  });
+}
+
+Judge ring_judge() { return {eval::open_reference("ring8", {}), std::nullopt}; }
+
+double accuracy(const Classifier& classifier, const data::Dataset& data) {
+  const std::vector<std::int32_t> read = eval::Embedder(classifier).embed(data).classes;
+  double right = 0;
+  for (std::int64_t i = 0; i < data.count(); ++i) right += read[static_cast<std::size_t>(i)] == data.label(i);
+  return right / static_cast<double>(data.count());
+}
+
+// ---- reference ----
+
+TEST(EvalReference, IsTheTestPartWhereThereIsOne) {
+  const ImageFolder folder;
+  const Reference reference = eval::open_reference(folder.path(), {});
+  EXPECT_EQ(reference.train.count(), 600);
+  EXPECT_EQ(reference.held_out.count(), 450);
+  EXPECT_EQ(reference.name, "test part of " + folder.path());
+  EXPECT_TRUE(data::has_test_part("grid25"));
+  EXPECT_FALSE(data::has_test_part("mnist-test"));
+}
+
+TEST(EvalReference, IsElseATenthThatTheRestLacks) {
+  const TemporaryFolder folder;
+  std::string images(95, '\0'), labels(95, '\0');
+  for (std::size_t i = 0; i < images.size(); ++i)
+    images[i] = static_cast<char>(i), labels[i] = static_cast<char>(i % 5);
+  const std::string source =
+      put(folder / "x.idx", idx({95, 1, 1}, images)) + "," + put(folder / "y.idx", idx({95}, labels));
+  const Reference a = eval::open_reference(source, {}), b = eval::open_reference(source, {});
+  ASSERT_EQ(a.train.count(), 86);
+  ASSERT_EQ(a.held_out.count(), 9);
+  EXPECT_EQ(a.name, "held-out tenth of " + source);
+  std::vector<int> seen(95);
+  for (const data::Dataset* part : {&a.train, &a.held_out})
+    for (std::int64_t i = 0; i < part->count(); ++i) {
+      ++seen[part->pixels[static_cast<std::size_t>(i)]];
+      EXPECT_EQ(part->label(i), part->pixels[static_cast<std::size_t>(i)] % 5);
+    }
+  EXPECT_EQ(std::ranges::count(seen, 1), 95);
+  EXPECT_TRUE(std::equal(a.held_out.pixels.get(), a.held_out.pixels.get() + 9, b.held_out.pixels.get()));
+}
+
+// ---- classifier ----
+
+TEST(EvalClassifier, LearnsIsKeptAndIsMadeAnewIfItsFileIsBroken_BadInput) {
+  const ImageFolder folder;
+  const Reference reference = eval::open_reference(folder.path(), {});
+  std::vector<std::string> lines;
+  const eval::Log log = [&](const std::string& line) { lines.push_back(line); };
+  const Classifier trained = eval::cached_classifier(reference, folder / "cache", log);
+  EXPECT_GE(accuracy(trained, reference.held_out), 0.98);
+  ASSERT_FALSE(lines.empty());
+  EXPECT_NE(lines.front().find("training a classifier"), std::string::npos) << lines.front();
+
+  lines.clear();
+  const Classifier kept = eval::cached_classifier(reference, folder / "cache", log);
+  EXPECT_EQ(lines, std::vector<std::string>());
+  EXPECT_EQ(eval::hash_of(kept), eval::hash_of(trained));
+
+  const std::string path = std::filesystem::directory_iterator(folder / "cache/classifiers")->path().string();
+  put(path, get(path).substr(0, 1000));
+  const Classifier again = eval::cached_classifier(reference, folder / "cache", log);
+  ASSERT_FALSE(lines.empty());
+  EXPECT_NE(lines.front().find("it is trained anew"), std::string::npos) << lines.front();
+  EXPECT_EQ(eval::hash_of(again), eval::hash_of(trained));  // equal data, equal weights
+  EXPECT_NO_THROW(eval::load_classifier(path));
+}
+
+TEST(EvalClassifier, TakesImagesOfAnyShapeAndBatchesOfAnySize) {
+  // Two classes by colour, 3 x 3 x 7 values; 260 images are not a multiple of a batch.
+  data::Dataset images;
+  images.sample_shape = {3, 3, 7};
+  images.classes = 2;
+  images.items = 260;
+  images.pixels = std::make_unique<std::uint8_t[]>(260 * 63);
+  for (int i = 0; i < 260; ++i) {
+    images.labels.push_back(static_cast<std::uint8_t>(i % 2));
+    for (int pixel = 0; pixel < 21; ++pixel) images.pixels[static_cast<std::size_t>(i * 63 + 3 * pixel + i % 2)] = 255;
+  }
+  const Classifier classifier = eval::train_classifier(images, 0, nullptr);
+  EXPECT_EQ(accuracy(classifier, images), 1);
+  const eval::Embedded embedded = eval::Embedder(classifier).embed(images);
+  ASSERT_EQ(embedded.features.size(), static_cast<std::size_t>(260 * eval::kFeatures));
+  // The last, in a batch of its own size, is as the second.
+  for (std::size_t c = 0; c < static_cast<std::size_t>(eval::kFeatures); ++c)
+    ASSERT_FLOAT_EQ(embedded.features[259 * 128 + c], embedded.features[128 + c]);
+}
+
+TEST(EvalClassifier, BadInput) {
+  const TemporaryFolder folder;
+  write_images(folder, "train", 20, 1, 1);
+  const std::string x = folder / "train-images-idx3-ubyte", y = folder / "train-labels-idx1-ubyte";
+  const auto expect_refused = [&](const std::string& source, const std::string& message) {
+    const Reference reference = eval::open_reference(source, {});
+    expect_error(ErrorKind::usage, message, [&] { eval::cached_classifier(reference, folder.path(), nullptr); });
+  };
+  expect_refused(x, "no labels");
+  expect_refused(x + "," + y, "one class");
+  write_images(folder, "train", 20, 1, 2);
+  put(folder / "classes.txt", "low\nhigh\nnever\n");
+  expect_refused(x + "," + y, "class 2 (never) has no images");
+  expect_refused("ring8", "reads images");
+  write_images(folder, "train", 9, 1, 2);
+  expect_error(ErrorKind::data, "9 samples; a tenth", [&] { eval::open_reference(x, {}); });
+
+  expect_error(ErrorKind::data, "missing", [&] { eval::load_classifier(folder / "missing"); });
+  const std::string other = folder / "other.safetensors";
+  io::write_safetensors(other, {{"format", "gan.cpp model"}}, {});
+  expect_error(ErrorKind::data, "not a classifier", [&] { eval::load_classifier(other); });
+  const auto write = [&](const std::string& description) {
+    io::write_safetensors(other, {{"format", "gan.cpp classifier"}, {"version", "1"}, {"classifier", description}}, {});
+  };
+  write("{}");
+  expect_error(ErrorKind::data, "cannot be read", [&] { eval::load_classifier(other); });
+  const std::string data = R"("data": {"name": "x", "sha256": ""}})";
+  for (const std::string shape : {"[1, 8]", "[1, 0, 8]", "[1, 8, 100000]", "[1000, 1000, 1000]"}) {
+    write(R"({"sample_shape": )" + shape + R"(, "classes": 2, )" + data);
+    expect_error(ErrorKind::data, "a classifier of images", [&] { eval::load_classifier(other); });
+  }
+  write(R"({"sample_shape": [1, 8, 8], "classes": 2, )" + data);
+  expect_error(ErrorKind::data, "is missing", [&] { eval::load_classifier(other); });
+}
+
+// ---- scores ----
+
+TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
+  const ImageFolder folder;
+  Reference reference = eval::open_reference(folder.path(), {});
+  Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
+  const std::string hash = eval::hash_of(classifier);
+  Judge judge(std::move(reference), std::move(classifier));
+  eval::Options options;
+  options.count = 600;
+  options.fd_curve = true;
+
+  const Scores good = judge.evaluate(image_model(0, true), options).scores;
+  EXPECT_GE(good.label_accuracy.value(), 0.98);
+  EXPECT_EQ(good.embedding.value().hash, hash);
+  EXPECT_GE(good.embedding.value().accuracy.value(), 0.98);
+  EXPECT_EQ(good.duplicates.value(), 0);
+  ASSERT_EQ(good.per_class.size(), 3u);
+  ASSERT_EQ(good.fd_curve.size(), 3u);  // an eighth of 600 is fewer than the features
+  EXPECT_EQ(good.fd_curve[0].samples, 150);
+  EXPECT_EQ(good.fd_curve[2].fd, good.fd.value());
+  EXPECT_EQ(good.reference_count, 450);
+  EXPECT_TRUE(good.parzen && good.memorization && good.kid && good.prdc && !good.cas && !good.modes);
+
+  const Scores wrong = judge.evaluate(image_model(1, true), options).scores;
+  EXPECT_LE(wrong.label_accuracy.value(), 0.02);
+  EXPECT_GE(wrong.confusion[2][0], 195);                                  // asked for 2, drawn 0
+  EXPECT_NEAR(wrong.fd.value(), good.fd.value(), 0.2 * good.fd.value());  // as a whole the samples are as before
+  EXPECT_GT(wrong.per_class[1].fd.value(), 5 * good.per_class[1].fd.value());
+  EXPECT_LT(eval::joint_score(wrong), 0.1);
+
+  options.fd_curve = options.pixels = options.parzen = false;
+  const Scores collapsed = judge.evaluate(image_model(0, false, false), options).scores;  // one image, without labels
+  EXPECT_FALSE(collapsed.label_accuracy);
+  EXPECT_TRUE(collapsed.per_class.empty());
+  EXPECT_FALSE(collapsed.notes.empty());
+  EXPECT_FALSE(collapsed.duplicates);
+  EXPECT_EQ(collapsed.fd_curve.size(), 0u);
+  EXPECT_LT(collapsed.prdc.value().coverage, 0.05);
+  EXPECT_GT(collapsed.fd.value(), good.fd.value());
+
+  options.pixels = options.cas = true;
+  const Scores few = judge.evaluate(image_model(0, false), options).scores;  // three images
+  EXPECT_EQ(few.duplicates.value(), 1);
+  EXPECT_EQ(few.confusion[0][0] + few.confusion[1][1] + few.confusion[2][2], 600);
+  EXPECT_GT(few.cas.value().accuracy, 0.9);  // of rows so unlike, one image each is enough
+  EXPECT_EQ(few.cas.value().real_accuracy, good.embedding->accuracy);
+}
+
+TEST(Eval, MemorizationTellsCopiesFromOtherImages) {
+  // A training set that is what the model draws; the held-out images have other noise.
+  const ImageFolder folder;
+  const train::Model model = image_model(0, true);
+  std::vector<std::uint8_t> labels;
+  for (int i = 0; i < 200; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  Reference reference = eval::open_reference(folder.path(), {});
+  reference.train = eval::draw(model, 200, labels, 1);
+  Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
+  Judge judge(std::move(reference), std::move(classifier));
+  eval::Options options;
+  options.count = 200;
+  options.parzen = false;
+  const eval::Evaluation copies = judge.evaluate(model, options);
+  EXPECT_EQ(copies.scores.memorization.value().samples_median, 0);
+  EXPECT_EQ(copies.scores.memorization.value().share_closer, 1);
+  EXPECT_EQ(copies.nearest.index[17], 17);
+  const Scores grey = judge.evaluate(image_model(0, false, false), options).scores;  // no row is lit
+  EXPECT_GT(grey.memorization.value().samples_median, 0.3);  // a quarter of the pixels is 0.8 off
+  EXPECT_LT(grey.memorization.value().samples_median, 0.5);
+  EXPECT_EQ(grey.memorization.value().share_closer, 0);
+  EXPECT_EQ(grey.memorization.value().held_out_median, copies.scores.memorization.value().held_out_median);
+}
+
+TEST(Eval, CountsModesOfPointsAndReadsLabelsByThem) {
+  Judge judge = ring_judge();
+  const Scores good = judge.evaluate(ring_model(), {}).scores;
+  EXPECT_EQ(good.samples, 2500);
+  EXPECT_EQ(good.modes.value().found, 8);
+  EXPECT_EQ(good.modes.value().of, 8);
+  EXPECT_EQ(good.modes.value().high_quality, 1);
+  EXPECT_EQ(good.label_accuracy.value(), 1);
+  EXPECT_FALSE(good.fd || good.prdc || good.embedding);
+  EXPECT_EQ(eval::joint_score(good), 1);
+  eval::Options options;
+  options.count = 80;
+  const Scores seven = judge.evaluate(ring_model(3), options).scores;
+  EXPECT_EQ(seven.modes.value().found, 7);
+  EXPECT_DOUBLE_EQ(seven.modes.value().high_quality, 7.0 / 8);
+}
+
+TEST(Eval, JointScoreIsTheHarmonicMean) {
+  Scores scores;
+  EXPECT_EQ(eval::joint_score(scores), 0);
+  scores.prdc = metrics::Prdc{.coverage = 0.5};
+  EXPECT_DOUBLE_EQ(eval::joint_score(scores), 0.5);
+  scores.label_accuracy = 1;
+  EXPECT_DOUBLE_EQ(eval::joint_score(scores), 2 / (1 / 0.5 + 1));
+  scores.label_accuracy = 0;
+  EXPECT_EQ(eval::joint_score(scores), 0);
+}
+
+TEST(Eval, DrawsWhatPicturesHold) {
+  const data::Dataset drawn = eval::draw(image_model(0, true), 5, {2, 1, 0, 2, 1}, 3);
+  const data::Dataset first = eval::draw(image_model(0, true), 1, {2}, 3);
+  EXPECT_EQ(drawn.count(), 5);
+  EXPECT_EQ(drawn.labels, (std::vector<std::uint8_t>{2, 1, 0, 2, 1}));
+  EXPECT_GT(drawn.pixels[5 * 8], 150);  // rows 4 and 5 of class 2
+  EXPECT_LT(drawn.pixels[0], 100);
+  EXPECT_TRUE(std::equal(first.pixels.get(), first.pixels.get() + 64, drawn.pixels.get()));
+  // Channels last, as data sets are.
+  const train::Model colour = make_model({3, 1, 2}, 0, 1, 1, [](runtime::State& weights) {
+    const std::span<float> bias = weights.at("generator.model.2.bias").f32();
+    for (std::size_t i = 0; i < 6; ++i) bias[i] = i < 2 ? 9 : i < 4 ? 0 : -9;
+  });
+  const data::Dataset pixels = eval::draw(colour, 1, {}, 1);
+  EXPECT_EQ(std::vector<std::uint8_t>(pixels.pixels.get(), pixels.pixels.get() + 6),
+            (std::vector<std::uint8_t>{255, 128, 0, 255, 128, 0}));
+}
+
+TEST(Eval, BadInput) {
+  const ImageFolder folder;
+  const auto reference = [&] { return eval::open_reference(folder.path(), {}); };
+  const auto refuse = [&](const train::Model& model, std::int64_t count, const std::string& message) {
+    expect_error(ErrorKind::usage, message, [&] { eval::require_fit(model, reference(), count); });
+  };
+  EXPECT_NO_THROW(eval::require_fit(image_model(0, true), reference(), 129));
+  refuse(image_model(0, true), 128, "128 samples for 128 features");
+  refuse(ring_model(), 0, "draws samples of [2]");
+  const auto nothing = [](runtime::State&) {};
+  refuse(make_model({1, 8, 8}, 4, 2, 2, nothing), 0, "the model has 4 classes");
+  refuse(make_model({3, 8, 8}, 3, 2, 2, nothing), 0, "draws samples of [3, 8, 8]");
+  const Reference unlabelled = eval::open_reference(folder / "train-images-idx3-ubyte", {});
+  expect_error(ErrorKind::usage, "takes labels", [&] { eval::require_fit(image_model(0, true), unlabelled, 0); });
+
+  expect_error(ErrorKind::usage, "need a classifier", [&] { Judge(reference(), std::nullopt); });
+  Reference points = eval::open_reference("ring8", {});
+  points.held_out.modes.clear();
+  expect_error(ErrorKind::usage, "modes are not known", [&] { Judge(std::move(points), std::nullopt); });
+  const train::Model broken = make_model({2}, 8, 1, 4, [](runtime::State& weights) {
+    std::ranges::fill(weights.at("generator.model.2.bias").f32(), std::numeric_limits<float>::infinity());
+  });
+  expect_error(ErrorKind::run, "diverged", [&] { ring_judge().evaluate(broken, {}); });
+
+  eval::save_classifier(folder / "c", eval::train_classifier(reference().train, 0, nullptr));
+  const auto classifier = [&] { return eval::load_classifier(folder / "c"); };
+  const TemporaryFolder other;
+  write_images(other, "train", 600, 1, 2);
+  write_images(other, "t10k", 20, 1, 2);
+  expect_error(ErrorKind::usage, "2 classes; the embedding tells 3",
+               [&] { Judge(eval::open_reference(other.path(), {}), classifier()); });
+  put(folder / "t10k-images-idx3-ubyte", idx({450, 4, 16}, std::string(450 * 64, '\1')));
+  expect_error(ErrorKind::data, "the test part has samples", reference);
+  put(folder / "train-images-idx3-ubyte", idx({600, 4, 16}, std::string(600 * 64, '\1')));
+  expect_error(ErrorKind::usage, "the embedding reads [1, 8, 8]", [&] { Judge(reference(), classifier()); });
+
+  // A reference too small for distances says so and gives the rest.
+  eval::Options options;
+  options.count = 129;
+  Reference small = eval::open_reference(other.path(), {});
+  Classifier of_small = eval::train_classifier(small.train, 0, nullptr);
+  const Scores scores =
+      Judge(std::move(small), std::move(of_small)).evaluate(make_model({1, 8, 8}, 2, 2, 2, nothing), options).scores;
+  EXPECT_FALSE(scores.fd);
+  EXPECT_TRUE(scores.label_accuracy && scores.prdc);
+  ASSERT_FALSE(scores.notes.empty());
+  EXPECT_NE(scores.notes[0].find("no Frechet distance: the reference has 20 images"), std::string::npos);
+}
+
+// ---- reports ----
+
+TEST(EvalReport, WritesJsonPicturesAndConfusions) {
+  const ImageFolder folder;
+  put(folder / "classes.txt", "low\nmiddle, \"mid\"\nhigh\n");
+  Reference reference = eval::open_reference(folder.path(), {});
+  Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
+  Judge judge(std::move(reference), std::move(classifier));
+  train::Model model = image_model(0, true);
+  model.class_names = judge.reference().train.class_names;
+  eval::Options options;
+  options.count = 450;
+  options.fd_curve = true;
+  const eval::Evaluation evaluation = judge.evaluate(model, options);
+  eval::write_report(folder / "out", evaluation, judge.reference(), "runs/a");
+  for (const char* name : {"samples.png", "neighbours.png"})
+    EXPECT_EQ(get(folder / "out/" + name).substr(1, 3), "PNG") << name;
+
+  const auto json = nlohmann::json::parse(get(folder / "out/eval.json"));
+  EXPECT_EQ(json.at("model"), "runs/a");
+  EXPECT_EQ(json.at("steps"), 7);
+  EXPECT_EQ(json.at("reference").at("count"), 450);
+  EXPECT_EQ(json.at("embedding").at("width"), 128);
+  EXPECT_EQ(json.at("per_class").at(1).at("class"), 1);
+  EXPECT_EQ(json.at("per_class").at(2).at("name"), "high");
+  EXPECT_TRUE(json.at("per_class").at(2).contains("accuracy") && json.at("per_class").at(2).contains("fd"));
+  EXPECT_EQ(json.at("confusion").at(2).size(), 3u);
+  EXPECT_EQ(json.at("fd_curve").at(0).at("samples"), 225);
+  for (const char* key : {"data", "data_hash", "samples", "seed", "label_accuracy", "fd", "precision", "recall",
+                          "density", "coverage", "duplicates", "score", "seconds"})
+    EXPECT_TRUE(json.contains(key)) << key;
+  EXPECT_TRUE(json.at("kid").contains("mean") && json.at("kid").contains("se"));
+  EXPECT_TRUE(json.at("memorization").contains("share_closer") && json.at("parzen").contains("sigma"));
+  EXPECT_FALSE(json.contains("cas") || json.contains("modes"));
+
+  const std::string confusion = get(folder / "out/confusion.csv");
+  EXPECT_EQ(confusion.substr(0, confusion.find('\n')), R"(asked,low,"middle, ""mid""",high)");
+  EXPECT_EQ(std::ranges::count(confusion, '\n'), 4);
+  const std::string text = eval::to_text(evaluation.scores, "runs/a");
+  for (const char* part : {"runs/a, 7 steps", "450 samples", "128 features", "label accuracy", "\nhigh "})
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(EvalRunScores, KeepsTheBestModelOverResumedRuns) {
+  const TemporaryFolder folder;
+  const auto steps_of_best = [&] { return train::load_model(folder / "best.safetensors").steps; };
+  train::Model good = ring_model(), bad = ring_model(3);
+  {
+    eval::RunScores scores(folder.path(), ring_judge());
+    bad.steps = 10;
+    EXPECT_NE(scores.evaluate(bad, 1).find("best so far"), std::string::npos);
+    EXPECT_EQ(steps_of_best(), 10);
+    good.steps = 20;
+    EXPECT_NE(scores.evaluate(good, 2).find("best so far"), std::string::npos);
+    bad.steps = 30;
+    EXPECT_EQ(scores.evaluate(bad, 3).find("best so far"), std::string::npos);
+    EXPECT_EQ(steps_of_best(), 20);
+  }
+  eval::RunScores resumed(folder.path(), ring_judge());
+  bad.steps = 40;
+  resumed.evaluate(bad, 4);
+  EXPECT_EQ(steps_of_best(), 20);
+  std::istringstream lines(get(folder / "scores.jsonl"));
+  std::vector<int> steps;
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    steps.push_back(json.at("step").get<int>());
+    EXPECT_EQ(json.at("elapsed_seconds"), static_cast<double>(steps.size()));
+    EXPECT_TRUE(json.contains("score") && json.contains("label_accuracy") && json.contains("high_quality"));
+  }
+  EXPECT_EQ(steps, (std::vector<int>{10, 20, 30, 40}));
+  // Without the best model itself the next one is the best.
+  std::filesystem::remove(folder / "best.safetensors");
+  eval::RunScores(folder.path(), ring_judge()).evaluate(bad, 5);
+  EXPECT_EQ(steps_of_best(), 40);
+}
+
+}  // namespace
+}  // namespace gan::test
