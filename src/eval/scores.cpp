@@ -235,13 +235,19 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const data::Dataset& real = reference_.held_out;
   const std::int64_t most = std::max<std::int64_t>(kNumbers / width, 2);
   const std::vector<float> all = pixel_rows(samples, 0, std::min(samples.count(), most));
+  const std::vector<float> unseen = pixel_rows(real, 0, std::min({kRowsOfPixels, real.count(), most}));
+  const auto spread = [&](const std::vector<float>& pixels, std::span<const std::uint8_t> labels) {
+    return metrics::spread({pixels, width},
+                           labels.subspan(0, labels.empty() ? 0 : pixels.size() / static_cast<std::size_t>(width)));
+  };
+  scores.spread = spread(all, samples.labels);
+  scores.real_spread = spread(unseen, real.labels);
   const std::vector<double> others = per_pixel(metrics::nearest_other({all, width}), shape);
   scores.duplicates =
       static_cast<double>(std::ranges::count_if(others, [](double d) { return d < kDuplicateDistance; })) /
       static_cast<double>(others.size());
   const std::vector<float> some = pixel_rows(samples, 0, std::min({kRowsOfPixels, samples.count(), most}));
   evaluation.nearest = nearest_images(some, reference_.train);
-  const std::vector<float> unseen = pixel_rows(real, 0, std::min({kRowsOfPixels, real.count(), most}));
   const std::vector<double> of_samples = per_pixel(evaluation.nearest.distance, shape);
   const std::vector<double> of_unseen = per_pixel(nearest_images(unseen, reference_.train).distance, shape);
   scores.memorization = {metrics::median(of_samples), metrics::median(of_unseen),

@@ -12,6 +12,7 @@
 #include "metrics/nearest.h"
 #include "metrics/parzen.h"
 #include "metrics/prdc.h"
+#include "metrics/spread.h"
 #include "train/model_file.h"
 
 namespace gan::eval {
@@ -56,6 +57,8 @@ struct Scores {
   };
   std::optional<Cas> cas;
 
+  /// Of pixels in [0, 1]: 0 between labels if a model ignores them, 0 within if it ignores its latents.
+  std::optional<metrics::Spread> spread, real_spread;
   /// Share of samples that lie within kDuplicateDistance of another sample.
   std::optional<double> duplicates;
   struct Memorization {
@@ -89,7 +92,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool fd_curve = false;
   bool cas = false;    ///< trains another classifier
-  bool pixels = true;  ///< duplicates and memorization
+  bool pixels = true;  ///< spread, duplicates and memorization
   bool parzen = true;
 };
 

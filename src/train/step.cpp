@@ -26,6 +26,15 @@ models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, s
           .d = config.model.d};
 }
 
+losses::LossSpec loss_spec(const Config& config) {
+  return {.saturating = config.loss.saturating,
+          .sigmoid = config.loss.sigmoid,
+          .smoothing = config.loss.smoothing,
+          .a = config.loss.a,
+          .b = config.loss.b,
+          .c = config.loss.c};
+}
+
 StepVariant variant_of_step(const Config& config, std::int64_t step) {
   const bool penalized = step % config.penalty.every == 0;
   const bool update_g = (step + 1) % config.train.d_steps == 0;
@@ -142,12 +151,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Variables variables(graph, /*training=*/true);
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
-  const losses::LossSpec loss_spec{.saturating = config.loss.saturating,
-                                   .sigmoid = config.loss.sigmoid,
-                                   .smoothing = config.loss.smoothing,
-                                   .a = config.loss.a,
-                                   .b = config.loss.b,
-                                   .c = config.loss.c};
+  const losses::LossSpec told = loss_spec(config);
   const Tensor step = graph.input("step", {DType::i32, {1}});
   variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
   const Tensor t = cast(reshape(step, {}), DType::f32);
@@ -168,8 +172,8 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
                          detached_says = d.judge(detached, "fake");
   const Tensor real_logits = real_says.logits, fake_logits = fake_says.logits, detached_logits = detached_says.logits;
 
-  Tensor loss_g = loss.generator(loss_spec, real_logits, fake_logits);
-  Tensor loss_d = loss.discriminator(loss_spec, real_logits, detached_logits);
+  Tensor loss_g = loss.generator(told, real_logits, fake_logits);
+  Tensor loss_d = loss.discriminator(told, real_logits, detached_logits);
   if (real_says.classes) {
     const auto named = [&](const models::Verdicts& says) {
       return nn::softmax_cross_entropy(*says.classes, *y) * config.loss.auxiliary;
@@ -199,8 +203,8 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
       optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
   train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
-  graph.output("verdict.real", mean(loss.verdict(loss_spec, real_logits)));
-  graph.output("verdict.fake", mean(loss.verdict(loss_spec, fake_logits)));
+  graph.output("verdict.real", mean(loss.verdict(told, real_logits)));
+  graph.output("verdict.fake", mean(loss.verdict(told, fake_logits)));
   graph.output("logits.real", real_logits);
   graph.output("logits.fake", fake_logits);
   graph.output("fake", fake);

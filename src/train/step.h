@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "losses/loss.h"
 #include "models/model.h"
 #include "nn/scope.h"
 #include "train/config.h"
@@ -10,6 +11,9 @@ namespace gan::train {
 
 /// The sizes of the networks of `config` for samples of this shape; classes 0 makes an unconditional model.
 models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes);
+
+/// What `config` tells the losses.
+losses::LossSpec loss_spec(const Config& config);
 
 /// What differs between the steps of one run.
 struct StepVariant {

@@ -1,0 +1,117 @@
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iterator>
+#include <memory>
+
+#include "autodiff/gradient.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "losses/loss.h"
+#include "runtime/reference.h"
+#include "train/config.h"
+#include "train/step.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(Without options it lists what loss.name and penalty.NAME can be.
+
+--curves writes a table of every loss, also with its settings (column "settings", as --set takes them), at D's raw
+output from -6 to 6. "g" is G's loss where D says this of a fake, "d_real" and "d_fake" are D's loss where D says it of
+real data and of a fake, while its other output is 0; "_slope" is the derivative. A step of training minimizes the same
+functions, and autodiff makes the derivatives as it does there.
+
+Examples:
+  gan losses
+  gan losses --curves losses.tsv
+  gan train tutorial-lsgan --data mnist --out runs/a --set loss.sigmoid=false)";
+
+constexpr int kStepsPerUnit = 10, kRange = 6;
+
+/// A loss as `settings` change it.
+struct Variant {
+  std::string_view loss;
+  std::vector<std::string> settings;
+};
+
+/// Every loss of the table as it is by itself, with the variants of its own settings behind.
+std::vector<Variant> variants() {
+  const Variant more[] = {{"bce", {"loss.saturating=true"}},
+                          {"least_squares", {"loss.coding=pearson"}},
+                          {"least_squares", {"loss.sigmoid=true"}},
+                          {"least_squares", {"loss.coding=pearson", "loss.sigmoid=true"}}};
+  std::vector<Variant> all;
+  for (const losses::Loss* loss : losses::loss_table()) {
+    all.push_back({loss->name, {}});
+    for (const Variant& variant : more)
+      if (variant.loss == loss->name) all.push_back(variant);
+  }
+  return all;
+}
+
+/// The lines of one loss.
+std::string curve(const Variant& variant) {
+  using graph::Tensor;
+  train::Config config;
+  config.loss.name = variant.loss;
+  train::apply_settings(config, variant.settings);
+  const losses::Loss& loss = losses::find_loss(variant.loss);
+  const losses::LossSpec spec = train::loss_spec(config);
+
+  graph::Graph graph;
+  const graph::TensorType one{graph::DType::f32, {1, 1}};
+  const Tensor real = graph.input("real", one), fake = graph.input("fake", one);
+  const Tensor of_g = loss.generator(spec, real, fake), of_d = loss.discriminator(spec, real, fake);
+  const auto slope = [](Tensor value, Tensor output) { return autodiff::gradient(value, {output})[0]; };
+  graph.output("g", of_g);
+  graph.output("g_slope", slope(of_g, fake));
+  graph.output("d", of_d);
+  graph.output("d_real_slope", slope(of_d, real));
+  graph.output("d_fake_slope", slope(of_d, fake));
+
+  std::string text;
+  for (int i = -kRange * kStepsPerUnit; i <= kRange * kStepsPerUnit; ++i) {
+    const double output = static_cast<double>(i) / kStepsPerUnit;
+    runtime::ReferenceValues of_real = runtime::evaluate_reference(graph, {{"real", {output}}, {"fake", {0}}});
+    runtime::ReferenceValues of_fake = runtime::evaluate_reference(graph, {{"real", {0}}, {"fake", {output}}});
+    fmt::format_to(std::back_inserter(text), "{}\t{}\t{}", variant.loss, fmt::join(variant.settings, " "), output);
+    for (const double value : {of_fake["g"][0], of_fake["g_slope"][0], of_real["d"][0], of_real["d_real_slope"][0],
+                               of_fake["d"][0], of_fake["d_fake_slope"][0]})
+      fmt::format_to(std::back_inserter(text), "\t{:.6g}", value + 0.0);  // no "-0"
+    text += '\n';
+  }
+  return text;
+}
+
+void list() {
+  const auto line = [](std::string_view name, std::string_view summary) { fmt::print("  {:<22}{}\n", name, summary); };
+  fmt::print("Losses, for loss.name:\n");
+  for (const losses::Loss* loss : losses::loss_table()) line(loss->name, loss->summary);
+  fmt::print("\nPenalties on D's gradients, by the key of the weight:\n");
+  for (const losses::Penalty* penalty : losses::penalty_table())
+    line(fmt::format("penalty.{}", penalty->name), penalty->summary);
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto curves = std::make_shared<std::string>();
+  app.add_option("--curves", *curves, "Write values and derivatives of every loss by D's output, tab-separated")
+      ->type_name("FILE.tsv");
+  app.footer(kHelp);
+  return [curves] {
+    if (curves->empty()) return list();
+    std::string text = "loss\tsettings\toutput\tg\tg_slope\td_real\td_real_slope\td_fake\td_fake_slope\n";
+    for (const Variant& variant : variants()) text += curve(variant);
+    base::write_file(*curves, text);
+    fmt::print("wrote {}\n", *curves);
+  };
+}
+
+}  // namespace
+
+extern const Command losses_command;
+const Command losses_command = {"losses", "List losses and penalties, or tabulate them", setup};
+
+}  // namespace gan::cli

@@ -1,0 +1,44 @@
+#include "metrics/spread.h"
+
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace gan::metrics {
+
+Spread spread(const Rows& rows, std::span<const std::uint8_t> labels) {
+  const auto count = static_cast<std::size_t>(rows.count()), width = static_cast<std::size_t>(rows.width);
+  if (count == 0) base::fail_usage("spread: no rows");
+  if (!labels.empty() && labels.size() != count)
+    base::fail_usage("spread: {} labels for {} rows; expected as many", labels.size(), count);
+  std::vector<double> mean(width);
+  std::array<std::vector<double>, 256> means;
+  std::array<double, 256> counts{};
+  const auto label = [&](std::size_t i) { return labels.empty() ? std::uint8_t{0} : labels[i]; };
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> row = rows.row(static_cast<std::int64_t>(i));
+    std::vector<double>& of_label = means[label(i)];
+    of_label.resize(width);
+    for (std::size_t j = 0; j < width; ++j) of_label[j] += static_cast<double>(row[j]);
+    ++counts[label(i)];
+  }
+  for (std::size_t k = 0; k < means.size(); ++k)
+    for (std::size_t j = 0; j < means[k].size(); ++j) {
+      mean[j] += means[k][j] / static_cast<double>(count);
+      means[k][j] /= counts[k];
+    }
+  double between = 0, within = 0;
+  for (std::size_t k = 0; k < means.size(); ++k)
+    for (std::size_t j = 0; j < means[k].size(); ++j) between += counts[k] * std::pow(means[k][j] - mean[j], 2);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> row = rows.row(static_cast<std::int64_t>(i));
+    for (std::size_t j = 0; j < width; ++j) within += std::pow(static_cast<double>(row[j]) - means[label(i)][j], 2);
+  }
+  const auto root_mean = [&](double squares) { return std::sqrt(squares / static_cast<double>(count * width)); };
+  Spread result{std::nullopt, root_mean(within)};
+  if (!labels.empty()) result.between = root_mean(between);
+  return result;
+}
+
+}  // namespace gan::metrics
