@@ -3,12 +3,15 @@
 
 // The MNIST networks of Mirza and Osindero 2014 (arXiv 1411.1784): latents and one-hot label are mapped apart and then
 // together; D's hidden layers are maxout of 5, 5 and 4 pieces. model.g.widths and model.d.widths are the three widths:
-// from z (or x), from y, joint. The paper's Sigmoid of G is stretched to our range of images, [-1, 1].
+// from z (or x), from y, joint. Images are in [0, 1] inside, G's Sigmoids. The paper does not say how weights start; at
+// its learning rate it matters: as in the code of the first GANs, U(-0.05, 0.05) in G and U(-0.005, 0.005) in D.
 namespace gan::models {
 
 using namespace ops;
 
 namespace {
+
+constexpr nn::LinearOptions kLinearG{.bound = 0.05}, kLinearD{.bound = 0.005};
 
 struct Widths {
   std::int64_t input, label, joint;
@@ -18,17 +21,21 @@ Widths three_widths(const NetworkSpec& network, const char* key) {
   if (network.widths.size() != 3)
     base::fail_usage("{} has {} widths; model.kind = cgan-paper takes three: of the input, of the label, joint", key,
                      network.widths.size());
+  // What these networks do not have must not be asked for in vain.
+  if (network.spectral_norm || network.batch_norm || network.condition != "embedding" || network.activation != "relu")
+    base::fail_usage(
+        "model.kind = cgan-paper has neither norms nor other activations and conditions; set them with mlp");
   return {network.widths[0], network.widths[1], network.widths[2]};
 }
 
 Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor> y) {
   const Widths widths = three_widths(spec.g, "model.g.widths");
   const auto hidden = [&](const char* name, Tensor x, std::int64_t width) {
-    return nn::dropout(s / name, relu(nn::linear(s / name, x, width)), spec.g.dropout);
+    return nn::dropout(s / name, relu(nn::linear(s / name, x, width, kLinearG)), spec.g.dropout);
   };
   Tensor h = hidden("latent", z, widths.input);
   if (y) h = concat({h, hidden("label", one_hot(*y, spec.classes), widths.label)});
-  h = nn::linear(s / "output", hidden("joint", h, widths.joint), graph::element_count(spec.sample));
+  h = nn::linear(s / "output", hidden("joint", h, widths.joint), graph::element_count(spec.sample), kLinearG);
   if (spec.bounded()) h = sigmoid(h) * 2.0 - 1.0;
   Shape shape{z.dim(0)};
   shape.insert(shape.end(), spec.sample.begin(), spec.sample.end());
@@ -38,15 +45,17 @@ Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor
 Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
   const Widths widths = three_widths(spec.d, "model.d.widths");
   const auto hidden = [&](const char* name, Tensor input, std::int64_t width, std::int64_t pieces) {
-    return nn::dropout(s / name, nn::maxout(nn::linear(s / name, input, width * pieces), pieces), spec.d.dropout);
+    return nn::dropout(s / name, nn::maxout(nn::linear(s / name, input, width * pieces, kLinearD), pieces),
+                       spec.d.dropout);
   };
   const std::int64_t rows = x.dim(0) / spec.pack;
+  if (spec.bounded()) x = (x + 1.0) * 0.5;
   Tensor h = hidden("sample", reshape(x, {rows, x.elements() / rows}), widths.input, 5);
   if (y) {
     const Tensor labels = reshape(one_hot(*y, spec.classes), {rows, spec.pack * spec.classes});
     h = concat({h, hidden("label", labels, widths.label, 5)});
   }
-  return {nn::linear(s / "output", hidden("joint", h, widths.joint, 4), 1), std::nullopt};
+  return {nn::linear(s / "output", hidden("joint", h, widths.joint, 4), 1, kLinearD), std::nullopt};
 }
 
 }  // namespace

@@ -29,11 +29,11 @@ Tensor scaled(const Scope& s, Tensor weight_matrix, bool spectral_norm, bool gai
 
 Tensor linear(const Scope& s, Tensor x, std::int64_t width, const LinearOptions& options) {
   const std::int64_t in = x.dim(1);
-  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(in)));
+  const Init init = Init::uniform(options.bound > 0 ? options.bound : 1.0 / std::sqrt(static_cast<double>(in)));
   const Tensor weight = s.parameter(options.spectral_norm ? "weight_orig" : "weight", {width, in}, init);
   const Tensor y = scaled(s, weight, options.spectral_norm, options.gain,
                           [&] { return matmul(x, weight, false, true); });  // [N, width]
-  return options.bias ? y + s.parameter("bias", {width}, init) : y;
+  return options.bias ? y + s.parameter("bias", {width}, options.bound > 0 ? Init::constant(0) : init) : y;
 }
 
 Tensor conv2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {

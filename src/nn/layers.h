@@ -10,6 +10,7 @@ struct LinearOptions {
   bool spectral_norm = false;
   bool gain = false;  ///< a learnable factor behind the norm, 1 at first
   bool bias = true;
+  double bound = 0;  ///< above 0: the weight starts from U(-bound, bound), the bias from 0
 };
 
 /// x W^T + b for x [N, I]: [N, O], as torch.nn.Linear: weight [O, I] and bias [O] from U(-1/sqrt(I), 1/sqrt(I)).

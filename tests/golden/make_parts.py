@@ -384,6 +384,8 @@ class PaperDiscriminator(PaperNetwork):
                          ("sample", "label", "joint"))
 
     def forward(self, x, y):
+        if len(self.sample_shape) == 3:
+            x = (x + 1) * 0.5  # images count from 0
         return self.both(x.reshape(len(x) // self.pack, -1), y), None
 
 
