@@ -67,13 +67,15 @@ CONFIGS = {
         "model.pack": 3, "model.d.condition": "one_hot", "loss.saturating": True, "penalty.r1": 0.5,
         "penalty.r2": 0.5}),
     "paper": ([1, 4, 5], 3, {
-        "model.kind": "cgan-paper", "model.g.widths": [10, 6, 12], "model.d.widths": [6, 3, 5],
+        "model.kind": "cgan-paper", "model.d.activation": "relu", "model.g.widths": [10, 6, 12],
+        "model.d.widths": [6, 3, 5],
         "model.g.dropout": 0.5, "model.d.dropout": 0.5, "optim.name": "sgd", "optim.g.lr": 0.1, "optim.d.lr": 0.05,
         "optim.momentum": 0.5, "optim.momentum_final": 0.7, "optim.momentum_steps": 4,
         "optim.schedule": "exponential", "optim.schedule_start": 1, "optim.schedule_steps": 3,
         "train.steps": 6}),
     "paper_pack": ([3], 2, {
-        "model.kind": "cgan-paper", "model.pack": 2, "model.g.widths": [8, 4, 7], "model.d.widths": [5, 3, 4],
+        "model.kind": "cgan-paper", "model.d.activation": "relu", "model.pack": 2, "model.g.widths": [8, 4, 7],
+        "model.d.widths": [5, 3, 4],
         "penalty.r2": 0.3}),
     "mlp_random": ([2, 6, 5], 4, {
         "model.g.dropout": 0.25, "model.d.dropout": 0.25, "model.d.condition": "projection",
