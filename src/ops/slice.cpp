@@ -53,7 +53,16 @@ const graph::Op slice_op{
         },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];
-      return std::nullopt;
+      // Rows first: of a contraction whose rows are cut, less need be computed.
+      const graph::Node& before = inputs[0].graph->node(inputs[0].id);
+      const bool slice_of_columns = before.op == node.op && before.attributes.integer("axis") > 0;
+      const bool reshape_of_rows = before.op && before.op->name == "reshape" &&
+                                   !input(before, 0, inputs[0]).shape().empty() &&
+                                   input(before, 0, inputs[0]).dim(0) == before.type.shape[0];
+      if (node.attributes.integer("axis") != 0 || !(slice_of_columns || reshape_of_rows)) return std::nullopt;
+      const Tensor rows = inputs[0].graph->add(*node.op, {input(before, 0, inputs[0])}, node.attributes);
+      if (reshape_of_rows) return reshape(rows, node.type.shape);
+      return rows.graph->add(*node.op, {rows}, before.attributes);
     },
 };
 

@@ -29,6 +29,7 @@ bool is_zero(const Node& node, const char* attribute) { return node.attributes.i
 
 /// Rewrites a graph so that factors of rows are applied as late as possible:
 ///   (core * scale) * x = (core * x) * scale       x of any shape that does not mix rows
+///   core * scale + other * scale = (core + other) * scale
 ///   (core * scale) W   = (core W) * scale         and so for convolutions, which also act on each row alone
 ///   slices, reshapes and permutations of core * scale that keep rows = those of core * scale
 /// Every node that has such a form is built as core * scale, for readers that need it whole; dce drops the rest.
@@ -54,6 +55,7 @@ class Hoist {
     const std::string_view name = node.op->name;
     if (name == "mul") return product(target, node, inputs);
     if (inputs.empty()) return std::nullopt;
+    if (name == "add") return sum(target, inputs);
     if (name == "broadcast") return repeated(target, node, inputs[0]);
     const Scaled* form = form_of(inputs[0]);
     if (!form) return std::nullopt;
@@ -100,6 +102,14 @@ class Hoist {
     if (!by_rows || !core || core->shape().size() != node.type.shape.size()) return std::nullopt;
     if (!is_scale(scale->shape(), node.type.shape)) return std::nullopt;
     return Scaled{*core, *scale};
+  }
+
+  /// core * scale + other core * the same scale.
+  std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) const {
+    const Scaled* a = form_of(inputs[0]);
+    const Scaled* b = form_of(inputs[1]);
+    if (!a || !b || a->scale.id != b->scale.id) return std::nullopt;
+    return Scaled{target.add(graph::find_op("add"), {a->core, b->core}), a->scale};
   }
 
   /// Equal rows: what a matrix product of ones with one row is.

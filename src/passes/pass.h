@@ -28,6 +28,9 @@ void fold(graph::Graph& graph);
 /// Moves factors of rows behind the matrix products and convolutions that act on each row alone, so that passes through a
 /// network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
 void hoist(graph::Graph& graph);
+/// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples for
+/// one network, at the embedded labels for the other.
+void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 void precision(graph::Graph& graph);
 

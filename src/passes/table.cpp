@@ -8,6 +8,7 @@ std::span<const Pass> pass_table() {
       {"cse", "compute equal expressions once", cse},
       {"dce", "drop what no output needs", dce},
       {"hoist", "share backward passes that differ by a factor for each row", hoist},
+      {"narrow", "compute of matrix products only what is read", narrow},
       {"precision", "round the operands of contractions to bf16", precision, /*bf16_only=*/true},
   };
   return kPasses;
