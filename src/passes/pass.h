@@ -33,6 +33,8 @@ void hoist(graph::Graph& graph);
 void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 void precision(graph::Graph& graph);
+/// Makes the rounded copy of a state a state of its own, so that the kernel that writes the next value rounds it too.
+void carry(graph::Graph& graph);
 
 /// Joins a contraction with the elementwise ops that alone read its result (scale, bias, activation, rounding).
 inline constexpr std::string_view kFuseEpilogue = "fuse-epilogue";

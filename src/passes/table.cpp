@@ -10,6 +10,7 @@ std::span<const Pass> pass_table() {
       {"hoist", "share backward passes that differ by a factor for each row", hoist},
       {"narrow", "compute of matrix products only what is read", narrow},
       {"precision", "round the operands of contractions to bf16", precision, /*bf16_only=*/true},
+      {"carry", "keep rounded weights from step to step", carry, /*bf16_only=*/true},
   };
   return kPasses;
 }
