@@ -84,7 +84,11 @@ const graph::Op matmul_op{
     .derivative = derivative,
     .reference = reference,
     .lower = lower,
-    .epilogue = true,
+    .epilogue =
+        [](const graph::Graph& graph, const graph::Node& node) {
+          return runtime::matmul_takes_post_ops(graph.node(node.inputs[0]).type, node.type,
+                                                node.attributes.integer("transpose_b") != 0);
+        },
     .contraction = true,
     .fold = fold,
 };
