@@ -245,7 +245,8 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
-  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto is f32, for sampling gains little by bf16")
+  app.add_option("--precision", options->precision,
+                 "auto, f32 or bf16; auto is f32, but weights of 16 bits for one sample alone")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   label->excludes(labels)->excludes(per_class)->excludes(labels_file);

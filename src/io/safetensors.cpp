@@ -228,9 +228,9 @@ void require_finite(const std::string& name, const runtime::Array& array) {
     const std::span<const float> values = array.f32();
     // A loop without a branch becomes SIMD; files are sound as a rule.
     constexpr std::uint32_t kExponent = 0x7F800000u;
-    bool finite = true;
-    for (const float value : values) finite &= (std::bit_cast<std::uint32_t>(value) & kExponent) != kExponent;
-    if (finite) return;
+    std::uint32_t bad = 0;
+    for (const float value : values) bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent ? 1 : 0;
+    if (bad == 0) return;
     for (std::size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i])) refuse(i, values[i]);
   } else if (array.type().dtype == graph::DType::bf16) {

@@ -135,7 +135,7 @@ float compact_row(const float* src, std::int16_t* dst, std::size_t count, double
   for (std::size_t i = 0; i < whole; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, src + i)));
   float range = hn::GetLane(hn::MaxOfLanes(d, largest));
   for (std::size_t i = whole; i < count; ++i) range = std::max(range, std::abs(src[i]));
-  if (range == 0) {
+  if (range < 1e-30f) {  // the factor's inverse might overflow
     std::fill_n(dst, count, std::int16_t{0});
     return 0;
   }
