@@ -49,7 +49,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
 
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
   const graph::Schedule schedule = optimize(graph, options);
-  return runtime::Program(graph, schedule, state, arena);
+  return runtime::Program(graph, schedule, state, arena, options.frozen);
 }
 
 }  // namespace gan::compiler

@@ -104,6 +104,8 @@ struct MatmulSpec {
   const void* b = nullptr;
   void* dst = nullptr;
   std::vector<PostOp> post_ops;
+  bool frozen_b = false;  ///< b holds already what it holds in every run: kernels may keep it in a form of theirs
+  bool compact = false;   ///< a frozen b may be stored in 16 bits, within 1e-4 of its norm
 };
 std::function<void()> matmul_kernel(const MatmulSpec& spec);
 /// Whether the kernel of this product applies post-ops. That of f32 products with b as it is does not, but is up to a

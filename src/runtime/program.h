@@ -25,10 +25,13 @@ class Arena {
 class Program {
  public:
   /// Plans memory and lowers every kernel. Entries of `state` that are missing are made; those that exist must have the
-  /// right type (usage error). `state` and `arena` must outlive the program.
-  Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena);
+  /// right type (usage error). `state` and `arena` must outlive the program. Kernels that depend on frozen inputs alone
+  /// run now and are no part of run(); what they leave to others lives in the program, where no other program that
+  /// shares the arena can overwrite it. A frozen input must be in the state and have no next value (usage errors).
+  Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena,
+          const Frozen& frozen = {});
 
-  /// Runs every kernel once.
+  /// Runs every kernel once, but for those that ran when the program was made.
   void run() const {
     for (const Kernel& kernel : kernels_) kernel.run();
   }
