@@ -25,8 +25,13 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
   }
   const std::int64_t channels = sample_shape[0], area = sample_shape[1] * sample_shape[2];
   const std::uint8_t* src = pixels.get() + index * size;
+  const auto value = [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; };
+  if (channels == 1) {  // a loop of one stride becomes vectors
+    for (std::int64_t i = 0; i < area; ++i) dst[i] = value(src[i]);
+    return;
+  }
   for (std::int64_t c = 0; c < channels; ++c)
-    for (std::int64_t i = 0; i < area; ++i) *dst++ = static_cast<float>(src[i * channels + c]) / 127.5f - 1.0f;
+    for (std::int64_t i = 0; i < area; ++i) *dst++ = value(src[i * channels + c]);
 }
 
 int Dataset::parse_label(std::string_view text) const { return data::parse_label(text, classes, class_names); }
