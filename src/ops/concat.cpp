@@ -45,11 +45,6 @@ std::int64_t run_length(const Shape& shape, std::int64_t axis) {
   return graph::element_count(Shape(shape.begin() + axis, shape.end()));
 }
 
-template <typename T>
-void copy_runs(const T* src, T* dst, std::int64_t runs, std::int64_t length, std::int64_t dst_stride) {
-  for (std::int64_t run = 0; run < runs; ++run) std::copy_n(src + run * length, length, dst + run * dst_stride);
-}
-
 void lower(runtime::Lowering& lowering) {
   const std::int64_t axis = lowering.attributes().integer("axis");
   const std::int64_t stride = run_length(lowering.dst_type().shape, axis);
@@ -64,7 +59,7 @@ void lower(runtime::Lowering& lowering) {
   lowering.emit(0, [parts, runs, stride, dst = lowering.dst<float>()] {
     std::int64_t offset = 0;
     for (const Part& part : parts) {
-      copy_runs(part.src, dst + offset, runs, part.length, stride);
+      copy_runs(part.src, dst + offset, runs, part.length, part.length, stride);
       offset += part.length;
     }
   });
@@ -76,7 +71,7 @@ void reference(const graph::ReferenceCall& call) {
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < call.src.size(); ++i) {
     const std::int64_t length = run_length(call.types[i].shape, axis);
-    copy_runs(call.src[i].data(), call.dst.data() + offset, call.node.type.elements() / stride, length, stride);
+    copy_runs(call.src[i].data(), call.dst.data() + offset, call.node.type.elements() / stride, length, length, stride);
     offset += length;
   }
 }

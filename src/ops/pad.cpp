@@ -26,11 +26,12 @@ void copy_padded(const T* src, T* dst, const Shape& from, const graph::Attribute
   const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
   const std::int64_t length = from[static_cast<std::size_t>(axis)] * inner;
   const std::int64_t before = attributes.integer("before") * inner, after = attributes.integer("after") * inner;
+  const std::int64_t stride = before + length + after;
   for (std::int64_t i = 0; i < outer; ++i) {
-    dst = std::fill_n(dst, before, T{0});
-    dst = std::copy_n(src + i * length, length, dst);
-    dst = std::fill_n(dst, after, T{0});
+    std::fill_n(dst + i * stride, before, T{0});
+    std::fill_n(dst + i * stride + before + length, after, T{0});
   }
+  copy_runs(src, dst + before, outer, length, length, stride);
 }
 
 }  // namespace

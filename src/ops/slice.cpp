@@ -26,8 +26,7 @@ void copy_slice(const T* src, T* dst, const Shape& from, const graph::Attributes
   const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
   const std::int64_t stride = from[static_cast<std::size_t>(axis)] * inner,
                      length = attributes.integer("length") * inner;
-  for (std::int64_t i = 0; i < outer; ++i)
-    std::copy_n(src + i * stride + attributes.integer("begin") * inner, length, dst + i * length);
+  copy_runs(src + attributes.integer("begin") * inner, dst, outer, length, stride, length);
 }
 
 /// Rows of x, cut before its own columns are cut or its rows get another shape: of a contraction whose rows are cut,

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
+#include "base/parallel.h"
 #include "graph/graph.h"
 #include "ops/ops.h"
 #include "runtime/kernels.h"
@@ -20,6 +22,19 @@ inline std::optional<double> constant_value(Tensor tensor) {
   const graph::Node& node = tensor.graph->node(tensor.id);
   if (!node.op || node.op->name != "constant") return std::nullopt;
   return node.attributes.real("value");
+}
+
+/// Copies `runs` rows of `length` elements, whose beginnings lie so far apart.
+template <typename T>
+void copy_runs(const T* src, T* dst, std::int64_t runs, std::int64_t length, std::int64_t src_stride,
+               std::int64_t dst_stride) {
+  base::parallel_for(runs * length, 16384, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end;) {
+      const std::int64_t run = at / length, offset = at % length, count = std::min(length - offset, end - at);
+      std::copy_n(src + run * src_stride + offset, count, dst + run * dst_stride + offset);
+      at += count;
+    }
+  });
 }
 
 /// Throws a usage error unless the tensor has this many axes.
