@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graph/graph.h"
+#include "runtime/profile.h"
 #include "runtime/program.h"
 
 namespace gan::compiler {
@@ -18,7 +19,8 @@ Precision choose_precision(const std::string& text);
 
 struct Options {
   Precision precision = Precision::f32;
-  std::set<std::string> disabled;  ///< names of passes to leave out; "all" leaves out every one
+  std::set<std::string> disabled;       ///< names of passes to leave out; "all" leaves out every one
+  runtime::Profile* profile = nullptr;  ///< times every pass
 };
 
 /// Names of the passes in order, the two fusions included.
