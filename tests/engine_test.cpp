@@ -11,6 +11,7 @@
 #include "ops/ops.h"
 #include "passes/pass.h"
 #include "runtime/memory_plan.h"
+#include "runtime/reference.h"
 
 // The parts of the engine one by one: random numbers, the graph, the passes, the schedule, memory, programs.
 namespace gan::test {
@@ -18,6 +19,7 @@ namespace {
 
 using namespace ops;
 using graph::TensorType;
+using runtime::ReferenceValues;
 
 TEST(Philox, KnownAnswers) {
   // The vectors that the authors publish with Random123 (kat_vectors).
@@ -171,6 +173,99 @@ TEST(Passes, PrecisionRoundsMatrixProductsAlone) {
       EXPECT_EQ(read, DType::bf16);
     }
   }
+}
+
+/// Every output of a graph of f32 inputs, which are filled with numbers that differ.
+ReferenceValues evaluate(const Graph& g) {
+  ReferenceValues inputs;
+  const base::RandomStream random(11, 0);
+  for (const auto& [name, id] : g.inputs())
+    for (std::int64_t i = 0; i < g.node(id).type.elements(); ++i)
+      inputs[name].push_back(random.normal(static_cast<std::uint64_t>(id * 1000 + i)));
+  return runtime::evaluate_reference(g, inputs);
+}
+
+/// That a pass leaves every value what it was.
+void expect_same_values(Graph& g, void (*pass)(Graph&)) {
+  const ReferenceValues before = evaluate(g);
+  pass(g);
+  g.verify();
+  const ReferenceValues after = evaluate(g);
+  for (const auto& [name, values] : before)
+    for (std::size_t i = 0; i < values.size(); ++i)
+      EXPECT_NEAR(after.at(name)[i], values[i], 1e-12) << name << " " << i;
+}
+
+TEST(Passes, HoistSharesTheBackwardPassOfTwoLosses) {
+  Graph g;
+  const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {3, 4}), u = input(g, "u", {6, 3}),
+               v = input(g, "v", {1, 6});
+  const Tensor s = matmul(tanh(matmul(relu(matmul(x, w, false, true)), u, false, true)), v, false, true);  // [5, 1]
+  g.output("of_g", autodiff::gradient(mean(square(s - 1.0)), {x})[0]);
+  const auto of_d = autodiff::gradient(mean(softplus(s)), {w, u, v});
+  for (const std::size_t i : {0, 1, 2}) g.output("of_d" + std::to_string(i), of_d[i]);
+  g.output("of_penalty", autodiff::gradient(mean(square(autodiff::gradient(sum(s), {x})[0])), {w})[0]);
+  for (const auto& pass : {passes::fold, passes::cse, passes::dce}) pass(g);
+  const int before = count_ops(g, "matmul");
+  expect_same_values(g, passes::hoist);
+  // Two products by u and one by w come down to one each.
+  EXPECT_EQ(count_ops(g, "matmul"), before - 3);
+}
+
+TEST(Passes, HoistLeavesAloneWhatItCannotMakeCheaper) {
+  Graph g;
+  const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {4, 3}), r = input(g, "r", {5, 1});
+  g.output("y", matmul(x * r, w));
+  const std::string before = g.dump();
+  passes::hoist(g);
+  EXPECT_EQ(g.dump(), before);
+}
+
+TEST(Passes, NarrowCutsProductsToWhatIsRead) {
+  for (const bool transposed : {false, true}) {
+    Graph g;
+    const Tensor a = transposed ? input(g, "a", {5, 8}) : input(g, "a", {8, 5});
+    const Tensor b = transposed ? input(g, "b", {9, 5}) : input(g, "b", {5, 9});
+    const Tensor product = matmul(a, b, transposed, transposed), whole = matmul(a, b * 2.0, transposed, transposed);
+    g.output("rows", slice(product, 0, 2, 4));
+    g.output("columns", slice(product, 1, 7, 2));
+    g.output("most", slice(whole, 1, 0, 9 - 0) + slice(whole, 0, 0, 8));
+    expect_same_values(g, passes::narrow);
+    EXPECT_EQ(g.node(g.outputs().at("rows")).op->name, "matmul");
+    EXPECT_EQ(g.node(g.outputs().at("columns")).op->name, "matmul");
+    EXPECT_EQ(count_ops(g, "matmul"), 3);
+  }
+}
+
+TEST(Passes, FoldCutsRowsFirst) {
+  Graph g;
+  const Tensor x = input(g, "x", {4, 6});
+  g.output("y", slice(reshape(slice(x, 1, 1, 4), {4, 2, 2}), 0, 1, 2));
+  expect_same_values(g, passes::fold);
+  passes::dce(g);
+  const graph::Node& columns = g.node(g.node(g.outputs().at("y")).inputs[0]);
+  EXPECT_EQ(columns.attributes.integer("axis"), 1);
+  EXPECT_EQ(g.node(columns.inputs[0]).attributes.integer("axis"), 0);
+}
+
+TEST(Passes, FoldMakesAProductOverOneNumberElementwise) {
+  Graph g;
+  g.output("y", matmul(input(g, "a", {1, 4}), input(g, "b", {5, 1}), true, true));
+  expect_same_values(g, passes::fold);
+  EXPECT_EQ(count_ops(g, "matmul"), 0);
+}
+
+TEST(Passes, CarryRoundsWhatIsWrittenInsteadOfWhatIsRead) {
+  Graph g;
+  const Tensor x = input(g, "x", {4, 8}), w = input(g, "w", {8, 8}), fixed = input(g, "fixed", {8, 8});
+  g.output("y", matmul(matmul(x, w), fixed));
+  g.output("w", w * 0.5);
+  passes::precision(g);
+  passes::carry(g);
+  g.verify();
+  ASSERT_EQ(g.inputs().count("w.bf16"), 1u);
+  EXPECT_EQ(g.inputs().count("fixed.bf16"), 0u);
+  EXPECT_EQ(g.node(g.node(g.outputs().at("w.bf16")).inputs[0]).op->name, "mul");
 }
 
 TEST(Schedule, FusesALayerIntoOneKernelAndAChainIntoOne) {

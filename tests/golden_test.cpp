@@ -11,6 +11,7 @@
 #include "compiler/compile.h"
 #include "io/safetensors.h"
 #include "runtime/reference.h"
+#include "train/preset.h"
 #include "train/step.h"
 
 // The system against PyTorch: tests/golden/README.md says what the files hold.
@@ -334,6 +335,28 @@ TEST_P(Bf16Test, NoWorseThanAutocast) {
     EXPECT_LE(ours, 1.2 * theirs) << name;
     EXPECT_GT(ours, 0) << name << ": nothing was rounded";
   }
+}
+
+// Weights that are rounded as they are written are those that are rounded when they are read.
+TEST(Bf16, CarriedWeightsChangeNothing) {
+  std::map<std::string, std::vector<double>> results[2];
+  for (const bool carried : {false, true}) {
+    const train::Config config = train::load_preset("lsgan-r1r2");
+    Graph graph;
+    const auto variables =
+        train::build_step(graph, config, train::model_spec(config, {1, 4, 5}, 3), {.batch = 8, .variant = {}});
+    runtime::State state;
+    nn::initialize(variables, /*seed=*/5, state);
+    runtime::Arena arena;
+    compiler::Options options{.precision = compiler::Precision::bf16, .disabled = {}};
+    if (!carried) options.disabled = {"carry"};
+    const runtime::Program program = compiler::compile(graph, options, state, arena);
+    EXPECT_EQ(state.count("discriminator.model.0.weight.bf16"), carried ? 1u : 0u);
+    for (float& x : state.at("batch.x").f32()) x = 0.25f;
+    for (int step = 0; step < 3; ++step) program.run();
+    for (const nn::Variable& variable : variables) results[carried][variable.name] = doubles(state.at(variable.name));
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Losses, Bf16Test, testing::Values("bce", "lsgan_sigmoid"),

@@ -169,14 +169,15 @@ TEST(PenaltyParts, EveryPenaltyAndItsGradientsFollowPyTorch) {
         const Tensor real = golden_input(g, "penalty.real"), fake = golden_input(g, "penalty.fake");
         const Tensor term = penalty->term({.real = real,
                                            .fake = fake,
-                                           .real_logits = d(real),
-                                           .fake_logits = d(fake),
+                                           .real_squares = [&] { return losses::squared_gradients(d(real), real); },
+                                           .fake_squares = [&] { return losses::squared_gradients(d(fake), fake); },
                                            .discriminate = d,
-                                           .uniform = [&](std::string_view name, const graph::Shape& shape) {
-                                             const Tensor u = golden_input(g, "penalty." + std::string(name));
-                                             EXPECT_EQ(u.shape(), shape);
-                                             return u;
-                                           }});
+                                           .uniform =
+                                               [&](std::string_view name, const graph::Shape& shape) {
+                                                 const Tensor u = golden_input(g, "penalty." + std::string(name));
+                                                 EXPECT_EQ(u.shape(), shape);
+                                                 return u;
+                                               }});
         const std::vector<Tensor> gradients = autodiff::gradient(term, {d.w1, d.b, d.w2});
         g.output(key, term);
         g.output(key + ".by_w1", gradients[0]);

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graph/op.h"
@@ -35,6 +36,9 @@ struct Node {
   bool is_view() const { return op && op->view; }
   bool is_constant() const { return op && op->name == "constant"; }
 };
+
+/// What the name of a state's copy rounded to bf16 ends with. A program that wants the copy makes it if it is missing.
+inline constexpr std::string_view kRounded = ".bf16";
 
 /// A static graph of tensor operations with named inputs and outputs. Nodes only refer to earlier nodes, so the order
 /// of their ids is an order of execution. An output with the name of an input is that state's next value.

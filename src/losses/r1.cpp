@@ -6,8 +6,7 @@ namespace gan::losses {
 using namespace ops;
 
 extern const Penalty r1_penalty;
-const Penalty r1_penalty{"r1", "gamma: D's loss + gamma/2 |grad D|^2 at real data", [](const PenaltyInput& input) {
-                           return mean(squared_gradients(input.real_logits, input.real)) * 0.5;
-                         }};
+const Penalty r1_penalty{"r1", "gamma: D's loss + gamma/2 |grad D|^2 at real data",
+                         [](const PenaltyInput& input) { return mean(input.real_squares()) * 0.5; }};
 
 }  // namespace gan::losses

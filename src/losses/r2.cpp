@@ -6,8 +6,7 @@ namespace gan::losses {
 using namespace ops;
 
 extern const Penalty r2_penalty;
-const Penalty r2_penalty{"r2", "gamma: D's loss + gamma/2 |grad D|^2 at fakes", [](const PenaltyInput& input) {
-                           return mean(squared_gradients(input.fake_logits, input.fake)) * 0.5;
-                         }};
+const Penalty r2_penalty{"r2", "gamma: D's loss + gamma/2 |grad D|^2 at fakes",
+                         [](const PenaltyInput& input) { return mean(input.fake_squares()) * 0.5; }};
 
 }  // namespace gan::losses

@@ -17,7 +17,8 @@ Tensor verdict(const LossSpec&, Tensor logits) { return logits; }
 }  // namespace
 
 extern const Loss relativistic_loss;
-const Loss relativistic_loss{"relativistic", "cross entropy between each real row and the fake of its label", generator,
-                             discriminator, verdict};
+const Loss relativistic_loss{"relativistic", "cross entropy between each real row and the fake of its label",
+                             generator,      discriminator,
+                             verdict,        /*paired=*/true};
 
 }  // namespace gan::losses

@@ -20,15 +20,16 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
     const std::int64_t length = axis < others.size() ? std::exchange(others[axis], 0) : 0;
     Shape expected = shape;
     expected[axis] = 0;
-    if (others != expected || input.dtype != DType::f32)
+    if (others != expected || input.dtype != inputs[0].dtype || input.dtype == DType::bf16)
       base::fail_usage("{} does not join {} along axis {}", to_string(input), to_string(inputs[0]), axis);
     shape[axis] += length;
   }
-  return {DType::f32, shape};
+  return {inputs[0].dtype, shape};
 }
 
 Gradients derivative(const graph::Node& node, Tensor result, Tensor gradient) {
   const std::int64_t axis = node.attributes.integer("axis");
+  if (result.dtype() != DType::f32) return Gradients(node.inputs.size());
   Gradients gradients;
   std::int64_t begin = 0;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
@@ -54,7 +55,7 @@ void lower(runtime::Lowering& lowering) {
   const std::int64_t stride = run_length(lowering.dst_type().shape, axis);
   const std::int64_t runs = lowering.dst_type().elements() / std::max<std::int64_t>(stride, 1);
   struct Part {
-    const float* src;
+    const float* src;  // or i32, which is copied alike
     std::int64_t length;
   };
   std::vector<Part> parts;

@@ -67,6 +67,13 @@ void lower(runtime::Lowering& lowering) {
                                         .post_ops = lowering.post_ops()}));
 }
 
+/// A product over one number is elementwise, and need not be stored where the next op is elementwise too.
+std::optional<Tensor> fold(const graph::Node& node, std::span<const Tensor> inputs) {
+  const Sizes s = sizes_of(inputs[0].shape(), inputs[1].shape(), node.attributes);
+  if (s.k != 1) return std::nullopt;
+  return mul(reshape(inputs[0], {s.m, 1}), reshape(inputs[1], {1, s.n}));
+}
+
 }  // namespace
 
 extern const graph::Op matmul_op;
@@ -79,6 +86,7 @@ const graph::Op matmul_op{
     .lower = lower,
     .epilogue = true,
     .contraction = true,
+    .fold = fold,
 };
 
 Tensor matmul(Tensor a, Tensor b, bool transpose_a, bool transpose_b) {

@@ -74,7 +74,7 @@ Tensor mean(Tensor x);
 Tensor reshape(Tensor x, const Shape& shape);
 /// Axis i of the result is axis order[i] of x.
 Tensor permute(Tensor x, const std::vector<std::int64_t>& order);
-/// f32 tensors joined along an axis; a negative axis counts from the end.
+/// Tensors, all f32 or all i32, joined along an axis; a negative axis counts from the end.
 Tensor concat(const std::vector<Tensor>& tensors, std::int64_t axis = -1);
 /// `length` entries of an axis from `begin` on.
 Tensor slice(Tensor x, std::int64_t axis, std::int64_t begin, std::int64_t length);

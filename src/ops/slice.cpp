@@ -30,6 +30,21 @@ void copy_slice(const T* src, T* dst, const Shape& from, const graph::Attributes
     std::copy_n(src + i * stride + attributes.integer("begin") * inner, length, dst + i * length);
 }
 
+/// Rows of x, cut before its own columns are cut or its rows get another shape: of a contraction whose rows are cut,
+/// less need be computed.
+Tensor cut_rows(Tensor x, std::int64_t begin, std::int64_t length) {
+  const graph::Node& node = x.graph->node(x.id);
+  const std::string_view name = node.op ? node.op->name : "";
+  if (name == "slice" && node.attributes.integer("axis") > 0)
+    return x.graph->add(*node.op, {cut_rows(input(node, 0, x), begin, length)}, node.attributes);
+  if (name == "reshape" && !input(node, 0, x).shape().empty() && input(node, 0, x).dim(0) == x.dim(0)) {
+    Shape shape = x.shape();
+    shape[0] = length;
+    return reshape(cut_rows(input(node, 0, x), begin, length), shape);
+  }
+  return slice(x, 0, begin, length);
+}
+
 }  // namespace
 
 extern const graph::Op slice_op;
@@ -53,7 +68,8 @@ const graph::Op slice_op{
         },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];
-      return std::nullopt;
+      if (node.attributes.integer("axis") != 0) return std::nullopt;
+      return cut_rows(inputs[0], node.attributes.integer("begin"), node.attributes.integer("length"));
     },
 };
 

@@ -25,8 +25,16 @@ void dce(graph::Graph& graph);
 void cse(graph::Graph& graph);
 /// Applies each op's own algebraic simplifications, in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
+/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, so that passes through a
+/// network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
+void hoist(graph::Graph& graph);
+/// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples for
+/// one network, at the embedded labels for the other.
+void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 void precision(graph::Graph& graph);
+/// Makes the rounded copy of a state a state of its own, so that the kernel that writes the next value rounds it too.
+void carry(graph::Graph& graph);
 
 /// Joins a contraction with the elementwise ops that alone read its result (scale, bias, activation, rounding).
 inline constexpr std::string_view kFuseEpilogue = "fuse-epilogue";
@@ -39,10 +47,12 @@ std::span<const Pass> pass_table();
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
 graph::Schedule schedule(const graph::Graph& graph, bool fuse_epilogue, bool fuse_elementwise);
 
-/// Builds a graph anew, node by node: `replace` is given the target graph, each node (not inputs) and the node's
+/// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the node's
 /// inputs in the target, and returns the tensor that takes the node's place.
 using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::Node& node,
                                             const std::vector<graph::Tensor>& inputs)>;
+void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);
+/// The same in place.
 void rewrite(graph::Graph& graph, const Replace& replace);
 
 }  // namespace gan::passes

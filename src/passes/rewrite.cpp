@@ -6,8 +6,7 @@ using graph::Graph;
 using graph::Node;
 using graph::Tensor;
 
-void rewrite(Graph& graph, const Replace& replace) {
-  Graph target;
+void rewrite(const Graph& graph, Graph& target, const Replace& replace) {
   std::vector<Tensor> mapped;
   mapped.reserve(graph.nodes().size());
   for (const Node& node : graph.nodes()) {
@@ -20,6 +19,11 @@ void rewrite(Graph& graph, const Replace& replace) {
     mapped.push_back(replace(target, node, inputs));
   }
   for (const auto& [name, id] : graph.outputs()) target.output(name, mapped[static_cast<std::size_t>(id)]);
+}
+
+void rewrite(Graph& graph, const Replace& replace) {
+  Graph target;
+  rewrite(graph, target, replace);
   graph.swap(target);
 }
 

@@ -7,8 +7,10 @@ std::span<const Pass> pass_table() {
       {"fold", "apply each op's algebraic simplifications", fold},
       {"cse", "compute equal expressions once", cse},
       {"dce", "drop what no output needs", dce},
-      // A place for the row-scale hoist: it wants the merged forward pass and must precede rounding.
+      {"hoist", "share backward passes that differ by a factor for each row", hoist},
+      {"narrow", "compute of matrix products only what is read", narrow},
       {"precision", "round the operands of contractions to bf16", precision, /*bf16_only=*/true},
+      {"carry", "keep rounded weights from step to step", carry, /*bf16_only=*/true},
   };
   return kPasses;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "runtime/memory_plan.h"
 #include "runtime/profile.h"
+#include "runtime/simd.h"
 
 namespace gan::runtime {
 
@@ -33,7 +34,14 @@ std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
 /// The entry of the state with this name and type, made if it is missing.
 Array& bind(State& state, const std::string& name, const graph::TensorType& type) {
   const auto found = state.find(name);
-  if (found == state.end()) return state[name] = Array(type);
+  if (found == state.end()) {
+    Array& made = state[name] = Array(type);
+    if (name.ends_with(graph::kRounded) && type.dtype == DType::bf16) {
+      const std::span<const float> exact = state.at(name.substr(0, name.size() - graph::kRounded.size())).f32();
+      simd::round_to_bf16(exact.data(), made.bf16().data(), exact.size());
+    }
+    return made;
+  }
   if (found->second.type() != type)
     base::fail_usage("{} is {}, the graph wants {}", name, to_string(found->second.type()), to_string(type));
   return found->second;

@@ -100,6 +100,12 @@ void train_network(Variables& variables, const Config& config, const StepOptions
     for (std::size_t i = 0; i < gradients.size(); ++i) graph.output("grad." + parameters[i].name, gradients[i]);
 }
 
+/// D's verdicts on real rows and on fakes.
+struct VerdictPair {
+  models::Verdicts real, fake;
+  std::optional<Tensor> together;  ///< the logits of both, real ones first, if D judged them in one pass
+};
+
 /// D as the step uses it: samples are augmented alike, then judged with the batch's labels. Each pass has a name;
 /// random numbers of equal names are equal, so that the fakes of both losses share D's forward pass.
 struct Discriminator {
@@ -110,14 +116,28 @@ struct Discriminator {
   Tensor t;  ///< steps done
   Variables& variables;
 
-  models::Verdicts judge(Tensor samples, const std::string& pass) const {
-    variables.begin_pass(pass);
-    Scope scope(variables, kDiscriminator);
-    return model.discriminator(scope, spec, disturbed(scope, samples), y);
+  models::Verdicts judge(Tensor samples, const std::string& pass) const { return say(disturbed(samples, pass), y); }
+
+  /// In one pass of twice the rows if `may_join` and D allows: products of few rows are slower for each.
+  VerdictPair judge_both(Tensor real, Tensor fake, bool may_join) const {
+    // Dropout draws for each pass; the classifier's gradients would be computed for real rows in G's loss too.
+    if (!may_join || spec.d.dropout > 0 || spec.d.condition == "auxiliary")
+      return {judge(real, "real"), judge(fake, "fake"), std::nullopt};
+    const Tensor samples = concat({disturbed(real, "real"), disturbed(fake, "fake")}, 0);
+    const Tensor logits = say(samples, y ? std::optional(concat({*y, *y}, 0)) : std::nullopt).logits;
+    const std::int64_t rows = logits.dim(0) / 2;
+    return {{slice(logits, 0, 0, rows), std::nullopt}, {slice(logits, 0, rows, rows), std::nullopt}, logits};
   }
 
  private:
-  Tensor disturbed(const Scope& scope, Tensor samples) const {
+  models::Verdicts say(Tensor samples, std::optional<Tensor> labels) const {
+    Scope scope(variables, kDiscriminator);
+    return model.discriminator(scope, spec, samples, labels);
+  }
+
+  Tensor disturbed(Tensor samples, const std::string& pass) const {
+    variables.begin_pass(pass);
+    const Scope scope(variables, kDiscriminator);
     const Config::Augment& augment = config.augment;
     const nn::AugmentOptions options{augment.translation, augment.cutout, augment.brightness};
     if (options.any()) {
@@ -168,26 +188,36 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const Tensor fake = model.generator(scope, spec, z, y);
   const Tensor detached = stop_gradient(fake);
   const Discriminator d{config, model, spec, y, t, variables};
-  const models::Verdicts real_says = d.judge(x, "real"), fake_says = d.judge(fake, "fake"),
-                         detached_says = d.judge(detached, "fake");
-  const Tensor real_logits = real_says.logits, fake_logits = fake_says.logits, detached_logits = detached_says.logits;
+  // One of R1 and R2 alone needs second derivatives for half of the rows only. Sums over all rows at once would leave
+  // rounding noise where pairs cancel, and Adam makes whole steps of noise.
+  const bool one_sided =
+      options.variant.penalties && (config.penalty.weight("r1") > 0) != (config.penalty.weight("r2") > 0);
+  const bool may_join = !one_sided && !loss.paired;
+  const VerdictPair says = d.judge_both(x, fake, may_join), of_d = d.judge_both(x, detached, may_join);
+  const Tensor real_logits = of_d.real.logits, detached_logits = of_d.fake.logits;
 
-  Tensor loss_g = loss.generator(told, real_logits, fake_logits);
+  Tensor loss_g = loss.generator(told, says.real.logits, says.fake.logits);
   Tensor loss_d = loss.discriminator(told, real_logits, detached_logits);
-  if (real_says.classes) {
+  if (says.real.classes) {
     const auto named = [&](const models::Verdicts& says) {
       return nn::softmax_cross_entropy(*says.classes, *y) * config.loss.auxiliary;
     };
-    loss_g = loss_g + named(fake_says);
-    loss_d = loss_d + named(real_says) + named(detached_says);
+    loss_g = loss_g + named(says.fake);
+    loss_d = loss_d + named(of_d.real) + named(of_d.fake);
   }
   if (options.variant.penalties) {
     variables.begin_pass("penalty");
+    std::vector<Tensor> squares;  // of both kinds of rows, if they were judged in one pass
+    const auto squares_of = [&](std::size_t kind, Tensor samples, Tensor logits) {
+      if (!of_d.together) return losses::squared_gradients(logits, samples);
+      if (squares.empty()) squares = losses::squared_gradients(*of_d.together, {x, detached});
+      return squares[kind];
+    };
     const losses::PenaltyInput input{
         .real = x,
         .fake = detached,
-        .real_logits = real_logits,
-        .fake_logits = detached_logits,
+        .real_squares = [&] { return squares_of(0, x, real_logits); },
+        .fake_squares = [&] { return squares_of(1, detached, detached_logits); },
         .discriminate = [&](Tensor samples) { return d.judge(samples, "penalty").logits; },
         .uniform = [&](std::string_view name,
                        const Shape& shape) { return variables.uniform(std::string(name), shape); }};
@@ -204,9 +234,9 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   }
   train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
   graph.output("verdict.real", mean(loss.verdict(told, real_logits)));
-  graph.output("verdict.fake", mean(loss.verdict(told, fake_logits)));
+  graph.output("verdict.fake", mean(loss.verdict(told, detached_logits)));
   graph.output("logits.real", real_logits);
-  graph.output("logits.fake", fake_logits);
+  graph.output("logits.fake", detached_logits);
   graph.output("fake", fake);
   variables.finish();
   return variables.all();

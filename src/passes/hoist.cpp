@@ -1,0 +1,153 @@
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "passes/pass.h"
+
+namespace gan::passes {
+
+using graph::Graph;
+using graph::Node;
+using graph::Shape;
+using graph::Tensor;
+
+namespace {
+
+/// A tensor of rows [N, ...] as core * scale: the scale [N, 1, ..., 1] is one number a row. The core has the tensor's
+/// shape, or [1, ...] if all rows are alike but for the scale.
+struct Scaled {
+  Tensor core, scale;
+};
+
+/// One number a row where the whole has more.
+bool is_scale(const Shape& shape, const Shape& whole) {
+  return shape.size() == whole.size() && shape[0] == whole[0] && graph::element_count(shape) == shape[0] &&
+         graph::element_count(whole) > shape[0];
+}
+
+bool is_zero(const Node& node, const char* attribute) { return node.attributes.integer(attribute) == 0; }
+
+/// Rewrites a graph so that factors of rows are applied as late as possible:
+///   (core * scale) * x = (core * x) * scale       x of any shape that does not mix rows
+///   core * scale + other * scale = (core + other) * scale
+///   (core * scale) W   = (core W) * scale         and so for convolutions, which also act on each row alone
+///   slices, reshapes and permutations of core * scale that keep rows = those of core * scale
+/// Every node that has such a form is built as core * scale, for readers that need it whole; dce drops the rest.
+class Hoist {
+ public:
+  Tensor operator()(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
+    const std::optional<Scaled> form = node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
+    if (!form) return target.add(*node.op, inputs, node.attributes);
+    const Tensor whole = mul(target, form->core, form->scale);
+    forms_[whole.id] = *form;
+    return whole;
+  }
+
+ private:
+  static Tensor mul(Graph& target, Tensor a, Tensor b) { return target.add(graph::find_op("mul"), {a, b}); }
+
+  const Scaled* form_of(Tensor tensor) const {
+    const auto found = forms_.find(tensor.id);
+    return found == forms_.end() ? nullptr : &found->second;
+  }
+
+  std::optional<Scaled> scaled(Graph& target, const Node& node, const std::vector<Tensor>& inputs) const {
+    const std::string_view name = node.op->name;
+    if (name == "mul") return product(target, node, inputs);
+    if (inputs.empty()) return std::nullopt;
+    if (name == "add") return sum(target, inputs);
+    if (name == "broadcast") return repeated(target, node, inputs[0]);
+    const Scaled* form = form_of(inputs[0]);
+    if (!form) return std::nullopt;
+    const bool full = form->core.dim(0) == form->scale.dim(0);
+    const auto apply = [&](Tensor core) {
+      std::vector<Tensor> others = inputs;
+      others[0] = core;
+      return target.add(*node.op, others, node.attributes);
+    };
+    if (name == "matmul" && is_zero(node, "transpose_a")) return Scaled{apply(form->core), form->scale};
+    if (!full) return std::nullopt;
+    if (name == "conv2d" || name == "conv2d_data_gradient") return Scaled{apply(form->core), form->scale};
+    if (name == "slice" && !is_zero(node, "axis")) return Scaled{apply(form->core), form->scale};
+    if (name == "slice") return Scaled{apply(form->core), target.add(*node.op, {form->scale}, node.attributes)};
+    const bool keeps_rows = (name == "reshape" && node.type.shape[0] == form->scale.dim(0)) ||
+                            (name == "permute" && node.attributes.integers("order")[0] == 0);
+    if (!keeps_rows) return std::nullopt;
+    Shape column(node.type.shape.size(), 1);
+    column[0] = form->scale.dim(0);
+    return Scaled{apply(form->core), target.add(graph::find_op("reshape"), {form->scale}, {{"shape", column}})};
+  }
+
+  /// a * b, where at least one has a scale.
+  std::optional<Scaled> product(Graph& target, const Node& node, const std::vector<Tensor>& inputs) const {
+    std::optional<Tensor> core, scale;
+    const auto join = [&](std::optional<Tensor>& product, Tensor factor) {
+      product = product ? mul(target, *product, factor) : factor;
+    };
+    bool by_rows = false;
+    for (const Tensor& factor : inputs) {
+      if (const Scaled* form = form_of(factor)) {
+        join(core, form->core);
+        join(scale, form->scale);
+        by_rows = true;
+      } else if (is_scale(factor.shape(), node.type.shape)) {
+        join(scale, factor);
+        by_rows = true;
+      } else if (factor.elements() == 1) {
+        join(scale, factor);
+      } else {
+        join(core, factor);
+      }
+    }
+    if (!by_rows || !core || core->shape().size() != node.type.shape.size()) return std::nullopt;
+    if (!is_scale(scale->shape(), node.type.shape)) return std::nullopt;
+    return Scaled{*core, *scale};
+  }
+
+  /// core * scale + other core * the same scale.
+  std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) const {
+    const Scaled* a = form_of(inputs[0]);
+    const Scaled* b = form_of(inputs[1]);
+    if (!a || !b || a->scale.id != b->scale.id) return std::nullopt;
+    return Scaled{target.add(graph::find_op("add"), {a->core, b->core}), a->scale};
+  }
+
+  /// Equal rows: what a matrix product of ones with one row is.
+  static std::optional<Scaled> repeated(Graph& target, const Node& node, Tensor row) {
+    const Shape& whole = node.type.shape;
+    Shape expected = whole;
+    expected[0] = 1;
+    if (whole[0] == 1 || row.shape() != expected || row.elements() == 1) return std::nullopt;
+    Shape column(whole.size(), 1);
+    column[0] = whole[0];
+    return Scaled{row, target.add(graph::find_op("constant"), {}, {{"value", 1.0}, {"shape", column}})};
+  }
+
+  std::map<graph::NodeId, Scaled> forms_;  // of nodes of the target
+};
+
+/// Multiplications in matrix products and convolutions; the root is the product of the three lengths m, n, k.
+double contraction_cost(const Graph& graph) {
+  double cost = 0;
+  for (const Node& node : graph.nodes()) {
+    if (!node.op || !node.op->contraction) continue;
+    double elements = static_cast<double>(node.type.elements());
+    for (const graph::NodeId input : node.inputs) elements *= static_cast<double>(graph.node(input).type.elements());
+    cost += std::sqrt(elements);
+  }
+  return cost;
+}
+
+}  // namespace
+
+void hoist(Graph& graph) {
+  Graph trial;
+  rewrite(graph, trial, Hoist());
+  fold(trial);
+  cse(trial);
+  dce(trial);
+  // It pays where two passes through a network come to differ by their scales alone; else it only costs products.
+  if (contraction_cost(trial) < contraction_cost(graph)) graph.swap(trial);
+}
+
+}  // namespace gan::passes

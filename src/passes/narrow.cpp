@@ -1,0 +1,54 @@
+#include <vector>
+
+#include "passes/pass.h"
+
+namespace gan::passes {
+
+using graph::Graph;
+using graph::Node;
+using graph::NodeId;
+using graph::Tensor;
+
+namespace {
+
+/// True of matrix products that slices alone read, and which leave out enough of it to be worth cutting the operands.
+std::vector<bool> find_divisible(const Graph& graph) {
+  std::vector<double> share(graph.nodes().size(), 0);  // of the elements that slices take
+  std::vector<bool> divisible(graph.nodes().size(), false);
+  for (const Node& node : graph.nodes())
+    divisible[static_cast<std::size_t>(node.id)] = node.op && node.op->name == "matmul";
+  for (const Node& node : graph.nodes())
+    for (const NodeId input : node.inputs) {
+      const auto source = static_cast<std::size_t>(input);
+      if (node.op->name != "slice") divisible[source] = false;
+      share[source] +=
+          static_cast<double>(node.type.elements()) / static_cast<double>(graph.node(input).type.elements());
+    }
+  for (const auto& [name, id] : graph.outputs()) divisible[static_cast<std::size_t>(id)] = false;
+  for (std::size_t i = 0; i < share.size(); ++i) divisible[i] = divisible[i] && share[i] > 0 && share[i] < 0.9;
+  return divisible;
+}
+
+}  // namespace
+
+void narrow(Graph& graph) {
+  const std::vector<bool> divisible = find_divisible(graph);
+  rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
+    const Node* source = node.op->name == "slice" ? &target.node(inputs[0].id) : nullptr;
+    if (!source || !divisible[static_cast<std::size_t>(node.inputs[0])] || source->op->name != "matmul")
+      return target.add(*node.op, inputs, node.attributes);
+    // Rows of the product are rows of its first operand, columns are columns of the second.
+    const bool columns = node.attributes.integer("axis") == 1;
+    const bool transposed = source->attributes.integer(columns ? "transpose_b" : "transpose_a") != 0;
+    std::vector<Tensor> operands{{&target, source->inputs[0]}, {&target, source->inputs[1]}};
+    Tensor& cut = operands[columns ? 1 : 0];
+    cut = target.add(*node.op, {cut},
+                     {{"axis", std::int64_t{columns != transposed}},
+                      {"begin", node.attributes.integer("begin")},
+                      {"length", node.attributes.integer("length")}});
+    return target.add(graph::find_op("matmul"), operands, source->attributes);
+  });
+  dce(graph);
+}
+
+}  // namespace gan::passes

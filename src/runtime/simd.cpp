@@ -1,0 +1,229 @@
+// Compiled once for each instruction set; the best one for this processor is chosen at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/simd.cpp"
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
+#include <hwy/highway.h>
+
+#include <hwy/contrib/math/math-inl.h>
+
+#include <cstring>
+
+#include "runtime/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gan::runtime::simd::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Minima and maxima of x86 drop a NaN, and so do Highway's exponentials: a diverged run must not look sound.
+template <class V>
+HWY_INLINE V keep_nan(V x, V y) {
+  return hn::IfThenElse(hn::IsNaN(x), x, y);
+}
+
+// Highway's Exp is defined up to 104, which is past where f32 overflows.
+template <class D, class V>
+HWY_INLINE V exponential(D d, V x) {
+  const auto largest = hn::Set(d, 88.72283f);  // log of the largest f32
+  return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Exp(d, hn::Min(x, largest))));
+}
+
+// op(x, y). Highway's functions of one number ignore y.
+template <TileOp op, class D, class V>
+HWY_INLINE V apply(D d, V x, V y, float alpha) {
+  if constexpr (op == TileOp::add) return hn::Add(x, y);
+  if constexpr (op == TileOp::sub) return hn::Sub(x, y);
+  if constexpr (op == TileOp::mul) return hn::Mul(x, y);
+  if constexpr (op == TileOp::div) return hn::Div(x, y);
+  if constexpr (op == TileOp::maximum) return keep_nan(x, keep_nan(y, hn::Max(x, y)));
+  if constexpr (op == TileOp::square) return hn::Mul(x, x);
+  if constexpr (op == TileOp::sqrt) return hn::Sqrt(x);
+  if constexpr (op == TileOp::exp) return exponential(d, x);
+  if constexpr (op == TileOp::expm1) {
+    const auto largest = hn::Set(d, 88.72283f);
+    return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Expm1(d, hn::Min(x, largest))));
+  }
+  if constexpr (op == TileOp::log) return keep_nan(x, hn::Log(d, x));
+  if constexpr (op == TileOp::tanh) return keep_nan(x, hn::Tanh(d, x));
+  if constexpr (op == TileOp::sigmoid) {
+    const auto one = hn::Set(d, 1.0f);
+    return hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
+  }
+  if constexpr (op == TileOp::softplus)  // max(x, 0) + log1p(exp(-|x|)) cannot overflow
+    return keep_nan(x, hn::Add(hn::Max(x, hn::Zero(d)), hn::Log1p(d, hn::Exp(d, hn::Neg(hn::Abs(x))))));
+  if constexpr (op == TileOp::relu) return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Zero(d), x);
+  if constexpr (op == TileOp::step) return hn::IfThenElseZero(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0f));
+  if constexpr (op == TileOp::leaky_relu)
+    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), x, hn::Mul(x, hn::Set(d, alpha)));
+  if constexpr (op == TileOp::leaky_step)
+    return hn::IfThenElse(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0f), hn::Set(d, alpha));
+  return x;  // copy, none
+}
+
+template <TileOp op, TileOp then, bool swapped>
+void run(const Operands& operands, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto value = [&](auto x, auto y, auto z) HWY_ATTR {
+    const auto first = apply<op>(d, x, y, operands.alpha);
+    return swapped ? apply<then>(d, z, first, 0.0f) : apply<then>(d, first, z, 0.0f);
+  };
+  const Source a = operands.a, b = operands.b, c = operands.c;
+  float* dst = operands.dst;
+  // What the operations ignore is not read.
+  const auto vector_at = [&](std::size_t i) HWY_ATTR {
+    hn::StoreU(value(hn::LoadU(d, a.data + (i & a.mask)), hn::LoadU(d, b.data + (i & b.mask)),
+                     hn::LoadU(d, c.data + (i & c.mask))),
+               d, dst + i);
+  };
+  std::size_t i = 0;
+  if (count == kTile) {
+    for (; i < kTile; i += lanes) vector_at(i);
+    return;
+  }
+  for (; i + lanes <= count; i += lanes) vector_at(i);
+  if (i == count) return;
+  // The last, shorter vector goes through copies, for nothing behind `count` may be touched.
+  const std::size_t rest = (count - i) * sizeof(float);
+  HWY_ALIGN float x[kBroadcast] = {}, y[kBroadcast] = {}, z[kBroadcast] = {};
+  const auto read = [&](const Source& source, float* to) {
+    if (source.data) std::memcpy(to, source.data + (i & source.mask), rest);
+  };
+  read(a, x);
+  read(b, y);
+  read(c, z);
+  hn::StoreU(value(hn::Load(d, x), hn::Load(d, y), hn::Load(d, z)), d, x);
+  std::memcpy(dst + i, x, rest);
+}
+
+template <TileOp op>
+TileFunction with_follower(TileOp then, bool swapped) {
+  if constexpr (can_lead(op)) {
+    if (then == TileOp::add) return run<op, TileOp::add, false>;
+    if (then == TileOp::mul) return run<op, TileOp::mul, false>;
+    if (then == TileOp::sub) return swapped ? run<op, TileOp::sub, true> : run<op, TileOp::sub, false>;
+    if (then == TileOp::div) return swapped ? run<op, TileOp::div, true> : run<op, TileOp::div, false>;
+  }
+  return run<op, TileOp::none, false>;
+}
+
+TileFunction find(TileOp op, TileOp then, bool swapped) {
+  switch (op) {
+    case TileOp::none:
+      return with_follower<TileOp::none>(then, swapped);
+    case TileOp::copy:
+      return with_follower<TileOp::copy>(then, swapped);
+    case TileOp::add:
+      return with_follower<TileOp::add>(then, swapped);
+    case TileOp::sub:
+      return with_follower<TileOp::sub>(then, swapped);
+    case TileOp::mul:
+      return with_follower<TileOp::mul>(then, swapped);
+    case TileOp::div:
+      return with_follower<TileOp::div>(then, swapped);
+    case TileOp::maximum:
+      return with_follower<TileOp::maximum>(then, swapped);
+    case TileOp::square:
+      return with_follower<TileOp::square>(then, swapped);
+    case TileOp::sqrt:
+      return with_follower<TileOp::sqrt>(then, swapped);
+    case TileOp::exp:
+      return with_follower<TileOp::exp>(then, swapped);
+    case TileOp::expm1:
+      return with_follower<TileOp::expm1>(then, swapped);
+    case TileOp::log:
+      return with_follower<TileOp::log>(then, swapped);
+    case TileOp::tanh:
+      return with_follower<TileOp::tanh>(then, swapped);
+    case TileOp::sigmoid:
+      return with_follower<TileOp::sigmoid>(then, swapped);
+    case TileOp::softplus:
+      return with_follower<TileOp::softplus>(then, swapped);
+    case TileOp::relu:
+      return with_follower<TileOp::relu>(then, swapped);
+    case TileOp::step:
+      return with_follower<TileOp::step>(then, swapped);
+    case TileOp::leaky_relu:
+      return with_follower<TileOp::leaky_relu>(then, swapped);
+    case TileOp::leaky_step:
+      return with_follower<TileOp::leaky_step>(then, swapped);
+  }
+  return nullptr;
+}
+
+// Plain loops: the compiler turns them into vectors of each instruction set.
+void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, src + i, sizeof bits);
+    const std::uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    const bool nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
+    dst[i] = static_cast<std::uint16_t>(nan ? (bits >> 16) | 0x40u : rounded);
+  }
+}
+
+void widen_bf16(const std::uint16_t* src, float* dst, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t bits = std::uint32_t{src[i]} << 16;
+    std::memcpy(dst + i, &bits, sizeof bits);
+  }
+}
+
+void widen_i32(const std::int32_t* src, float* dst, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) dst[i] = static_cast<float>(src[i]);
+}
+
+void add_to(const float* src, float* dst, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) dst[i] += src[i];
+}
+
+float sum(const float* src, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  auto even = hn::Zero(d), odd = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    even = hn::Add(even, hn::LoadU(d, src + i));
+    odd = hn::Add(odd, hn::LoadU(d, src + i + lanes));
+  }
+  float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+  for (; i < count; ++i) total += src[i];
+  return total;
+}
+
+}  // namespace gan::runtime::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gan::runtime::simd {
+
+HWY_EXPORT(find);
+HWY_EXPORT(round_to_bf16);
+HWY_EXPORT(widen_bf16);
+HWY_EXPORT(widen_i32);
+HWY_EXPORT(add_to);
+HWY_EXPORT(sum);
+
+TileFunction tile_function(TileOp op, TileOp then, bool swapped) {
+  return HWY_DYNAMIC_DISPATCH(find)(op, then, swapped);
+}
+
+void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(round_to_bf16)(src, dst, count);
+}
+
+void widen(const std::uint16_t* bf16, float* dst, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(widen_bf16)(bf16, dst, count);
+}
+
+void widen(const std::int32_t* src, float* dst, std::size_t count) { HWY_DYNAMIC_DISPATCH(widen_i32)(src, dst, count); }
+
+void widen(const float* src, float* dst, std::size_t count) { std::memcpy(dst, src, count * sizeof(float)); }
+
+void accumulate(const float* src, float* dst, std::size_t count) { HWY_DYNAMIC_DISPATCH(add_to)(src, dst, count); }
+
+float sum(const float* src, std::size_t count) { return HWY_DYNAMIC_DISPATCH(sum)(src, count); }
+
+}  // namespace gan::runtime::simd
+#endif  // HWY_ONCE

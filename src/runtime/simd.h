@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/kernels.h"
+
+/// Loops over numbers in memory, compiled for several instruction sets; the best one for this processor is chosen at
+/// run time.
+namespace gan::runtime::simd {
+
+/// Elements of a full tile: 512 bytes of f32. So few that the processor, which works ahead, reads the next tile from
+/// memory while it computes this one; many enough that choosing what to do costs little.
+constexpr std::size_t kTile = 128;
+
+/// A place that is read: a row of numbers, or one number that stands for all.
+struct Source {
+  const float* data = nullptr;         ///< of one number: `kBroadcast` copies of it
+  std::size_t mask = ~std::size_t{0};  ///< of the index: 0 for one number
+};
+
+/// Copies that one number needs to be read as a vector.
+constexpr std::size_t kBroadcast = 64;
+
+/// Where an operation reads and writes.
+struct Operands {
+  Source a, b, c;
+  float* dst = nullptr;  ///< may be a, b or c
+  float alpha = 0;
+};
+
+/// Computes `count` elements, at most kTile.
+using TileFunction = void (*)(const Operands& operands, std::size_t count);
+
+/// dst = op(a, b), and then, if `then` is not none, dst = then(op(a, b), c) or, swapped, then(c, op(a, b)). Each is
+/// rounded as if it were alone.
+TileFunction tile_function(TileOp op, TileOp then = TileOp::none, bool swapped = false);
+
+/// Whether another operation can follow `op` in one function, and whether `op` can be that other.
+constexpr bool can_lead(TileOp op) {
+  return op == TileOp::add || op == TileOp::sub || op == TileOp::mul || op == TileOp::div || op == TileOp::square ||
+         op == TileOp::sqrt || op == TileOp::step || op == TileOp::leaky_step;
+}
+constexpr bool can_follow(TileOp op) {
+  return op == TileOp::add || op == TileOp::sub || op == TileOp::mul || op == TileOp::div;
+}
+
+/// Rounds to nearest even; a NaN stays a NaN.
+void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count);
+void widen(const std::uint16_t* bf16, float* dst, std::size_t count);
+void widen(const std::int32_t* src, float* dst, std::size_t count);
+void widen(const float* src, float* dst, std::size_t count);
+
+/// dst += src
+void accumulate(const float* src, float* dst, std::size_t count);
+float sum(const float* src, std::size_t count);
+
+}  // namespace gan::runtime::simd
