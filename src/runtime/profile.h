@@ -68,8 +68,8 @@ class Profile {
   /// adds how near kernels come to them: contractions by operations, all by bytes, whichever takes longer.
   std::string table(std::int64_t steps, const Rates& rates) const;
 
-  /// The first events, up to kMaximumEvents, in the format of Chrome's tracing, which Perfetto reads too: a JSON object whose
-  /// "traceEvents" are complete events ("ph": "X", times in microseconds).
+  /// The first events, up to kMaximumEvents, in the format of Chrome's tracing, which Perfetto reads too: a JSON object
+  /// whose "traceEvents" are complete events ("ph": "X", times in microseconds).
   std::string trace() const;
   static constexpr std::size_t kMaximumEvents = 40'000;  ///< some hundred steps; a file of a few megabytes
 
