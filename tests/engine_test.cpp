@@ -358,6 +358,111 @@ TEST(Program, RefusesStateOfAnotherType) {
   EXPECT_THROW(compiler::compile(g, {}, state, arena), base::Error);
 }
 
+/// y = relu(x W^T / (u W v) + b), what a layer of a sampler computes; `rows` of x.
+void add_layer(Graph& g, std::int64_t rows) {
+  const Tensor x = input(g, "x", {rows, 40}), w = input(g, "w", {30, 40}), b = input(g, "b", {30});
+  const Tensor u = input(g, "u", {1, 30}), v = input(g, "v", {1, 40});
+  const Tensor factor = 1.0 / sum_to(u * matmul(v, w, false, true), {1, 1});
+  g.output("y", relu(matmul(x, w, false, true) * factor + b * 2.0));
+  g.output("factor", factor);
+}
+
+runtime::State layer_state() {
+  runtime::State state;
+  std::uint32_t stream = 0;
+  for (const auto& [name, shape] :
+       {std::pair<const char*, Shape>{"w", {30, 40}}, {"b", {30}}, {"u", {1, 30}}, {"v", {1, 40}}}) {
+    state[name] = runtime::Array(TensorType{DType::f32, shape});
+    const base::RandomStream random(9, ++stream);
+    for (std::size_t i = 0; i < state[name].f32().size(); ++i) state[name].f32()[i] = random.normal(i);
+  }
+  return state;
+}
+
+TEST(Array, SharesItsElementsAndKeepsThemAlive) {
+  auto first = std::make_unique<runtime::Array>(Shape{3}, std::vector<float>{1, 2, 3});
+  const runtime::Array second = first->share();
+  first->f32()[1] = 5;
+  first.reset();
+  EXPECT_EQ(second.type().shape, (Shape{3}));
+  EXPECT_EQ((std::vector<float>(second.f32().begin(), second.f32().end())), (std::vector<float>{1, 5, 3}));
+}
+
+TEST(FrozenInputs, WhatDependsOnThemAloneIsComputedOnceToTheSameBits) {
+  const runtime::Frozen frozen{.inputs = {"w", "b", "u", "v"}};
+  for (const std::set<std::string>& disabled : {std::set<std::string>{}, {"all"}})
+    for (const std::int64_t rows : {1, 5}) {
+      std::vector<std::vector<float>> results;
+      std::vector<std::size_t> kernels;
+      for (const bool freeze : {false, true}) {
+        Graph g;
+        add_layer(g, rows);
+        runtime::State state = layer_state();
+        runtime::Arena arena;
+        const runtime::Program program =
+            compiler::compile(g, {.disabled = disabled, .frozen = freeze ? frozen : runtime::Frozen{}}, state, arena);
+        kernels.push_back(program.kernels().size());
+        std::vector<float> seen;
+        for (int run = 0; run < 2; ++run) {
+          for (std::size_t i = 0; i < state.at("x").f32().size(); ++i)
+            state.at("x").f32()[i] = static_cast<float>(i % 7) - 3 + static_cast<float>(run);
+          // Between runs others may use the arena, and overwrite the outputs.
+          std::fill_n(reinterpret_cast<float*>(arena.reserve(1)), 1, 1e9f);
+          state.at("factor").f32()[0] = 1e9f;
+          program.run();
+          for (const char* name : {"y", "factor"})
+            seen.insert(seen.end(), state.at(name).f32().begin(), state.at(name).f32().end());
+        }
+        results.push_back(seen);
+      }
+      EXPECT_EQ(results[0], results[1]);
+      EXPECT_LT(kernels[1], kernels[0]);
+      if (disabled.empty()) {
+        EXPECT_EQ(kernels[1], 2u);  // the layer, and the copy of the output "factor"
+      }
+    }
+}
+
+TEST(FrozenInputs, AreNotReadAgain) {
+  Graph g;
+  add_layer(g, 5);
+  runtime::State state = layer_state();
+  runtime::Arena arena;
+  const runtime::Program program =
+      compiler::compile(g, {.disabled = {}, .frozen = {.inputs = {"w", "b", "u", "v"}}}, state, arena);
+  program.run();
+  const float factor = state.at("factor").f32()[0];
+  state.at("u").f32()[0] += 1;
+  program.run();
+  EXPECT_EQ(state.at("factor").f32()[0], factor);
+}
+
+TEST(FrozenInputsBadInput, MustBeThereAndStay) {
+  const auto refused = [](const char* frozen, const std::function<void(Graph&, runtime::State&)>& change) {
+    Graph g;
+    add_layer(g, 2);
+    runtime::State state = layer_state();
+    change(g, state);
+    runtime::Arena arena;
+    try {
+      compiler::compile(g, {.disabled = {}, .frozen = {.inputs = {frozen}}}, state, arena);
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::usage);
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_NE(refused("w", [](Graph&, runtime::State& s) { s.erase("w"); }).find("no value"), std::string::npos);
+  EXPECT_NE(refused("q", [](Graph&, runtime::State&) {}).find("none of this name"), std::string::npos);
+  EXPECT_NE(refused("b",
+                    [](Graph& g, runtime::State&) {
+                      g.output("b", Tensor{&g, g.inputs().at("b")} * 2.0);
+                    })
+                .find("next value"),
+            std::string::npos);
+  EXPECT_EQ(refused("w", [](Graph&, runtime::State&) {}), "accepted");
+}
+
 TEST(Program, SumsDoNotDependOnThreads) {
   Graph g;
   const Tensor x = input(g, "x", {300, 1000});

@@ -9,6 +9,7 @@
 #include "autodiff/gradient.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "compiler/compile.h"
 #include "data/source.h"
 #include "file_helpers.h"
@@ -300,6 +301,23 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
   expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
 }
 
+TEST(ModelFile, TheGeneratorAloneCanBeRead) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(2), folder / "a");
+  const train::Model whole = train::load_model(folder / "a");
+  const train::Model part = train::load_model(folder / "a", train::Networks::generator);
+  std::size_t found = 0;
+  for (const auto& [name, array] : whole.weights) {
+    if (!name.starts_with("generator.")) continue;
+    ASSERT_TRUE(part.weights.count(name)) << name;
+    EXPECT_TRUE(std::ranges::equal(array.f32(), part.weights.at(name).f32())) << name;
+    ++found;
+  }
+  EXPECT_GT(found, 0u);
+  EXPECT_EQ(part.weights.size(), found);
+  EXPECT_GT(whole.weights.size(), found);
+}
+
 TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
   const TemporaryFolder folder;
   train_bytes(small_config(2), folder / "a");
@@ -310,6 +328,35 @@ TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
   sampler.latents(3, 0, many);
   sampler.latents(3, 7, one);
   EXPECT_TRUE(std::equal(one.begin(), one.end(), many.begin() + static_cast<std::ptrdiff_t>(7 * latent)));
+  const base::RandomStream random(3, base::stream_of("sample"));  // as they have always been
+  for (std::size_t i = 0; i < many.size(); ++i) EXPECT_EQ(many[i], random.normal(i));
+}
+
+TEST(SamplerTest, AnyNumberAtOnceGivesTheSameSamples) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(20);
+  config.model.g.spectral_norm = true;
+  train_bytes(config, folder / "a");
+  const train::Model model = train::load_model(folder / "a");
+  const auto latent = static_cast<std::size_t>(model.config.model.latent);
+  const std::size_t count = 600, size = 2;  // more than are drawn together
+  std::vector<float> z(count * latent), all(count * size), one(size);
+  std::vector<std::int32_t> labels(count);
+  for (std::size_t i = 0; i < count; ++i) labels[i] = static_cast<std::int32_t>(i % 8);
+  train::Sampler exact(model, "f32"), compact(model);
+  exact.latents(4, 0, z);
+  exact.sample(z, labels, all);
+  double rounding = 0;
+  for (const std::size_t i : {std::size_t{0}, std::size_t{299}, count - 1}) {
+    exact.sample(std::span(z).subspan(i * latent, latent), std::span(labels).subspan(i, 1), one);
+    for (std::size_t k = 0; k < size; ++k) EXPECT_NEAR(one[k], all[i * size + k], 1e-5);
+    compact.sample(std::span(z).subspan(i * latent, latent), std::span(labels).subspan(i, 1), one);
+    for (std::size_t k = 0; k < size; ++k) {
+      EXPECT_NEAR(one[k], all[i * size + k], 1e-3);
+      rounding += std::abs(static_cast<double>(one[k]) - static_cast<double>(all[i * size + k]));
+    }
+  }
+  EXPECT_GT(rounding, 0);
 }
 
 TEST(SamplerBadInput, SizesAndLabels) {

@@ -60,6 +60,11 @@ void InputFile::read(void* dst, std::size_t bytes) {
   }
 }
 
+void InputFile::skip(std::uint64_t bytes) {
+  if (::lseek(descriptor_, static_cast<off_t>(bytes), SEEK_CUR) < 0)
+    fail_data("{}: cannot be read: {}", path_, reason(errno));
+}
+
 std::string read_file(const std::string& path) {
   InputFile file(path);
   std::string content(file.size(), '\0');

@@ -21,6 +21,8 @@ class InputFile {
   std::uint64_t size() const { return size_; }
   /// Reads exactly `bytes` bytes. Throws a data error if the file ends before that or cannot be read.
   void read(void* dst, std::size_t bytes);
+  /// Goes on behind the next `bytes` bytes. Throws a data error if that cannot be done.
+  void skip(std::uint64_t bytes);
 
  private:
   std::string path_;

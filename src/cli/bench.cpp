@@ -269,7 +269,7 @@ class SampleBench {
             {"batch", batch_},
             {"model", options_.what},
             {"mode", "sample"},
-            {"precision", options_.precision == "auto" ? "f32" : options_.precision},
+            {"precision", options_.precision},
             {"threads", base::threads()},
             {"instruction_set", runtime::instruction_set()},
             {"version", GAN_VERSION}};

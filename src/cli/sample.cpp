@@ -38,6 +38,7 @@ Examples:
 
 constexpr std::int64_t kMaximumCount = 100'000'000;
 constexpr std::int64_t kDefaultCount = 8;
+constexpr std::int64_t kFewSamples = 100;  // drawn before a second thread would be awake
 
 struct Options {
   std::string model, label, labels, labels_file, noise, out, precision = "auto";
@@ -195,7 +196,7 @@ void write(const Options& options, Format format, const Plan& plan, const graph:
 void run(const Options& options) {
   const Format format = format_of(options.out);
   base::set_threads(static_cast<int>(options.threads));
-  const train::Model model = train::load_model(options.model);
+  const train::Model model = train::load_model(options.model, train::Networks::generator);
   const graph::Shape& shape = model.sample_shape;
   if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
     base::fail_usage("--out {}: samples of shape {} are no pictures; expected FILE.npy", options.out,
@@ -204,6 +205,7 @@ void run(const Options& options) {
   const runtime::Array noise = read_noise(options, model);
   const std::int64_t noise_rows = noise.type().shape.empty() ? 0 : noise.type().shape[0];
   const Plan plan = make_plan(options, model, noise_rows);
+  if (options.threads == 0 && plan.total <= kFewSamples) base::set_threads(1);
 
   train::Sampler sampler(model, options.precision);
   std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
@@ -240,10 +242,11 @@ std::function<void()> setup(CLI::App& app) {
                           ->type_name("N")
                           ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
   app.add_option("--noise", options->noise, "The latents, f32 or f64, [N, latent]")->type_name("Z.npy")->excludes(seed);
-  app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
+  app.add_option("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
-  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto is f32, for sampling gains little by bf16")
+  app.add_option("--precision", options->precision,
+                 "auto, f32 or bf16; auto is f32, but weights of 16 bits for one sample alone")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   label->excludes(labels)->excludes(per_class)->excludes(labels_file);

@@ -63,7 +63,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
   const graph::Schedule schedule = optimize(graph, options);
   const Timer timer(options.profile, Profile::Kind::pass, "(lower)");
-  return runtime::Program(graph, schedule, state, arena);
+  return runtime::Program(graph, schedule, state, arena, options.frozen);
 }
 
 }  // namespace gan::compiler

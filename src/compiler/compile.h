@@ -20,6 +20,7 @@ Precision choose_precision(const std::string& text);
 struct Options {
   Precision precision = Precision::f32;
   std::set<std::string> disabled;       ///< names of passes to leave out; "all" leaves out every one
+  runtime::Frozen frozen = {};          ///< inputs that never change: what depends on them alone is computed now
   runtime::Profile* profile = nullptr;  ///< times every pass
 };
 

@@ -74,7 +74,8 @@ struct Op {
   bool sign_only = false;  ///< reads only the sign of its input, so the input may be rounded to bf16
   void (*reference)(const ReferenceCall& call) = nullptr;
   void (*lower)(runtime::Lowering& lowering) = nullptr;
-  bool epilogue = false;     ///< the kernel can apply a chain of elementwise ops to its result
+  /// Whether the kernel of this node can apply a chain of elementwise ops to its result; empty: it cannot.
+  bool (*epilogue)(const Graph& graph, const Node& node) = nullptr;
   bool post_op = false;      ///< elementwise: may stand in such a chain
   bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16
   bool view = false;

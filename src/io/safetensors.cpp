@@ -178,7 +178,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
   file.commit();
 }
 
-Safetensors read_safetensors(const std::string& path) {
+Safetensors read_safetensors(const std::string& path, std::string_view leave_out) {
   base::InputFile file(path);
   std::uint64_t header_bytes = 0;
   if (file.size() < sizeof header_bytes)
@@ -209,6 +209,10 @@ Safetensors read_safetensors(const std::string& path) {
   }
   check_layout(path, entries, data_bytes);
   for (const Entry& entry : entries) {
+    if (!leave_out.empty() && entry.name.starts_with(leave_out)) {
+      file.skip(entry.type.bytes());
+      continue;
+    }
     runtime::Array array(entry.type);
     file.read(array.bytes(), array.size_bytes());
     out.tensors.emplace(entry.name, std::move(array));
@@ -222,6 +226,11 @@ void require_finite(const std::string& name, const runtime::Array& array) {
   };
   if (array.type().dtype == graph::DType::f32) {
     const std::span<const float> values = array.f32();
+    // A loop without a branch becomes SIMD; files are sound as a rule.
+    constexpr std::uint32_t kExponent = 0x7F800000u;
+    std::uint32_t bad = 0;
+    for (const float value : values) bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent ? 1 : 0;
+    if (bad == 0) return;
     for (std::size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i])) refuse(i, values[i]);
   } else if (array.type().dtype == graph::DType::bf16) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "runtime/array.h"
 
@@ -29,8 +30,9 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
 /// Reads a safetensors file of F32, BF16 and I32 tensors. The header is checked against the file's size before anything
 /// is allocated, then each tensor is read straight into its array. Throws a data error naming file and tensor for every
 /// file that is not exactly in the format: cut short, too long, with lying, overlapping or gapped offsets, with another
-/// dtype.
-Safetensors read_safetensors(const std::string& path);
+/// dtype. Tensors whose names begin with `leave_out`, if that is not empty, are checked in the header alone and
+/// skipped.
+Safetensors read_safetensors(const std::string& path, std::string_view leave_out = "");
 
 /// Throws a data error naming the tensor and the first element that is NaN or infinite. Integers pass.
 void require_finite(const std::string& name, const runtime::Array& array);

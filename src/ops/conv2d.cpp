@@ -128,7 +128,7 @@ const graph::Op conv2d_op{
     .derivative = derivative<Kind::forward>,
     .reference = reference<Kind::forward>,
     .lower = lower<Kind::forward>,
-    .epilogue = true,
+    .epilogue = [](const graph::Graph&, const graph::Node&) { return true; },
     .contraction = true,
 };
 

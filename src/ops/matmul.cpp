@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
+#include "runtime/matvec.h"
 
 namespace gan::ops {
 
@@ -53,18 +54,22 @@ void reference(const graph::ReferenceCall& call) {
 
 void lower(runtime::Lowering& lowering) {
   const Sizes s = sizes_of(lowering.src_shape(0), lowering.src_shape(1), lowering.attributes());
+  const runtime::MatmulSpec spec{.m = s.m,
+                                 .n = s.n,
+                                 .k = s.k,
+                                 .transpose_a = s.transpose_a,
+                                 .transpose_b = s.transpose_b,
+                                 .operand_dtype = lowering.src_type(0).dtype,
+                                 .dst_dtype = lowering.dst_type().dtype,
+                                 .a = lowering.src(0),
+                                 .b = lowering.src(1),
+                                 .dst = lowering.dst(),
+                                 .post_ops = lowering.post_ops(),
+                                 // What is computed once is not worth another form of its weights.
+                                 .frozen_b = lowering.src_frozen(1) && !lowering.src_frozen(0),
+                                 .compact = lowering.compact()};
   lowering.emit(2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k),
-                runtime::matmul_kernel({.m = s.m,
-                                        .n = s.n,
-                                        .k = s.k,
-                                        .transpose_a = s.transpose_a,
-                                        .transpose_b = s.transpose_b,
-                                        .operand_dtype = lowering.src_type(0).dtype,
-                                        .dst_dtype = lowering.dst_type().dtype,
-                                        .a = lowering.src(0),
-                                        .b = lowering.src(1),
-                                        .dst = lowering.dst(),
-                                        .post_ops = lowering.post_ops()}));
+                runtime::is_matvec(spec) ? runtime::matvec_kernel(spec) : runtime::matmul_kernel(spec));
 }
 
 /// A product over one number is elementwise, and need not be stored where the next op is elementwise too.
@@ -84,7 +89,11 @@ const graph::Op matmul_op{
     .derivative = derivative,
     .reference = reference,
     .lower = lower,
-    .epilogue = true,
+    .epilogue =
+        [](const graph::Graph& graph, const graph::Node& node) {
+          return runtime::matmul_takes_post_ops(graph.node(node.inputs[0]).type, node.type,
+                                                node.attributes.integer("transpose_b") != 0);
+        },
     .contraction = true,
     .fold = fold,
 };

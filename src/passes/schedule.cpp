@@ -74,7 +74,7 @@ class Scheduler {
 
   void visit_kernel(const Node& root) {
     std::vector<NodeId> nodes{root.id};
-    if (fuse_epilogue_ && root.op->epilogue) follow_epilogue(root, nodes);
+    if (fuse_epilogue_ && root.op->epilogue && root.op->epilogue(graph_, root)) follow_epilogue(root, nodes);
     for (NodeId id : nodes)
       for (NodeId input : graph_.node(id).inputs) emit_operand(input);
     for (NodeId id : nodes) group_[index(id)] = static_cast<int>(groups_.size());

@@ -10,9 +10,16 @@ namespace gan::runtime {
 
 AlignedBytes::AlignedBytes(std::size_t bytes) : size_(bytes) {
   const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)), std::free);
   if (!data_) throw std::bad_alloc();
   std::memset(data_.get(), 0, rounded);
+}
+
+AlignedBytes AlignedBytes::share() const {
+  AlignedBytes out;
+  out.data_ = data_;
+  out.size_ = size_;
+  return out;
 }
 
 Array::Array(graph::Shape shape, std::span<const float> values)
@@ -20,6 +27,13 @@ Array::Array(graph::Shape shape, std::span<const float> values)
   if (static_cast<std::int64_t>(values.size()) != type_.elements())
     base::fail_usage("{} values for an array of {}", values.size(), to_string(type_));
   std::copy(values.begin(), values.end(), f32().begin());
+}
+
+Array Array::share() const {
+  Array out;
+  out.type_ = type_;
+  out.bytes_ = bytes_.share();
+  return out;
 }
 
 namespace {

@@ -16,14 +16,15 @@ class AlignedBytes {
  public:
   AlignedBytes() = default;
   explicit AlignedBytes(std::size_t bytes);
+  AlignedBytes(AlignedBytes&&) = default;
+  AlignedBytes& operator=(AlignedBytes&&) = default;
+  /// The same bytes once more; they go with the last who has them.
+  AlignedBytes share() const;
   std::byte* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* pointer) const { std::free(pointer); }
-  };
-  std::unique_ptr<std::byte, Free> data_;
+  std::shared_ptr<std::byte> data_;
   std::size_t size_ = 0;
 };
 
@@ -34,6 +35,8 @@ class Array {
   explicit Array(graph::TensorType type) : type_(std::move(type)), bytes_(type_.bytes()) {}
   /// An f32 array with these values. Throws a usage error if their number does not fit the shape.
   Array(graph::Shape shape, std::span<const float> values);
+  /// An array of the same elements: what is written to one is seen in the other.
+  Array share() const;
 
   const graph::TensorType& type() const { return type_; }
   std::size_t size_bytes() const { return type_.bytes(); }

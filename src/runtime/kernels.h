@@ -104,8 +104,13 @@ struct MatmulSpec {
   const void* b = nullptr;
   void* dst = nullptr;
   std::vector<PostOp> post_ops;
+  bool frozen_b = false;  ///< b holds already what it holds in every run: kernels may keep it in a form of theirs
+  bool compact = false;   ///< a frozen b may be stored in 16 bits, within 1e-4 of its norm
 };
 std::function<void()> matmul_kernel(const MatmulSpec& spec);
+/// Whether the kernel of this product applies post-ops. That of f32 products with b as it is does not, but is up to a
+/// third faster; it is chosen by shapes alone, so that equal products are equal to the last bit in all programs.
+bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b);
 
 /// A convolution as deep learning defines it (cross-correlation) and its two gradients. Activations are channels last:
 /// src [N, H, W, I], dst [N, H', W', O], H' = (H + 2 padding - KH) / stride + 1; weights [O, I, KH, KW].

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,13 @@
 #include "runtime/kernels.h"
 
 namespace gan::runtime {
+
+/// Inputs of a graph whose values are there when the program is made and stay. What depends on them alone is computed
+/// once, then.
+struct Frozen {
+  std::set<std::string> inputs;
+  bool compact = false;  ///< weights that single rows are multiplied by may be rounded to 16 bits (see MatmulSpec)
+};
 
 /// One step of a program.
 struct Kernel {
@@ -23,13 +31,15 @@ struct Kernel {
 class Lowering {
  public:
   Lowering(const graph::Graph& graph, const graph::Node& node, std::vector<const void*> src, void* dst,
-           graph::TensorType dst_type, std::vector<PostOp> post_ops)
+           graph::TensorType dst_type, std::vector<PostOp> post_ops, std::vector<bool> frozen, bool compact)
       : graph_(graph),
         node_(node),
         src_(std::move(src)),
         dst_(dst),
         dst_type_(std::move(dst_type)),
-        post_ops_(std::move(post_ops)) {}
+        post_ops_(std::move(post_ops)),
+        frozen_(std::move(frozen)),
+        compact_(compact) {}
 
   const graph::Node& node() const { return node_; }
   const graph::Attributes& attributes() const { return node_.attributes; }
@@ -46,6 +56,10 @@ class Lowering {
   /// The type of what is stored, after the post-ops.
   const graph::TensorType& dst_type() const { return dst_type_; }
   const std::vector<PostOp>& post_ops() const { return post_ops_; }
+  /// Whether an operand holds already what it holds in every run.
+  bool src_frozen(std::size_t i) const { return frozen_[i]; }
+  /// Whether frozen weights may be rounded (Frozen::compact).
+  bool compact() const { return compact_; }
 
   /// The kernel of this node: its floating-point operations and what it does. Called once.
   void emit(double operations, std::function<void()> run);
@@ -58,6 +72,8 @@ class Lowering {
   void* dst_;
   graph::TensorType dst_type_;
   std::vector<PostOp> post_ops_;
+  std::vector<bool> frozen_;
+  bool compact_;
   Kernel kernel_;
 };
 

@@ -50,17 +50,21 @@ Array& bind(State& state, const std::string& name, const graph::TensorType& type
 /// Turns one graph and its schedule into kernels: decides where every value lives, then lowers group by group.
 class Builder {
  public:
-  Builder(const Graph& graph, const Schedule& schedule, State& state, std::vector<AlignedBytes>& constants)
+  Builder(const Graph& graph, const Schedule& schedule, State& state, const Frozen& frozen,
+          std::vector<AlignedBytes>& constants)
       : graph_(graph),
         schedule_(schedule),
         state_(state),
+        frozen_(frozen),
         constants_(constants),
         address_(graph.nodes().size(), nullptr),
         group_(graph.nodes().size(), -1),
-        last_read_(graph.nodes().size(), -1) {}
+        last_read_(graph.nodes().size(), -1),
+        is_frozen_(graph.nodes().size(), false) {}
 
   void place(Arena& arena) {
     number_groups();
+    freeze();
     bind_inputs();
     for (const auto& [name, id] : graph_.outputs()) bind_output(name, id);
     plan_scratch(arena);
@@ -70,9 +74,13 @@ class Builder {
     for (std::size_t i = 0; i < schedule_.groups.size(); ++i) {
       const Group& group = schedule_.groups[i];
       const Node& root = graph_.node(group.nodes[0]);
-      kernels_.push_back(root.op->elementwise() ? lower_elementwise(group) : lower_kernel(group));
-      kernels_.back().shape = describe(group);
-      kernels_.back().contraction = root.op->contraction;
+      Kernel kernel = root.op->elementwise() ? lower_elementwise(group) : lower_kernel(group);
+      kernel.shape = describe(group);
+      kernel.contraction = root.op->contraction;
+      if (is_frozen_[index(root.id)])
+        kernel.run();
+      else
+        kernels_.push_back(std::move(kernel));
     }
     kernels_.insert(kernels_.begin(), copies_before_.begin(), copies_before_.end());
     kernels_.insert(kernels_.end(), copies_after_.begin(), copies_after_.end());
@@ -91,6 +99,30 @@ class Builder {
           int& last = last_read_[index(storage(input))];
           last = std::max(last, static_cast<int>(i));
         }
+  }
+
+  /// Finds what depends on frozen inputs and constants alone. A kernel is frozen as a whole or not at all.
+  void freeze() {
+    if (frozen_.inputs.empty()) return;
+    for (const std::string& name : frozen_.inputs) {
+      const auto input = graph_.inputs().find(name);
+      if (input == graph_.inputs().end()) base::fail_usage("frozen input {}: the graph has none of this name", name);
+      if (graph_.outputs().count(name)) base::fail_usage("frozen input {}: the graph gives it a next value", name);
+      if (!state_.count(name)) base::fail_usage("frozen input {}: the state has no value for it", name);
+      is_frozen_[index(input->second)] = true;
+    }
+    for (const Node& node : graph_.nodes())
+      is_frozen_[index(node.id)] = is_frozen_[index(node.id)] || node.is_constant();
+    for (std::size_t i = 0; i < schedule_.groups.size(); ++i) {
+      const std::vector<NodeId>& nodes = schedule_.groups[i].nodes;
+      const bool frozen = std::ranges::all_of(nodes, [&](NodeId id) {
+        return std::ranges::all_of(graph_.node(id).inputs, [&](NodeId input) {
+          const NodeId source = storage(input);
+          return is_frozen_[index(source)] || group_[index(source)] == static_cast<int>(i);
+        });
+      });
+      for (NodeId id : nodes) is_frozen_[index(id)] = frozen;
+    }
   }
 
   void bind_inputs() {
@@ -116,7 +148,8 @@ class Builder {
       copies_after_.push_back(copy_kernel(staging->data(), to, bytes, staging));
       return;
     }
-    const bool taken = address_[index(source)] != nullptr;
+    // What is computed but once must not be the only copy of something that users see and other programs write.
+    const bool taken = address_[index(source)] != nullptr || is_frozen_[index(source)];
     if (!taken && (old == graph_.inputs().end() || may_overwrite(old->second, writer, source))) {
       address_[index(source)] = array.bytes();
       return;
@@ -144,15 +177,20 @@ class Builder {
   void plan_scratch(Arena& arena) {
     const int end = static_cast<int>(schedule_.groups.size());
     std::vector<int> last_outside(graph_.nodes().size(), -1);
+    std::vector<bool> kept(graph_.nodes().size(), false);  // frozen, and read by kernels that are not
     for (const Node& node : graph_.nodes()) {
       const int reader = group_[index(node.id)];
       for (NodeId input : node.inputs) {
         const NodeId source = storage(input);
         const bool inside = reader >= 0 && reader == group_[index(source)] && source == input;
         if (!inside && reader >= 0) last_outside[index(source)] = std::max(last_outside[index(source)], reader);
+        if (reader >= 0 && is_frozen_[index(source)] && !is_frozen_[index(node.id)]) kept[index(source)] = true;
       }
     }
-    for (const PendingCopy& copy : pending_copies_) last_outside[index(copy.source)] = end;
+    for (const PendingCopy& copy : pending_copies_) {
+      last_outside[index(copy.source)] = end;
+      kept[index(copy.source)] = is_frozen_[index(copy.source)];
+    }
     // A kernel that is not a chain always stores its result, even one that nobody reads.
     for (int i = 0; i < end; ++i) {
       const std::vector<NodeId>& nodes = schedule_.groups[static_cast<std::size_t>(i)].nodes;
@@ -167,6 +205,11 @@ class Builder {
     for (const Node& node : graph_.nodes()) {
       const int last = last_outside[index(node.id)];
       if (!node.op || node.is_view() || node.is_constant() || last < 0 || address_[index(node.id)]) continue;
+      if (kept[index(node.id)]) {
+        constants_.emplace_back(node.type.bytes());
+        address_[index(node.id)] = constants_.back().data();
+        continue;
+      }
       lifetimes.push_back({node.type.bytes(), group_[index(node.id)], last});
       owners.push_back(node.id);
     }
@@ -206,7 +249,11 @@ class Builder {
     const Node& root = graph_.node(group.nodes.front());
     const Node& last = graph_.node(group.nodes.back());
     std::vector<const void*> src;
-    for (NodeId input : root.inputs) src.push_back(address(input));
+    std::vector<bool> frozen;
+    for (NodeId input : root.inputs) {
+      src.push_back(address(input));
+      frozen.push_back(is_frozen_[index(storage(input))]);
+    }
     std::vector<PostOp> post_ops;
     double extra = 0;
     for (std::size_t i = 1; i < group.nodes.size(); ++i) {
@@ -216,7 +263,8 @@ class Builder {
       if (post_ops.back().data && post_ops.back().access == Access::full)
         extra += static_cast<double>(node.type.bytes());
     }
-    Lowering lowering(graph_, root, std::move(src), address(last.id), last.type, std::move(post_ops));
+    Lowering lowering(graph_, root, std::move(src), address(last.id), last.type, std::move(post_ops), std::move(frozen),
+                      frozen_.compact);
     root.op->lower(lowering);
     Kernel kernel = lowering.take();
     kernel.bytes += extra;
@@ -343,18 +391,20 @@ class Builder {
   const Graph& graph_;
   const Schedule& schedule_;
   State& state_;
+  const Frozen& frozen_;
   std::vector<AlignedBytes>& constants_;
-  std::vector<void*> address_;  // of nodes that own memory
-  std::vector<int> group_;      // of each node, -1 = none
-  std::vector<int> last_read_;  // of each node that owns memory: the last group that reads it
+  std::vector<void*> address_;   // of nodes that own memory
+  std::vector<int> group_;       // of each node, -1 = none
+  std::vector<int> last_read_;   // of each node that owns memory: the last group that reads it
+  std::vector<bool> is_frozen_;  // of each node that owns memory
   std::vector<PendingCopy> pending_copies_;
   std::vector<Kernel> kernels_, copies_before_, copies_after_;
 };
 
 }  // namespace
 
-Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena) {
-  Builder builder(graph, schedule, state, constants_);
+Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena, const Frozen& frozen) {
+  Builder builder(graph, schedule, state, frozen, constants_);
   builder.place(arena);
   kernels_ = builder.lower();
 }

@@ -27,10 +27,13 @@ class Arena {
 class Program {
  public:
   /// Plans memory and lowers every kernel. Entries of `state` that are missing are made; those that exist must have the
-  /// right type (usage error). `state` and `arena` must outlive the program.
-  Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena);
+  /// right type (usage error). `state` and `arena` must outlive the program. Kernels that depend on frozen inputs alone
+  /// run now and are no part of run(); what they leave to others lives in the program, where no other program that
+  /// shares the arena can overwrite it. A frozen input must be in the state and have no next value (usage errors).
+  Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena,
+          const Frozen& frozen = {});
 
-  /// Runs every kernel once, timing each if there is a profile.
+  /// Runs every kernel once, but for those that ran when the program was made, timing each if there is a profile.
   void run(Profile* profile = nullptr) const {
     if (profile) return run_timed(*profile);
     for (const Kernel& kernel : kernels_) kernel.run();

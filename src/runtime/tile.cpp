@@ -11,6 +11,7 @@ namespace gan::runtime {
 namespace {
 
 constexpr auto kTile = static_cast<std::int64_t>(simd::kTile);
+constexpr std::int64_t kAhead = 512;            // elements that memory is asked for before they are wanted
 constexpr std::int64_t kParallelGrain = 16384;  // elements below which a thread is not worth waking
 
 // Copies one tile of an operand into a register, widened and repeated as its access says.
@@ -143,8 +144,10 @@ class TileRunner {
     }
     place_scratch(stored);
     for (const Step& step : steps_) functions_.push_back(simd::tile_function(step.op, step.then, step.swapped));
-    for (std::size_t i = 0; i < program_.operands.size(); ++i)
+    for (std::size_t i = 0; i < program_.operands.size(); ++i) {
+      if (is_direct_operand(i)) in_memory_.push_back(static_cast<const float*>(program_.operands[i].data));
       if (!is_direct_operand(i) && !is_single(i)) loaded_.push_back(i);
+    }
   }
 
   void operator()() const {
@@ -235,15 +238,17 @@ class TileRunner {
       placed.operands.b = source(step.b, scratch, begin);
       placed.operands.c = source(step.c, scratch, begin);
       placed.operands.dst = address(step.dst, scratch, begin);
-      placed.advance_a = in_memory(step.a) ? kTile : 0;
-      placed.advance_b = in_memory(step.b) ? kTile : 0;
-      placed.advance_c = in_memory(step.c) ? kTile : 0;
-      placed.advance_dst = in_memory(step.dst) ? kTile : 0;
+      placed.advance_a = moves(step.a) ? kTile : 0;
+      placed.advance_b = moves(step.b) ? kTile : 0;
+      placed.advance_c = moves(step.c) ? kTile : 0;
+      placed.advance_dst = moves(step.dst) ? kTile : 0;
     }
 
     for (std::int64_t at = begin; at < end; at += kTile) {
       const std::int64_t count = std::min(kTile, end - at);
       for (const std::size_t i : loaded_) load(program_.operands[i], at, count, scratch + scratch_[i]);
+      for (const float* data : in_memory_)
+        for (std::int64_t line = 0; line < kTile; line += 16) __builtin_prefetch(data + at + kAhead + line);
       for (Placed& step : steps) {
         step.run(step.operands, static_cast<std::size_t>(count));
         step.operands.a.data += step.advance_a;
@@ -269,7 +274,7 @@ class TileRunner {
     return source;
   }
 
-  bool in_memory(int number) const {
+  bool moves(int number) const {
     return number >= 0 &&
            (is_direct_operand(static_cast<std::size_t>(number)) || direct_[static_cast<std::size_t>(number)]);
   }
@@ -302,6 +307,7 @@ class TileRunner {
   TileProgram program_;
   std::vector<Step> steps_;
   std::vector<simd::TileFunction> functions_;  // of each step
+  std::vector<const float*> in_memory_;        // operands that are read where they are
   std::vector<std::size_t> loaded_;            // operands that are copied into registers, tile by tile
   std::size_t first_result_ = 0;               // registers before it are operands and constants
   std::vector<int> last_use_;                  // of each register: the last step that reads it

@@ -19,10 +19,11 @@ constexpr const char* kVersion = "1";
 constexpr std::int64_t kLargestSample = 1 << 24;  // elements; more is a broken file, not an image
 
 /// The variables a model of these sizes is made of.
-std::vector<nn::Variable> model_variables(const Model& model) {
+std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
   const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.classes);
   graph::Graph graph;
   std::vector<nn::Variable> variables = build_sampler(graph, model.config, spec, 1);
+  if (networks == Networks::generator) return variables;
   const std::vector<nn::Variable> discriminator = discriminator_variables(model.config, spec);
   variables.insert(variables.end(), discriminator.begin(), discriminator.end());
   return variables;
@@ -87,12 +88,13 @@ void save_model(const std::string& path, const Model& model) {
                         tensors);
 }
 
-Model load_model(const std::string& path) {
+Model load_model(const std::string& path, Networks networks) {
   const bool folder = std::filesystem::is_directory(path);
   const std::string file = folder ? (std::filesystem::path(path) / "model.safetensors").string() : path;
   if (folder && !std::filesystem::exists(file))
     base::fail_data("{}: no model.safetensors in this folder; give a model file or the folder of a run", path);
-  io::Safetensors content = io::read_safetensors(file);
+  io::Safetensors content =
+      io::read_safetensors(file, networks == Networks::generator ? std::string(kDiscriminator) + "." : "");
   const auto text = [&](const char* key) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;
@@ -104,7 +106,7 @@ Model load_model(const std::string& path) {
   read_description(model, text("model"), file);
   std::vector<nn::Variable> variables;
   try {
-    variables = model_variables(model);
+    variables = model_variables(model, networks);
   } catch (const base::Error& error) {
     base::fail_data("{}: {}", file, error.what());
   }

@@ -23,8 +23,11 @@ struct Model {
 /// Writes a model file. Equal models give equal bytes. Throws a data error if the file cannot be written.
 void save_model(const std::string& path, const Model& model);
 
+enum class Networks { both, generator };
+
 /// Reads a model file, or RUNDIR/model.safetensors, and checks it: format, sizes, that every tensor the networks need
-/// is there in its shape, f32 and finite. Throws a data error that says what was found and expected.
-Model load_model(const std::string& path);
+/// is there in its shape, f32 and finite. Throws a data error that says what was found and expected. To draw samples
+/// the generator is enough: the discriminator is then not read.
+Model load_model(const std::string& path, Networks networks = Networks::both);
 
 }  // namespace gan::train

@@ -14,18 +14,24 @@ namespace {
 constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
 }
 
-Sampler::Sampler(const Model& model, const std::string& precision)
-    : model_(model), precision_(precision == "auto" ? "f32" : precision) {}
+Sampler::Sampler(const Model& model, const std::string& precision) : model_(model), precision_(precision) {}
 
 Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
   Compiled& entry = by_batch_[batch];
   if (entry.program) return entry;
   graph::Graph graph;
   const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.classes);
-  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, batch))
-    entry.state[variable.name] = runtime::Array(variable.shape, model_.weights.at(variable.name).f32());
-  entry.program = std::make_unique<runtime::Program>(compiler::compile(
-      graph, {.precision = compiler::choose_precision(precision_), .disabled = {}}, entry.state, entry.arena));
+  compiler::Options options{
+      .precision = compiler::choose_precision(precision_ == "auto" ? "f32" : precision_), .disabled = {}, .frozen = {}};
+  options.frozen.compact = precision_ != "f32";
+  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, batch)) {
+    entry.state[variable.name] = model_.weights.at(variable.name).share();
+    options.frozen.inputs.insert(variable.name);
+  }
+  entry.program = std::make_unique<runtime::Program>(compiler::compile(graph, options, entry.state, entry.arena));
+  entry.z = entry.state.at("z").f32();
+  if (model_.conditional) entry.y = entry.state.at("y").i32();
+  entry.samples = entry.state.at("samples").f32();
   return entry;
 }
 
@@ -46,10 +52,10 @@ void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> lab
   for (std::size_t done = 0; done < count;) {
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
     Compiled& entry = compiled(static_cast<std::int64_t>(batch));
-    std::copy_n(z.data() + done * latent, batch * latent, entry.state.at("z").f32().data());
-    if (!labels.empty()) std::copy_n(labels.data() + done, batch, entry.state.at("y").i32().data());
+    std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
+    if (!labels.empty()) std::copy_n(labels.data() + done, batch, entry.y.data());
     entry.program->run();
-    std::copy_n(entry.state.at("samples").f32().data(), batch * size, out.data() + done * size);
+    std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
     done += batch;
   }
 }
@@ -57,11 +63,16 @@ void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> lab
 void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const {
   const base::RandomStream random(seed, base::stream_of("sample"));
   const bool uniform = model_.config.model.latent_distribution == "uniform";
-  const auto offset = static_cast<std::uint64_t>(first * model_.config.model.latent);
-  base::parallel_for(static_cast<std::int64_t>(z.size()), 4096, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::uint64_t index = offset + static_cast<std::uint64_t>(i);
-      z[static_cast<std::size_t>(i)] = uniform ? 2 * random.uniform(index) - 1 : random.normal(index);
+  const std::int64_t offset = first * model_.config.model.latent, count = static_cast<std::int64_t>(z.size());
+  const std::int64_t first_block = offset / 4, blocks = count > 0 ? (offset + count - 1) / 4 - first_block + 1 : 0;
+  base::parallel_for(blocks, 1024, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t block = first_block + begin; block < first_block + end; ++block) {
+      const auto number = static_cast<std::uint64_t>(block);
+      const std::array<float, 4> values = uniform ? random.uniforms(number) : random.normals(number);
+      for (std::int64_t i = std::max(4 * block, offset); i < std::min(4 * block + 4, offset + count); ++i) {
+        const float value = values[static_cast<std::size_t>(i - 4 * block)];
+        z[static_cast<std::size_t>(i - offset)] = uniform ? 2 * value - 1 : value;
+      }
     }
   });
 }

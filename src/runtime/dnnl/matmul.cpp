@@ -14,20 +14,44 @@ memory::desc operand_desc(std::int64_t rows, std::int64_t columns, bool transpos
   return {{rows, columns}, onednn::data_type(dtype), strides};
 }
 
+std::function<void()> gemm_kernel(const MatmulSpec& spec) {
+  return [m = spec.m, n = spec.n, k = spec.k, transpose_a = spec.transpose_a, a = static_cast<const float*>(spec.a),
+          b = static_cast<const float*>(spec.b), dst = static_cast<float*>(spec.dst)] {
+    const dnnl_status_t status =
+        dnnl_sgemm(transpose_a ? 'T' : 'N', 'N', m, n, k, 1.0f, a, transpose_a ? m : k, b, n, 0.0f, dst, n);
+    if (status != dnnl_success) base::fail_run("sgemm [{}, {}] x [{}, {}]: status {}", m, k, k, n, int{status});
+  };
+}
+
 }  // namespace
 
+bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b) {
+  return a.dtype != graph::DType::f32 || transpose_b || product.shape[0] == 1;
+}
+
 std::function<void()> matmul_kernel(const MatmulSpec& spec) {
+  const graph::TensorType product{graph::DType::f32, {spec.m, spec.n}};
+  if (!matmul_takes_post_ops({spec.operand_dtype, {}}, product, spec.transpose_b)) return gemm_kernel(spec);
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operand_dtype);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operand_dtype);
+  // Weights that stay are brought once into the layout that the kernel works on, instead of in every run.
+  const memory::desc any(b.dims(), b.data_type(), memory::format_tag::any);
   const memory::desc dst = operand_desc(spec.m, spec.n, false, spec.dst_dtype);
   try {
     const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(post_ops.ops);
-    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, dst), attributes, onednn::engine());
+    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, spec.frozen_b ? any : b, dst), attributes,
+                                                   onednn::engine());
     std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());
     arguments.emplace(DNNL_ARG_SRC, memory(a, onednn::engine(), const_cast<void*>(spec.a)));
-    arguments.emplace(DNNL_ARG_WEIGHTS, memory(b, onednn::engine(), const_cast<void*>(spec.b)));
+    memory weights(b, onednn::engine(), const_cast<void*>(spec.b));
+    if (description.weights_desc() != b) {
+      memory packed(description.weights_desc(), onednn::engine());
+      dnnl::reorder(weights, packed).execute(onednn::stream(), weights, packed);
+      weights = packed;
+    }
+    arguments.emplace(DNNL_ARG_WEIGHTS, weights);
     arguments.emplace(DNNL_ARG_DST, memory(dst, onednn::engine(), spec.dst));
     return [primitive = dnnl::matmul(description), arguments = std::move(arguments)] {
       primitive.execute(onednn::stream(), arguments);

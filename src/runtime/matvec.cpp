@@ -1,0 +1,344 @@
+// Compiled once for each instruction set; the best one for this processor is chosen at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/matvec.cpp"
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "base/parallel.h"
+#include "runtime/array.h"
+#include "runtime/matvec.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gan::runtime::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// One vector of f32 from elements of each type: f32, bf16 (as its bits) and whole numbers of 16 bits.
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float* src) {
+  return hn::LoadU(d, src);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* src) {
+  const hn::Rebind<std::uint32_t, D> wide;
+  const auto bits = hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::uint16_t, D>(), src));
+  return hn::BitCast(d, hn::ShiftLeft<16>(bits));
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const std::int16_t* src) {
+  const hn::Rebind<std::int32_t, D> wide;
+  return hn::ConvertTo(d, hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::int16_t, D>(), src)));
+}
+
+HWY_INLINE float widen(float value) { return value; }
+HWY_INLINE float widen(std::int16_t value) { return static_cast<float>(value); }
+HWY_INLINE float widen(std::uint16_t value) {
+  const std::uint32_t bits = std::uint32_t{value} << 16;
+  float wide;
+  std::memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+
+// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory.
+template <int kRows, typename W>
+HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t k) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  auto sum0 = hn::Zero(d), sum1 = hn::Zero(d), sum2 = hn::Zero(d), sum3 = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= k; i += lanes) {
+    const auto v = hn::LoadU(d, x + i);
+    sum0 = hn::MulAdd(load(d, w + i), v, sum0);
+    if (kRows > 1) sum1 = hn::MulAdd(load(d, w + k + i), v, sum1);
+    if (kRows > 2) sum2 = hn::MulAdd(load(d, w + 2 * k + i), v, sum2);
+    if (kRows > 3) sum3 = hn::MulAdd(load(d, w + 3 * k + i), v, sum3);
+  }
+  float total[4] = {hn::GetLane(hn::SumOfLanes(d, sum0)), hn::GetLane(hn::SumOfLanes(d, sum1)),
+                    hn::GetLane(hn::SumOfLanes(d, sum2)), hn::GetLane(hn::SumOfLanes(d, sum3))};
+  for (; i < k; ++i)
+    for (std::size_t r = 0; r < kRows; ++r) total[r] += widen(w[r * k + i]) * x[i];
+  std::copy_n(total, kRows, dst);
+}
+
+template <typename W>
+HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  std::size_t r = 0;
+  for (; r + 4 <= rows; r += 4) dot_together<4>(w + r * k, x, dst + r, k);
+  for (; r < rows; ++r) dot_together<1>(w + r * k, x, dst + r, k);
+}
+
+void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  switch (stored) {
+    case Stored::f32:
+      return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
+    case Stored::bf16:
+      return dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k);
+    case Stored::i16:
+      return dot_rows(static_cast<const std::int16_t*>(w), x, dst, rows, k);
+  }
+}
+
+// dst[c] = sum over i of x[i] w[i, c]; some rows at once, so that dst is seldom read and written.
+template <typename W>
+HWY_INLINE void combine_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::fill_n(dst, columns, 0.0f);
+  std::size_t i = 0;
+  for (; i + 8 <= rows; i += 8) {
+    const W* row = w + i * columns;
+    std::size_t c = 0;
+    for (; c + lanes <= columns; c += lanes) {
+      auto even = hn::LoadU(d, dst + c), odd = hn::Zero(d);
+      for (std::size_t r = 0; r < 8; r += 2) {
+        even = hn::MulAdd(load(d, row + r * columns + c), hn::Set(d, x[i + r]), even);
+        odd = hn::MulAdd(load(d, row + (r + 1) * columns + c), hn::Set(d, x[i + r + 1]), odd);
+      }
+      hn::StoreU(hn::Add(even, odd), d, dst + c);
+    }
+    for (; c < columns; ++c)
+      for (std::size_t r = 0; r < 8; ++r) dst[c] += widen(row[r * columns + c]) * x[i + r];
+  }
+  for (; i < rows; ++i)
+    for (std::size_t c = 0; c < columns; ++c) dst[c] += widen(w[i * columns + c]) * x[i];
+}
+
+void combine(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
+  if (stored == Stored::f32) return combine_rows(static_cast<const float*>(w), x, dst, rows, columns);
+  combine_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, columns);
+}
+
+// dst[c] = sum over r of src[r, c]
+void add_rows(const float* src, float* dst, std::size_t rows, std::size_t columns) {
+  std::copy_n(src, columns, dst);
+  for (std::size_t r = 1; r < rows; ++r)
+    for (std::size_t c = 0; c < columns; ++c) dst[c] += src[r * columns + c];
+}
+
+void widen_row(const std::uint16_t* src, float* dst, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) dst[i] = widen(src[i]);
+}
+
+// Rounds a row to whole numbers of at most 32767 times the factor that it returns. Adds to sums: of the squares of what
+// rounding misses, and of the row's squares.
+float compact_row(const float* src, std::int16_t* dst, std::size_t count, double* missed, double* squares) {
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<std::int16_t, decltype(d)> narrow;
+  const std::size_t lanes = hn::Lanes(d), whole = count / lanes * lanes;
+  auto largest = hn::Zero(d);
+  for (std::size_t i = 0; i < whole; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, src + i)));
+  float range = hn::GetLane(hn::MaxOfLanes(d, largest));
+  for (std::size_t i = whole; i < count; ++i) range = std::max(range, std::abs(src[i]));
+  if (range < 1e-30f) {  // the factor's inverse might overflow
+    std::fill_n(dst, count, std::int16_t{0});
+    return 0;
+  }
+  const float factor = range / 32767;
+  const auto scale = hn::Set(d, 32767 / range), step = hn::Set(d, factor);
+  auto error = hn::Zero(d), norm = hn::Zero(d);
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const auto value = hn::LoadU(d, src + i);
+    const auto number = hn::NearestInt(hn::Mul(value, scale));
+    hn::StoreU(hn::DemoteTo(narrow, number), narrow, dst + i);
+    const auto rest = hn::NegMulAdd(hn::ConvertTo(d, number), step, value);
+    error = hn::MulAdd(rest, rest, error);
+    norm = hn::MulAdd(value, value, norm);
+  }
+  *missed += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, error)));
+  *squares += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, norm)));
+  for (std::size_t i = whole; i < count; ++i) {
+    dst[i] = static_cast<std::int16_t>(std::lrint(src[i] / range * 32767));
+    const auto value = static_cast<double>(src[i]), rest = value - static_cast<double>(widen(dst[i]) * factor);
+    *missed += rest * rest;
+    *squares += value * value;
+  }
+  return factor;
+}
+
+}  // namespace gan::runtime::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gan::runtime {
+
+HWY_EXPORT(dot);
+HWY_EXPORT(combine);
+HWY_EXPORT(add_rows);
+HWY_EXPORT(compact_row);
+HWY_EXPORT(widen_row);
+
+namespace {
+
+constexpr std::int64_t kChunk = 64;              // rows that are combined to a sum of their own
+constexpr std::int64_t kParallelGrain = 65536;   // elements of the matrix that are worth a thread
+constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
+
+/// A matrix as whole numbers of 16 bits with a factor for each row.
+struct Compact {
+  AlignedBytes numbers, factors;
+};
+
+/// Rounds a matrix to 16 bits. Nothing if its rows are so uneven that too much would be lost.
+std::unique_ptr<Compact> compact(const float* w, std::int64_t rows, std::int64_t columns) {
+  auto out = std::make_unique<Compact>();
+  out->numbers = AlignedBytes(static_cast<std::size_t>(rows * columns) * sizeof(std::int16_t));
+  out->factors = AlignedBytes(static_cast<std::size_t>(rows) * sizeof(float));
+  auto* numbers = reinterpret_cast<std::int16_t*>(out->numbers.data());
+  auto* factors = reinterpret_cast<float*>(out->factors.data());
+  double missed = 0, squares = 0;
+  for (std::int64_t r = 0; r < rows; ++r)
+    factors[r] = HWY_DYNAMIC_DISPATCH(compact_row)(w + r * columns, numbers + r * columns,
+                                                   static_cast<std::size_t>(columns), &missed, &squares);
+  const bool good = missed <= kLargestCompactError * kLargestCompactError * squares;
+  return good ? std::move(out) : nullptr;
+}
+
+/// The post-ops as a chain from `src` to `dst`. In a vector, an operand has as many elements or one.
+TileProgram epilogue(const std::vector<PostOp>& post_ops, const float* src, void* dst, graph::DType dtype,
+                     std::int64_t elements) {
+  TileProgram program;
+  program.elements = elements;
+  program.operands.push_back({.data = src, .lengths = {}, .strides = {}});
+  for (const PostOp& post_op : post_ops)
+    if (post_op.data)
+      program.operands.push_back({.data = post_op.data,
+                                  .access = post_op.access == Access::scalar ? Access::scalar : Access::full,
+                                  .lengths = {},
+                                  .strides = {}});
+  const auto tile_op = [](PostOp::Kind kind) {
+    switch (kind) {
+      case PostOp::Kind::add:
+        return TileOp::add;
+      case PostOp::Kind::mul:
+        return TileOp::mul;
+      case PostOp::Kind::relu:
+        return TileOp::relu;
+      case PostOp::Kind::leaky_relu:
+        return TileOp::leaky_relu;
+      case PostOp::Kind::tanh:
+        return TileOp::tanh;
+      case PostOp::Kind::sigmoid:
+        return TileOp::sigmoid;
+    }
+    return TileOp::copy;
+  };
+  int last = 0, operand = 1, next = static_cast<int>(program.operands.size());
+  for (const PostOp& post_op : post_ops) {
+    program.instructions.push_back({tile_op(post_op.kind), last, post_op.data ? operand++ : last, next, post_op.alpha});
+    last = next++;
+  }
+  program.results.push_back({last, dst, dtype});
+  return program;
+}
+
+/// What a kernel is made of. The memory belongs to it alone.
+struct Matvec {
+  const void* matrix = nullptr;  ///< [rows, k], or [k, columns] if not by rows
+  const float* x = nullptr;      ///< [k]
+  float* y = nullptr;            ///< the sums
+  std::int64_t outputs = 0, k = 0;
+  bool by_rows = true, threads = true;
+  Stored stored = Stored::f32;
+  const std::uint16_t* narrow_x = nullptr;  ///< if x must be widened first
+  std::function<void()> epilogue;
+
+  AlignedBytes wide_x, sums, partial_sums;
+  std::unique_ptr<Compact> compacted;
+
+  const std::byte* at(std::int64_t element) const {
+    return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
+  }
+
+  void run() const {
+    if (narrow_x)
+      HWY_DYNAMIC_DISPATCH(widen_row)(narrow_x, reinterpret_cast<float*>(wide_x.data()), static_cast<std::size_t>(k));
+    if (by_rows) {
+      run_by_rows();
+    } else {
+      combine_chunks();
+    }
+    if (epilogue) epilogue();
+  }
+
+  void run_by_rows() const {
+    constexpr std::int64_t kBlock = 4;  // never cut, so that an output is the same whatever the threads
+    const std::int64_t blocks = (outputs + kBlock - 1) / kBlock;
+    base::parallel_for(blocks, grain(blocks, kBlock * k), [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = begin * kBlock, count = std::min(end * kBlock, outputs) - first;
+      HWY_DYNAMIC_DISPATCH(dot)
+      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
+    });
+  }
+
+  void combine_chunks() const {
+    const std::int64_t chunks = (k + kChunk - 1) / kChunk;
+    auto* partial = reinterpret_cast<float*>(partial_sums.data());
+    base::parallel_for(chunks, grain(chunks, kChunk * outputs), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) HWY_DYNAMIC_DISPATCH(combine)
+      (stored, at(i * kChunk * outputs), x + i * kChunk, partial + i * outputs,
+       static_cast<std::size_t>(std::min(kChunk, k - i * kChunk)), static_cast<std::size_t>(outputs));
+    });
+    HWY_DYNAMIC_DISPATCH(add_rows)(partial, y, static_cast<std::size_t>(chunks), static_cast<std::size_t>(outputs));
+  }
+
+  /// Parts of so many elements that are worth a thread.
+  std::int64_t grain(std::int64_t parts, std::int64_t elements) const {
+    return threads ? std::max<std::int64_t>(1, kParallelGrain / elements) : parts;
+  }
+};
+
+}  // namespace
+
+bool is_matvec(const MatmulSpec& spec) {
+  return (spec.m == 1 || spec.n == 1) && spec.operand_dtype != graph::DType::i32;
+}
+
+std::function<void()> matvec_kernel(const MatmulSpec& spec) {
+  // [1, k] x b, or a x [k, 1]: in both a vector and a matrix, which is read along its rows if they are [outputs, k].
+  const bool row = spec.m == 1;
+  auto kernel = std::make_shared<Matvec>();
+  kernel->matrix = row ? spec.b : spec.a;
+  kernel->by_rows = row ? spec.transpose_b : !spec.transpose_a;
+  kernel->outputs = row ? spec.n : spec.m;
+  kernel->k = spec.k;
+  kernel->threads = !spec.frozen_b;
+  const void* x = row ? spec.a : spec.b;
+  std::vector<PostOp> post_ops = spec.post_ops;
+  if (spec.operand_dtype == graph::DType::bf16) {
+    kernel->stored = Stored::bf16;
+    kernel->narrow_x = static_cast<const std::uint16_t*>(x);
+    kernel->wide_x = AlignedBytes(static_cast<std::size_t>(spec.k) * sizeof(float));
+    kernel->x = reinterpret_cast<const float*>(kernel->wide_x.data());
+  } else {
+    kernel->x = static_cast<const float*>(x);
+    if (row && spec.frozen_b && spec.compact && kernel->by_rows)
+      kernel->compacted = compact(static_cast<const float*>(spec.b), spec.n, spec.k);
+  }
+  if (kernel->compacted) {
+    kernel->matrix = kernel->compacted->numbers.data();
+    kernel->stored = Stored::i16;
+    const auto* factors = reinterpret_cast<const float*>(kernel->compacted->factors.data());
+    post_ops.insert(post_ops.begin(), {.kind = PostOp::Kind::mul, .data = factors, .access = Access::full});
+  }
+  if (!kernel->by_rows)
+    kernel->partial_sums =
+        AlignedBytes(static_cast<std::size_t>((spec.k + kChunk - 1) / kChunk * kernel->outputs) * sizeof(float));
+  if (spec.dst_dtype == graph::DType::f32) {
+    kernel->y = static_cast<float*>(spec.dst);
+  } else {
+    kernel->sums = AlignedBytes(static_cast<std::size_t>(kernel->outputs) * sizeof(float));
+    kernel->y = reinterpret_cast<float*>(kernel->sums.data());
+  }
+  if (!post_ops.empty() || spec.dst_dtype != graph::DType::f32)
+    kernel->epilogue = tile_kernel(epilogue(post_ops, kernel->y, spec.dst, spec.dst_dtype, kernel->outputs));
+  return [kernel] { kernel->run(); };
+}
+
+}  // namespace gan::runtime
+#endif  // HWY_ONCE
