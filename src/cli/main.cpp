@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
   using gan::cli::report;
   // What is over in a moment needs no second start.
   const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "train" || command == "eval") gan::cli::shorten_waits(argv);
+  if (command == "train" || command == "eval" || command == "bench") gan::cli::shorten_waits(argv);
   try {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {

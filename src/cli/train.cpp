@@ -8,17 +8,20 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/floor.h"
 #include "cli/progress.h"
 #include "data/source.h"
 #include "eval/run_scores.h"
 #include "train/config.h"
 #include "train/preset.h"
+#include "train/step.h"
 
 namespace gan::cli {
 namespace {
@@ -47,7 +50,7 @@ Examples:
 
 struct Options {
   std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, config_file, init,
-      cache;
+      cache, profile;
   std::vector<std::string> settings;
   bool unconditional = false, resume = false, quiet = false, json = false;
 };
@@ -239,6 +242,12 @@ void run(const Options& options) {
   run_options.resume = options.resume;
   run_options.init_model = options.init;
   run_options.command = command_line();
+  runtime::Profile profile;
+  std::optional<base::AtomicFile> trace;  // opened before hours are spent for a file that cannot be
+  if (!options.profile.empty()) {
+    trace.emplace(options.profile);
+    run_options.profile = &profile;
+  }
   watch_signals();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
@@ -246,6 +255,14 @@ void run(const Options& options) {
     printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", options.out));
   } else {
     printer.note(fmt::format("wrote {0}/model.safetensors; draw with: gan sample {0} --out samples.png", options.out));
+  }
+  if (!trace) return;
+  trace->write(profile.trace());
+  trace->commit();
+  if (!options.quiet) {
+    const int classes = config.data.unconditional ? 0 : dataset.classes;
+    printer.note("\n" + describe_profile(profile, config, train::model_spec(config, dataset.sample_shape, classes)));
+    printer.note(fmt::format("wrote {}; look at it in https://ui.perfetto.dev", options.profile));
   }
 }
 
@@ -279,6 +296,9 @@ std::function<void()> setup(CLI::App& app) {
       ->group("Running");
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
+      ->group("Running");
+  app.add_option("--profile", options->profile, "Time every part; tables at the end, a trace of the first steps here")
+      ->type_name("FILE.json")
       ->group("Running");
   app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR")->group("Running");
   app.add_flag("--quiet", options->quiet, "Print nothing")->group("Running");

@@ -7,6 +7,9 @@
 
 namespace gan::compiler {
 
+using runtime::Profile;
+using Timer = Profile::Timer;
+
 Precision choose_precision(const std::string& text) {
   if (text == "f32") return Precision::f32;
   if (text == "auto") return runtime::has_fast_bf16() ? Precision::bf16 : Precision::f32;
@@ -36,19 +39,30 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
   graph.verify();
   for (const passes::Pass& pass : passes::pass_table()) {
     if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(pass.name)) continue;
-    pass.run(graph);
-    graph.verify();
+    {
+      const Timer timer(options.profile, Profile::Kind::pass, pass.name);
+      pass.run(graph);
+    }
+    {
+      const Timer timer(options.profile, Profile::Kind::pass, "(verify)");
+      graph.verify();
+    }
     if (after) after(std::string(pass.name), graph.dump());
   }
   const bool epilogue = enabled(passes::kFuseEpilogue), elementwise = enabled(passes::kFuseElementwise);
   if (after && epilogue) after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, true, false)));
-  graph::Schedule schedule = passes::schedule(graph, epilogue, elementwise);
+  const auto scheduled = [&] {
+    const Timer timer(options.profile, Profile::Kind::pass, "(schedule)");
+    return passes::schedule(graph, epilogue, elementwise);
+  };
+  graph::Schedule schedule = scheduled();
   if (after && elementwise) after(std::string(passes::kFuseElementwise), dump(graph, schedule));
   return schedule;
 }
 
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
   const graph::Schedule schedule = optimize(graph, options);
+  const Timer timer(options.profile, Profile::Kind::pass, "(lower)");
   return runtime::Program(graph, schedule, state, arena, options.frozen);
 }
 

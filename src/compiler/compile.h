@@ -5,6 +5,7 @@
 #include <string>
 
 #include "graph/graph.h"
+#include "runtime/profile.h"
 #include "runtime/program.h"
 
 namespace gan::compiler {
@@ -18,8 +19,9 @@ Precision choose_precision(const std::string& text);
 
 struct Options {
   Precision precision = Precision::f32;
-  std::set<std::string> disabled;  ///< names of passes to leave out; "all" leaves out every one
-  runtime::Frozen frozen = {};     ///< inputs that never change: what depends on them alone is computed now
+  std::set<std::string> disabled;       ///< names of passes to leave out; "all" leaves out every one
+  runtime::Frozen frozen = {};          ///< inputs that never change: what depends on them alone is computed now
+  runtime::Profile* profile = nullptr;  ///< times every pass
 };
 
 /// Names of the passes in order, the two fusions included.

@@ -23,6 +23,8 @@ struct Kernel {
   double operations = 0;  ///< floating-point, a multiply-add counts two
   double bytes = 0;       ///< read and written
   std::function<void()> run;
+  std::string shape = {};    ///< what tells kernels of one name apart, for people
+  bool contraction = false;  ///< counts by its operations; others by their bytes
 };
 
 /// What an op is given to make its kernel: the addresses of its operands and of its result.

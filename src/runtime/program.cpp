@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "runtime/memory_plan.h"
+#include "runtime/profile.h"
 #include "runtime/simd.h"
 
 namespace gan::runtime {
@@ -74,6 +75,8 @@ class Builder {
       const Group& group = schedule_.groups[i];
       const Node& root = graph_.node(group.nodes[0]);
       Kernel kernel = root.op->elementwise() ? lower_elementwise(group) : lower_kernel(group);
+      kernel.shape = describe(group);
+      kernel.contraction = root.op->contraction;
       if (is_frozen_[index(root.id)])
         kernel.run();
       else
@@ -362,6 +365,19 @@ class Builder {
     return {name, operations, bytes, tile_kernel(std::move(program))};
   }
 
+  /// The operands of a kernel, the result of an elementwise chain.
+  std::string describe(const Group& group) const {
+    const Node& first = graph_.node(group.nodes.front());
+    if (first.op->elementwise()) return to_string(graph_.node(group.nodes.back()).type);
+    std::string text;
+    for (std::size_t i = 0; i < first.inputs.size(); ++i) {
+      const char* transpose = i == 0 ? "transpose_a" : "transpose_b";
+      const bool transposed = first.attributes.has(transpose) && first.attributes.integer(transpose) != 0;
+      text += (i > 0 ? " " : "") + to_string(graph_.node(first.inputs[i]).type) + (transposed ? "^T" : "");
+    }
+    return text;
+  }
+
   static float alpha_of(const Node& node) {
     return node.attributes.has("alpha") ? static_cast<float>(node.attributes.real("alpha")) : 0.0f;
   }
@@ -392,5 +408,7 @@ Program::Program(const Graph& graph, const Schedule& schedule, State& state, Are
   builder.place(arena);
   kernels_ = builder.lower();
 }
+
+void Program::run_timed(Profile& profile) const { profile.run(kernels_); }
 
 }  // namespace gan::runtime

@@ -10,6 +10,8 @@
 
 namespace gan::runtime {
 
+class Profile;
+
 /// Scratch memory that programs run one after another may share.
 class Arena {
  public:
@@ -31,14 +33,17 @@ class Program {
   Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena,
           const Frozen& frozen = {});
 
-  /// Runs every kernel once, but for those that ran when the program was made.
-  void run() const {
+  /// Runs every kernel once, but for those that ran when the program was made, timing each if there is a profile.
+  void run(Profile* profile = nullptr) const {
+    if (profile) return run_timed(*profile);
     for (const Kernel& kernel : kernels_) kernel.run();
   }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
 
  private:
+  void run_timed(Profile& profile) const;
+
   std::vector<Kernel> kernels_;
   std::vector<AlignedBytes> constants_;
 };

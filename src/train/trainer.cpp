@@ -4,25 +4,26 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "compiler/compile.h"
-#include "data/shuffle.h"
 #include "io/png.h"
 #include "train/checkpoint.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
-#include "train/step.h"
+#include "train/stepper.h"
 
 namespace gan::train {
 
 namespace {
 
+using runtime::Profile;
+using Timer = Profile::Timer;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSamplesPerRow = 10;
@@ -43,19 +44,19 @@ class Run {
         dataset_(dataset),
         options_(options),
         callbacks_(callbacks),
-        classes_(config.data.unconditional ? 0 : dataset.classes),
-        shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
+        classes_(config.data.unconditional ? 0 : dataset.classes) {
     if (config.train.batch > dataset.count())
       base::fail_usage("train.batch {} is larger than the data set of {} samples", config.train.batch, dataset.count());
-    steps_per_epoch_ = dataset.count() / config.train.batch;
-    total_steps_ = config.train.steps > 0 ? config.train.steps : config.train.epochs * steps_per_epoch_;
+    total_steps_ =
+        config.train.steps > 0 ? config.train.steps : config.train.epochs * (dataset.count() / config.train.batch);
     base::set_threads(static_cast<int>(config.train.threads));
     if (config_.train.precision == "auto")
       config_.train.precision = compiler::choose_precision("auto") == compiler::Precision::bf16 ? "bf16" : "f32";
   }
 
   Outcome train() {
-    compile_step();
+    const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
+    stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
     start_files();
     Clock::time_point start = Clock::now();
     const double before = position_.elapsed_seconds;
@@ -68,8 +69,7 @@ class Run {
         break;
       }
       const bool log = (position_.steps + 1) % config_.train.log_every == 0;
-      fill_batch(position_.steps);
-      program({variant_of_step(config_, position_.steps), log}).run();
+      stepper_->run(position_.steps, log);
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
       require_finite_losses();
@@ -83,6 +83,7 @@ class Run {
       if (due(config_.train.sample_every)) draw_samples();
       const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
       if (evaluate) {
+        const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
         require_finite_state();
         const Clock::time_point pause = Clock::now();
         callbacks_.on_evaluate(current_model(), position_.elapsed_seconds);
@@ -102,52 +103,18 @@ class Run {
   void note(const std::string& text) const {
     if (callbacks_.on_note) callbacks_.on_note(text);
   }
-  float number(const char* name) const { return state_.at(name).f32()[0]; }
+  float number(const char* name) const { return stepper_->number(name); }
 
   bool finished() const {
     return total_steps_ > 0 ? position_.steps >= total_steps_ : position_.elapsed_seconds >= config_.train.time;
   }
 
-  // ---- programs and state ----
-
-  /// Which of the run's programs: what the step does, and whether it is logged.
-  struct Kind {
-    StepVariant variant;
-    bool gradient_norms = false;
-    auto operator<=>(const Kind&) const = default;
-  };
-
-  /// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable.
-  const runtime::Program& program(const Kind& kind) {
-    std::unique_ptr<runtime::Program>& entry = programs_[kind];
-    if (entry) return *entry;
-    graph::Graph graph;
-    const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
-    const std::vector<nn::Variable> variables =
-        build_step(graph, config_, spec,
-                   {.batch = config_.train.batch, .variant = kind.variant, .gradient_norms = kind.gradient_norms});
-    if (variables_.empty()) {
-      variables_ = variables;
-      load_start();
-    }
-    entry = std::make_unique<runtime::Program>(compiler::compile(
-        graph, {.precision = compiler::choose_precision(config_.train.precision), .disabled = {}}, state_, arena_));
-    return *entry;
-  }
-
-  void compile_step() {
-    // The largest program first: the others then find room in its scratch memory.
-    program({.variant = {}, .gradient_norms = true});
-    program({.variant = {}, .gradient_norms = false});
-    const auto seed = static_cast<std::uint64_t>(config_.train.seed);
-    state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
-    state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
-  }
+  // ---- state ----
 
   /// Puts into the state what the run starts from, if that is not chance.
-  void load_start() {
+  void load_start(const std::vector<nn::Variable>& variables, runtime::State& state) {
     if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
-      position_ = load_checkpoint(path("checkpoint.safetensors"), variables_, state_);
+      position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state);
       if (position_.data_hash != dataset_.hash)
         base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})",
                         path("checkpoint.safetensors"), dataset_.source, position_.data_hash, dataset_.hash);
@@ -157,39 +124,22 @@ class Run {
       return;
     }
     if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
-    if (!options_.init_model.empty()) copy_model(load_model(options_.init_model));
-    nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
-    for (const nn::Variable& variable : variables_)  // averages start where the averaged starts
-      if (variable.name.starts_with("ema."))
-        state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
+    if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
   }
 
-  void copy_model(const Model& model) {
+  void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
     if (model.sample_shape != dataset_.sample_shape || model.classes != classes_)
       base::fail_usage("--init {}: a model of samples {} and {} classes; the data has {} and {}", options_.init_model,
                        graph::to_string(model.sample_shape), model.classes, graph::to_string(dataset_.sample_shape),
                        classes_);
-    for (const nn::Variable& variable : variables_) {
+    for (const nn::Variable& variable : variables) {
       if (!of_network(variable)) continue;
       const auto found = model.weights.find(variable.name);
       if (found == model.weights.end() || found->second.type().shape != variable.shape)
         base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
                          variable.name, graph::to_string(variable.shape));
-      state_[variable.name] = runtime::Array(variable.shape, found->second.f32());
+      state[variable.name] = runtime::Array(variable.shape, found->second.f32());
     }
-  }
-
-  void fill_batch(std::int64_t step) {
-    const std::int64_t batch = config_.train.batch, first = step % steps_per_epoch_ * batch;
-    const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch_));
-    const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-    float* x = state_.at("batch.x").f32().data();
-    for (std::int64_t row = 0; row < batch; ++row) {
-      const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
-      dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
-      if (classes_ > 0) state_.at("batch.y").i32()[static_cast<std::size_t>(row)] = dataset_.label(index);
-    }
-    state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
   }
 
   void require_finite_losses() const {
@@ -229,6 +179,7 @@ class Run {
   }
 
   void report(double images_per_second) {
+    const Timer timer(options_.profile, Profile::Kind::phase, "log");
     Progress progress;
     progress.step = position_.steps;
     progress.total_steps = total_steps_;
@@ -265,6 +216,7 @@ class Run {
 
   /// The model as it stands: G averaged where the run averages, D as it is.
   Model current_model() const {
+    const runtime::State& state = stepper_->state();
     Model model;
     model.config = config_;
     model.sample_shape = dataset_.sample_shape;
@@ -274,10 +226,10 @@ class Run {
     model.data_name = dataset_.name;
     model.data_hash = dataset_.hash;
     model.steps = position_.steps;
-    for (const nn::Variable& variable : variables_) {
+    for (const nn::Variable& variable : stepper_->variables()) {
       if (!of_network(variable)) continue;
-      const auto averaged = state_.find("ema." + variable.name);
-      const runtime::Array& array = averaged != state_.end() ? averaged->second : state_.at(variable.name);
+      const auto averaged = state.find("ema." + variable.name);
+      const runtime::Array& array = averaged != state.end() ? averaged->second : state.at(variable.name);
       model.weights[variable.name] = runtime::Array(variable.shape, array.f32());
     }
     return model;
@@ -285,8 +237,8 @@ class Run {
 
   /// A state that is no longer finite must not take the place of one that is.
   void require_finite_state() const {
-    for (const nn::Variable& variable : variables_)
-      for (const float value : state_.at(variable.name).f32())
+    for (const nn::Variable& variable : stepper_->variables())
+      for (const float value : stepper_->state().at(variable.name).f32())
         if (!std::isfinite(value)) fail_diverged(fmt::format("{} holds {}", variable.name, value));
   }
 
@@ -296,10 +248,11 @@ class Run {
   }
 
   void save() {
+    const Timer timer(options_.profile, Profile::Kind::phase, "checkpoint");
     require_finite_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
-    save_checkpoint(path("checkpoint.safetensors"), position_, variables_, state_);
+    save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
   }
 
@@ -307,6 +260,7 @@ class Run {
   void draw_samples() const {
     const bool image = dataset_.is_image();
     if (image ? dataset_.sample_shape[0] != 1 && dataset_.sample_shape[0] != 3 : dataset_.sample_shape[0] != 2) return;
+    const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
     const Model model = current_model();
     Sampler sampler(model);
     const std::int64_t rows = image ? std::clamp(classes_, 1, kLargestPictureRows) : 100;
@@ -333,13 +287,9 @@ class Run {
   const RunOptions& options_;
   const Callbacks& callbacks_;
   int classes_;
-  data::Shuffle shuffle_;
-  std::int64_t steps_per_epoch_ = 0, total_steps_ = 0;
+  std::int64_t total_steps_ = 0;
   Position position_;
-  runtime::State state_;
-  runtime::Arena arena_;
-  std::vector<nn::Variable> variables_;
-  std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
+  std::optional<Stepper> stepper_;
 };
 
 }  // namespace

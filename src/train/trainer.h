@@ -6,6 +6,7 @@
 #include <string>
 
 #include "data/dataset.h"
+#include "runtime/profile.h"
 #include "train/config.h"
 
 namespace gan::train {
@@ -37,8 +38,9 @@ struct Callbacks {
 struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
-  std::string init_model;    ///< a model whose weights the run starts from; empty = none
-  std::string command = {};  ///< what started this part of the run: a line for command.txt; empty = none
+  std::string init_model;               ///< a model whose weights the run starts from; empty = none
+  std::string command = {};             ///< what started this part of the run: a line for command.txt; empty = none
+  runtime::Profile* profile = nullptr;  ///< times the parts of the run
 };
 
 enum class Outcome { finished, stopped };

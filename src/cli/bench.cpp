@@ -1,0 +1,398 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/random.h"
+#include "cli/command.h"
+#include "cli/floor.h"
+#include "data/source.h"
+#include "train/model_file.h"
+#include "train/preset.h"
+#include "train/sampler.h"
+#include "train/stepper.h"
+
+namespace gan::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Json = nlohmann::ordered_json;
+using runtime::Profile;
+
+constexpr const char* kHelp =
+    R"(step    a training step of PRESET as gan train takes it, batch and logging included, pictures and checkpoints not, on
+        made-up data of MNIST's size (points for the preset vector); steps that differ (lazy penalties, G's rest)
+        count as often as they come: the time is the median over whole rounds of them
+floor   what the machine can do: the best matmul rate at the tutorial's shapes, the bandwidth of a plain sweep
+sample  a call of the sampler, latents included, for a model or for a preset with random weights
+
+--profile prints tables of the parts of a step, kernels and passes: time, GFLOP/s, GB/s, and how near the best rates
+of the machine they come (above 100% where the caches hold the data). --trace FILE writes a trace for
+https://ui.perfetto.dev or chrome://tracing as well. --serve answers each line "run K" with a line of JSON about K
+steps, so that programs can take turns. bench/run of the sources compares with PyTorch.
+
+Examples:
+  gan bench step --profile
+  gan bench step tutorial-lsgan --batch 256 --disable cse
+  gan bench floor --batch 64
+  gan bench sample tutorial-lsgan --batch 1 --json)";
+
+struct Options {
+  std::string what;  // a preset or a model
+  std::string precision = "auto", trace;
+  std::vector<std::string> settings, disabled;
+  std::int64_t batch = 0, steps = 100, warmup = 20;
+  int threads = 0;
+  bool json = false, serve = false, profile = false;
+};
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+template <typename Function>
+double seconds_of(const Function& function) {
+  const Clock::time_point start = Clock::now();
+  function();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double rounded(double value, double digits) { return std::round(value * digits) / digits; }
+
+void print_line(const Json& json) {
+  fmt::print("{}\n", json.dump());
+  std::fflush(stdout);
+}
+
+/// Answers each line "run K" with the JSON of K steps, until "quit" or the end of the input.
+void serve(const std::function<Json(std::int64_t steps)>& measure) {
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string verb, rest;
+    std::int64_t steps = 0;
+    words >> verb;
+    if (verb == "quit") return;
+    if (verb == "run" && words >> steps && steps > 0 && !(words >> rest))
+      print_line(measure(steps));
+    else
+      print_line({{"error", "expected \"run K\" or \"quit\""}});
+  }
+}
+
+// ---- the step ----
+
+/// As many random images as MNIST has, of its shape. A few thousand differ; memory is read as if all did.
+data::Dataset random_images() {
+  constexpr std::int64_t kImages = 60'000;
+  constexpr std::uint64_t kClasses = 10;
+  data::Dataset dataset;
+  dataset.source = dataset.name = "random";
+  dataset.sample_shape = {1, 28, 28};
+  dataset.classes = static_cast<int>(kClasses);
+  dataset.items = kImages;
+  const auto bytes = static_cast<std::size_t>(kImages * 28 * 28), different = bytes / 16;
+  dataset.pixels = std::make_unique<std::uint8_t[]>(bytes);
+  const base::RandomStream pixels(/*seed=*/1, base::stream_of("pixels")), labels(/*seed=*/1, base::stream_of("labels"));
+  for (std::size_t i = 0; i < different; ++i)
+    dataset.pixels[i] = static_cast<std::uint8_t>(pixels.bits(i / 4) >> i % 4 * 8);
+  for (std::size_t i = different; i < bytes; ++i) dataset.pixels[i] = dataset.pixels[i - different];
+  for (std::int64_t i = 0; i < kImages; ++i)
+    dataset.labels.push_back(static_cast<std::uint8_t>(labels.below(kClasses, static_cast<std::uint64_t>(i))));
+  return dataset;
+}
+
+/// The training steps of a preset.
+class StepBench {
+ public:
+  explicit StepBench(const Options& options) : preset_(options.what) {
+    config_ = train::load_preset(preset_);
+    std::vector<std::string> settings = options.settings;
+    settings.push_back("train.precision=" + options.precision);
+    if (options.batch > 0) settings.push_back(fmt::format("train.batch={}", options.batch));
+    train::apply_settings(config_, settings);
+    train::validate(config_);
+    base::set_threads(options.threads);
+    precision_ = compiler::choose_precision(config_.train.precision);
+    dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8") : random_images();
+    if (config_.train.batch > dataset_.count())
+      base::fail_usage("train.batch {} is larger than the data set of {} samples", config_.train.batch,
+                       dataset_.count());
+    period_ = train::variant_period(config_);
+    Profile* profile = options.profile ? &profile_ : nullptr;
+    stepper_ = std::make_unique<train::Stepper>(
+        config_, dataset_, nullptr,
+        train::StepperOptions{.disabled = {options.disabled.begin(), options.disabled.end()}, .profile = profile});
+    for (std::int64_t step = 0; step < period_; ++step)
+      for (const bool norms : {false, true}) stepper_->kernels(step, norms);  // compiles
+    stepper_->set_profile(nullptr);
+    for (std::int64_t i = 0; i < options.warmup; ++i) run(false);
+    stepper_->set_profile(profile);
+  }
+
+  /// At least so many steps, whole rounds of the variants.
+  Json measure(std::int64_t steps) {
+    const std::int64_t rounds = (steps + period_ - 1) / period_;
+    std::vector<double> means, lasts, logged;
+    for (std::int64_t round = 0; round < rounds; ++round) {
+      double total = 0, last = 0;
+      for (std::int64_t i = 0; i < period_; ++i) total += last = seconds_of([&] { run(false); });
+      means.push_back(total / static_cast<double>(period_));
+      lasts.push_back(last);
+      if (round % 8 > 0) continue;
+      for (std::int64_t i = 0; i + 1 < period_; ++i) run(false);
+      logged.push_back(seconds_of([&] { run(true); }));
+    }
+    // Each log_every-th step is taken by the program that logs, whatever else it does.
+    const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
+    const double typical = median(means) + log, batch = static_cast<double>(config_.train.batch);
+    const Work work = needed_work(config_, spec(), contraction_operations());
+    return {{"median_ms", rounded(1e3 * typical, 1e4)},
+            {"min_ms", rounded(1e3 * (std::ranges::min(means) + log), 1e4)},
+            {"log_ms", rounded(1e3 * log, 1e4)},
+            {"images_per_s", rounded(batch / typical, 10)},
+            {"steps", rounds * period_},
+            {"batch", config_.train.batch},
+            {"model", preset_},
+            {"mode", "train"},
+            {"precision", precision_name()},
+            {"threads", base::threads()},
+            {"contraction_mflop", rounded(contraction_operations() / 1e6, 100)},
+            {"needed_mflop", rounded(work.operations / 1e6, 100)},
+            {"optimizer_mbytes", rounded(work.bytes / 1e6, 100)},
+            {"kernels", stepper_->kernels(0, false).size()},
+            {"instruction_set", runtime::instruction_set()},
+            {"version", GAN_VERSION}};
+  }
+
+  /// The tables of so many steps, logged as often as in a run, and the trace if a file is named.
+  void print_profile(std::int64_t steps, const std::string& trace) {
+    std::optional<base::AtomicFile> file;  // before anything is timed for a file that cannot be
+    if (!trace.empty()) file.emplace(trace);
+    for (std::int64_t i = 0; i < steps; ++i) run((i + 1) % config_.train.log_every == 0);
+    fmt::print("{}, batch {}, {}, {} threads, {} steps\n{}", preset_, config_.train.batch, precision_name(),
+               base::threads(), steps, describe_profile(profile_, config_, spec()));
+    if (!file) return;
+    file->write(profile_.trace());
+    file->commit();
+  }
+
+  void print(std::int64_t steps) {
+    const Json result = measure(steps);
+    const double ms = result["median_ms"];
+    fmt::print("{}, batch {}, {}, {} threads: {:.3f} ms a step (best {:.3f}), {:.0f} images/s, logging {:.1f}% of it\n",
+               preset_, config_.train.batch, precision_name(), base::threads(), ms, double(result["min_ms"]),
+               double(result["images_per_s"]), 100 * double(result["log_ms"]) / ms);
+    fmt::print("{}\n",
+               describe_floor(needed_work(config_, spec(), contraction_operations()), best_rates(config_), ms / 1e3));
+  }
+
+ private:
+  void run(bool norms) {
+    stepper_->run(step_++, norms);
+    if (!std::isfinite(stepper_->number("loss.g")) || !std::isfinite(stepper_->number("loss.d")))
+      base::fail_run("training diverged at step {}", step_);
+  }
+
+  std::string precision_name() const { return precision_ == compiler::Precision::bf16 ? "bf16" : "f32"; }
+
+  double contraction_operations() {
+    double sum = 0;
+    for (std::int64_t step = 0; step < period_; ++step)
+      for (const runtime::Kernel& kernel : stepper_->kernels(step, false))
+        if (kernel.contraction) sum += kernel.operations;
+    return sum / static_cast<double>(period_);
+  }
+
+  models::ModelSpec spec() const { return train::model_spec(config_, dataset_.sample_shape, stepper_->classes()); }
+
+  std::string preset_;
+  train::Config config_;
+  compiler::Precision precision_{};
+  data::Dataset dataset_;
+  std::int64_t period_ = 1, step_ = 0;
+  Profile profile_;
+  std::unique_ptr<train::Stepper> stepper_;
+};
+
+// ---- the sampler ----
+
+/// The model in a file, or that of a preset with random weights.
+train::Model find_model(const std::string& what) {
+  if (std::filesystem::exists(what)) return train::load_model(what);
+  train::Model model;
+  model.config = train::load_preset(what);
+  const bool vectors = what == train::default_preset({2});
+  model.sample_shape = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
+  model.conditional = !model.config.data.unconditional;
+  model.classes = !model.conditional ? 0 : vectors ? 8 : 10;
+  graph::Graph graph;
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.classes);
+  nn::initialize(train::build_sampler(graph, model.config, spec, 1), /*seed=*/1, model.weights);
+  return model;
+}
+
+class SampleBench {
+ public:
+  explicit SampleBench(const Options& options)
+      : options_(options), model_(find_model(options.what)), sampler_(model_, options.precision) {
+    base::set_threads(options.threads);
+    batch_ = options.batch > 0 ? options.batch : 1;
+    for (std::int64_t i = 0; model_.conditional && i < batch_; ++i)
+      labels_.push_back(static_cast<std::int32_t>(i % model_.classes));
+    z_.resize(static_cast<std::size_t>(batch_ * model_.config.model.latent));
+    samples_.resize(static_cast<std::size_t>(batch_ * graph::element_count(model_.sample_shape)));
+    for (std::int64_t i = 0; i < options.warmup; ++i) run();
+  }
+
+  Json measure(std::int64_t calls) {
+    std::vector<double> times;
+    for (std::int64_t i = 0; i < calls; ++i) times.push_back(seconds_of([&] { run(); }));
+    const double typical = median(times);
+    return {{"median_ms", rounded(1e3 * typical, 1e5)},
+            {"min_ms", rounded(1e3 * std::ranges::min(times), 1e5)},
+            {"images_per_s", rounded(static_cast<double>(batch_) / typical, 10)},
+            {"steps", calls},
+            {"batch", batch_},
+            {"model", options_.what},
+            {"mode", "sample"},
+            {"precision", options_.precision},
+            {"threads", base::threads()},
+            {"instruction_set", runtime::instruction_set()},
+            {"version", GAN_VERSION}};
+  }
+
+  void print(std::int64_t calls) {
+    const Json result = measure(calls);
+    const double ms = result["median_ms"];
+    fmt::print("{}, batch {}, {}, {} threads: {:.1f} us a call (best {:.1f}), {:.2f} us a sample\n", options_.what,
+               batch_, std::string(result["precision"]), base::threads(), 1e3 * ms, 1e3 * double(result["min_ms"]),
+               1e3 * ms / static_cast<double>(batch_));
+  }
+
+ private:
+  void run() {
+    sampler_.latents(/*seed=*/1, drawn_, z_);
+    sampler_.sample(z_, labels_, samples_);
+    drawn_ += batch_;
+  }
+
+  const Options& options_;
+  train::Model model_;
+  train::Sampler sampler_;
+  std::int64_t batch_ = 1, drawn_ = 0;
+  std::vector<std::int32_t> labels_;
+  std::vector<float> z_, samples_;
+};
+
+// ---- the command ----
+
+template <typename Bench>
+void answer(Bench& bench, const Options& options) {
+  if (options.serve)
+    serve([&](std::int64_t steps) { return bench.measure(steps); });
+  else if (options.json)
+    print_line(bench.measure(options.steps));
+  else
+    bench.print(options.steps);
+}
+
+void run_step(Options options) {
+  options.profile = options.profile || !options.trace.empty();
+  StepBench bench(options);
+  if (options.profile)
+    bench.print_profile(options.steps, options.trace);
+  else
+    answer(bench, options);
+}
+
+void run_floor(const Options& options) {
+  base::set_threads(options.threads);
+  const std::int64_t batch = options.batch > 0 ? options.batch : 64;
+  const auto giga = [](double value) { return rounded(value / 1e9, 10); };
+  const SweepRate sweep = sweep_rate();
+  Json result{{"matmul_gflops_f32", giga(matmul_rate(graph::DType::f32, batch))}};
+  if (runtime::has_fast_bf16()) result["matmul_gflops_bf16"] = giga(matmul_rate(graph::DType::bf16, batch));
+  result["sweep_gbytes_per_s"] = giga(sweep.median);
+  result["best_sweep_gbytes_per_s"] = giga(sweep.best);
+  if (options.json) {
+    result["batch"] = batch;
+    result["threads"] = base::threads();
+    result["instruction_set"] = runtime::instruction_set();
+    print_line(result);
+    return;
+  }
+  for (const auto& [name, value] : result.items()) fmt::print("{:>8.1f} {}\n", double(value), name);
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* step = app.add_subcommand("step", "Time a training step");
+  CLI::App* floor = app.add_subcommand("floor", "Measure what the machine can do");
+  CLI::App* sample = app.add_subcommand("sample", "Time the sampler");
+  step->add_option("PRESET", options->what, "Whose step (default lsgan-r1r2)");
+  sample->add_option("MODEL", options->what, "A model or run, or a preset with random weights (default lsgan-r1r2)");
+  for (CLI::App* of : {step, floor, sample}) {
+    of->add_option("--batch", options->batch,
+                   of == sample  ? "Samples in a call (default 1)"
+                   : of == floor ? "Rows of the matmuls (default 64)"
+                                 : "Rows of data in a step (default: the preset's)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 60'000));
+    of->add_option("--threads", options->threads, "Threads to use; 0 = every processor")
+        ->type_name("N")
+        ->check(CLI::Range(0, 4096));
+    of->add_flag("--json", options->json, "Print a line of JSON");
+  }
+  for (CLI::App* of : {step, sample}) {
+    of->add_option("--precision", options->precision, "auto, f32 or bf16")
+        ->type_name("P")
+        ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+    of->add_option("--steps", options->steps, "Steps or calls to time (default 100)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100'000'000));
+    of->add_option("--warmup", options->warmup, "Steps or calls before the first timed one (default 20)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 100'000'000));
+    of->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
+  }
+  step->add_option("--set", options->settings, "Any value by its key")->type_name("KEY=VALUE");
+  step->add_option("--disable", options->disabled, "Leave out this pass (gan graph --help), \"all\" for every one")
+      ->type_name("PASS");
+  CLI::Option* profile = step->add_flag("--profile", options->profile, "Print tables of where the time goes");
+  CLI::Option* trace = step->add_option("--trace", options->trace, "Also write a trace")->type_name("FILE.json");
+  for (const char* other : {"--json", "--serve"}) {
+    profile->excludes(other);
+    trace->excludes(other);
+  }
+  app.require_subcommand(0, 1);
+  app.footer(kHelp);
+  return [=] {
+    if (options->what.empty()) options->what = train::default_preset({1, 28, 28});
+    if (step->parsed()) return run_step(*options);
+    if (floor->parsed()) return run_floor(*options);
+    if (!sample->parsed()) base::fail_usage("bench: say what to time: step, floor or sample");
+    SampleBench bench(*options);
+    answer(bench, *options);
+  };
+}
+
+}  // namespace
+
+extern const Command bench_command;
+const Command bench_command = {"bench", "Time training steps, the sampler and the machine", setup};
+
+}  // namespace gan::cli

@@ -1,0 +1,146 @@
+#include "cli/floor.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <vector>
+
+#include "runtime/array.h"
+#include "train/stepper.h"
+
+namespace gan::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// MFLOP an image of the tutorial's step: without D's weight gradients in G's loss and the images' in D's, with one
+/// forward pass of D over the fakes and one backward pass for both losses.
+constexpr double kTutorialOperations = 25.9e6;
+
+/// Times of a function that is called for about 0.1 s, at least five times, and once before for warming up.
+template <typename Function>
+std::vector<double> repeated_seconds(const Function& function) {
+  function();
+  std::vector<double> times;
+  for (double total = 0; total < 0.1 || times.size() < 5; total += times.back()) {
+    const Clock::time_point start = Clock::now();
+    function();
+    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return times;
+}
+
+/// An array of numbers in [-0.5, 0.5).
+runtime::Array filled_array(const graph::TensorType& type) {
+  runtime::Array array(type);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(type.elements()); ++i) {
+    const float value = static_cast<float>(i * 2654435761u % 1024) / 1024 - 0.5f;
+    if (type.dtype == graph::DType::f32)
+      array.f32()[i] = value;
+    else  // cut short, not rounded
+      array.bf16()[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
+  }
+  return array;
+}
+
+bool is_tutorial(const train::Config& config, const models::ModelSpec& spec) {
+  const train::Config defaults;  // the tutorial's networks
+  const auto& model = config.model;
+  const bool penalized =
+      std::ranges::any_of(config.penalty.weights, [](const auto& weight) { return weight.second != 0; });
+  return model.kind == "mlp" && model.g.widths == defaults.model.g.widths &&
+         model.d.widths == defaults.model.d.widths && model.latent == defaults.model.latent &&
+         model.embedding == defaults.model.embedding && model.pack == 1 && config.train.d_steps == 1 && !penalized &&
+         graph::element_count(spec.sample) == 28 * 28 && spec.classes > 0;
+}
+
+}  // namespace
+
+Work needed_work(const train::Config& config, const models::ModelSpec& spec, double contraction_operations) {
+  Work work;
+  work.operations = is_tutorial(config, spec) ? kTutorialOperations * static_cast<double>(config.train.batch)
+                                              : contraction_operations;
+  graph::Graph graph;
+  for (const nn::Variable& variable : train::build_step(graph, config, spec, {.batch = config.train.batch})) {
+    const double bytes = (variable.role == nn::Role::parameter ? 3.0 : 2.0) * sizeof(float) *
+                         static_cast<double>(graph::element_count(variable.shape));
+    const bool of_g = variable.name.find(std::string(train::kGenerator) + ".") != std::string::npos;
+    work.bytes += of_g ? bytes / static_cast<double>(config.train.d_steps) : bytes;
+  }
+  return work;
+}
+
+double floor_seconds(const Work& work, const runtime::Rates& rates) {
+  return work.operations / rates.operations + work.bytes / rates.bytes;
+}
+
+std::string describe_floor(const Work& work, const runtime::Rates& rates, double seconds) {
+  const double floor = floor_seconds(work, rates);
+  return fmt::format(
+      "floor {:.2f} ms: {:.1f} MFLOP at {:.1f} GFLOP/s and {:.1f} MB at {:.1f} GB/s; {:.0f}% of {:.2f} ms", 1e3 * floor,
+      work.operations / 1e6, rates.operations / 1e9, work.bytes / 1e6, rates.bytes / 1e9, 100 * floor / seconds,
+      1e3 * seconds);
+}
+
+std::string describe_profile(const runtime::Profile& profile, const train::Config& config,
+                             const models::ModelSpec& spec) {
+  const std::int64_t steps = profile.calls(runtime::Profile::Kind::phase, "batch");
+  if (steps == 0) return "no step was taken\n";
+  const runtime::Rates rates = best_rates(config);
+  const Work work = needed_work(config, spec, profile.contraction_operations() / static_cast<double>(steps));
+  return describe_floor(work, rates, train::step_seconds(profile)) + "\n\n" + profile.table(steps, rates);
+}
+
+runtime::Rates best_rates(const train::Config& config) {
+  const bool bf16 = compiler::choose_precision(config.train.precision) == compiler::Precision::bf16;
+  return {matmul_rate(bf16 ? graph::DType::bf16 : graph::DType::f32, config.train.batch), sweep_rate().median};
+}
+
+double matmul_rate(graph::DType dtype, std::int64_t batch) {
+  struct Case {
+    std::int64_t m, n, k;
+    bool transpose_a, transpose_b;
+  };
+  const std::vector<Case> cases{
+      {batch, 1024, 1024, false, true}, {batch, 1024, 816, false, true},  {batch, 784, 1024, false, true},
+      {batch, 512, 1024, false, true},  {batch, 1024, 784, false, false}, {batch, 1024, 512, false, false},
+      {1024, 784, batch, true, false},  {512, 1024, batch, true, false},  {1024, 1024, batch, true, false},
+  };
+  double best = 0;
+  for (const Case& c : cases) {
+    const runtime::Array a = filled_array({dtype, {c.m, c.k}}), b = filled_array({dtype, {c.k, c.n}});
+    const graph::DType dst_dtype = c.transpose_a ? graph::DType::f32 : dtype;
+    const runtime::Array dst({dst_dtype, {c.m, c.n}});
+    runtime::MatmulSpec spec;
+    spec.m = c.m;
+    spec.n = c.n;
+    spec.k = c.k;
+    spec.transpose_a = c.transpose_a;
+    spec.transpose_b = c.transpose_b;
+    spec.operand_dtype = dtype;
+    spec.dst_dtype = dst_dtype;
+    spec.a = a.bytes();
+    spec.b = b.bytes();
+    spec.dst = dst.bytes();
+    const double seconds = std::ranges::min(repeated_seconds(runtime::matmul_kernel(spec)));
+    best = std::max(best, 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds);
+  }
+  return best;
+}
+
+SweepRate sweep_rate() {
+  constexpr std::int64_t kParameters = 3'040'000;
+  const graph::TensorType type{graph::DType::f32, {kParameters}};
+  runtime::Array w(type), m(type), v(type);
+  const runtime::Array g = filled_array(type);
+  std::vector<double> times =
+      repeated_seconds([&] { sweep(w.f32().data(), m.f32().data(), v.f32().data(), g.f32().data(), kParameters); });
+  std::ranges::sort(times);
+  const double bytes = 7.0 * static_cast<double>(type.bytes());
+  return {bytes / times[times.size() / 2], bytes / times.front()};
+}
+
+}  // namespace gan::cli

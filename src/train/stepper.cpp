@@ -1,0 +1,91 @@
+#include "train/stepper.h"
+
+#include <numeric>
+
+namespace gan::train {
+
+using runtime::Profile;
+using Timer = Profile::Timer;
+
+Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options)
+    : config_(config),
+      dataset_(dataset),
+      load_(load),
+      options_(options),
+      classes_(config.data.unconditional ? 0 : dataset.classes),
+      shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
+  // The largest program first: the others then find room in its scratch memory.
+  program({.variant = {}, .norms = true});
+  program({.variant = {}, .norms = false});
+  const auto seed = static_cast<std::uint64_t>(config_.train.seed);
+  state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
+  state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
+}
+
+/// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable.
+const runtime::Program& Stepper::program(const Kind& kind) {
+  std::unique_ptr<runtime::Program>& entry = programs_[kind];
+  if (entry) return *entry;
+  const Timer compiling(options_.profile, Profile::Kind::phase, "compile");
+  graph::Graph graph;
+  const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
+  std::vector<nn::Variable> variables;
+  {
+    const Timer timer(options_.profile, Profile::Kind::pass, "(build)");
+    variables = build_step(graph, config_, spec,
+                           {.batch = config_.train.batch, .variant = kind.variant, .gradient_norms = kind.norms});
+  }
+  if (variables_.empty()) {
+    variables_ = std::move(variables);
+    initialize();
+  }
+  entry = std::make_unique<runtime::Program>(
+      compiler::compile(graph,
+                        {.precision = compiler::choose_precision(config_.train.precision),
+                         .disabled = options_.disabled,
+                         .profile = options_.profile},
+                        state_, arena_));
+  return *entry;
+}
+
+void Stepper::initialize() {
+  if (load_) load_(variables_, state_);
+  std::vector<nn::Variable> averages;  // start where the averaged starts
+  for (const nn::Variable& variable : variables_)
+    if (variable.name.starts_with("ema.") && !state_.count(variable.name)) averages.push_back(variable);
+  nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
+  for (const nn::Variable& average : averages)
+    state_[average.name] = runtime::Array(average.shape, state_.at(average.name.substr(4)).f32());
+}
+
+void Stepper::fill_batch(std::int64_t step) {
+  const Timer timer(options_.profile, Profile::Kind::phase, "batch");
+  const std::int64_t batch = config_.train.batch, first = step % steps_per_epoch() * batch;
+  const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch()));
+  const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
+  float* x = state_.at("batch.x").f32().data();
+  for (std::int64_t row = 0; row < batch; ++row) {
+    const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+    dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
+    if (classes_ > 0) state_.at("batch.y").i32()[static_cast<std::size_t>(row)] = dataset_.label(index);
+  }
+  state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
+}
+
+void Stepper::run(std::int64_t step, bool norms) {
+  fill_batch(step);
+  const runtime::Program& chosen = program({variant_of_step(config_, step), norms});
+  const Timer timer(options_.profile, Profile::Kind::phase, norms ? "step with gradient norms" : "step");
+  chosen.run(options_.profile);
+}
+
+double step_seconds(const Profile& profile) {
+  double seconds = 0;
+  for (const Profile::Row& row : profile.rows(Profile::Kind::phase, false))
+    if (row.name == "batch" || row.name.starts_with("step") || row.name == "log") seconds += row.seconds;
+  return seconds / static_cast<double>(profile.calls(Profile::Kind::phase, "batch"));
+}
+
+std::int64_t variant_period(const Config& config) { return std::lcm(config.penalty.every, config.train.d_steps); }
+
+}  // namespace gan::train

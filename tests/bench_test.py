@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Tests of bench/run's arithmetic and tables, and of bench/compare. Nothing is timed."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "bench", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+run = load("run")
+ABOUT = {"processor": "P", "processors": 2, "system": "S", "load": 0.1, "gan": "1", "torch": None, "threads": 2,
+         "instruction_set": "I", "rounds": 3, "seconds": 1, "settings": []}
+
+
+class Turns(unittest.TestCase):
+    class Counter:
+        log = []
+
+        def __init__(self, name):
+            self.name = name
+
+        def measure(self):
+            self.log.append(self.name)
+            return len(self.log)
+
+        def stop(self):
+            self.log.append(f"{self.name} stopped")
+
+    def test_the_first_moves_on_and_what_cannot_start_is_left_out(self):
+        def broken():
+            raise RuntimeError("broken")
+        self.Counter.log.clear()
+        figures, _ = run.take_turns("t", [lambda: self.Counter("a"), broken, lambda: self.Counter("b")], 3)
+        self.assertEqual(self.Counter.log, ["a", "b", "b", "a", "a", "b", "a stopped", "b stopped"])
+        self.assertEqual(figures, {"a": [1, 4, 5], "b": [2, 3, 6]})
+
+    def test_a_server_answers_and_its_error_is_told(self):
+        script = "import sys\nfor line in sys.stdin: print('{\"median_ms\": ' + line.split()[1] + '}', flush=True)"
+        server = run.Server("s", [sys.executable, "-c", script], 0.04)
+        self.assertEqual(server.steps, 10)  # 4 steps took 4 ms each
+        self.assertEqual(server.measure(), 10)
+        server.stop()
+        with self.assertRaisesRegex(RuntimeError, "s: wrong"):
+            run.Server("s", [sys.executable, "-c", "print('{\"error\": \"wrong\"}')"], 1)
+        with self.assertRaisesRegex(RuntimeError, "s: ended with code 3"):
+            run.Server("s", [sys.executable, "-c", "import sys; sys.exit(3)"], 1)
+
+
+class Tables(unittest.TestCase):
+    def report(self):
+        report = run.Report()
+        figures = {"ours bf16": [10.0, 20.0, 30.0], "torch f32": [40.0, 60.0, 180.0]}
+        for name, rounds in figures.items():
+            report.add("step", name, "batch 64", "ms", rounds)
+        report.add_ratios("step", "batch 64", figures, [("ours bf16", "torch f32"), ("ours bf16", "none")])
+        report.add("step", "floor / ours bf16", "batch 256", "share", [0.5])
+        return report
+
+    def test_ratios_are_medians_within_rounds(self):
+        ratio = self.report().figures[2]
+        self.assertEqual(ratio["name"], "ours bf16 / torch f32")
+        self.assertEqual((ratio["median"], ratio["low"], ratio["high"], ratio["target"]), (4, 3, 6, 5.5))
+
+    def test_markdown(self):
+        self.assertEqual(list(run.markdown(self.report().figures, "step")), [
+            "| step | unit | batch 64 | batch 256 |",
+            "|---|---|--:|--:|",
+            "| ours bf16 | ms | 20.00 (10.00-30.00) |  |",
+            "| torch f32 | ms | 60.00 (40.00-180.00) |  |",
+            "| ours bf16 / torch f32 |  | 4.00x (3.00-6.00), target 5.5 |  |",
+            "| floor / ours bf16 |  |  | 50%, target 85% |"])
+
+    def test_nothing_measured_is_said(self):
+        self.assertEqual(list(run.markdown(self.report().figures, "eval")), ["Not measured."])
+
+    def test_the_page_has_a_place_for_every_section_and_keeps_the_rest(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = os.path.join(folder, "page.md")
+            shutil.copy(os.path.join(ROOT, "docs", "performance.md"), page)
+            run.write_tables(page, ABOUT, [], [name for name in run.SECTIONS if name != "step"])
+            with open(page) as file:
+                before = file.read()
+            for _ in range(2):
+                run.write_tables(page, ABOUT, self.report().figures, ["step"])
+            with open(page) as file:
+                after = file.read()
+            self.assertIn("| floor / ours bf16 |  |  | 50%, target 85% |\n<!-- /bench:step -->", after)
+            self.assertEqual(after.count("| torch f32 | ms |"), 1)
+            self.assertEqual(before.split("<!-- /bench:step -->")[1], after.split("<!-- /bench:step -->")[1])
+            with self.assertRaises(SystemExit):
+                run.write_tables(page, ABOUT, [], ["nothing"])
+
+    def test_targets_are_of_sections(self):
+        self.assertLessEqual({section for section, _ in run.TARGETS}, set(run.SECTIONS))
+        for section in run.SECTIONS:
+            self.assertTrue(callable(getattr(run.Bench, section)))
+
+
+class Compare(unittest.TestCase):
+    def compare(self, *texts):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, f"{i}.json") for i in range(len(texts))]
+            for path, text in zip(paths, texts):
+                with open(path, "w") as file:
+                    file.write(text)
+            return subprocess.run([sys.executable, os.path.join(ROOT, "bench", "compare"), *paths],
+                                  capture_output=True, text=True)
+
+    @staticmethod
+    def result(figures, **about):
+        report = run.Report()
+        for name, rounds in figures.items():
+            report.add("step", name, "batch 64", "ms", rounds)
+        return json.dumps({"about": {**ABOUT, **about}, "figures": report.figures})
+
+    def test_shows_ratios_and_what_only_one_has(self):
+        done = self.compare(self.result({"a": [10, 11, 12], "b": [4, 5, 6], "old": [1]}),
+                            self.result({"a": [5, 5.5, 6], "b": [5, 6, 7], "new": [1]}, gan="2"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0], "gan: 1 and 2")
+        self.assertIn("| step | a | batch 64 | ms | 11 | 5.5 | 0.500 |", lines)
+        self.assertIn("| step | b | batch 64 | ms | 5 | 6 | 1.200 ~ |", lines)
+        self.assertTrue(lines[-2].endswith("0.json: step, old, batch 64"), lines)
+        self.assertTrue(lines[-1].endswith("1.json: step, new, batch 64"), lines)
+
+    def test_refuses_other_files(self):
+        for text in "", "[]", "{}", '{"about": {}, "figures": [{}]}':
+            done = self.compare(self.result({"a": [1]}), text)
+            self.assertEqual(done.returncode, 1, text)
+            self.assertIn("1.json is no result of bench/run", done.stderr)
+        done = self.compare(self.result({"a": [1]}))
+        self.assertEqual(done.returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
