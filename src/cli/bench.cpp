@@ -55,7 +55,7 @@ struct Options {
   std::vector<std::string> settings, disabled;
   std::int64_t batch = 0, steps = 100, warmup = 20;
   int threads = 0;
-  bool json = false, serve = false, profile = false;
+  bool json = false, serve = false, profile = false, avx2 = false;
 };
 
 double median(std::vector<double> values) {
@@ -356,6 +356,7 @@ std::function<void()> setup(CLI::App& app) {
         ->type_name("N")
         ->check(CLI::Range(0, 4096));
     of->add_flag("--json", options->json, "Print a line of JSON");
+    of->add_flag("--avx2", options->avx2, "Leave AVX-512 and what came after it unused");
   }
   for (CLI::App* of : {step, sample}) {
     of->add_option("--precision", options->precision, "auto, f32 or bf16")
@@ -381,6 +382,7 @@ std::function<void()> setup(CLI::App& app) {
   app.require_subcommand(0, 1);
   app.footer(kHelp);
   return [=] {
+    if (options->avx2) runtime::pretend_avx2();
     if (options->what.empty()) options->what = train::default_preset({1, 28, 28});
     if (step->parsed()) return run_step(*options);
     if (floor->parsed()) return run_floor(*options);

@@ -129,6 +129,9 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec);
 
 /// Whether this processor multiplies bf16 matrices in hardware; if not, bf16 costs more than f32.
 bool has_fast_bf16();
+/// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called before
+/// anything is computed; throws a usage error on processors that have no AVX2.
+void pretend_avx2();
 /// The instruction set oneDNN uses here, such as "avx512_core_bf16".
 std::string instruction_set();
 

@@ -2,6 +2,8 @@
 
 #include <numeric>
 
+#include "base/parallel.h"
+
 namespace gan::train {
 
 using runtime::Profile;
@@ -64,11 +66,14 @@ void Stepper::fill_batch(std::int64_t step) {
   const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch()));
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
   float* x = state_.at("batch.x").f32().data();
-  for (std::int64_t row = 0; row < batch; ++row) {
-    const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
-    dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
-    if (classes_ > 0) state_.at("batch.y").i32()[static_cast<std::size_t>(row)] = dataset_.label(index);
-  }
+  std::int32_t* y = classes_ > 0 ? state_.at("batch.y").i32().data() : nullptr;
+  base::parallel_for(batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+      dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
+      if (y) y[row] = dataset_.label(index);
+    }
+  });
   state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
 }
 

@@ -1,5 +1,7 @@
 #include "runtime/dnnl/engine.h"
 
+#include <hwy/targets.h>
+
 #include "base/error.h"
 
 namespace gan::runtime::onednn {
@@ -75,6 +77,12 @@ bool has_fast_bf16() {
     return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
   }();
   return fast;
+}
+
+void pretend_avx2() {
+  if (!(hwy::SupportedTargets() & HWY_AVX2)) base::fail_usage("this processor has no AVX2");
+  hwy::DisableTargets(HWY_AVX2 - 1);  // better targets have lower bits
+  dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
 }
 
 std::string instruction_set() {
