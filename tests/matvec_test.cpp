@@ -105,10 +105,10 @@ TEST(Matvec, AppliesPostOpsInOrder) {
   std::iota(bias.begin(), bias.end(), -18.0f);
   std::iota(full.begin(), full.end(), 1.0f);
   const float scale = 0.25f;
-  using Kind = PostOp::Kind;
-  product.spec.post_ops = {{Kind::mul, &scale, Access::scalar, 0}, {Kind::add, bias.data(), Access::row, 0},
-                           {Kind::leaky_relu, nullptr, {}, 0.2f},  {Kind::mul, full.data(), Access::full, 0},
-                           {Kind::tanh, nullptr, {}, 0},           {Kind::sigmoid, nullptr, {}, 0}};
+  using runtime::TileOp;
+  product.spec.post_ops = {{TileOp::mul, &scale, Access::scalar, 0}, {TileOp::add, bias.data(), Access::row, 0},
+                           {TileOp::leaky_relu, nullptr, {}, 0.2f},  {TileOp::mul, full.data(), Access::full, 0},
+                           {TileOp::tanh, nullptr, {}, 0},           {TileOp::sigmoid, nullptr, {}, 0}};
   for (std::size_t i = 0; i < 37; ++i) {
     double x = product.expected[i] * 0.25 + static_cast<double>(bias[i]);
     x = std::tanh((x > 0 ? x : 0.2 * x) * static_cast<double>(full[i]));

@@ -245,6 +245,7 @@ void run(const Options& options) {
   runtime::Profile profile;
   std::optional<base::AtomicFile> trace;  // opened before hours are spent for a file that cannot be
   if (!options.profile.empty()) {
+    base::create_folder(options.out);  // the file may be meant to lie there
     trace.emplace(options.profile);
     run_options.profile = &profile;
   }

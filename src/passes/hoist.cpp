@@ -126,7 +126,8 @@ class Hoist {
   std::map<graph::NodeId, Scaled> forms_;  // of nodes of the target
 };
 
-/// Multiplications in matrix products and convolutions; the root is the product of the three lengths m, n, k.
+/// Multiplications in matrix products, where the root is the product of the three lengths m, n, k; roughly those in
+/// convolutions.
 double contraction_cost(const Graph& graph) {
   double cost = 0;
   for (const Node& node : graph.nodes()) {

@@ -52,7 +52,8 @@ class Array {
 };
 
 /// Named arrays: parameters, moments, statistics, counters, and the inputs and outputs of programs.
-/// Programs keep the addresses of the arrays they use, so entries are written in place and never replaced.
+/// Programs keep the addresses of the arrays they use, so entries are written in place and never replaced. Programs in
+/// bf16 also keep copies of weights, NAME.bf16, made with the first program that wants them: write weights before.
 using State = std::map<std::string, Array>;
 
 }  // namespace gan::runtime

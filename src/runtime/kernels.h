@@ -86,10 +86,9 @@ void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t
 /// dst[r] = sum over c of src[r, c].
 void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int64_t columns);
 
-/// What a contraction does to its result before storing it.
+/// What a contraction does to its result before storing it: add, mul, relu, leaky_relu, tanh or sigmoid.
 struct PostOp {
-  enum class Kind : std::uint8_t { add, mul, relu, leaky_relu, tanh, sigmoid };
-  Kind kind = Kind::add;
+  TileOp op = TileOp::add;
   const float* data = nullptr;     ///< add, mul: the operand
   Access access = Access::scalar;  ///< add, mul: scalar, row or full
   float alpha = 0;                 ///< leaky_relu: the slope
@@ -109,7 +108,8 @@ struct MatmulSpec {
 };
 std::function<void()> matmul_kernel(const MatmulSpec& spec);
 /// Whether the kernel of this product applies post-ops. That of f32 products with b as it is does not, but is up to a
-/// third faster; it is chosen by shapes alone, so that equal products are equal to the last bit in all programs.
+/// third faster; it is chosen by shapes alone, so that equal products are equal to the last bit in all
+/// programs that do not freeze their operands.
 bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b);
 
 /// A convolution as deep learning defines it (cross-correlation) and its two gradients. Activations are channels last:
@@ -129,8 +129,8 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec);
 
 /// Whether this processor multiplies bf16 matrices in hardware; if not, bf16 costs more than f32.
 bool has_fast_bf16();
-/// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called before
-/// anything is computed; throws a usage error on processors that have no AVX2.
+/// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called
+/// before anything is computed; throws a usage error on processors that have no AVX2.
 void pretend_avx2();
 /// The instruction set oneDNN uses here, such as "avx512_core_bf16".
 std::string instruction_set();

@@ -14,6 +14,7 @@
 #include "base/parallel.h"
 #include "runtime/array.h"
 #include "runtime/matvec.h"
+#include "runtime/simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::HWY_NAMESPACE {
@@ -116,17 +117,6 @@ void combine(Stored stored, const void* w, const float* x, float* dst, std::size
   combine_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, columns);
 }
 
-// dst[c] = sum over r of src[r, c]
-void add_rows(const float* src, float* dst, std::size_t rows, std::size_t columns) {
-  std::copy_n(src, columns, dst);
-  for (std::size_t r = 1; r < rows; ++r)
-    for (std::size_t c = 0; c < columns; ++c) dst[c] += src[r * columns + c];
-}
-
-void widen_row(const std::uint16_t* src, float* dst, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) dst[i] = widen(src[i]);
-}
-
 // Rounds a row to whole numbers of at most 32767 times the factor that it returns. Adds to sums: of the squares of what
 // rounding misses, and of the row's squares.
 float compact_row(const float* src, std::int16_t* dst, std::size_t count, double* missed, double* squares) {
@@ -171,9 +161,7 @@ namespace gan::runtime {
 
 HWY_EXPORT(dot);
 HWY_EXPORT(combine);
-HWY_EXPORT(add_rows);
 HWY_EXPORT(compact_row);
-HWY_EXPORT(widen_row);
 
 namespace {
 
@@ -213,26 +201,9 @@ TileProgram epilogue(const std::vector<PostOp>& post_ops, const float* src, void
                                   .access = post_op.access == Access::scalar ? Access::scalar : Access::full,
                                   .lengths = {},
                                   .strides = {}});
-  const auto tile_op = [](PostOp::Kind kind) {
-    switch (kind) {
-      case PostOp::Kind::add:
-        return TileOp::add;
-      case PostOp::Kind::mul:
-        return TileOp::mul;
-      case PostOp::Kind::relu:
-        return TileOp::relu;
-      case PostOp::Kind::leaky_relu:
-        return TileOp::leaky_relu;
-      case PostOp::Kind::tanh:
-        return TileOp::tanh;
-      case PostOp::Kind::sigmoid:
-        return TileOp::sigmoid;
-    }
-    return TileOp::copy;
-  };
   int last = 0, operand = 1, next = static_cast<int>(program.operands.size());
   for (const PostOp& post_op : post_ops) {
-    program.instructions.push_back({tile_op(post_op.kind), last, post_op.data ? operand++ : last, next, post_op.alpha});
+    program.instructions.push_back({post_op.op, last, post_op.data ? operand++ : last, next, post_op.alpha});
     last = next++;
   }
   program.results.push_back({last, dst, dtype});
@@ -258,8 +229,7 @@ struct Matvec {
   }
 
   void run() const {
-    if (narrow_x)
-      HWY_DYNAMIC_DISPATCH(widen_row)(narrow_x, reinterpret_cast<float*>(wide_x.data()), static_cast<std::size_t>(k));
+    if (narrow_x) simd::widen(narrow_x, reinterpret_cast<float*>(wide_x.data()), static_cast<std::size_t>(k));
     if (by_rows) {
       run_by_rows();
     } else {
@@ -286,7 +256,9 @@ struct Matvec {
       (stored, at(i * kChunk * outputs), x + i * kChunk, partial + i * outputs,
        static_cast<std::size_t>(std::min(kChunk, k - i * kChunk)), static_cast<std::size_t>(outputs));
     });
-    HWY_DYNAMIC_DISPATCH(add_rows)(partial, y, static_cast<std::size_t>(chunks), static_cast<std::size_t>(outputs));
+    std::copy_n(partial, outputs, y);
+    for (std::int64_t i = 1; i < chunks; ++i)
+      simd::accumulate(partial + i * outputs, y, static_cast<std::size_t>(outputs));
   }
 
   /// Parts of so many elements that are worth a thread.
@@ -309,7 +281,7 @@ std::function<void()> matvec_kernel(const MatmulSpec& spec) {
   kernel->by_rows = row ? spec.transpose_b : !spec.transpose_a;
   kernel->outputs = row ? spec.n : spec.m;
   kernel->k = spec.k;
-  kernel->threads = !spec.frozen_b;
+  kernel->threads = !(row && spec.frozen_b);
   const void* x = row ? spec.a : spec.b;
   std::vector<PostOp> post_ops = spec.post_ops;
   if (spec.operand_dtype == graph::DType::bf16) {
@@ -326,7 +298,7 @@ std::function<void()> matvec_kernel(const MatmulSpec& spec) {
     kernel->matrix = kernel->compacted->numbers.data();
     kernel->stored = Stored::i16;
     const auto* factors = reinterpret_cast<const float*>(kernel->compacted->factors.data());
-    post_ops.insert(post_ops.begin(), {.kind = PostOp::Kind::mul, .data = factors, .access = Access::full});
+    post_ops.insert(post_ops.begin(), {.op = TileOp::mul, .data = factors, .access = Access::full});
   }
   if (!kernel->by_rows)
     kernel->partial_sums =

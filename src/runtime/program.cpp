@@ -37,8 +37,10 @@ Array& bind(State& state, const std::string& name, const graph::TensorType& type
   if (found == state.end()) {
     Array& made = state[name] = Array(type);
     if (name.ends_with(graph::kRounded) && type.dtype == DType::bf16) {
-      const std::span<const float> exact = state.at(name.substr(0, name.size() - graph::kRounded.size())).f32();
-      simd::round_to_bf16(exact.data(), made.bf16().data(), exact.size());
+      const std::string exact_name = name.substr(0, name.size() - graph::kRounded.size());
+      const auto exact = state.find(exact_name);
+      if (exact == state.end()) base::fail_usage("{} is wanted, but there is no {} to be rounded", name, exact_name);
+      simd::round_to_bf16(exact->second.f32().data(), made.bf16().data(), made.bf16().size());
     }
     return made;
   }
@@ -275,28 +277,10 @@ class Builder {
 
   PostOp post_op(const Node& node, NodeId chain) {
     PostOp post_op;
-    switch (node.op->tile) {
-      case TileOp::add:
-        post_op.kind = PostOp::Kind::add;
-        break;
-      case TileOp::mul:
-        post_op.kind = PostOp::Kind::mul;
-        break;
-      case TileOp::relu:
-        post_op.kind = PostOp::Kind::relu;
-        return post_op;
-      case TileOp::tanh:
-        post_op.kind = PostOp::Kind::tanh;
-        return post_op;
-      case TileOp::sigmoid:
-        post_op.kind = PostOp::Kind::sigmoid;
-        return post_op;
-      case TileOp::leaky_relu:
-        post_op.kind = PostOp::Kind::leaky_relu;
-        post_op.alpha = static_cast<float>(node.attributes.real("alpha"));
-        return post_op;
-      default:
-        base::fail_run("{} is no post-op", node.op->name);
+    post_op.op = node.op->tile;
+    if (node.inputs.size() == 1) {
+      post_op.alpha = alpha_of(node);
+      return post_op;
     }
     const NodeId operand = node.inputs[0] == chain ? node.inputs[1] : node.inputs[0];
     post_op.data = static_cast<const float*>(address(operand));

@@ -71,7 +71,6 @@ void run(const Operands& operands, std::size_t count) {
   };
   const Source a = operands.a, b = operands.b, c = operands.c;
   float* dst = operands.dst;
-  // What the operations ignore is not read.
   const auto vector_at = [&](std::size_t i) HWY_ATTR {
     hn::StoreU(value(hn::LoadU(d, a.data + (i & a.mask)), hn::LoadU(d, b.data + (i & b.mask)),
                      hn::LoadU(d, c.data + (i & c.mask))),
@@ -87,9 +86,7 @@ void run(const Operands& operands, std::size_t count) {
   // The last, shorter vector goes through copies, for nothing behind `count` may be touched.
   const std::size_t rest = (count - i) * sizeof(float);
   HWY_ALIGN float x[kBroadcast] = {}, y[kBroadcast] = {}, z[kBroadcast] = {};
-  const auto read = [&](const Source& source, float* to) {
-    if (source.data) std::memcpy(to, source.data + (i & source.mask), rest);
-  };
+  const auto read = [&](const Source& source, float* to) { std::memcpy(to, source.data + (i & source.mask), rest); };
   read(a, x);
   read(b, y);
   read(c, z);

@@ -13,14 +13,15 @@ namespace gan::runtime::simd {
 /// memory while it computes this one; many enough that choosing what to do costs little.
 constexpr std::size_t kTile = 128;
 
-/// A place that is read: a row of numbers, or one number that stands for all.
-struct Source {
-  const float* data = nullptr;         ///< of one number: `kBroadcast` copies of it
-  std::size_t mask = ~std::size_t{0};  ///< of the index: 0 for one number
-};
-
 /// Copies that one number needs to be read as a vector.
 constexpr std::size_t kBroadcast = 64;
+alignas(64) inline constexpr float kZeros[kBroadcast] = {};
+
+/// A place that is read: a row of numbers, or one number that stands for all.
+struct Source {
+  const float* data = kZeros;  ///< of one number: `kBroadcast` copies of it
+  std::size_t mask = 0;        ///< of the index: 0 for one number, all bits for a row
+};
 
 /// Where an operation reads and writes.
 struct Operands {
@@ -44,6 +45,9 @@ constexpr bool can_lead(TileOp op) {
 constexpr bool can_follow(TileOp op) {
   return op == TileOp::add || op == TileOp::sub || op == TileOp::mul || op == TileOp::div;
 }
+
+/// Whether `op` has two operands.
+constexpr bool is_binary(TileOp op) { return can_follow(op) || op == TileOp::maximum; }
 
 /// Rounds to nearest even; a NaN stays a NaN.
 void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count);

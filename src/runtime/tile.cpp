@@ -71,19 +71,6 @@ struct Step {
   bool reads(int r) const { return a == r || b == r || c == r; }
 };
 
-bool is_unary(TileOp op) {
-  switch (op) {
-    case TileOp::add:
-    case TileOp::sub:
-    case TileOp::mul:
-    case TileOp::div:
-    case TileOp::maximum:
-      return false;
-    default:
-      return true;
-  }
-}
-
 /// Instructions as steps: one whose result a single later one reads, and nobody stores, shares its step, so that the
 /// value between them stays in a processor register.
 std::vector<Step> pair_up(const TileProgram& program) {
@@ -95,11 +82,11 @@ std::vector<Step> pair_up(const TileProgram& program) {
   };
   for (const TileInstruction& instruction : program.instructions) {
     ++at(uses, instruction.a);
-    if (!is_unary(instruction.op)) ++at(uses, instruction.b);
+    if (simd::is_binary(instruction.op)) ++at(uses, instruction.b);
   }
   for (const TileResult& result : program.results) ++at(uses, result.source);
   for (const TileInstruction& i : program.instructions) {
-    Step step{i.op, TileOp::none, false, i.alpha, i.a, is_unary(i.op) ? -1 : i.b, -1, i.dst};
+    Step step{i.op, TileOp::none, false, i.alpha, i.a, simd::is_binary(i.op) ? i.b : -1, -1, i.dst};
     const auto partner = [&](int r) {  // the step before that makes r for this one alone
       return std::find_if(steps.begin(), steps.end(), [&](const Step& s) {
         return s.dst == r && s.then == TileOp::none && simd::can_lead(s.op) && at(uses, r) == 1;
@@ -269,9 +256,7 @@ class TileRunner {
 
   simd::Source source(int number, float* scratch, std::int64_t at) const {
     if (number < 0) return {};
-    simd::Source source{address(number, scratch, at)};
-    if (is_single(static_cast<std::size_t>(number))) source.mask = 0;
-    return source;
+    return {address(number, scratch, at), is_single(static_cast<std::size_t>(number)) ? 0 : ~std::size_t{0}};
   }
 
   bool moves(int number) const {

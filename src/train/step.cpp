@@ -192,7 +192,8 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   // rounding noise where pairs cancel, and Adam makes whole steps of noise.
   const bool one_sided =
       options.variant.penalties && (config.penalty.weight("r1") > 0) != (config.penalty.weight("r2") > 0);
-  const bool may_join = !one_sided && !loss.paired;
+  // A single row would be joined in some steps and alone in others, and a vector's products are not rounded to bf16.
+  const bool may_join = !one_sided && !loss.paired && options.batch > spec.pack;
   const VerdictPair says = d.judge_both(x, fake, may_join), of_d = d.judge_both(x, detached, may_join);
   const Tensor real_logits = of_d.real.logits, detached_logits = of_d.fake.logits;
 

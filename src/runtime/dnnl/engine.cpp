@@ -33,22 +33,24 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
   using dnnl::algorithm;
   PostOpArguments arguments;
   for (const PostOp& post_op : post_ops) {
-    switch (post_op.kind) {
-      case PostOp::Kind::relu:
+    switch (post_op.op) {
+      case TileOp::relu:
         arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
         continue;
-      case PostOp::Kind::leaky_relu:
+      case TileOp::leaky_relu:
         arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, post_op.alpha, 0.0f);
         continue;
-      case PostOp::Kind::tanh:
+      case TileOp::tanh:
         arguments.ops.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f);
         continue;
-      case PostOp::Kind::sigmoid:
+      case TileOp::sigmoid:
         arguments.ops.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f);
         continue;
-      case PostOp::Kind::add:
-      case PostOp::Kind::mul:
+      case TileOp::add:
+      case TileOp::mul:
         break;
+      default:
+        base::fail_run("elementwise operation {} is no post-op", static_cast<int>(post_op.op));
     }
     const dnnl::memory::dims full = result.dims();
     dnnl::memory::dims dims(full.size(), 1), strides(full.size(), 1);
@@ -59,8 +61,7 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
       desc = {full, dnnl::memory::data_type::f32, dnnl::memory::dims(layout, layout + full.size())};
     }
     const int position = arguments.ops.len();
-    arguments.ops.append_binary(post_op.kind == PostOp::Kind::add ? algorithm::binary_add : algorithm::binary_mul,
-                                desc);
+    arguments.ops.append_binary(post_op.op == TileOp::add ? algorithm::binary_add : algorithm::binary_mul, desc);
     arguments.memories.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
                                     dnnl::memory(desc, engine(), const_cast<float*>(post_op.data)));
   }

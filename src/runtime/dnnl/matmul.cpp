@@ -15,6 +15,7 @@ memory::desc operand_desc(std::int64_t rows, std::int64_t columns, bool transpos
 }
 
 std::function<void()> gemm_kernel(const MatmulSpec& spec) {
+  if (!spec.post_ops.empty() || spec.dst_dtype != graph::DType::f32) base::fail_run("sgemm has no post-ops");
   return [m = spec.m, n = spec.n, k = spec.k, transpose_a = spec.transpose_a, a = static_cast<const float*>(spec.a),
           b = static_cast<const float*>(spec.b), dst = static_cast<float*>(spec.dst)] {
     const dnnl_status_t status =
