@@ -151,13 +151,13 @@ TEST(Profile, OfATrainingRunChangesNothingInIt) {
     return run(folder, train_args(folder, out, args));
   };
   ASSERT_EQ(train("plain", {}).code, 0);
-  const Result result = train("timed", {"--profile", folder / "trace.json"});
+  const Result result = train("timed", {"--profile", folder / "timed/trace.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err, "");
   EXPECT_EQ(get(folder / "plain/model.safetensors"), get(folder / "timed/model.safetensors"));
   EXPECT_EQ(get(folder / "plain/samples/20.png"), get(folder / "timed/samples/20.png"));
 
-  const auto events = events_of(get(folder / "trace.json"));
+  const auto events = events_of(get(folder / "timed/trace.json"));
   const std::vector<json>& phases = events.at("phase");
   EXPECT_EQ(count(phases, "batch"), 20);
   EXPECT_EQ(count(phases, "step"), 18);

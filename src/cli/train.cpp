@@ -245,7 +245,9 @@ void run(const Options& options) {
   runtime::Profile profile;
   std::optional<base::AtomicFile> trace;  // opened before hours are spent for a file that cannot be
   if (!options.profile.empty()) {
-    base::create_folder(options.out);  // the file may be meant to lie there
+    // A file among the run's own may be the first of them.
+    if (std::filesystem::path(options.profile).parent_path().lexically_relative(options.out) == ".")
+      base::create_folder(options.out);
     trace.emplace(options.profile);
     run_options.profile = &profile;
   }
