@@ -15,7 +15,7 @@ packages=(
   libfmt-dev                # text
   libpng-dev zlib1g-dev     # pictures, compressed data
   libjs-chart.js            # the plots of reports
-  libgtest-dev libbenchmark-dev
+  libgtest-dev
 )
 
 case "${1:-}" in

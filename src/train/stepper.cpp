@@ -12,20 +12,20 @@ using Timer = Profile::Timer;
 Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options)
     : config_(config),
       dataset_(dataset),
-      load_(load),
       options_(options),
       classes_(config.data.unconditional ? 0 : dataset.classes),
       shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
   // The largest program first: the others then find room in its scratch memory.
-  program({.variant = {}, .norms = true});
+  program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
   const auto seed = static_cast<std::uint64_t>(config_.train.seed);
   state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
   state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
 }
 
-/// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable.
-const runtime::Program& Stepper::program(const Kind& kind) {
+/// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable,
+/// which `load` then fills.
+const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
   std::unique_ptr<runtime::Program>& entry = programs_[kind];
   if (entry) return *entry;
   const Timer compiling(options_.profile, Profile::Kind::phase, "compile");
@@ -39,7 +39,7 @@ const runtime::Program& Stepper::program(const Kind& kind) {
   }
   if (variables_.empty()) {
     variables_ = std::move(variables);
-    initialize();
+    initialize(load);
   }
   entry = std::make_unique<runtime::Program>(
       compiler::compile(graph,
@@ -50,8 +50,8 @@ const runtime::Program& Stepper::program(const Kind& kind) {
   return *entry;
 }
 
-void Stepper::initialize() {
-  if (load_) load_(variables_, state_);
+void Stepper::initialize(const Load& load) {
+  if (load) load(variables_, state_);
   std::vector<nn::Variable> averages;  // start where the averaged starts
   for (const nn::Variable& variable : variables_)
     if (variable.name.starts_with("ema.") && !state_.count(variable.name)) averages.push_back(variable);

@@ -52,13 +52,12 @@ class Stepper {
     auto operator<=>(const Kind&) const = default;
   };
 
-  const runtime::Program& program(const Kind& kind);
-  void initialize();
+  const runtime::Program& program(const Kind& kind, const Load& load = nullptr);
+  void initialize(const Load& load);
   void fill_batch(std::int64_t step);
 
   Config config_;
   const data::Dataset& dataset_;
-  Load load_;
   StepperOptions options_;
   int classes_;
   data::Shuffle shuffle_;

@@ -409,6 +409,7 @@ def bf16_gradients(cfg, values, dtype, autocast):
 
 
 def write_bf16(directory):
+    torch.set_num_threads(2)
     table = bf16_tensors(Generator(BF16), Discriminator(BF16))
     result = {"what": BF16_TEXT, "batch": BF16["batch"], "image": BF16["image"], "classes": BF16["classes"],
               "latent": BF16["latent"], "embedding": BF16["embedding"],
@@ -443,20 +444,20 @@ def write_bf16(directory):
     print(f"bf16_errors.json: {os.path.getsize(path)} bytes, median errors {min(errors):.1e} .. {max(errors):.1e}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(doc, configs, write_config, name_of_rest, write_rest):
+    """The command line of a script that writes a file for each of `configs`, and the rest."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)), metavar="DIR")
-    parser.add_argument("--only", choices=[*CONFIGS, "bf16"], help="one of them")
+    parser.add_argument("--only", choices=[*configs, name_of_rest], help="one of them")
     parser.add_argument("--check", action="store_true", help="also run float32 and print its errors")
     args = parser.parse_args()
     torch.set_num_threads(1)  # one order of summation
-    for name in CONFIGS:
+    for name in configs:
         if args.only in (None, name):
             write_config(name, args.out, args.check)
-    if args.only in (None, "bf16"):
-        torch.set_num_threads(2)
-        write_bf16(args.out)
+    if args.only in (None, name_of_rest):
+        write_rest(args.out)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, CONFIGS, write_config, "bf16", write_bf16)

@@ -13,7 +13,6 @@ numbers (dropout, augmentation, noise, the points of penalties) are made here an
 
 Everything runs in float64, from values that float32 holds exactly, and is rounded to float32 once, when it is stored.
 """
-import argparse
 import copy
 import math
 import os
@@ -23,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from make_golden import as_text, compare, set_gradients, state, write_safetensors
+from make_golden import as_text, compare, run, set_gradients, state, write_safetensors
 
 SEED = 0x5_0000_0003  # of the random numbers; both words of the key matter
 
@@ -765,19 +764,5 @@ def write_parts(directory):
     print(f"parts: {len(out)} tensors, {os.path.getsize(path)} bytes")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)), metavar="DIR")
-    parser.add_argument("--only", choices=[*CONFIGS, "parts"], help="one of them")
-    parser.add_argument("--check", action="store_true", help="also run float32 and print its errors")
-    args = parser.parse_args()
-    torch.set_num_threads(1)  # one order of summation
-    for name in CONFIGS:
-        if args.only in (None, name):
-            write_config(name, args.out, args.check)
-    if args.only in (None, "parts"):
-        write_parts(args.out)
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, CONFIGS, write_config, "parts", write_parts)
