@@ -8,6 +8,7 @@ packages=(
   g++ cmake ninja-build pkg-config ca-certificates
   libdnnl-dev               # CPU kernels
   libhwy-dev                # SIMD
+  libxbyak-dev              # machine code for chains of elementwise operations
   libeigen3-dev             # eigenvalues, for metrics
   libcli11-dev              # command line
   libtomlplusplus-dev       # configuration

@@ -7,6 +7,14 @@
 
 namespace gan::compiler {
 
+namespace {
+constexpr std::string_view kMachineCode = "machine-code";  // not of the graph: how chains of elementwise ops are run
+
+bool enabled(const Options& options, std::string_view name) {
+  return !options.disabled.count("all") && !options.disabled.count(std::string(name));
+}
+}  // namespace
+
 using runtime::Profile;
 using Timer = Profile::Timer;
 
@@ -24,6 +32,7 @@ std::vector<std::string> pass_names() {
   for (const passes::Pass& pass : passes::pass_table()) names.emplace_back(pass.name);
   names.emplace_back(passes::kFuseEpilogue);
   names.emplace_back(passes::kFuseElementwise);
+  names.emplace_back(kMachineCode);
   return names;
 }
 
@@ -33,12 +42,9 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
   for (const std::string& name : options.disabled)
     if (name != "all" && std::find(names.begin(), names.end(), name) == names.end())
       base::fail_usage("no pass is called {}", name);
-  const auto enabled = [&](std::string_view name) {
-    return !options.disabled.count("all") && !options.disabled.count(std::string(name));
-  };
   graph.verify();
   for (const passes::Pass& pass : passes::pass_table()) {
-    if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(pass.name)) continue;
+    if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(options, pass.name)) continue;
     {
       const Timer timer(options.profile, Profile::Kind::pass, pass.name);
       pass.run(graph);
@@ -49,7 +55,8 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
     }
     if (after) after(std::string(pass.name), graph.dump());
   }
-  const bool epilogue = enabled(passes::kFuseEpilogue), elementwise = enabled(passes::kFuseElementwise);
+  const bool epilogue = enabled(options, passes::kFuseEpilogue);
+  const bool elementwise = enabled(options, passes::kFuseElementwise);
   if (after && epilogue) after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, true, false)));
   const auto scheduled = [&] {
     const Timer timer(options.profile, Profile::Kind::pass, "(schedule)");
@@ -63,7 +70,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
   const graph::Schedule schedule = optimize(graph, options);
   const Timer timer(options.profile, Profile::Kind::pass, "(lower)");
-  return runtime::Program(graph, schedule, state, arena, options.frozen);
+  return runtime::Program(graph, schedule, state, arena, options.frozen, enabled(options, kMachineCode));
 }
 
 }  // namespace gan::compiler

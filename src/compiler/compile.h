@@ -24,7 +24,8 @@ struct Options {
   runtime::Profile* profile = nullptr;  ///< times every pass
 };
 
-/// Names of the passes in order, the two fusions included.
+/// Names of the passes in order, then of the two fusions and of "machine-code": chains of elementwise ops as machine
+/// code.
 std::vector<std::string> pass_names();
 
 /// Runs the passes over a graph, in place, and schedules it. `after`, if set, is called with the name of each pass and

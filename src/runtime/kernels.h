@@ -55,7 +55,7 @@ struct TileInstruction {
   float alpha = 0;
 };
 
-/// A register to be stored.
+/// A register to be stored: a result of an instruction.
 struct TileResult {
   int source = 0;  ///< register
   void* data = nullptr;
@@ -72,8 +72,9 @@ struct TileProgram {
   std::vector<TileResult> results;
 };
 
-/// Compiles a chain into a function that runs it on all threads.
-std::function<void()> tile_kernel(TileProgram program);
+/// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
+/// (machine_code.h), else tile by tile.
+std::function<void()> tile_kernel(TileProgram program, bool machine_code = true);
 
 /// How to read an operand of this shape where the result has that shape. Sets access, period, lengths and strides.
 TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result);

@@ -53,11 +53,12 @@ Array& bind(State& state, const std::string& name, const graph::TensorType& type
 class Builder {
  public:
   Builder(const Graph& graph, const Schedule& schedule, State& state, const Frozen& frozen,
-          std::vector<AlignedBytes>& constants)
+          bool machine_code, std::vector<AlignedBytes>& constants)
       : graph_(graph),
         schedule_(schedule),
         state_(state),
         frozen_(frozen),
+        machine_code_(machine_code),
         constants_(constants),
         address_(graph.nodes().size(), nullptr),
         group_(graph.nodes().size(), -1),
@@ -346,7 +347,7 @@ class Builder {
     }
     if (name.empty()) name = fmt::format("{} elementwise ops", group.nodes.size());
     const double operations = static_cast<double>(program.elements) * static_cast<double>(group.nodes.size());
-    return {name, operations, bytes, tile_kernel(std::move(program))};
+    return {name, operations, bytes, tile_kernel(std::move(program), machine_code_)};
   }
 
   /// The operands of a kernel, the result of an elementwise chain.
@@ -376,6 +377,7 @@ class Builder {
   const Schedule& schedule_;
   State& state_;
   const Frozen& frozen_;
+  bool machine_code_;
   std::vector<AlignedBytes>& constants_;
   std::vector<void*> address_;   // of nodes that own memory
   std::vector<int> group_;       // of each node, -1 = none
@@ -387,8 +389,9 @@ class Builder {
 
 }  // namespace
 
-Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena, const Frozen& frozen) {
-  Builder builder(graph, schedule, state, frozen, constants_);
+Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena, const Frozen& frozen,
+                 bool machine_code) {
+  Builder builder(graph, schedule, state, frozen, machine_code, constants_);
   builder.place(arena);
   kernels_ = builder.lower();
 }

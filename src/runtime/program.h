@@ -30,8 +30,9 @@ class Program {
   /// right type (usage error). `state` and `arena` must outlive the program. Kernels that depend on frozen inputs alone
   /// run now and are no part of run(); what they leave to others lives in the program, where no other program that
   /// shares the arena can overwrite it. A frozen input must be in the state and have no next value (usage errors).
+  /// `machine_code`: whether chains of elementwise operations become machine code where they can.
   Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena,
-          const Frozen& frozen = {});
+          const Frozen& frozen = {}, bool machine_code = true);
 
   /// Runs every kernel once, but for those that ran when the program was made, timing each if there is a profile.
   void run(Profile* profile = nullptr) const {

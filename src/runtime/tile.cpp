@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "runtime/kernels.h"
+#include "runtime/machine_code.h"
 #include "runtime/simd.h"
 
 namespace gan::runtime {
@@ -303,7 +304,14 @@ class TileRunner {
 
 }  // namespace
 
-std::function<void()> tile_kernel(TileProgram program) { return TileRunner(std::move(program)); }
+std::function<void()> tile_kernel(TileProgram program, bool machine_code) {
+  if (machine_code)
+    if (RangeFunction range = runtime::machine_code(program))
+      return [elements = program.elements, range = std::move(range)] {
+        base::parallel_for(elements, kParallelGrain, range);
+      };
+  return TileRunner(std::move(program));
+}
 
 TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result) {
   TileOperand out;

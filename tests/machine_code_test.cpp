@@ -1,0 +1,149 @@
+#include "runtime/machine_code.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "runtime/array.h"
+
+namespace gan::runtime {
+namespace {
+
+using graph::DType;
+
+const TileOp kOps[] = {TileOp::add,    TileOp::sub,  TileOp::mul,  TileOp::div,  TileOp::maximum,    TileOp::square,
+                       TileOp::sqrt,   TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step};
+
+/// A chain whose operands and results lie in memory of its own.
+struct Chain {
+  TileProgram program;
+  std::vector<AlignedBytes> memory;
+};
+
+// Numbers of all kinds, some of them signed zeros, infinities, NaN and denormal.
+void fill(AlignedBytes& bytes, DType dtype, std::mt19937& random) {
+  std::normal_distribution<float> normal(0, 2);
+  const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-40f, 3.4e38f};
+  const std::size_t size = dtype == DType::bf16 ? 2 : 4;
+  for (std::size_t i = 0; (i + 1) * size <= bytes.size(); ++i) {
+    const float value = random() % 16 == 0 ? special[random() % std::size(special)] : normal(random);
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const auto whole = static_cast<std::uint32_t>(random() % 1000) - 500;
+    const std::uint32_t stored = dtype == DType::i32 ? whole : dtype == DType::bf16 ? bits >> 16 : bits;
+    std::memcpy(bytes.data() + i * size, &stored, size);
+  }
+}
+
+/// A random chain over [rows, columns]; `plain` leaves out rows and columns that are repeated.
+Chain random_chain(std::mt19937& random, std::int64_t rows, std::int64_t columns, bool plain) {
+  Chain chain;
+  TileProgram& program = chain.program;
+  program.elements = rows * columns;
+  const auto any = [&](std::size_t count) { return static_cast<int>(random() % count); };
+  const int operands = 1 + any(5);
+  for (int i = 0; i < operands; ++i) {
+    TileOperand operand;
+    operand.dtype = std::array{DType::f32, DType::f32, DType::bf16, DType::i32}[random() % 4];
+    const Access access[] = {Access::full, Access::full, Access::scalar, Access::row, Access::column};
+    operand.access = i == 0 ? Access::full : access[random() % (plain ? 3 : 5)];
+    const std::int64_t lengths[] = {program.elements, 1, columns, rows};
+    if (operand.access == Access::row || operand.access == Access::column) operand.period = columns;
+    const std::int64_t length = lengths[static_cast<std::size_t>(operand.access)];
+    chain.memory.emplace_back(static_cast<std::size_t>(length) * (operand.dtype == DType::bf16 ? 2 : 4));
+    fill(chain.memory.back(), operand.dtype, random);
+    operand.data = chain.memory.back().data();
+    program.operands.push_back(operand);
+  }
+  program.constants = {0.5f, -3.0f};
+  int next = operands + 2;
+  for (int count = 1 + any(12); count > 0; --count) {
+    TileInstruction instruction;
+    instruction.op = kOps[random() % std::size(kOps)];
+    instruction.a = any(static_cast<std::size_t>(next));
+    instruction.b = any(static_cast<std::size_t>(next));
+    instruction.alpha = 0.2f;
+    instruction.dst = next++;
+    program.instructions.push_back(instruction);
+  }
+  // What is computed last, whatever else is computed, and something in the place of the first operand if that is f32.
+  const auto computed = [&] { return operands + 2 + any(static_cast<std::size_t>(next - operands - 2)); };
+  for (const int source : {next - 1, computed()}) {
+    const DType dtype = random() % 3 == 0 ? DType::bf16 : DType::f32;
+    chain.memory.emplace_back(static_cast<std::size_t>(program.elements) * 4);
+    program.results.push_back({source, chain.memory.back().data(), dtype});
+  }
+  if (program.operands[0].dtype == DType::f32)
+    program.results.push_back({computed(), chain.memory[0].data(), DType::f32});
+  return chain;
+}
+
+/// What results hold after the chain has run once on its present operands, which are put back afterwards. Every NaN is
+/// the same: processors may take either operand's.
+std::vector<std::vector<std::uint32_t>> results_of(Chain& chain, bool as_machine_code) {
+  std::vector<std::vector<std::byte>> before;
+  for (const AlignedBytes& bytes : chain.memory) before.emplace_back(bytes.data(), bytes.data() + bytes.size());
+  tile_kernel(chain.program, as_machine_code)();
+  std::vector<std::vector<std::uint32_t>> out;
+  for (const TileResult& result : chain.program.results) {
+    std::vector<std::uint32_t>& bits = out.emplace_back();
+    const std::size_t size = result.dtype == DType::bf16 ? 2 : 4;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(chain.program.elements); ++i) {
+      std::uint32_t number = 0;
+      std::memcpy(&number, static_cast<const std::byte*>(result.data) + i * size, size);
+      if (result.dtype == DType::bf16) number <<= 16;
+      bits.push_back(std::isnan(std::bit_cast<float>(number)) ? 0x7FC00000u : number);
+    }
+  }
+  for (std::size_t i = 0; i < before.size(); ++i)
+    std::copy(before[i].begin(), before[i].end(), chain.memory[i].data());
+  return out;
+}
+
+TEST(MachineCode, EqualsTheTilesToTheLastBit) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 2000; ++round) {
+    const std::int64_t rows = 1 + random() % 9, columns = 1 + random() % (round % 10 == 0 ? 9000 : 70);
+    Chain chain = random_chain(random, rows, columns, round % 2 == 0);
+    const auto code = results_of(chain, true), tiles = results_of(chain, false);
+    for (std::size_t r = 0; r < tiles.size(); ++r)
+      for (std::size_t i = 0; i < tiles[r].size(); ++i)
+        ASSERT_EQ(code[r][i], tiles[r][i]) << "chain " << round << ", result " << r << ", element " << i;
+  }
+}
+
+TEST(MachineCode, TakesTheChainsThatItIsFor) {
+  if (instruction_set().find("avx512") == std::string::npos) {
+    std::mt19937 random(2);
+    EXPECT_FALSE(machine_code(random_chain(random, 4, 100, true).program));
+    return;
+  }
+  std::mt19937 random(3);
+  for (int round = 0; round < 200; ++round)
+    EXPECT_TRUE(machine_code(random_chain(random, 4, 100, round % 2 == 0).program)) << "chain " << round;
+}
+
+TEST(MachineCode, LeavesToTheTilesWhatItCannot) {
+  std::mt19937 random(4);
+  Chain chain = random_chain(random, 4, 100, true);
+  TileProgram& program = chain.program;
+  const auto with = [&](auto change) {
+    TileProgram changed = program;
+    change(changed);
+    return static_cast<bool>(machine_code(changed));
+  };
+  EXPECT_FALSE(with([](TileProgram& p) { p.instructions[0].op = TileOp::exp; }));
+  EXPECT_FALSE(with([](TileProgram& p) { p.operands[0].access = Access::strided; }));
+  EXPECT_FALSE(with([](TileProgram& p) {  // rows of two lengths
+    for (const std::int64_t period : {100, 50})
+      p.operands.push_back({p.operands[0].data, DType::f32, Access::row, period, {}, {}});
+  }));
+  EXPECT_FALSE(with([&](TileProgram& p) {  // more constants than vector registers
+    for (int i = 0; i < 40; ++i) p.constants.push_back(static_cast<float>(i));
+  }));
+}
+
+}  // namespace
+}  // namespace gan::runtime
