@@ -31,10 +31,14 @@ class RandomStream {
   /// Uniform on {0, ..., bound - 1}; the bias is below bound / 2^64.
   std::uint64_t below(std::uint64_t bound, std::uint64_t index) const;
 
- private:
-  std::array<std::uint32_t, 4> block(std::uint64_t number) const {
-    return philox(key_, {static_cast<std::uint32_t>(number), static_cast<std::uint32_t>(number >> 32), step_, stream_});
+  /// What `philox` makes the words of a block from.
+  const std::array<std::uint32_t, 2>& key() const { return key_; }
+  std::array<std::uint32_t, 4> counter(std::uint64_t block) const {
+    return {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_, stream_};
   }
+
+ private:
+  std::array<std::uint32_t, 4> block(std::uint64_t number) const { return philox(key_, counter(number)); }
 
   std::array<std::uint32_t, 2> key_;
   std::uint32_t stream_;

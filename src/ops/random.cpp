@@ -6,12 +6,13 @@
 #include "base/random.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
+#include "runtime/random.h"
 
 namespace gan::ops {
 
 namespace {
 
-constexpr std::int64_t kGrain = 1024;  // blocks of four values that are worth a thread
+constexpr std::int64_t kGrain = 4096;  // blocks of four values that are worth a thread
 
 graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
   const bool fits = inputs[0] == graph::TensorType{DType::i32, {2}} && inputs[1] == graph::TensorType{DType::i32, {1}};
@@ -24,14 +25,10 @@ base::RandomStream make_stream(std::uint32_t low, std::uint32_t high, std::uint3
   return {std::uint64_t{high} << 32 | low, static_cast<std::uint32_t>(stream), step};
 }
 
-/// The four values of one block.
-using Block = std::array<float, 4> (*)(const base::RandomStream&, std::uint64_t block);
+/// The first `count` values from a block on.
+using Fill = void (*)(const base::RandomStream&, std::uint64_t block, float* dst, std::size_t count);
 
-std::array<float, 4> normals(const base::RandomStream& random, std::uint64_t block) { return random.normals(block); }
-
-std::array<float, 4> uniforms(const base::RandomStream& random, std::uint64_t block) { return random.uniforms(block); }
-
-template <Block block>
+template <Fill fill>
 void lower(runtime::Lowering& lowering) {
   const auto* key = lowering.src<std::uint32_t>(0);
   const auto* step = lowering.src<std::uint32_t>(1);
@@ -40,20 +37,21 @@ void lower(runtime::Lowering& lowering) {
   lowering.emit(50.0 * static_cast<double>(count), [=] {
     const base::RandomStream random = make_stream(key[0], key[1], *step, number);
     base::parallel_for((count + 3) / 4, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::array<float, 4> values = block(random, static_cast<std::uint64_t>(i));
-        std::copy_n(values.begin(), std::min<std::int64_t>(4, count - 4 * i), dst + 4 * i);
-      }
+      fill(random, static_cast<std::uint64_t>(begin), dst + 4 * begin,
+           static_cast<std::size_t>(std::min(4 * end, count) - 4 * begin));
     });
   });
 }
+
+/// The four values of one block.
+using Block = std::array<float, 4> (base::RandomStream::*)(std::uint64_t block) const;
 
 template <Block block>
 void reference(const graph::ReferenceCall& call) {
   const auto word = [](double value) { return static_cast<std::uint32_t>(static_cast<std::int64_t>(value)); };
   const base::RandomStream random = make_stream(word(call.src[0][0]), word(call.src[0][1]), word(call.src[1][0]),
                                                 call.node.attributes.integer("stream"));
-  for (std::size_t i = 0; i < call.dst.size(); ++i) call.dst[i] = static_cast<double>(block(random, i / 4)[i % 4]);
+  for (std::size_t i = 0; i < call.dst.size(); ++i) call.dst[i] = static_cast<double>((random.*block)(i / 4)[i % 4]);
 }
 
 Tensor add_random(const graph::Op& op, Tensor key, Tensor step, std::uint32_t stream, const Shape& shape) {
@@ -67,8 +65,8 @@ const graph::Op random_normal_op{
     .name = "random_normal",
     .inputs = 2,
     .infer = infer,
-    .reference = reference<normals>,
-    .lower = lower<normals>,
+    .reference = reference<&base::RandomStream::normals>,
+    .lower = lower<runtime::normals>,
 };
 
 extern const graph::Op random_uniform_op;
@@ -76,8 +74,8 @@ const graph::Op random_uniform_op{
     .name = "random_uniform",
     .inputs = 2,
     .infer = infer,
-    .reference = reference<uniforms>,
-    .lower = lower<uniforms>,
+    .reference = reference<&base::RandomStream::uniforms>,
+    .lower = lower<runtime::uniforms>,
 };
 
 Tensor random_normal(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape) {
