@@ -275,11 +275,11 @@ TEST(Schedule, FusesALayerIntoOneKernelAndAChainIntoOne) {
   // Two chains that meet, and share an operand: one sweep.
   const Tensor m = w * 0.9 + square(w) * 0.1, v = exp(w) * 0.5;
   g.output("w", w - m / (sqrt(v) + 1.0));
-  const graph::Schedule fused = passes::schedule(g, true, true);
+  const graph::Schedule fused = passes::schedule(g, {});
   ASSERT_EQ(fused.groups.size(), 2u);
   EXPECT_EQ(fused.groups[0].nodes.size(), 4u);
   EXPECT_EQ(fused.groups[1].nodes.size(), 10u);
-  EXPECT_EQ(passes::schedule(g, false, false).groups.size(), 14u);
+  EXPECT_EQ(passes::schedule(g, {.epilogue = false, .elementwise = false}).groups.size(), 14u);
 }
 
 TEST(Schedule, DoesNotFuseAResultThatOthersRead) {
@@ -288,7 +288,7 @@ TEST(Schedule, DoesNotFuseAResultThatOthersRead) {
   const Tensor product = matmul(x, w, false, true);
   g.output("y", relu(product));
   g.output("product", product);
-  EXPECT_EQ(passes::schedule(g, true, true).groups.size(), 2u);
+  EXPECT_EQ(passes::schedule(g, {}).groups.size(), 2u);
 }
 
 // ---- memory and programs ----

@@ -117,12 +117,12 @@ TEST(MachineCode, EqualsTheTilesToTheLastBit) {
 TEST(MachineCode, TakesTheChainsThatItIsFor) {
   if (instruction_set().find("avx512") == std::string::npos) {
     std::mt19937 random(2);
-    EXPECT_FALSE(machine_code(random_chain(random, 4, 100, true).program));
+    EXPECT_FALSE(machine_code(random_chain(random, 4, 100, true).program, 100));
     return;
   }
   std::mt19937 random(3);
   for (int round = 0; round < 200; ++round)
-    EXPECT_TRUE(machine_code(random_chain(random, 4, 100, round % 2 == 0).program)) << "chain " << round;
+    EXPECT_TRUE(machine_code(random_chain(random, 4, 100, round % 2 == 0).program, 100)) << "chain " << round;
 }
 
 TEST(MachineCode, LeavesToTheTilesWhatItCannot) {
@@ -132,7 +132,7 @@ TEST(MachineCode, LeavesToTheTilesWhatItCannot) {
   const auto with = [&](auto change) {
     TileProgram changed = program;
     change(changed);
-    return static_cast<bool>(machine_code(changed));
+    return static_cast<bool>(machine_code(changed, 100));
   };
   EXPECT_FALSE(with([](TileProgram& p) { p.instructions[0].op = TileOp::exp; }));
   EXPECT_FALSE(with([](TileProgram& p) { p.operands[0].access = Access::strided; }));

@@ -55,15 +55,17 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
     }
     if (after) after(std::string(pass.name), graph.dump());
   }
-  const bool epilogue = enabled(options, passes::kFuseEpilogue);
-  const bool elementwise = enabled(options, passes::kFuseElementwise);
-  if (after && epilogue) after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, true, false)));
+  const passes::Fusion fusion{.epilogue = enabled(options, passes::kFuseEpilogue),
+                              .elementwise = enabled(options, passes::kFuseElementwise),
+                              .chain = enabled(options, kMachineCode)};
+  if (after && fusion.epilogue)
+    after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, {.elementwise = false})));
   const auto scheduled = [&] {
     const Timer timer(options.profile, Profile::Kind::pass, "(schedule)");
-    return passes::schedule(graph, epilogue, elementwise);
+    return passes::schedule(graph, fusion);
   };
   graph::Schedule schedule = scheduled();
-  if (after && elementwise) after(std::string(passes::kFuseElementwise), dump(graph, schedule));
+  if (after && fusion.elementwise) after(std::string(passes::kFuseElementwise), dump(graph, schedule));
   return schedule;
 }
 

@@ -8,9 +8,11 @@
 namespace gan::graph {
 
 /// Nodes that one kernel computes together. `nodes` are in graph order. In a group of elementwise nodes all have one
-/// shape; a group whose first node has an epilogue applies the rest, elementwise, to that node's result.
+/// shape; a group whose first node has an epilogue applies the rest, elementwise, to that node's result. `product` is
+/// the one node of a group of elementwise nodes that is not: a contraction whose result these read piece by piece.
 struct Group {
   std::vector<NodeId> nodes;
+  NodeId product = -1;
 };
 
 /// The kernels of a graph in order of execution. Inputs, views and constants belong to no group.

@@ -69,7 +69,9 @@ void lower(runtime::Lowering& lowering) {
                                  .frozen_b = lowering.src_frozen(1) && !lowering.src_frozen(0),
                                  .compact = lowering.compact()};
   lowering.emit(2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k),
-                runtime::is_matvec(spec) ? runtime::matvec_kernel(spec) : runtime::matmul_kernel(spec));
+                lowering.chain()           ? runtime::matmul_chain_kernel(spec, *lowering.chain())
+                : runtime::is_matvec(spec) ? runtime::matvec_kernel(spec)
+                                           : runtime::matmul_kernel(spec));
 }
 
 /// A product over one number is elementwise, and need not be stored where the next op is elementwise too.
@@ -93,6 +95,10 @@ const graph::Op matmul_op{
         [](const graph::Graph& graph, const graph::Node& node) {
           return runtime::matmul_takes_post_ops(graph.node(node.inputs[0]).type, node.type,
                                                 node.attributes.integer("transpose_b") != 0);
+        },
+    .chain =
+        [](const graph::Graph& graph, const graph::Node& node) {
+          return runtime::matmul_takes_chain(graph.node(node.inputs[0]).type, node.type);
         },
     .contraction = true,
     .fold = fold,

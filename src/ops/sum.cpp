@@ -26,8 +26,7 @@ void lower(runtime::Lowering& lowering) {
       return lowering.emit(operations, [=] { runtime::sum_over_columns(src, dst, to, from / to); });
     case runtime::Access::row:
       return lowering.emit(operations, [=] { runtime::sum_over_rows(src, dst, from / to, to); });
-    case runtime::Access::full:
-    case runtime::Access::strided:
+    default:
       return lowering.emit(operations, [=] {
         std::fill_n(dst, to, 0.0f);
         for (std::int64_t i = 0; i < from; ++i) dst[runtime::operand_index(how, static_cast<std::size_t>(i))] += src[i];

@@ -44,8 +44,13 @@ inline constexpr std::string_view kFuseElementwise = "fuse-elementwise";
 /// Every pass over graphs in the order the compiler runs them.
 std::span<const Pass> pass_table();
 
+/// What shares kernels.
+struct Fusion {
+  bool epilogue = true, elementwise = true;
+  bool chain = true;  ///< contractions join the chains that read them; needs both others
+};
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
-graph::Schedule schedule(const graph::Graph& graph, bool fuse_epilogue, bool fuse_elementwise);
+graph::Schedule schedule(const graph::Graph& graph, const Fusion& fusion);
 
 /// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the node's
 /// inputs in the target, and returns the tensor that takes the node's place.

@@ -25,15 +25,17 @@ constexpr std::size_t kLongestEpilogue = 16;
 /// makes one of them. What is pending has readers in its own set alone, so sets never wait for each other.
 class Scheduler {
  public:
-  Scheduler(const Graph& graph, bool fuse_epilogue, bool fuse_elementwise)
+  Scheduler(const Graph& graph, const Fusion& fusion)
       : graph_(graph),
-        fuse_epilogue_(fuse_epilogue),
-        fuse_elementwise_(fuse_elementwise),
+        fusion_(fusion),
         uses_(graph::count_uses(graph)),
+        readers_(graph.nodes().size()),
         group_(graph.nodes().size(), -1),
         pending_(graph.nodes().size(), -1),
         stored_(graph.nodes().size(), false) {
     for (const auto& [name, id] : graph.outputs()) stored_[index(storage(id))] = true;
+    for (const Node& node : graph.nodes())
+      for (NodeId input : node.inputs) readers_[index(input)].push_back(node.id);
     for (const Node& node : graph.nodes())
       for (NodeId input : node.inputs)
         if (!node.op->elementwise() || graph.node(input).type.shape != node.type.shape || input != storage(input))
@@ -43,8 +45,10 @@ class Scheduler {
   Schedule run() {
     for (const Node& node : graph_.nodes()) {
       if (!node.op || node.is_view() || node.is_constant() || group_[index(node.id)] >= 0) continue;
-      if (node.op->elementwise() && fuse_elementwise_)
+      if (node.op->elementwise() && fusion_.elementwise)
         visit_elementwise(node);
+      else if (leads_chain(node))
+        visit_product(node);
       else
         visit_kernel(node);
     }
@@ -66,7 +70,8 @@ class Scheduler {
       group_[index(id)] = static_cast<int>(groups_.size());
       pending_[index(id)] = -1;
     }
-    groups_.push_back({std::move(nodes)});
+    const auto product = std::ranges::find_if(nodes, [&](NodeId id) { return !graph_.node(id).op->elementwise(); });
+    groups_.push_back({nodes, product == nodes.end() ? -1 : *product});
     nodes.clear();
   }
 
@@ -74,17 +79,74 @@ class Scheduler {
 
   void visit_kernel(const Node& root) {
     std::vector<NodeId> nodes{root.id};
-    if (fuse_epilogue_ && root.op->epilogue && root.op->epilogue(graph_, root)) follow_epilogue(root, nodes);
+    if (fusion_.epilogue && root.op->epilogue && root.op->epilogue(graph_, root)) follow_epilogue(root, nodes);
     for (NodeId id : nodes)
       for (NodeId input : graph_.node(id).inputs) emit_operand(input);
     for (NodeId id : nodes) group_[index(id)] = static_cast<int>(groups_.size());
     groups_.push_back({std::move(nodes)});
   }
 
+  bool leads_chain(const Node& node) const {
+    return fusion_.epilogue && fusion_.elementwise && fusion_.chain && node.op->chain && node.op->chain(graph_, node);
+  }
+
+  /// A contraction whose kernel runs chains waits for its readers in a set of its own, if they come to less to write.
+  void visit_product(const Node& node) {
+    for (NodeId input : node.inputs) emit_operand(input);
+    const int set = static_cast<int>(sets_.size());
+    pending_[index(node.id)] = set;
+    sets_.push_back({node.id});
+    if (!is_rounded(node)) emit(set);
+  }
+
+  /// Whether a chain that reads nothing else of full size in f32 leads from a node to bf16.
+  bool is_rounded(const Node& node) const {
+    return std::ranges::any_of(readers_[index(node.id)], [&](NodeId id) {
+      const Node& reader = graph_.node(id);
+      if (!reader.op->elementwise() || !passes_in_register(node.id, reader)) return false;
+      for (NodeId input : reader.inputs)
+        if (input != node.id && comes_from_memory(input, reader)) return false;
+      return reader.type.dtype == DType::bf16 || is_rounded(reader);
+    });
+  }
+
+  /// Whether an operand, or what makes it in a chain, is of full size in f32.
+  bool comes_from_memory(NodeId input, const Node& reader) const {
+    const Node& operand = graph_.node(input);
+    if (operand.type.dtype == DType::bf16) return false;
+    if (!operand.op || !operand.op->elementwise() || !passes_in_register(input, reader)) return is_large(input, reader);
+    return std::ranges::any_of(operand.inputs, [&](NodeId id) { return comes_from_memory(id, operand); });
+  }
+
+  bool is_large(NodeId input, const Node& reader) const {
+    const Node& operand = graph_.node(input);
+    return operand.type.dtype == DType::f32 && !operand.is_constant() &&
+           operand.type.elements() == reader.type.elements();
+  }
+
+  /// Whether a node reads an f32 tensor of full size from memory. Products do not join such chains: a product is handed
+  /// over in pieces, whose rows are too short for the processor to see ahead what is read next.
+  bool reads_memory(const Node& node) const {
+    return node.op->elementwise() && std::ranges::any_of(node.inputs, [&](NodeId input) {
+      return pending_[index(storage(input))] < 0 && is_large(input, node);
+    });
+  }
+
+  bool reads_memory(int set) const {
+    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)],
+                               [&](NodeId id) { return reads_memory(graph_.node(id)); });
+  }
+
+  bool has_product(int set) const {
+    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)],
+                               [&](NodeId id) { return !graph_.node(id).op->elementwise(); });
+  }
+
   /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
   void follow_epilogue(const Node& root, std::vector<NodeId>& nodes) const {
     for (NodeId last = root.id; uses_[index(last)] == 1 && nodes.size() < kLongestEpilogue;) {
-      const Node* reader = only_reader(last);
+      // What is used once but read by no node is an output.
+      const Node* reader = readers_[index(last)].empty() ? nullptr : &graph_.node(readers_[index(last)][0]);
       if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
       if (!operands_fit(*reader, root.id, last)) return;
       // Kernels of f32 operands store f32.
@@ -93,14 +155,6 @@ class Scheduler {
       last = reader->id;
       if (reader->type.dtype != DType::f32) return;
     }
-  }
-
-  const Node* only_reader(NodeId id) const {
-    for (std::size_t i = index(id) + 1; i < graph_.nodes().size(); ++i) {
-      const Node& node = graph_.nodes()[i];
-      if (std::find(node.inputs.begin(), node.inputs.end(), id) != node.inputs.end()) return &node;
-    }
-    return nullptr;
   }
 
   /// Whether all operands but `chain` precede `root` and are one number, one number a column, or of full shape, which
@@ -121,17 +175,20 @@ class Scheduler {
 
   void visit_elementwise(const Node& node) {
     std::set<int> sets;
-    std::size_t size = 1;
     for (NodeId input : node.inputs) {
       const int set = pending_[index(storage(input))];
-      if (set < 0) continue;
-      if (!passes_in_register(input, node)) {
-        emit(set);
-        continue;
-      }
-      if (sets.insert(set).second) size += sets_[static_cast<std::size_t>(set)].size();
+      if (set >= 0 && !passes_in_register(input, node)) emit(set);
+      if (set >= 0) sets.insert(set);
     }
+    // A kernel computes one product at most, and none beside a chain that lives on memory.
+    const auto products = std::ranges::count_if(sets, [&](int set) { return has_product(set); });
+    const bool memory = reads_memory(node) || std::ranges::any_of(sets, [&](int set) { return reads_memory(set); });
+    if (products > 1 || (products == 1 && memory))
+      for (int set : sets)
+        if (has_product(set)) emit(set);
     std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
+    std::size_t size = 1;
+    for (int set : sets) size += sets_[static_cast<std::size_t>(set)].size();
     if (sets.empty() && stored_[index(node.id)] && join_maker(node)) return;
     if (size > kLargestGroup) {
       for (int set : sets) emit(set);
@@ -167,7 +224,8 @@ class Scheduler {
     if (latest < 0) return false;
     std::vector<NodeId>& nodes = groups_[static_cast<std::size_t>(latest)].nodes;
     const Node& first = graph_.node(nodes[0]);
-    if (!first.op->elementwise() || first.type.shape != node.type.shape || nodes.size() >= kLargestGroup) return false;
+    const bool chain = first.op->elementwise() || groups_[static_cast<std::size_t>(latest)].product >= 0;
+    if (!chain || first.type.shape != node.type.shape || nodes.size() >= kLargestGroup) return false;
     for (NodeId input : node.inputs)
       if (group_[index(storage(input))] == latest && !passes_in_register(input, node)) return false;
     group_[index(node.id)] = latest;
@@ -176,8 +234,9 @@ class Scheduler {
   }
 
   const Graph& graph_;
-  bool fuse_epilogue_, fuse_elementwise_;
+  Fusion fusion_;
   std::vector<int> uses_;
+  std::vector<std::vector<NodeId>> readers_;  // of each node
   std::vector<int> group_;    // of each node: its kernel, -1 = none yet
   std::vector<int> pending_;  // of each node: its pending set, -1 = none
   std::vector<bool> stored_;  // whether something other than a chain reads the node
@@ -187,8 +246,6 @@ class Scheduler {
 
 }  // namespace
 
-Schedule schedule(const Graph& graph, bool fuse_epilogue, bool fuse_elementwise) {
-  return Scheduler(graph, fuse_epilogue, fuse_elementwise).run();
-}
+Schedule schedule(const Graph& graph, const Fusion& fusion) { return Scheduler(graph, fusion).run(); }
 
 }  // namespace gan::passes

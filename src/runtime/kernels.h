@@ -34,8 +34,9 @@ enum class TileOp : std::uint8_t {
 };
 
 /// How an operand smaller than the result is read: at result index i its element is
-/// full i, scalar 0, row i % period, column i / period, strided: by the strides of the axes.
-enum class Access : std::uint8_t { full, scalar, row, column, strided };
+/// full i, scalar 0, row i % period, column i / period, strided: by the strides of the axes. `product`: it is element i
+/// of the product that the chain follows, which is handed over piece by piece.
+enum class Access : std::uint8_t { full, scalar, row, column, strided, product };
 
 /// An operand of an elementwise kernel.
 struct TileOperand {
@@ -74,7 +75,7 @@ struct TileProgram {
 
 /// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
 /// (machine_code.h), else tile by tile.
-std::function<void()> tile_kernel(TileProgram program, bool machine_code = true);
+std::function<void()> tile_kernel(TileProgram program, bool use_machine_code = true);
 
 /// How to read an operand of this shape where the result has that shape. Sets access, period, lengths and strides.
 TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result);
@@ -112,6 +113,12 @@ std::function<void()> matmul_kernel(const MatmulSpec& spec);
 /// third faster; it is chosen by shapes alone, so that equal products are equal to the last bit in all
 /// programs that do not freeze their operands.
 bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b);
+
+/// A product of matrices and the chain that follows it: operands of access `product` are the product's elements.
+/// spec.dst and spec.post_ops are not used. Where the chain can run as machine code, the product never lies in memory.
+std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain);
+/// Whether that is the better way: for bf16 operands, where the processor has matrix registers (AMX).
+bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product);
 
 /// A convolution as deep learning defines it (cross-correlation) and its two gradients. Activations are channels last:
 /// src [N, H, W, I], dst [N, H', W', O], H' = (H + 2 padding - KH) / stride + 1; weights [O, I, KH, KW].

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -60,6 +61,9 @@ class Lowering {
   bool src_frozen(std::size_t i) const { return frozen_[i]; }
   /// Whether frozen weights may be rounded (Frozen::compact).
   bool compact() const { return compact_; }
+  /// The chain that the kernel of a contraction runs behind it in place of post-ops, or null.
+  const TileProgram* chain() const { return chain_ ? &*chain_ : nullptr; }
+  void follow_with(TileProgram chain) { chain_ = std::move(chain); }
 
   /// The kernel of this node: its floating-point operations and what it does. Called once.
   void emit(double operations, std::function<void()> run);
@@ -74,6 +78,7 @@ class Lowering {
   std::vector<PostOp> post_ops_;
   std::vector<bool> frozen_;
   bool compact_;
+  std::optional<TileProgram> chain_;
   Kernel kernel_;
 };
 

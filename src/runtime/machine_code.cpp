@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <compare>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <set>
+#include <vector>
 
 namespace gan::runtime {
 
@@ -22,35 +25,31 @@ using Xbyak::Zmm;
 
 constexpr std::size_t kCodeBytes = 16384;
 constexpr int kLanes = 16;
-constexpr int kPrefetchBytes = 2048;  // how far ahead memory is asked for
+constexpr int kPrefetchBytes = 2048;           // how far ahead memory is asked for
+constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses have 32 bits
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-/// Elements of a row, which operands of row and column access share; 0 without such operands, -1 if they differ.
-std::int64_t row_length(const TileProgram& program) {
-  std::int64_t length = 0;
-  for (const TileOperand& operand : program.operands) {
-    if (operand.access == Access::strided) return -1;
-    if (operand.access != Access::row && operand.access != Access::column) continue;
-    if (length != 0 && length != operand.period) return -1;
-    length = operand.period;
-  }
-  return length;
+/// Whether the operands lie in rows of this length or are the same for all elements.
+bool has_rows_of(std::int64_t columns, const TileProgram& program) {
+  return columns <= kLongestRow && std::ranges::all_of(program.operands, [&](const TileOperand& operand) {
+           const bool by_rows = operand.access == Access::row || operand.access == Access::column;
+           return operand.access != Access::strided && (!by_rows || operand.period == columns);
+         });
 }
 
 bool has_two_operands(TileOp op) {
   return op == TileOp::add || op == TileOp::sub || op == TileOp::mul || op == TileOp::div || op == TileOp::maximum;
 }
 
-/// Writes the code of a chain. What is the same for a whole row (constants, single numbers, a column's number) keeps a
-/// vector register from the top; other values take one from the bottom until their last use.
+/// Writes the code of a chain. What is the same for all rows (constants, single numbers) or for one (a column's number)
+/// keeps a vector register from the top; other values take one from the bottom until their last use.
 class ChainCode : public Xbyak::CodeGenerator {
  public:
-  /// Elements [begin, end) of one row: `row` is its number, `row_begin` its first element.
-  using Function = void (*)(std::int64_t begin, std::int64_t end, std::int64_t row_begin, std::int64_t row);
+  using Function = void (*)(const Piece*);
 
-  explicit ChainCode(const TileProgram& program)
-      : CodeGenerator(kCodeBytes, Xbyak::DontSetProtectRWE), program_(program) {
+  ChainCode(const TileProgram& program, std::int64_t columns)
+      : CodeGenerator(kCodeBytes, Xbyak::DontSetProtectRWE), program_(program), columns_(static_cast<int>(columns)) {
     last_use_.resize(program.operands.size() + program.constants.size());
     for (std::size_t i = 0; i < program.instructions.size(); ++i) {
       const TileInstruction& instruction = program.instructions[i];
@@ -60,6 +59,8 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
     for (const TileResult& result : program.results)
       last_use_[static_cast<std::size_t>(result.source)] = program.instructions.size();
+    follows_product_ = std::ranges::any_of(
+        program.operands, [](const TileOperand& operand) { return operand.access == Access::product; });
     write();
     setProtectModeRE();
   }
@@ -68,73 +69,106 @@ class ChainCode : public Xbyak::CodeGenerator {
   bool complete() const { return complete_; }
 
  private:
-  const Reg64 &i_ = rdi, &end_ = rsi, &row_begin_ = rdx, &row_ = rcx;  // the arguments
+  // The piece; the present row; in it the present element and the last one's end, counted from the chain's beginning.
+  const Reg64 &piece_ = rdx, &row_ = rcx, &i_ = rdi, &end_ = rsi;
   const Opmask &tail_ = k1, &compared_ = k2;
 
   void write() {
     const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
     for (const Reg64& reg : saved) push(reg);
+    mov(piece_, rdi);
+    mov(row_, field(offsetof(Piece, row)));
+    imul(end_, row_, columns_);
     place_addresses();
-    place_row_values();
-    Xbyak::Label loop, last, done;
+    add(end_, field(offsetof(Piece, column_end)));
+    place_fixed_values();
+    Xbyak::Label next_row, loop, last, row_done, done;
+    L(next_row);
+    cmp(row_, field(offsetof(Piece, row_end)));
+    jge(done, T_NEAR);
+    mov(i_, end_);
+    sub(i_, field(offsetof(Piece, column_end)));
+    add(i_, field(offsetof(Piece, column)));
+    for (std::size_t r = 0; r < program_.operands.size(); ++r)
+      if (program_.operands[r].access == Access::column)
+        load_number(program_.operands[r], fixed_.at(static_cast<int>(r)));
     L(loop);
     lea(rax, ptr[i_ + kLanes]);
     cmp(rax, end_);
     jg(last, T_NEAR);
     write_body(false);
-    mov(i_, rax);
+    add(i_, kLanes);
     jmp(loop, T_NEAR);
     L(last);  // fewer than a vector
-    mov(rcx, end_);
-    sub(rcx, i_);
-    jz(done, T_NEAR);
-    mov(eax, 1);
-    shl(eax, cl);
-    dec(eax);
+    mov(rax, end_);
+    sub(rax, i_);
+    jz(row_done, T_NEAR);
+    mov(r15d, -1);
+    bzhi(eax, r15d, eax);
     kmovw(tail_, eax);
     write_body(true);
+    L(row_done);
+    for (const auto& [place, reg] : addresses_) {
+      if (place.access == Access::row) sub(reg, columns_ * place.bytes);
+      if (place.access != Access::product) continue;
+      mov(rax, field(offsetof(Piece, product_stride)));
+      sub(rax, columns_);
+      lea(reg, ptr[reg + rax * place.bytes]);
+    }
+    add(end_, columns_);
+    inc(row_);
+    jmp(next_row, T_NEAR);
     L(done);
     vzeroupper();
     for (auto reg = std::rbegin(saved); reg != std::rend(saved); ++reg) pop(*reg);
     ret();
   }
 
-  // An address for each place in memory, so that element i lies at address + i * bytes. A row's counts from its start.
+  Xbyak::Address field(std::size_t offset) const { return qword[piece_ + offset]; }
+
+  /// Where an operand or a result lies. Element i of the chain is at address + i * bytes, so the addresses of rows that
+  /// are read again move back from row to row.
+  struct Place {
+    const void* data;
+    Access access;  // full, row or product
+    int bytes;
+    auto operator<=>(const Place&) const = default;
+  };
+
+  static Place place_of(const TileOperand& operand) { return {operand.data, operand.access, bytes_of(operand.dtype)}; }
+  static Place place_of(const TileResult& result) { return {result.data, Access::full, bytes_of(result.dtype)}; }
+
+  // end_ holds the first element's number of the row.
   void place_addresses() {
-    std::vector<Reg64> unused = {rdx, rbx, rbp, r8, r9, r10, r11, r12, r13, r14, r15};
-    mov(rax, row_begin_);
-    neg(rax);
-    const auto place = [&](const void* data, bool row, DType dtype) {
-      if (addresses_.count({data, row})) return;
+    std::vector<Reg64> unused = {rbx, rbp, r8, r9, r10, r11, r12, r13, r14};
+    const auto place = [&](const Place& at) {
+      if (addresses_.count(at)) return;
       if (unused.empty()) return void(complete_ = false);
       const Reg64 reg = unused.back();
       unused.pop_back();
-      mov(reg, std::bit_cast<std::uint64_t>(data));
-      if (row) lea(reg, ptr[reg + rax * bytes_of(dtype)]);
-      addresses_.emplace(std::pair{data, row}, reg);
+      addresses_.emplace(at, reg);
+      if (at.access == Access::product)
+        mov(reg, field(offsetof(Piece, product)));
+      else
+        mov(reg, std::bit_cast<std::uint64_t>(at.data));
+      if (at.access == Access::full) return;
+      mov(rax, end_);
+      if (at.access == Access::product) add(rax, field(offsetof(Piece, column)));
+      neg(rax);
+      lea(reg, ptr[reg + rax * at.bytes]);
     };
     for (const TileOperand& operand : program_.operands)
-      if (operand.access == Access::full || operand.access == Access::row)
-        place(operand.data, operand.access == Access::row, operand.dtype);
-    for (const TileResult& result : program_.results) place(result.data, false, result.dtype);
+      if (operand.access != Access::scalar && operand.access != Access::column) place(place_of(operand));
+    for (const TileResult& result : program_.results) place(place_of(result));
   }
 
-  void place_row_values() {
+  void place_fixed_values() {
     for (std::size_t r = 0; r < program_.operands.size(); ++r) {
       const TileOperand& operand = program_.operands[r];
-      const bool column = operand.access == Access::column;
-      if (!column && operand.access != Access::scalar) continue;
+      if (operand.access != Access::scalar && operand.access != Access::column) continue;
       const Zmm to = keep();
       fixed_.emplace(static_cast<int>(r), to);
-      mov(rax, std::bit_cast<std::uint64_t>(operand.data));
-      if (column) lea(rax, ptr[rax + row_ * bytes_of(operand.dtype)]);
-      if (operand.dtype == DType::bf16) {
-        vpbroadcastw(to, ptr[rax]);
-        vpslld(to, to, 16);
-      } else {
-        vpbroadcastd(to, ptr[rax]);
-        if (operand.dtype == DType::i32) vcvtdq2ps(to, to);
-      }
+      if (operand.access == Access::scalar) load_number(operand, to);
     }
     for (std::size_t c = 0; c < program_.constants.size(); ++c)
       fixed_.emplace(static_cast<int>(program_.operands.size() + c), constant(program_.constants[c]));
@@ -149,6 +183,19 @@ class ChainCode : public Xbyak::CodeGenerator {
       if (result.dtype == DType::bf16)
         for (const std::uint32_t bits : {1u, 0x40u, 0x7FFFu}) constant(std::bit_cast<float>(bits));
     for (int z = top_; z-- > 0;) unused_.push_back(z);
+  }
+
+  /// A single number, or that of the present row, in every lane.
+  void load_number(const TileOperand& operand, const Zmm& to) {
+    mov(rax, std::bit_cast<std::uint64_t>(operand.data));
+    if (operand.access == Access::column) lea(rax, ptr[rax + row_ * bytes_of(operand.dtype)]);
+    if (operand.dtype == DType::bf16) {
+      vpbroadcastw(to, ptr[rax]);
+      vpslld(to, to, 16);
+    } else {
+      vpbroadcastd(to, ptr[rax]);
+      if (operand.dtype == DType::i32) vcvtdq2ps(to, to);
+    }
   }
 
   // A register that holds one number in every lane.
@@ -207,10 +254,10 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   Zmm load(const TileOperand& operand, bool masked) {
     const Zmm to = take();
-    const auto found = addresses_.find({operand.data, operand.access == Access::row});
+    const auto found = addresses_.find(place_of(operand));
     if (found == addresses_.end()) return to;  // there were too few
     const auto place = found->second + i_ * bytes_of(operand.dtype);
-    if (!masked && !getenv("NOPF")) prefetcht0(ptr[place + kPrefetchBytes]);
+    if (!masked && operand.access == Access::full && !follows_product_) prefetcht0(ptr[place + kPrefetchBytes]);
     const Zmm lanes = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
@@ -266,7 +313,7 @@ class ChainCode : public Xbyak::CodeGenerator {
   }
 
   void store(const TileResult& result, const Zmm& source, bool masked) {
-    const auto found = addresses_.find({result.data, false});
+    const auto found = addresses_.find(place_of(result));
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
     if (result.dtype != DType::bf16) return vmovups(masked ? ptr[place] | tail_ : ptr[place], source);
@@ -285,36 +332,29 @@ class ChainCode : public Xbyak::CodeGenerator {
   }
 
   const TileProgram& program_;
+  int columns_;
+  bool follows_product_ = false;
   bool complete_ = true;
-  std::vector<std::size_t> last_use_;                          // of each register of the chain
-  std::map<std::pair<const void*, bool>, Reg64> addresses_;    // of (place, counted from the row's start)
-  std::map<int, Zmm> fixed_;                                   // registers of the chain that a whole row shares
-  std::map<std::uint32_t, Zmm> constants_;                     // by their bits
-  int top_ = 32;                                               // vector registers below it are not kept
-  std::vector<int> unused_;                                    // of those
+  std::vector<std::size_t> last_use_;     // of each register of the chain
+  std::map<Place, Reg64> addresses_;
+  std::map<int, Zmm> fixed_;              // registers of the chain that a whole row shares
+  std::map<std::uint32_t, Zmm> constants_;  // by their bits
+  int top_ = 32;                          // vector registers below it are not kept
+  std::vector<int> unused_;               // of those
 };
 
 }  // namespace
 
-RangeFunction machine_code(const TileProgram& program) {
-  const std::int64_t length = row_length(program);
-  if (length < 0 || !(hwy::SupportedTargets() & HWY_AVX3)) return {};
+PieceFunction machine_code(const TileProgram& program, std::int64_t columns) {
+  if (!has_rows_of(columns, program) || !(hwy::SupportedTargets() & HWY_AVX3)) return {};
   std::shared_ptr<const ChainCode> code;
   try {
-    code = std::make_shared<ChainCode>(program);
+    code = std::make_shared<ChainCode>(program, columns);
   } catch (const Xbyak::Error&) {  // too long, or the system allows no new code
     return {};
   }
   if (!code->complete()) return {};
-  const auto run = code->getCode<ChainCode::Function>();
-  if (length == 0) return [code, run](std::int64_t begin, std::int64_t end) { run(begin, end, 0, 0); };
-  return [code, run, length](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end;) {
-      const std::int64_t row = at / length, next = std::min((row + 1) * length, end);
-      run(at, next, row * length, row);
-      at = next;
-    }
-  };
+  return [code, run = code->getCode<ChainCode::Function>()](const Piece& piece) { run(&piece); };
 }
 
 }  // namespace gan::runtime
@@ -322,7 +362,7 @@ RangeFunction machine_code(const TileProgram& program) {
 #else
 
 namespace gan::runtime {
-RangeFunction machine_code(const TileProgram&) { return {}; }
+PieceFunction machine_code(const TileProgram&, std::int64_t) { return {}; }
 }  // namespace gan::runtime
 
 #endif

@@ -7,12 +7,21 @@
 
 namespace gan::runtime {
 
-/// Computes elements [begin, end) of a chain of elementwise operations.
-using RangeFunction = std::function<void(std::int64_t begin, std::int64_t end)>;
+/// Rows [row, row_end) and columns [column, column_end) of what a chain computes. A chain that follows a product finds
+/// these elements of it at `product`, the beginnings of rows `product_stride` apart.
+struct Piece {
+  std::int64_t row = 0, row_end = 0, column = 0, column_end = 0;
+  const float* product = nullptr;
+  std::int64_t product_stride = 0;
+};
 
-/// The chain as machine code, made now for this processor: one loop that keeps in registers what lies between operands
-/// and results. Equal to the tile engine to the last bit. Empty where the tile engine must do: without AVX-512, for exp
-/// and its kin, for strided operands, for rows of several lengths, for chains that need more registers than there are.
-RangeFunction machine_code(const TileProgram& program);
+/// Computes a piece of a chain.
+using PieceFunction = std::function<void(const Piece&)>;
+
+/// The chain over rows of `columns` elements as machine code, made now for this processor: one loop that keeps in
+/// registers what lies between operands and results. Equal to the tile engine to the last bit. Empty where the tile
+/// engine must do: without AVX-512, for exp and its kin, for strided operands, for rows of another length, for chains
+/// that need more registers than there are.
+PieceFunction machine_code(const TileProgram& program, std::int64_t columns);
 
 }  // namespace gan::runtime

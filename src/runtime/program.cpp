@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "base/error.h"
 #include "runtime/memory_plan.h"
@@ -76,8 +77,8 @@ class Builder {
   std::vector<Kernel> lower() {
     for (std::size_t i = 0; i < schedule_.groups.size(); ++i) {
       const Group& group = schedule_.groups[i];
-      const Node& root = graph_.node(group.nodes[0]);
-      Kernel kernel = root.op->elementwise() ? lower_elementwise(group) : lower_kernel(group);
+      const Node& root = graph_.node(group.product >= 0 ? group.product : group.nodes[0]);
+      Kernel kernel = is_chain(group) ? lower_chain(group) : lower_kernel(group);
       kernel.shape = describe(group);
       kernel.contraction = root.op->contraction;
       if (is_frozen_[index(root.id)])
@@ -92,6 +93,10 @@ class Builder {
 
  private:
   NodeId storage(NodeId id) const { return graph_.storage(id); }
+
+  bool is_chain(const Group& group) const {
+    return group.product >= 0 || graph_.node(group.nodes[0]).op->elementwise();
+  }
 
   void number_groups() {
     for (std::size_t i = 0; i < schedule_.groups.size(); ++i)
@@ -166,11 +171,12 @@ class Builder {
     const int last = last_read_[index(input)];
     if (last != writer) return last < writer;
     const Group& group = schedule_.groups[static_cast<std::size_t>(writer)];
-    if (!graph_.node(group.nodes[0]).op->elementwise() || graph_.node(source).type != graph_.node(input).type)
-      return false;
+    if (!is_chain(group) || graph_.node(source).type != graph_.node(input).type) return false;
     for (NodeId id : group.nodes)
       for (NodeId read : graph_.node(id).inputs)
-        if (storage(read) == input && graph_.node(read).type.shape != graph_.node(id).type.shape) return false;
+        if (storage(read) == input &&
+            (id == group.product || graph_.node(read).type.shape != graph_.node(id).type.shape))
+          return false;
     return true;
   }
 
@@ -196,9 +202,9 @@ class Builder {
     }
     // A kernel that is not a chain always stores its result, even one that nobody reads.
     for (int i = 0; i < end; ++i) {
-      const std::vector<NodeId>& nodes = schedule_.groups[static_cast<std::size_t>(i)].nodes;
-      if (!graph_.node(nodes.front()).op->elementwise()) {
-        int& last = last_outside[index(nodes.back())];
+      const Group& group = schedule_.groups[static_cast<std::size_t>(i)];
+      if (!is_chain(group)) {
+        int& last = last_outside[index(group.nodes.back())];
         last = std::max(last, i);
       }
     }
@@ -251,12 +257,6 @@ class Builder {
   Kernel lower_kernel(const Group& group) {
     const Node& root = graph_.node(group.nodes.front());
     const Node& last = graph_.node(group.nodes.back());
-    std::vector<const void*> src;
-    std::vector<bool> frozen;
-    for (NodeId input : root.inputs) {
-      src.push_back(address(input));
-      frozen.push_back(is_frozen_[index(storage(input))]);
-    }
     std::vector<PostOp> post_ops;
     double extra = 0;
     for (std::size_t i = 1; i < group.nodes.size(); ++i) {
@@ -266,8 +266,7 @@ class Builder {
       if (post_ops.back().data && post_ops.back().access == Access::full)
         extra += static_cast<double>(node.type.bytes());
     }
-    Lowering lowering(graph_, root, std::move(src), address(last.id), last.type, std::move(post_ops), std::move(frozen),
-                      frozen_.compact);
+    Lowering lowering = lowering_of(root, address(last.id), last.type, std::move(post_ops));
     root.op->lower(lowering);
     Kernel kernel = lowering.take();
     kernel.bytes += extra;
@@ -290,7 +289,7 @@ class Builder {
     return post_op;
   }
 
-  Kernel lower_elementwise(const Group& group) {
+  Kernel lower_chain(const Group& group) {
     TileProgram program;
     program.elements = graph_.node(group.nodes[0]).type.elements();
     std::map<std::pair<NodeId, bool>, int> registers;  // (node, computed here)
@@ -301,9 +300,13 @@ class Builder {
     std::map<float, int> constants;
     std::vector<std::pair<NodeId, NodeId>> operands;
     // Operands take the first numbers, then constants, then results: count before numbering.
+    if (group.product >= 0) {
+      registers[{group.product, true}] = 0;
+      program.operands.emplace_back().access = Access::product;
+    }
     for (NodeId id : group.nodes)
       for (NodeId input : graph_.node(id).inputs) {
-        if (inside(input)) continue;
+        if (id == group.product || inside(input)) continue;
         const Node& source = graph_.node(input);
         if (source.is_constant()) {
           constants.emplace(static_cast<float>(source.attributes.real("value")), 0);
@@ -328,31 +331,57 @@ class Builder {
       return source.is_constant() ? constants.at(static_cast<float>(source.attributes.real("value")))
                                   : registers.at({id, false});
     };
-    std::string name;
+    std::string name, separator;
     for (NodeId id : group.nodes) {
       const Node& node = graph_.node(id);
+      if (group.nodes.size() <= 6) name += std::exchange(separator, "+") + std::string(node.op->name);
+      if (id == group.product && !has_place(id)) continue;
       TileInstruction instruction;
-      instruction.op = node.op->tile;
-      instruction.a = source_register(node.inputs[0]);
-      instruction.b = node.inputs.size() > 1 ? source_register(node.inputs[1]) : instruction.a;
-      instruction.alpha = alpha_of(node);
+      if (id == group.product) {  // what is stored is the result of an instruction
+        instruction.op = TileOp::copy;
+      } else {
+        instruction.op = node.op->tile;
+        instruction.a = source_register(node.inputs[0]);
+        instruction.b = node.inputs.size() > 1 ? source_register(node.inputs[1]) : instruction.a;
+        instruction.alpha = alpha_of(node);
+      }
       instruction.dst = next++;
-      registers[{id, true}] = instruction.dst;
+      if (id != group.product) registers[{id, true}] = instruction.dst;
       program.instructions.push_back(instruction);
       if (has_place(id)) {
         program.results.push_back({instruction.dst, address(id), node.type.dtype});
         bytes += static_cast<double>(node.type.bytes());
       }
-      if (group.nodes.size() <= 6) name += (name.empty() ? "" : "+") + std::string(node.op->name);
     }
-    if (name.empty()) name = fmt::format("{} elementwise ops", group.nodes.size());
+    if (name.empty())
+      name = group.product < 0 ? fmt::format("{} elementwise ops", group.nodes.size())
+                               : fmt::format("{} and {} ops", graph_.node(group.product).op->name, group.nodes.size() - 1);
     const double operations = static_cast<double>(program.elements) * static_cast<double>(group.nodes.size());
-    return {name, operations, bytes, tile_kernel(std::move(program), machine_code_)};
+    if (group.product < 0) return {name, operations, bytes, tile_kernel(std::move(program), machine_code_)};
+    const Node& product = graph_.node(group.product);
+    for (NodeId input : product.inputs) bytes += static_cast<double>(graph_.node(input).type.bytes());
+    Lowering lowering = lowering_of(product, nullptr, product.type, {});
+    lowering.follow_with(std::move(program));
+    product.op->lower(lowering);
+    Kernel kernel = lowering.take();
+    kernel.bytes = bytes;
+    kernel.name = name;
+    return kernel;
+  }
+
+  Lowering lowering_of(const Node& node, void* dst, const graph::TensorType& dst_type, std::vector<PostOp> post_ops) {
+    std::vector<const void*> src;
+    std::vector<bool> frozen;
+    for (NodeId input : node.inputs) {
+      src.push_back(address(input));
+      frozen.push_back(is_frozen_[index(storage(input))]);
+    }
+    return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.compact};
   }
 
   /// The operands of a kernel, the result of an elementwise chain.
   std::string describe(const Group& group) const {
-    const Node& first = graph_.node(group.nodes.front());
+    const Node& first = graph_.node(group.product >= 0 ? group.product : group.nodes.front());
     if (first.op->elementwise()) return to_string(graph_.node(group.nodes.back()).type);
     std::string text;
     for (std::size_t i = 0; i < first.inputs.size(); ++i) {

@@ -45,6 +45,8 @@ void load(const TileOperand& operand, std::int64_t begin, std::int64_t count, fl
         done += length;
       }
       return;
+    case Access::product:
+      break;  // of chains behind a product, which are not run by tiles
     case Access::strided:
       for (std::int64_t i = 0; i < count; ++i)
         simd::widen(data + operand_index(operand, static_cast<std::size_t>(begin + i)), dst + i, 1);
@@ -302,13 +304,34 @@ class TileRunner {
   std::size_t scratch_size_ = 0;
 };
 
+/// Elements of a row, by which operands are repeated; all elements if none is.
+std::int64_t row_length(const TileProgram& program) {
+  for (const TileOperand& operand : program.operands)
+    if (operand.access == Access::row || operand.access == Access::column) return operand.period;
+  return program.elements;
+}
+
+/// Elements [begin, end) as pieces: what is left of a row, whole rows, the start of a row.
+void run_range(const PieceFunction& chain, std::int64_t columns, std::int64_t begin, std::int64_t end) {
+  while (begin < end) {
+    Piece piece{.row = begin / columns, .column = begin % columns, .column_end = columns};
+    const std::int64_t rows = piece.column > 0 ? 1 : std::max<std::int64_t>((end - begin) / columns, 1);
+    piece.row_end = piece.row + rows;
+    if (rows == 1) piece.column_end = std::min(columns, piece.column + end - begin);
+    chain(piece);
+    begin = (piece.row_end - 1) * columns + piece.column_end;
+  }
+}
+
 }  // namespace
 
-std::function<void()> tile_kernel(TileProgram program, bool machine_code) {
-  if (machine_code)
-    if (RangeFunction range = runtime::machine_code(program))
-      return [elements = program.elements, range = std::move(range)] {
-        base::parallel_for(elements, kParallelGrain, range);
+std::function<void()> tile_kernel(TileProgram program, bool use_machine_code) {
+  const std::int64_t columns = row_length(program);
+  if (use_machine_code)
+    if (PieceFunction chain = machine_code(program, columns))
+      return [elements = program.elements, columns, chain = std::move(chain)] {
+        base::parallel_for(elements, kParallelGrain,
+                           [&](std::int64_t begin, std::int64_t end) { run_range(chain, columns, begin, end); });
       };
   return TileRunner(std::move(program));
 }
@@ -360,6 +383,7 @@ std::size_t operand_index(const TileOperand& operand, std::size_t i) {
   const auto period = static_cast<std::size_t>(operand.period);
   switch (operand.access) {
     case Access::full:
+    case Access::product:
       return i;
     case Access::scalar:
       return 0;

@@ -1,0 +1,274 @@
+#include "runtime/amx.h"
+
+#ifdef __x86_64__
+
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics (bug 105593)
+#endif
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "runtime/array.h"
+
+// What needs more than the least x86-64 processor says so, function by function.
+#define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
+#define GAN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+
+namespace gan::runtime {
+
+namespace {
+
+using Bf16 = std::uint16_t;
+
+// A matrix register holds 16 rows of 64 bytes: of the left operand 16 rows of 32 numbers, of the right one 16 pairs of
+// rows of 16 columns, the two numbers of a pair side by side, of the product 16 rows of 16.
+constexpr std::int64_t kTileLines = 16;                // rows of the left operand, columns of the right one
+constexpr std::int64_t kTileDepth = 32;                // numbers that a register sums over
+constexpr std::int64_t kTile = kTileLines * kTileDepth;
+constexpr std::int64_t kPair = 2 * kTileLines;         // lines of the two registers that are worked on together
+constexpr std::int64_t kDepthAtOnce = 8;               // registers; four rows of so many stay in the L1 cache
+constexpr std::int64_t kCache = 3 << 19;               // bytes of packed operands, to stay in the L2 cache
+constexpr std::int64_t kLeftBytes = 2 * kCache / 3;    // of the left one; the right one has the rest
+constexpr double kOperationsOfAThread = 2e6;           // below which another thread is not worth waking
+
+struct alignas(64) TileConfiguration {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+constexpr TileConfiguration kConfiguration;
+
+GAN_AMX void begin_tiles() {
+  _tile_loadconfig(&kConfiguration);
+}
+
+GAN_AMX void end_tiles() {
+  _tile_release();
+}
+
+/// Adds to [32, 32] of the product, or starts it anew, what `depth` registers of two packed panels on each side give.
+/// `panel` is the distance between the two panels of a side, `row` that between rows of the product.
+GAN_AMX void multiply(const Bf16* left, const Bf16* right, std::int64_t panel, std::int64_t depth, bool anew,
+                      float* product, std::int64_t row) {
+  float* const below = product + kTileLines * row;
+  row *= sizeof(float);
+  asm volatile("" ::: "memory");  // GCC's intrinsics do not say that they read and write memory
+  if (anew) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, product, row);
+    _tile_loadd(1, product + kTileLines, row);
+    _tile_loadd(2, below, row);
+    _tile_loadd(3, below + kTileLines, row);
+  }
+  for (std::int64_t k = 0; k < depth * kTile; k += kTile) {
+    _tile_loadd(4, left + k, 64);
+    _tile_loadd(6, right + k, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, right + panel + k, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, left + panel + k, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, product, row);
+  _tile_stored(1, product + kTileLines, row);
+  _tile_stored(2, below, row);
+  _tile_stored(3, below + kTileLines, row);
+  asm volatile("" ::: "memory");
+}
+
+/// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
+GAN_AVX512 inline void transpose(__m512i* rows) {
+  __m512i square[kTileLines];
+  for (int i = 0; i < kTileLines; i += 4) {
+    const __m512i a = _mm512_unpacklo_epi32(rows[i], rows[i + 1]), b = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    const __m512i c = _mm512_unpacklo_epi32(rows[i + 2], rows[i + 3]),
+                  d = _mm512_unpackhi_epi32(rows[i + 2], rows[i + 3]);
+    square[i] = _mm512_unpacklo_epi64(a, c);
+    square[i + 1] = _mm512_unpackhi_epi64(a, c);
+    square[i + 2] = _mm512_unpacklo_epi64(b, d);
+    square[i + 3] = _mm512_unpackhi_epi64(b, d);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512i a = _mm512_shuffle_i32x4(square[i], square[i + 4], 0x88),
+                  b = _mm512_shuffle_i32x4(square[i], square[i + 4], 0xDD),
+                  c = _mm512_shuffle_i32x4(square[i + 8], square[i + 12], 0x88),
+                  d = _mm512_shuffle_i32x4(square[i + 8], square[i + 12], 0xDD);
+    rows[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+    rows[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+    rows[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
+    rows[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
+  }
+}
+
+/// An operand as lines (rows of the left one, columns of the right one) of `depth` numbers to be summed over.
+struct Operand {
+  const Bf16* data;
+  std::int64_t lines, depth;
+  bool along_lines;  ///< a line's numbers lie side by side
+  bool left;
+};
+
+/// Lane 2 i of a pair of rows is number i of the first one, lane 2 i + 1 that of the second; `first` is i of lane 0.
+GAN_AVX512 inline __m512i pair_up(__m512i even, __m512i odd, short first) {
+  const __m512i lanes = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
+                                         5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  return _mm512_permutex2var_epi16(even, _mm512_add_epi16(lanes, _mm512_set1_epi16(first)), odd);
+}
+
+/// Packs the pairs of panels [begin, end); a panel is 16 lines in all their depth, zeros beyond the ends. Reads row by
+/// row, so that the processor sees what is read next.
+GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int64_t begin, std::int64_t end,
+                                               std::int64_t panel, Bf16* dst) {
+  const auto mask = [](std::int64_t count) {
+    return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
+  };
+  const std::int64_t first = begin * kPair, last = end * kPair, depth = panel / kTileLines;
+  if (operand.along_lines)
+    for (std::int64_t line = first; line < last; ++line) {
+      const Bf16* src = operand.data + line * operand.depth;
+      const std::int64_t in = line - first;
+      Bf16* to = dst + in / kTileLines * panel + in % kTileLines * kTileDepth;
+      const bool exists = line < operand.lines;
+      for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
+        _mm512_store_si512(to, _mm512_maskz_loadu_epi16(exists ? mask(operand.depth - at) : 0, src + at));
+    }
+  else
+    for (std::int64_t at = 0; at < depth; at += 2) {
+      const Bf16* src = operand.data + at * operand.lines;
+      Bf16* to = dst + at / kTileDepth * kTile + at % kTileDepth / 2 * kTileDepth;
+      for (std::int64_t line = first; line < last; line += kPair, to += 2 * panel) {
+        const __mmask32 columns = mask(operand.lines - line);
+        const __m512i even = _mm512_maskz_loadu_epi16(at < operand.depth ? columns : 0, src + line);
+        const __m512i odd = _mm512_maskz_loadu_epi16(at + 1 < operand.depth ? columns : 0, src + operand.lines + line);
+        _mm512_store_si512(to, pair_up(even, odd, 0));
+        _mm512_store_si512(to + panel, pair_up(even, odd, kTileLines));
+      }
+    }
+  // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
+  if (operand.along_lines == operand.left) return;
+  for (Bf16* tile = dst; tile < dst + (end - begin) * 2 * panel; tile += kTile) {
+    __m512i rows[kTileLines];
+    for (std::int64_t i = 0; i < kTileLines; ++i) rows[i] = _mm512_load_si512(tile + i * kTileDepth);
+    transpose(rows);
+    for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(tile + i * kTileDepth, rows[i]);
+  }
+}
+
+/// Memory of a thread that only grows.
+std::byte* scratch(std::int64_t bytes) {
+  static thread_local AlignedBytes memory;
+  if (memory.size() < static_cast<std::size_t>(bytes)) memory = AlignedBytes(static_cast<std::size_t>(bytes));
+  return memory.data();
+}
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// The largest number of equal parts of `count` of at most `most` each: how large these are.
+std::int64_t part(std::int64_t count, std::int64_t most) {
+  return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
+}
+
+class AmxProduct {
+ public:
+  AmxProduct(const MatmulSpec& spec, PieceFunction chain)
+      : left_{static_cast<const Bf16*>(spec.a), spec.m, spec.k, !spec.transpose_a, true},
+        right_{static_cast<const Bf16*>(spec.b), spec.n, spec.k, spec.transpose_b, false},
+        depth_(divide_up(spec.k, kTileDepth)),
+        panel_(depth_ * kTile),
+        chain_(std::move(chain)) {}
+
+  /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself.
+  void operator()() const {
+    const std::int64_t rows = divide_up(left_.lines, kPair), columns = divide_up(right_.lines, kPair);
+    const double operations = 2.0 * static_cast<double>(rows * kPair) * static_cast<double>(columns * kPair) *
+                              static_cast<double>(left_.depth);
+    const bool by_rows = 2 * rows >= columns;
+    const std::int64_t divided = by_rows ? rows : columns;
+    const auto grain = static_cast<std::int64_t>(static_cast<double>(divided) * kOperationsOfAThread / operations) + 1;
+    base::parallel_for(divided, grain, [&](std::int64_t begin, std::int64_t end) {
+      begin_tiles();
+      if (by_rows)
+        run(begin, end, 0, columns);
+      else
+        run(0, rows, begin, end);
+      end_tiles();
+    });
+  }
+
+ private:
+  // Pairs of panels [row, row_end) of the left operand with [column, column_end) of the right one.
+  void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
+    const std::int64_t pair = 2 * panel_, pair_bytes = pair * static_cast<std::int64_t>(sizeof(Bf16));
+    const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
+    const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
+    const std::int64_t stride = width * kPair + kTileLines;  // no power of two, which would crowd a few sets of the cache
+    std::byte* const memory = scratch((height + width) * pair_bytes + kPair * stride * 4);
+    Bf16* const left = reinterpret_cast<Bf16*>(memory);
+    Bf16* const right = left + height * pair;
+    auto* const product = reinterpret_cast<float*>(right + width * pair);
+    for (; row < row_end; row += height) {
+      const std::int64_t end = std::min(row + height, row_end);
+      pack(left_, row, end, panel_, left);
+      for (std::int64_t j = column; j < column_end; j += width) {
+        const std::int64_t j_end = std::min(j + width, column_end);
+        pack(right_, j, j_end, panel_, right);
+        for (std::int64_t i = row; i < end; ++i) {
+          multiply_row(left + (i - row) * pair, right, j_end - j, product, stride);
+          chain_({.row = i * kPair,
+                  .row_end = std::min((i + 1) * kPair, left_.lines),
+                  .column = j * kPair,
+                  .column_end = std::min(j_end * kPair, right_.lines),
+                  .product = product,
+                  .product_stride = stride});
+        }
+      }
+    }
+  }
+
+  /// A row of the product from two panels of the left operand, two pairs of the right one at a time.
+  void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product, std::int64_t stride) const {
+    for (std::int64_t w = 0; w < width; w += 2)
+      for (std::int64_t k = 0; k < depth_; k += kDepthAtOnce)
+        for (std::int64_t v = w; v < std::min(w + 2, width); ++v)
+          multiply(left + k * kTile, right + v * 2 * panel_ + k * kTile, panel_, std::min(kDepthAtOnce, depth_ - k),
+                   k == 0, product + v * kPair, stride);
+  }
+
+  Operand left_, right_;
+  std::int64_t depth_, panel_;  // registers of a panel, numbers in it
+  PieceFunction chain_;
+};
+
+}  // namespace
+
+bool has_amx() {
+  constexpr long kAskForTiles = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM and the number of the registers' state
+  static const bool granted = syscall(SYS_arch_prctl, kAskForTiles, kTileData) == 0;
+  return granted && instruction_set() == "avx512_core_amx";
+}
+
+std::function<void()> amx_kernel(const MatmulSpec& spec, PieceFunction chain) {
+  return AmxProduct(spec, std::move(chain));
+}
+
+}  // namespace gan::runtime
+
+#else
+
+namespace gan::runtime {
+bool has_amx() { return false; }
+std::function<void()> amx_kernel(const MatmulSpec&, PieceFunction) { return {}; }
+}  // namespace gan::runtime
+
+#endif

@@ -1,0 +1,169 @@
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+
+#include "base/parallel.h"
+#include "runtime/array.h"
+#include "runtime/kernels.h"
+
+namespace gan::runtime {
+namespace {
+
+using graph::DType;
+
+float widened(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+
+/// Two matrices of bf16 numbers, whatever way they are stored.
+struct Product {
+  std::int64_t m, n, k;
+  bool transpose_a, transpose_b;
+  std::vector<std::uint16_t> a, b;
+
+  Product(std::int64_t rows, std::int64_t columns, std::int64_t depth, bool ta, bool tb, std::mt19937& random)
+      : m(rows), n(columns), k(depth), transpose_a(ta), transpose_b(tb) {
+    std::normal_distribution<float> normal;
+    for (auto [numbers, count] : {std::pair{&a, m * k}, std::pair{&b, k * n}})
+      for (std::int64_t i = 0; i < count; ++i)
+        numbers->push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(normal(random)) >> 16));
+  }
+
+  MatmulSpec spec() const {
+    return {.m = m,
+            .n = n,
+            .k = k,
+            .transpose_a = transpose_a,
+            .transpose_b = transpose_b,
+            .operand_dtype = DType::bf16,
+            .dst_dtype = DType::f32,
+            .a = a.data(),
+            .b = b.data(),
+            .dst = nullptr,
+            .post_ops = {}};
+  }
+
+  double exact(std::int64_t row, std::int64_t column) const {
+    double sum = 0;
+    for (std::int64_t i = 0; i < k; ++i)
+      sum += static_cast<double>(widened(a[static_cast<std::size_t>(transpose_a ? i * m + row : row * k + i)])) *
+             static_cast<double>(widened(b[static_cast<std::size_t>(transpose_b ? column * k + i : i * n + column)]));
+    return sum;
+  }
+};
+
+/// A chain that begins with the product and stores it, in a place of its own.
+TileProgram stored(const Product& product, std::vector<float>& dst) {
+  dst.assign(static_cast<std::size_t>(product.m * product.n), NAN);
+  TileProgram chain;
+  chain.elements = product.m * product.n;
+  chain.operands.emplace_back().access = Access::product;
+  chain.instructions.push_back({.op = TileOp::copy, .a = 0, .b = 0, .dst = 1});
+  chain.results.push_back({1, dst.data(), DType::f32});
+  return chain;
+}
+
+std::vector<Product> products(std::mt19937& random) {
+  std::vector<Product> out;
+  const std::int64_t sizes[][3] = {{1, 1, 1},   {1, 70, 33},  {16, 16, 32}, {17, 15, 31},  {32, 32, 64},
+                                   {33, 65, 1}, {64, 96, 64}, {5, 300, 7},  {130, 47, 20}, {70, 600, 300}};
+  for (const auto& [m, n, k] : sizes)
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) out.emplace_back(m, n, k, ta, tb, random);
+  // Parts of both operands have to take turns in the cache.
+  out.emplace_back(300, 260, 5000, false, true, random);
+  out.emplace_back(300, 260, 5000, true, false, random);
+  return out;
+}
+
+TEST(MatmulChain, ProductsAreExactToF32) {
+  std::mt19937 random(1);
+  for (const Product& product : products(random)) {
+    std::vector<float> dst;
+    matmul_chain_kernel(product.spec(), stored(product, dst))();
+    double error = 0, norm = 0;
+    for (std::int64_t i = 0; i < product.m; ++i)
+      for (std::int64_t j = 0; j < product.n; ++j) {
+        const double exact = product.exact(i, j);
+        error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * product.n + j)]), 2);
+        norm += exact * exact;
+      }
+    EXPECT_LT(std::sqrt(error), 1e-6 * std::sqrt(norm))
+        << product.m << " x " << product.n << " x " << product.k << product.transpose_a << product.transpose_b;
+  }
+}
+
+/// out = (product + row) * column, also rounded, and its sign seen through a mask; with exp the chain is none that can
+/// run piece by piece.
+TileProgram chain_of(const Product& product, bool with_exp, const std::vector<float>& row,
+                     const std::vector<float>& column, const std::vector<std::uint16_t>& mask, std::vector<float>& out,
+                     std::vector<std::uint16_t>& rounded) {
+  TileProgram chain;
+  chain.elements = product.m * product.n;
+  chain.operands.resize(4);
+  chain.operands[0].access = Access::product;
+  chain.operands[1].access = Access::row;
+  chain.operands[1].data = row.data();
+  chain.operands[2].access = Access::column;
+  chain.operands[2].data = column.data();
+  chain.operands[1].period = chain.operands[2].period = product.n;
+  chain.operands[3].data = mask.data();
+  chain.operands[3].dtype = DType::bf16;
+  chain.instructions = {{.op = TileOp::add, .a = 0, .b = 1, .dst = 4},
+                        {.op = TileOp::mul, .a = 4, .b = 2, .dst = 5},
+                        {.op = TileOp::step, .a = 3, .b = 3, .dst = 6},
+                        {.op = TileOp::mul, .a = 5, .b = 6, .dst = 7}};
+  if (with_exp) chain.instructions.push_back({.op = TileOp::exp, .a = 7, .b = 7, .dst = 8});
+  chain.results = {{5, out.data(), DType::f32}, {with_exp ? 8 : 7, rounded.data(), DType::bf16}};
+  return chain;
+}
+
+TEST(MatmulChain, TheChainSeesWhatWouldHaveBeenStored) {
+  std::mt19937 random(2);
+  for (const Product& product : products(random))
+    for (const bool with_exp : {false, true}) {
+      std::vector<float> value;
+      matmul_chain_kernel(product.spec(), stored(product, value))();
+      const auto elements = static_cast<std::size_t>(product.m * product.n);
+      std::normal_distribution<float> normal;
+      std::vector<float> row, column;
+      for (std::int64_t i = 0; i < product.n; ++i) row.push_back(normal(random));
+      for (std::int64_t i = 0; i < product.m; ++i) column.push_back(normal(random));
+      std::vector<std::uint16_t> mask;
+      for (std::size_t i = 0; i < elements; ++i) mask.push_back(random() % 2 ? 0x3F80 : 0xBF80);
+
+      std::vector<float> out(elements), expected(elements);
+      std::vector<std::uint16_t> rounded(elements), expected_rounded(elements);
+      TileProgram alone = chain_of(product, with_exp, row, column, mask, expected, expected_rounded);
+      alone.operands[0].access = Access::full;
+      alone.operands[0].data = value.data();
+      tile_kernel(alone, false)();
+      // With exp the product comes from another kernel, which may sum in another order.
+      matmul_chain_kernel(product.spec(), chain_of(product, with_exp, row, column, mask, out, rounded))();
+      for (std::size_t i = 0; i < elements; ++i)
+        if (with_exp) {
+          ASSERT_NEAR(out[i], expected[i], 1e-3f);
+        } else {
+          ASSERT_EQ(out[i], expected[i]);
+          ASSERT_EQ(rounded[i], expected_rounded[i]);
+        }
+    }
+}
+
+TEST(MatmulChain, ThreadsChangeNothing) {
+  std::mt19937 random(3);
+  const Product product(500, 300, 700, true, false, random);
+  std::vector<float> with[3];
+  for (int threads = 1; threads <= 3; ++threads) {
+    base::set_threads(threads);
+    matmul_chain_kernel(product.spec(), stored(product, with[threads - 1]))();
+  }
+  base::set_threads(0);
+  if (matmul_takes_chain({DType::bf16, {}}, {DType::f32, {500, 300}})) {
+    EXPECT_EQ(with[0], with[1]);
+    EXPECT_EQ(with[0], with[2]);
+  }
+}
+
+}  // namespace
+}  // namespace gan::runtime
