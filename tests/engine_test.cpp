@@ -10,6 +10,7 @@
 #include "compiler/compile.h"
 #include "ops/ops.h"
 #include "passes/pass.h"
+#include "runtime/kernels.h"
 #include "runtime/memory_plan.h"
 #include "runtime/reference.h"
 
@@ -219,6 +220,39 @@ TEST(Passes, HoistLeavesAloneWhatItCannotMakeCheaper) {
   const std::string before = g.dump();
   passes::hoist(g);
   EXPECT_EQ(g.dump(), before);
+}
+
+TEST(Passes, PrecisionRoundsBeforeNumbersAreMoved) {
+  Graph g;
+  const Tensor a = input(g, "a", {6, 2, 3}), b = input(g, "b", {6, 4}), w = input(g, "w", {10, 8});
+  const Tensor joined = concat({reshape(a, {6, 6}), b});
+  g.output("all", matmul(joined, w));
+  g.output("some", matmul(slice(joined, 0, 2, 3), w));
+  passes::precision(g);
+  for (const graph::Node& node : g.nodes())
+    if (node.op && (node.op->name == "concat" || node.op->name == "slice")) {
+      EXPECT_EQ(node.type.dtype, graph::DType::bf16) << g.dump();
+    }
+  // a, b and w are rounded, each once.
+  EXPECT_EQ(count_ops(g, "cast"), 3) << g.dump();
+}
+
+TEST(Schedule, AProductWaitsForAChainThatEndsInLess) {
+  Graph g;
+  const Tensor x = cast(input(g, "x", {40, 32}), graph::DType::bf16);
+  const Tensor w = cast(input(g, "w", {32, 48}), graph::DType::bf16), b = input(g, "b", {48});
+  const Tensor h = matmul(x, w);
+  g.output("h", cast(relu(h + b), graph::DType::bf16));
+  // What an optimizer reads of full size keeps the product by itself.
+  const Tensor m = input(g, "m", {32, 48}), gradient = matmul(x, cast(relu(h), graph::DType::bf16), true, false);
+  g.output("m", m * 0.9 + gradient * 0.1);
+  const graph::Schedule schedule = passes::schedule(g, {});
+  if (!runtime::matmul_takes_chain(x.type(), h.type())) return;  // a processor without matrix registers
+  std::vector<std::size_t> sizes;
+  for (const graph::Group& group : schedule.groups)
+    if (group.product >= 0) sizes.push_back(group.nodes.size());
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{6, 1})) << dump(g, schedule);
+  for (const graph::Group& group : passes::schedule(g, {.chain = false}).groups) EXPECT_EQ(group.product, -1);
 }
 
 TEST(Passes, NarrowCutsProductsToWhatIsRead) {

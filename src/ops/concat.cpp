@@ -20,7 +20,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
     const std::int64_t length = axis < others.size() ? std::exchange(others[axis], 0) : 0;
     Shape expected = shape;
     expected[axis] = 0;
-    if (others != expected || input.dtype != inputs[0].dtype || input.dtype == DType::bf16)
+    if (others != expected || input.dtype != inputs[0].dtype)
       base::fail_usage("{} does not join {} along axis {}", to_string(input), to_string(inputs[0]), axis);
     shape[axis] += length;
   }
@@ -45,24 +45,29 @@ std::int64_t run_length(const Shape& shape, std::int64_t axis) {
   return graph::element_count(Shape(shape.begin() + axis, shape.end()));
 }
 
-void lower(runtime::Lowering& lowering) {
+template <typename Element>
+void lower_as(runtime::Lowering& lowering) {
   const std::int64_t axis = lowering.attributes().integer("axis");
   const std::int64_t stride = run_length(lowering.dst_type().shape, axis);
   const std::int64_t runs = lowering.dst_type().elements() / std::max<std::int64_t>(stride, 1);
   struct Part {
-    const float* src;  // or i32, which is copied alike
+    const Element* src;
     std::int64_t length;
   };
   std::vector<Part> parts;
   for (std::size_t i = 0; i < lowering.node().inputs.size(); ++i)
-    parts.push_back({lowering.src<float>(i), run_length(lowering.src_shape(i), axis)});
-  lowering.emit(0, [parts, runs, stride, dst = lowering.dst<float>()] {
+    parts.push_back({lowering.src<Element>(i), run_length(lowering.src_shape(i), axis)});
+  lowering.emit(0, [parts, runs, stride, dst = lowering.dst<Element>()] {
     std::int64_t offset = 0;
     for (const Part& part : parts) {
       copy_runs(part.src, dst + offset, runs, part.length, part.length, stride);
       offset += part.length;
     }
   });
+}
+
+void lower(runtime::Lowering& lowering) {
+  with_element_of(lowering.dst_type().dtype, [&](auto zero) { lower_as<decltype(zero)>(lowering); });
 }
 
 void reference(const graph::ReferenceCall& call) {

@@ -13,10 +13,10 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
                      length = attributes.integer("length");
   Shape shape = inputs[0].shape;
   if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()) || begin < 0 || length < 1 ||
-      begin + length > shape[static_cast<std::size_t>(axis)] || inputs[0].dtype != DType::f32)
+      begin + length > shape[static_cast<std::size_t>(axis)] || inputs[0].dtype == DType::i32)
     base::fail_usage("{} entries from {} on of axis {} of {}", length, begin, axis, to_string(inputs[0]));
   shape[static_cast<std::size_t>(axis)] = length;
-  return {DType::f32, shape};
+  return {inputs[0].dtype, shape};
 }
 
 template <typename T>
@@ -62,8 +62,12 @@ const graph::Op slice_op{
         },
     .lower =
         [](runtime::Lowering& lowering) {
-          lowering.emit(0, [src = lowering.src<float>(0), dst = lowering.dst<float>(), from = lowering.src_shape(0),
-                            attributes = lowering.attributes()] { copy_slice(src, dst, from, attributes); });
+          with_element_of(lowering.dst_type().dtype, [&]<typename Element>(Element) {
+            lowering.emit(0, [src = lowering.src<Element>(0), dst = lowering.dst<Element>(),
+                              from = lowering.src_shape(0), attributes = lowering.attributes()] {
+              copy_slice(src, dst, from, attributes);
+            });
+          });
         },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];

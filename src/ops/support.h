@@ -37,6 +37,15 @@ void copy_runs(const T* src, T* dst, std::int64_t runs, std::int64_t length, std
   });
 }
 
+/// Calls function(zero) with a zero of a type as long as the elements are, for kernels that only move them.
+template <typename Function>
+void with_element_of(DType dtype, const Function& function) {
+  if (dtype == DType::bf16)
+    function(std::uint16_t{});
+  else
+    function(float{});  // or i32, which is copied alike
+}
+
 /// Throws a usage error unless the tensor has this many axes.
 void expect_rank(const graph::TensorType& type, std::size_t rank, std::string_view what);
 /// Throws a usage error unless the tensor is real (f32 or bf16).

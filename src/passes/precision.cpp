@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include "passes/pass.h"
@@ -21,17 +22,27 @@ bool is_matrix_product(const Node& node, const std::vector<Tensor>& inputs) {
   return !vector_like(node.type.shape) && !vector_like(inputs[0].shape()) && !vector_like(inputs[1].shape());
 }
 
+/// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
+bool moves_numbers(const Node& node) {
+  return node.op && (node.op->name == "concat" || node.op->name == "slice" || node.op->name == "reshape");
+}
+
 }  // namespace
 
 void precision(Graph& graph) {
   // Tensors of the target that have a rounded copy; ops that read only the sign read the copy, so that the full
   // tensor need not be stored.
   std::map<graph::NodeId, Tensor> rounded;
-  const auto round = [&](Graph& target, Tensor tensor) {
+  const std::function<Tensor(Graph&, Tensor)> round = [&](Graph& target, Tensor tensor) {
     if (tensor.dtype() != DType::f32) return tensor;
     const auto found = rounded.find(tensor.id);
     if (found != rounded.end()) return found->second;
-    return rounded[tensor.id] = target.add(graph::find_op("cast"), {tensor}, {{"dtype", std::string("bf16")}});
+    const Node& made = target.node(tensor.id);
+    if (!moves_numbers(made))
+      return rounded[tensor.id] = target.add(graph::find_op("cast"), {tensor}, {{"dtype", std::string("bf16")}});
+    std::vector<Tensor> moved;
+    for (const graph::NodeId input : made.inputs) moved.push_back(round(target, {&target, input}));
+    return rounded[tensor.id] = target.add(*made.op, moved, made.attributes);
   };
   rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
     if (is_matrix_product(node, inputs))
@@ -40,6 +51,7 @@ void precision(Graph& graph) {
       inputs[0] = rounded[inputs[0].id];
     return target.add(*node.op, inputs, node.attributes);
   });
+  dce(graph);  // what is moved rounded need not be moved as it was
 }
 
 }  // namespace gan::passes
