@@ -14,8 +14,8 @@ namespace {
 
 using graph::DType;
 
-const TileOp kOps[] = {TileOp::add,    TileOp::sub,  TileOp::mul,  TileOp::div,  TileOp::maximum,    TileOp::square,
-                       TileOp::sqrt,   TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step};
+const TileOp kOps[] = {TileOp::add,  TileOp::sub,  TileOp::mul,  TileOp::div,  TileOp::maximum,    TileOp::square,
+                       TileOp::sqrt, TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step};
 
 /// A chain whose operands and results lie in memory of its own.
 struct Chain {
@@ -97,8 +97,7 @@ std::vector<std::vector<std::uint32_t>> results_of(Chain& chain, bool as_machine
       bits.push_back(std::isnan(std::bit_cast<float>(number)) ? 0x7FC00000u : number);
     }
   }
-  for (std::size_t i = 0; i < before.size(); ++i)
-    std::copy(before[i].begin(), before[i].end(), chain.memory[i].data());
+  for (std::size_t i = 0; i < before.size(); ++i) std::copy(before[i].begin(), before[i].end(), chain.memory[i].data());
   return out;
 }
 

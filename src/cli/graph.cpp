@@ -24,7 +24,7 @@ before any pass. Sizes are those of MNIST (ring8 for the preset vector) unless -
 
 Examples:
   gan graph tutorial-lsgan --batch 8
-  gan graph lsgan-r1r2 --after fuse-elementwise --precision bf16
+  gan graph lsgan-r1r2 --after machine-code --precision bf16
   gan graph vector --set model.g.widths=[16] --after dce)";
 
 struct Options {

@@ -65,7 +65,10 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
     return passes::schedule(graph, fusion);
   };
   graph::Schedule schedule = scheduled();
-  if (after && fusion.elementwise) after(std::string(passes::kFuseElementwise), dump(graph, schedule));
+  if (after && fusion.elementwise)
+    after(std::string(passes::kFuseElementwise),
+          dump(graph, passes::schedule(graph, {.epilogue = fusion.epilogue, .chain = false})));
+  if (after && fusion.chain) after(std::string(kMachineCode), dump(graph, schedule));
   return schedule;
 }
 

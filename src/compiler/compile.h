@@ -25,7 +25,7 @@ struct Options {
 };
 
 /// Names of the passes in order, then of the two fusions and of "machine-code": chains of elementwise ops as machine
-/// code.
+/// code, behind products where these take chains.
 std::vector<std::string> pass_names();
 
 /// Runs the passes over a graph, in place, and schedules it. `after`, if set, is called with the name of each pass and

@@ -76,7 +76,8 @@ struct Op {
   void (*lower)(runtime::Lowering& lowering) = nullptr;
   /// Whether the kernel of this node can apply a chain of elementwise ops to its result; empty: it cannot.
   bool (*epilogue)(const Graph& graph, const Node& node) = nullptr;
-  /// Whether the kernel of this node can run any chain of elementwise ops behind it, a piece at a time; empty: it cannot.
+  /// Whether the kernel of this node can run any chain of elementwise ops behind it, a piece at a time; empty: it
+  /// cannot.
   bool (*chain)(const Graph& graph, const Node& node) = nullptr;
   bool post_op = false;      ///< elementwise: may stand in such a chain
   bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16

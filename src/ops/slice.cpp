@@ -63,10 +63,9 @@ const graph::Op slice_op{
     .lower =
         [](runtime::Lowering& lowering) {
           with_element_of(lowering.dst_type().dtype, [&]<typename Element>(Element) {
-            lowering.emit(0, [src = lowering.src<Element>(0), dst = lowering.dst<Element>(),
-                              from = lowering.src_shape(0), attributes = lowering.attributes()] {
-              copy_slice(src, dst, from, attributes);
-            });
+            lowering.emit(0,
+                          [src = lowering.src<Element>(0), dst = lowering.dst<Element>(), from = lowering.src_shape(0),
+                           attributes = lowering.attributes()] { copy_slice(src, dst, from, attributes); });
           });
         },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {

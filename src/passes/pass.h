@@ -25,11 +25,11 @@ void dce(graph::Graph& graph);
 void cse(graph::Graph& graph);
 /// Applies each op's own algebraic simplifications, in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
-/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, so that passes through a
-/// network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
+/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, so that passes through
+/// a network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
 void hoist(graph::Graph& graph);
-/// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples for
-/// one network, at the embedded labels for the other.
+/// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples
+/// for one network, at the embedded labels for the other.
 void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 void precision(graph::Graph& graph);
@@ -52,8 +52,8 @@ struct Fusion {
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
 graph::Schedule schedule(const graph::Graph& graph, const Fusion& fusion);
 
-/// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the node's
-/// inputs in the target, and returns the tensor that takes the node's place.
+/// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the
+/// node's inputs in the target, and returns the tensor that takes the node's place.
 using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::Node& node,
                                             const std::vector<graph::Tensor>& inputs)>;
 void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);

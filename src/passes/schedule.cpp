@@ -128,8 +128,8 @@ class Scheduler {
   /// over in pieces, whose rows are too short for the processor to see ahead what is read next.
   bool reads_memory(const Node& node) const {
     return node.op->elementwise() && std::ranges::any_of(node.inputs, [&](NodeId input) {
-      return pending_[index(storage(input))] < 0 && is_large(input, node);
-    });
+             return pending_[index(storage(input))] < 0 && is_large(input, node);
+           });
   }
 
   bool reads_memory(int set) const {
@@ -237,9 +237,9 @@ class Scheduler {
   Fusion fusion_;
   std::vector<int> uses_;
   std::vector<std::vector<NodeId>> readers_;  // of each node
-  std::vector<int> group_;    // of each node: its kernel, -1 = none yet
-  std::vector<int> pending_;  // of each node: its pending set, -1 = none
-  std::vector<bool> stored_;  // whether something other than a chain reads the node
+  std::vector<int> group_;                    // of each node: its kernel, -1 = none yet
+  std::vector<int> pending_;                  // of each node: its pending set, -1 = none
+  std::vector<bool> stored_;                  // whether something other than a chain reads the node
   std::vector<std::vector<NodeId>> sets_;
   std::vector<Group> groups_;
 };

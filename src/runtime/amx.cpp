@@ -28,14 +28,14 @@ using Bf16 = std::uint16_t;
 
 // A matrix register holds 16 rows of 64 bytes: of the left operand 16 rows of 32 numbers, of the right one 16 pairs of
 // rows of 16 columns, the two numbers of a pair side by side, of the product 16 rows of 16.
-constexpr std::int64_t kTileLines = 16;                // rows of the left operand, columns of the right one
-constexpr std::int64_t kTileDepth = 32;                // numbers that a register sums over
+constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of the right one
+constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
 constexpr std::int64_t kTile = kTileLines * kTileDepth;
-constexpr std::int64_t kPair = 2 * kTileLines;         // lines of the two registers that are worked on together
-constexpr std::int64_t kDepthAtOnce = 8;               // registers; four rows of so many stay in the L1 cache
-constexpr std::int64_t kCache = 3 << 19;               // bytes of packed operands, to stay in the L2 cache
-constexpr std::int64_t kLeftBytes = 2 * kCache / 3;    // of the left one; the right one has the rest
-constexpr double kOperationsOfAThread = 2e6;           // below which another thread is not worth waking
+constexpr std::int64_t kPair = 2 * kTileLines;       // lines of the two registers that are worked on together
+constexpr std::int64_t kDepthAtOnce = 8;             // registers; four rows of so many stay in the L1 cache
+constexpr std::int64_t kCache = 3 << 19;             // bytes of packed operands, to stay in the L2 cache
+constexpr std::int64_t kLeftBytes = 2 * kCache / 3;  // of the left one; the right one has the rest
+constexpr double kOperationsOfAThread = 2e6;         // below which another thread is not worth waking
 
 struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -44,13 +44,9 @@ struct alignas(64) TileConfiguration {
 };
 constexpr TileConfiguration kConfiguration;
 
-GAN_AMX void begin_tiles() {
-  _tile_loadconfig(&kConfiguration);
-}
+GAN_AMX void begin_tiles() { _tile_loadconfig(&kConfiguration); }
 
-GAN_AMX void end_tiles() {
-  _tile_release();
-}
+GAN_AMX void end_tiles() { _tile_release(); }
 
 /// Adds to [32, 32] of the product, or starts it anew, what `depth` registers of two packed panels on each side give.
 /// `panel` is the distance between the two panels of a side, `row` that between rows of the product.
@@ -212,7 +208,8 @@ class AmxProduct {
     const std::int64_t pair = 2 * panel_, pair_bytes = pair * static_cast<std::int64_t>(sizeof(Bf16));
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
     const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
-    const std::int64_t stride = width * kPair + kTileLines;  // no power of two, which would crowd a few sets of the cache
+    const std::int64_t stride =
+        width * kPair + kTileLines;  // no power of two, which would crowd a few sets of the cache
     std::byte* const memory = scratch((height + width) * pair_bytes + kPair * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
     Bf16* const right = left + height * pair;
@@ -237,7 +234,8 @@ class AmxProduct {
   }
 
   /// A row of the product from two panels of the left operand, two pairs of the right one at a time.
-  void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product, std::int64_t stride) const {
+  void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
+                    std::int64_t stride) const {
     for (std::int64_t w = 0; w < width; w += 2)
       for (std::int64_t k = 0; k < depth_; k += kDepthAtOnce)
         for (std::int64_t v = w; v < std::min(w + 2, width); ++v)

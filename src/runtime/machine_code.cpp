@@ -335,12 +335,12 @@ class ChainCode : public Xbyak::CodeGenerator {
   int columns_;
   bool follows_product_ = false;
   bool complete_ = true;
-  std::vector<std::size_t> last_use_;     // of each register of the chain
+  std::vector<std::size_t> last_use_;  // of each register of the chain
   std::map<Place, Reg64> addresses_;
-  std::map<int, Zmm> fixed_;              // registers of the chain that a whole row shares
+  std::map<int, Zmm> fixed_;                // registers of the chain that a whole row shares
   std::map<std::uint32_t, Zmm> constants_;  // by their bits
-  int top_ = 32;                          // vector registers below it are not kept
-  std::vector<int> unused_;               // of those
+  int top_ = 32;                            // vector registers below it are not kept
+  std::vector<int> unused_;                 // of those
 };
 
 }  // namespace

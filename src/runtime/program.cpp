@@ -53,8 +53,8 @@ Array& bind(State& state, const std::string& name, const graph::TensorType& type
 /// Turns one graph and its schedule into kernels: decides where every value lives, then lowers group by group.
 class Builder {
  public:
-  Builder(const Graph& graph, const Schedule& schedule, State& state, const Frozen& frozen,
-          bool machine_code, std::vector<AlignedBytes>& constants)
+  Builder(const Graph& graph, const Schedule& schedule, State& state, const Frozen& frozen, bool machine_code,
+          std::vector<AlignedBytes>& constants)
       : graph_(graph),
         schedule_(schedule),
         state_(state),
@@ -354,8 +354,9 @@ class Builder {
       }
     }
     if (name.empty())
-      name = group.product < 0 ? fmt::format("{} elementwise ops", group.nodes.size())
-                               : fmt::format("{} and {} ops", graph_.node(group.product).op->name, group.nodes.size() - 1);
+      name = group.product < 0
+                 ? fmt::format("{} elementwise ops", group.nodes.size())
+                 : fmt::format("{} and {} ops", graph_.node(group.product).op->name, group.nodes.size() - 1);
     const double operations = static_cast<double>(program.elements) * static_cast<double>(group.nodes.size());
     if (group.product < 0) return {name, operations, bytes, tile_kernel(std::move(program), machine_code_)};
     const Node& product = graph_.node(group.product);
