@@ -28,7 +28,8 @@ std::vector<float> draw(Fill fill, const base::RandomStream& random, std::uint64
 }
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  if (a.size() != b.size()) return false;
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 /// In float64, the angle reduced to an eighth of a turn, so that a whole quadrant gives an exact 0.
