@@ -46,17 +46,18 @@ HWY_INLINE float widen(std::uint16_t value) {
   return wide;
 }
 
-// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory.
+// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory. `next` is
+// where the rows lie that are read next.
 template <int kRows, typename W>
-HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t k) {
+HWY_INLINE void dot_together(const W* w, const W* next, const float* x, float* dst, std::size_t k) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   auto sum0 = hn::Zero(d), sum1 = hn::Zero(d), sum2 = hn::Zero(d), sum3 = hn::Zero(d);
   std::size_t i = 0;
   for (; i + lanes <= k; i += lanes) {
     const auto v = hn::LoadU(d, x + i);
-    if (kRows > 1 && sizeof(W) == 2)  // the rows that come next: half as many bytes leave the path to memory half empty
-      for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(w + (kRows + r) * k + i);
+    if (kRows > 1 && sizeof(W) == 2)  // half as many bytes leave the path to memory half empty
+      for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(next + r * k + i);
     sum0 = hn::MulAdd(load(d, w + i), v, sum0);
     if (kRows > 1) sum1 = hn::MulAdd(load(d, w + k + i), v, sum1);
     if (kRows > 2) sum2 = hn::MulAdd(load(d, w + 2 * k + i), v, sum2);
@@ -70,20 +71,23 @@ HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t
 }
 
 template <typename W>
-HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
-  std::size_t r = 0;
-  for (; r + 4 <= rows; r += 4) dot_together<4>(w + r * k, x, dst + r, k);
-  for (; r < rows; ++r) dot_together<1>(w + r * k, x, dst + r, k);
+HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k, bool upwards) {
+  const std::size_t blocks = rows / 4;
+  for (std::size_t r = 4 * blocks; r < rows; ++r) dot_together<1>(w + r * k, w, x, dst + r, k);
+  for (std::size_t i = 0; i < blocks; ++i) {
+    const std::size_t r = 4 * (upwards ? blocks - 1 - i : i), next = upwards ? r - std::min<std::size_t>(r, 4) : r + 4;
+    dot_together<4>(w + r * k, w + next * k, x, dst + r, k);
+  }
 }
 
-void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k, bool upwards) {
   switch (stored) {
     case Stored::f32:
-      return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
+      return dot_rows(static_cast<const float*>(w), x, dst, rows, k, upwards);
     case Stored::bf16:
-      return dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k);
+      return dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k, upwards);
     case Stored::i16:
-      return dot_rows(static_cast<const std::int16_t*>(w), x, dst, rows, k);
+      return dot_rows(static_cast<const std::int16_t*>(w), x, dst, rows, k, upwards);
   }
 }
 
@@ -216,7 +220,7 @@ struct Matvec {
   const float* x = nullptr;      ///< [k]
   float* y = nullptr;            ///< the sums
   std::int64_t outputs = 0, k = 0;
-  bool by_rows = true, threads = true;
+  bool by_rows = true, threads = true, upwards = true;
   Stored stored = Stored::f32;
   const std::uint16_t* narrow_x = nullptr;  ///< if x must be widened first
   std::function<void()> epilogue;
@@ -228,7 +232,7 @@ struct Matvec {
     return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
   }
 
-  void run() const {
+  void run() {
     if (narrow_x) simd::widen(narrow_x, reinterpret_cast<float*>(wide_x.data()), static_cast<std::size_t>(k));
     if (by_rows) {
       run_by_rows();
@@ -238,13 +242,15 @@ struct Matvec {
     if (epilogue) epilogue();
   }
 
-  void run_by_rows() const {
+  void run_by_rows() {
     constexpr std::int64_t kBlock = 4;  // never cut, so that an output is the same whatever the threads
+    // Now downwards, now upwards: what the cache still holds of the last call is then read before it is driven out.
+    upwards = !upwards;
     const std::int64_t blocks = (outputs + kBlock - 1) / kBlock;
     base::parallel_for(blocks, grain(blocks, kBlock * k), [&](std::int64_t begin, std::int64_t end) {
       const std::int64_t first = begin * kBlock, count = std::min(end * kBlock, outputs) - first;
       HWY_DYNAMIC_DISPATCH(dot)
-      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
+      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k), upwards);
     });
   }
 
