@@ -255,6 +255,35 @@ TEST(Schedule, AProductWaitsForAChainThatEndsInLess) {
   for (const graph::Group& group : passes::schedule(g, {.chain = false}).groups) EXPECT_EQ(group.product, -1);
 }
 
+TEST(Schedule, SumsOverRowsEndTheChainThatMakesTheirOperand) {
+  Graph g;
+  const Tensor x = input(g, "x", {200, 300}), y = square(x);
+  g.output("rows", sum_to(y, {300}));
+  g.output("columns", sum_to(y, {200, 1}));
+  g.output("all", sum(y * 1e-6));
+  g.output("after", sum_to(y, {300}) * 0.5);
+  expect_same_values(g, passes::sums);
+  const graph::Schedule schedule = passes::schedule(g, {});
+  if (!runtime::chains_take_sums()) return;  // a processor without AVX-512
+  // One kernel for y, its multiple and three sums over rows; then those of columns, of the total, of what reads a sum.
+  ASSERT_EQ(schedule.groups.size(), 4u) << dump(g, schedule);
+  EXPECT_EQ(schedule.groups[0].nodes.size(), 5u) << dump(g, schedule);
+  EXPECT_EQ(passes::schedule(g, {.chain = false}).groups.size(), 7u);
+}
+
+TEST(Passes, PrecisionRoundsProductsThatAreSummedToOneNumber) {
+  Graph g;
+  const Tensor x = input(g, "x", {6, 4}), w = input(g, "w", {4, 5}), g1 = input(g, "g", {6, 5});
+  const Tensor product = matmul(x, w), other = matmul(x, w * 2.0);
+  g.output("one", sum(g1 * product * input(g, "scale", {6, 1})));
+  g.output("row", sum_to(g1 * other, {5}));
+  passes::precision(g);
+  int rounded = 0;
+  for (const graph::Node& node : g.nodes())
+    if (node.op && node.op->name == "cast") rounded += g.node(node.inputs[0]).op == &graph::find_op("matmul");
+  EXPECT_EQ(rounded, 1) << g.dump();
+}
+
 TEST(Passes, NarrowCutsProductsToWhatIsRead) {
   for (const bool transposed : {false, true}) {
     Graph g;

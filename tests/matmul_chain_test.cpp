@@ -93,11 +93,11 @@ TEST(MatmulChain, ProductsAreExactToF32) {
   }
 }
 
-/// out = (product + row) * column, also rounded, and its sign seen through a mask; with exp the chain is none that can
-/// run piece by piece.
+/// out = (product + row) * column, its sums over rows, and what a mask leaves of it, rounded; with exp the chain is
+/// none that can run piece by piece.
 TileProgram chain_of(const Product& product, bool with_exp, const std::vector<float>& row,
                      const std::vector<float>& column, const std::vector<std::uint16_t>& mask, std::vector<float>& out,
-                     std::vector<std::uint16_t>& rounded) {
+                     std::vector<std::uint16_t>& rounded, std::vector<float>& sums) {
   TileProgram chain;
   chain.elements = product.m * product.n;
   chain.operands.resize(4);
@@ -114,7 +114,9 @@ TileProgram chain_of(const Product& product, bool with_exp, const std::vector<fl
                         {.op = TileOp::step, .a = 3, .b = 3, .dst = 6},
                         {.op = TileOp::mul, .a = 5, .b = 6, .dst = 7}};
   if (with_exp) chain.instructions.push_back({.op = TileOp::exp, .a = 7, .b = 7, .dst = 8});
-  chain.results = {{5, out.data(), DType::f32}, {with_exp ? 8 : 7, rounded.data(), DType::bf16}};
+  chain.results = {{5, out.data(), DType::f32},
+                   {with_exp ? 8 : 7, rounded.data(), DType::bf16},
+                   {5, sums.data(), DType::f32, Access::sum, product.n}};
   return chain;
 }
 
@@ -134,12 +136,13 @@ TEST(MatmulChain, TheChainSeesWhatWouldHaveBeenStored) {
 
       std::vector<float> out(elements), expected(elements);
       std::vector<std::uint16_t> rounded(elements), expected_rounded(elements);
-      TileProgram alone = chain_of(product, with_exp, row, column, mask, expected, expected_rounded);
+      std::vector<float> sums(row.size()), expected_sums(row.size());
+      TileProgram alone = chain_of(product, with_exp, row, column, mask, expected, expected_rounded, expected_sums);
       alone.operands[0].access = Access::full;
       alone.operands[0].data = value.data();
       tile_kernel(alone, false)();
       // With exp the product comes from another kernel, which may sum in another order.
-      matmul_chain_kernel(product.spec(), chain_of(product, with_exp, row, column, mask, out, rounded))();
+      matmul_chain_kernel(product.spec(), chain_of(product, with_exp, row, column, mask, out, rounded, sums))();
       for (std::size_t i = 0; i < elements; ++i)
         if (with_exp) {
           ASSERT_NEAR(out[i], expected[i], 1e-3f);
@@ -147,6 +150,14 @@ TEST(MatmulChain, TheChainSeesWhatWouldHaveBeenStored) {
           ASSERT_EQ(out[i], expected[i]);
           ASSERT_EQ(rounded[i], expected_rounded[i]);
         }
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        double sum = 0;
+        for (std::size_t r = 0; r < column.size(); ++r) sum += static_cast<double>(out[r * row.size() + i]);
+        ASSERT_NEAR(static_cast<double>(sums[i]), sum, 1e-3);
+        if (!with_exp) {
+          ASSERT_EQ(sums[i], expected_sums[i]);
+        }
+      }
     }
 }
 

@@ -79,6 +79,9 @@ struct Op {
   /// Whether the kernel of this node can run any chain of elementwise ops behind it, a piece at a time; empty: it
   /// cannot.
   bool (*chain)(const Graph& graph, const Node& node) = nullptr;
+  /// Whether a chain of elementwise ops that computes the input of this node can compute the node as well; empty: it
+  /// cannot.
+  bool (*ends_chain)(const Graph& graph, const Node& node) = nullptr;
   bool post_op = false;      ///< elementwise: may stand in such a chain
   bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16
   bool view = false;

@@ -52,6 +52,12 @@ const graph::Op sum_op{
     },
     .reference = reference,
     .lower = lower,
+    .ends_chain =
+        [](const graph::Graph& graph, const graph::Node& node) {
+          const Shape& from = graph.node(node.inputs[0]).type.shape;
+          return runtime::chains_take_sums() &&
+                 runtime::broadcast_operand(node.type.shape, from).access == runtime::Access::row;
+        },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto value = constant_value(inputs[0]);
       if (inputs[0].type() == node.type) return inputs[0];

@@ -32,7 +32,11 @@ void hoist(graph::Graph& graph);
 /// for one network, at the embedded labels for the other.
 void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
+/// Products that are multiplied by something and summed to one number (the gradient of spectral norm's scale) are
+/// operands of a contraction, too.
 void precision(graph::Graph& graph);
+/// Adds up matrices row by row before the columns' sums are added, for chains can add up rows as they go.
+void sums(graph::Graph& graph);
 /// Makes the rounded copy of a state a state of its own, so that the kernel that writes the next value rounds it too.
 void carry(graph::Graph& graph);
 

@@ -2,6 +2,7 @@
 #include <functional>
 #include <map>
 
+#include "graph/schedule.h"
 #include "passes/pass.h"
 
 namespace gan::passes {
@@ -27,9 +28,25 @@ bool moves_numbers(const Node& node) {
   return node.op && (node.op->name == "concat" || node.op->name == "slice" || node.op->name == "reshape");
 }
 
+/// True of nodes that are read by sums to one number alone, factors on the way.
+std::vector<bool> find_summed(const Graph& graph) {
+  std::vector<int> others = graph::count_uses(graph);  // readers that are something else
+  std::vector<bool> summed(others.size(), false);
+  for (auto node = graph.nodes().rbegin(); node != graph.nodes().rend(); ++node) {
+    const auto i = static_cast<std::size_t>(node->id);
+    summed[i] = others[i] == 0;
+    const bool adds = node->op && node->op->name == "sum" && (node->type.elements() == 1 || summed[i]);
+    const bool multiplies = node->op && node->op->name == "mul" && summed[i];
+    if (adds || multiplies)
+      for (const graph::NodeId input : node->inputs) --others[static_cast<std::size_t>(input)];
+  }
+  return summed;
+}
+
 }  // namespace
 
 void precision(Graph& graph) {
+  const std::vector<bool> summed = find_summed(graph);
   // Tensors of the target that have a rounded copy; ops that read only the sign read the copy, so that the full
   // tensor need not be stored.
   std::map<graph::NodeId, Tensor> rounded;
@@ -47,6 +64,11 @@ void precision(Graph& graph) {
   rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
     if (is_matrix_product(node, inputs))
       for (Tensor& input : inputs) input = round(target, input);
+    else if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
+      for (Tensor& input : inputs) {
+        const Node& made = target.node(input.id);
+        if (made.op && made.op->contraction) input = round(target, input);
+      }
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];
     return target.add(*node.op, inputs, node.attributes);

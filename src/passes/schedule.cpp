@@ -17,12 +17,16 @@ namespace {
 /// More nodes than this in one group would no longer keep its tiles in the L1 cache.
 constexpr std::size_t kLargestGroup = 40;
 
+/// Elements of what is small against matrices of activations and weights.
+constexpr std::int64_t kSmall = 16384;
+
 /// oneDNN takes 32 post-ops.
 constexpr std::size_t kLongestEpilogue = 16;
 
 /// Visits nodes in graph order. Contractions become kernels at once, with their epilogue. Elementwise nodes wait in a
 /// pending set until something that cannot join them needs their value; a node that reads two sets of its own shape
-/// makes one of them. What is pending has readers in its own set alone, so sets never wait for each other.
+/// makes one of them, and sums may end one. What is pending has readers in its own set alone, sums apart, so sets never
+/// wait for each other.
 class Scheduler {
  public:
   Scheduler(const Graph& graph, const Fusion& fusion)
@@ -43,9 +47,10 @@ class Scheduler {
   }
 
   Schedule run() {
-    for (const Node& node : graph_.nodes()) {
-      if (!node.op || node.is_view() || node.is_constant() || group_[index(node.id)] >= 0) continue;
-      if (node.op->elementwise() && fusion_.elementwise)
+    for (const NodeId id : order_of_visits()) {
+      const Node& node = graph_.node(id);
+      if (node.is_view() || group_[index(node.id)] >= 0) continue;
+      if ((node.op->elementwise() && fusion_.elementwise) || ends_chain(node))
         visit_elementwise(node);
       else if (leads_chain(node))
         visit_product(node);
@@ -61,6 +66,35 @@ class Scheduler {
 
   NodeId storage(NodeId id) const { return graph_.storage(id); }
 
+  /// Graph order, but small nodes whose inputs are all small come as soon as these are there: chains over whole
+  /// matrices, which want them, need not wait.
+  std::vector<NodeId> order_of_visits() const {
+    std::vector<std::size_t> missing(graph_.nodes().size(), 0);  // inputs of each node that are not visited yet
+    const auto is_given = [&](NodeId id) { return !graph_.node(id).op || graph_.node(id).is_constant(); };
+    for (const Node& node : graph_.nodes())
+      missing[index(node.id)] =
+          static_cast<std::size_t>(std::ranges::count_if(node.inputs, [&](NodeId input) { return !is_given(input); }));
+    const auto is_small = [&](NodeId id) { return graph_.node(id).type.elements() <= kSmall; };
+    const auto may_come_early = [&](const Node& node) {
+      return !node.op->contraction && is_small(node.id) && std::ranges::all_of(node.inputs, is_small);
+    };
+    std::vector<bool> visited(graph_.nodes().size(), false);
+    std::vector<NodeId> order;
+    std::set<NodeId> ready;
+    for (const Node& first : graph_.nodes()) {
+      if (is_given(first.id) || visited[index(first.id)]) continue;
+      for (ready.insert(first.id); !ready.empty();) {
+        const NodeId id = *ready.begin();
+        ready.erase(ready.begin());
+        visited[index(id)] = true;
+        order.push_back(id);
+        for (const NodeId reader : readers_[index(id)])
+          if (--missing[index(reader)] == 0 && may_come_early(graph_.node(reader))) ready.insert(reader);
+      }
+    }
+    return order;
+  }
+
   /// Makes a kernel of a pending set, at the end of the schedule so far.
   void emit(int set) {
     if (set < 0 || sets_[static_cast<std::size_t>(set)].empty()) return;
@@ -70,7 +104,7 @@ class Scheduler {
       group_[index(id)] = static_cast<int>(groups_.size());
       pending_[index(id)] = -1;
     }
-    const auto product = std::ranges::find_if(nodes, [&](NodeId id) { return !graph_.node(id).op->elementwise(); });
+    const auto product = std::ranges::find_if(nodes, [&](NodeId id) { return is_product(id); });
     groups_.push_back({nodes, product == nodes.end() ? -1 : *product});
     nodes.clear();
   }
@@ -84,6 +118,20 @@ class Scheduler {
       for (NodeId input : graph_.node(id).inputs) emit_operand(input);
     for (NodeId id : nodes) group_[index(id)] = static_cast<int>(groups_.size());
     groups_.push_back({std::move(nodes)});
+  }
+
+  /// Whether a node of a set is a contraction.
+  bool is_product(NodeId id) const {
+    const Node& node = graph_.node(id);
+    return !node.op->elementwise() && !node.op->ends_chain;
+  }
+
+  /// A sum that may be computed by the chain that makes its operand.
+  bool ends_chain(const Node& node) const {
+    if (!fusion_.elementwise || !fusion_.chain || !node.op->ends_chain) return false;
+    const graph::Op* maker = graph_.node(node.inputs[0]).op;
+    return maker && maker->elementwise() && !graph_.node(node.inputs[0]).is_constant() &&
+           node.op->ends_chain(graph_, node);
   }
 
   bool leads_chain(const Node& node) const {
@@ -138,8 +186,7 @@ class Scheduler {
   }
 
   bool has_product(int set) const {
-    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)],
-                               [&](NodeId id) { return !graph_.node(id).op->elementwise(); });
+    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)], [&](NodeId id) { return is_product(id); });
   }
 
   /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
@@ -148,7 +195,7 @@ class Scheduler {
       // What is used once but read by no node is an output.
       const Node* reader = readers_[index(last)].empty() ? nullptr : &graph_.node(readers_[index(last)][0]);
       if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
-      if (!operands_fit(*reader, root.id, last)) return;
+      if (!operands_fit(*reader, last)) return;
       // Kernels of f32 operands store f32.
       if (reader->type.dtype != graph_.node(root.inputs[0]).type.dtype && reader->type.dtype != DType::f32) return;
       nodes.push_back(reader->id);
@@ -157,9 +204,9 @@ class Scheduler {
     }
   }
 
-  /// Whether all operands but `chain` precede `root` and are one number, one number a column, or of full shape, which
-  /// is what the kernels can apply.
-  bool operands_fit(const Node& node, NodeId root, NodeId chain) const {
+  /// Whether all operands but `chain` are there and are one number, one number a column, or of full shape, which is
+  /// what the kernels can apply.
+  bool operands_fit(const Node& node, NodeId chain) const {
     const graph::Shape& shape = node.type.shape;
     for (NodeId input : node.inputs) {
       if (input == chain) continue;
@@ -168,7 +215,9 @@ class Scheduler {
       const auto is_row = [&] { return elements == shape.back() && operand.type.shape.back() == shape.back(); };
       if (operand.type.dtype != DType::f32) return false;
       if (elements != 1 && !is_row() && operand.type.shape != shape) return false;
-      if (storage(input) > root && operand.op && !operand.is_constant()) return false;
+      const Node& source = graph_.node(storage(input));
+      const bool visited = group_[index(source.id)] >= 0 || pending_[index(source.id)] >= 0;
+      if (source.op && !source.is_constant() && !visited) return false;
     }
     return true;
   }
@@ -189,10 +238,13 @@ class Scheduler {
     std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
     std::size_t size = 1;
     for (int set : sets) size += sets_[static_cast<std::size_t>(set)].size();
-    if (sets.empty() && stored_[index(node.id)] && join_maker(node)) return;
     if (size > kLargestGroup) {
       for (int set : sets) emit(set);
       sets.clear();
+    }
+    if (sets.empty() && (stored_[index(node.id)] || !node.op->elementwise())) {
+      if (join_maker(node)) return;
+      if (!node.op->elementwise()) return visit_kernel(node);  // the operand of the sum lies in memory
     }
     const int target = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
     if (sets.empty()) sets_.emplace_back();
@@ -209,11 +261,13 @@ class Scheduler {
   }
 
   /// Whether a node may read an operand from a register of its own kernel: not if it is repeated or reshaped, so that a
-  /// tile of the result does not lie in a tile of the operand, and not if it is bf16, which only memory rounds.
+  /// tile of the result does not lie in a tile of the operand, not if it is bf16, which only memory rounds, and not if
+  /// it is a sum.
   bool passes_in_register(NodeId input, const Node& node) const {
     const Node& operand = graph_.node(input);
     if (operand.type.dtype == DType::bf16 && !node.op->sign_only) return false;
-    return input == storage(input) && operand.type.shape == node.type.shape;
+    if (operand.op && operand.op->ends_chain) return false;
+    return input == storage(input) && (operand.type.shape == node.type.shape || node.op->ends_chain);
   }
 
   /// A node whose value is stored anyway joins the kernel that made its operand, if that starts after all its other
@@ -225,7 +279,8 @@ class Scheduler {
     std::vector<NodeId>& nodes = groups_[static_cast<std::size_t>(latest)].nodes;
     const Node& first = graph_.node(nodes[0]);
     const bool chain = first.op->elementwise() || groups_[static_cast<std::size_t>(latest)].product >= 0;
-    if (!chain || first.type.shape != node.type.shape || nodes.size() >= kLargestGroup) return false;
+    const graph::Shape& shape = node.op->elementwise() ? node.type.shape : graph_.node(node.inputs[0]).type.shape;
+    if (!chain || first.type.shape != shape || nodes.size() >= kLargestGroup) return false;
     for (NodeId input : node.inputs)
       if (group_[index(storage(input))] == latest && !passes_in_register(input, node)) return false;
     group_[index(node.id)] = latest;

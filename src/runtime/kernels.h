@@ -35,8 +35,9 @@ enum class TileOp : std::uint8_t {
 
 /// How an operand smaller than the result is read: at result index i its element is
 /// full i, scalar 0, row i % period, column i / period, strided: by the strides of the axes. `product`: it is element i
-/// of the product that the chain follows, which is handed over piece by piece.
-enum class Access : std::uint8_t { full, scalar, row, column, strided, product };
+/// of the product that the chain follows, which is handed over piece by piece. `sum` is for results alone: element i is
+/// added to number i % period, where the period is the length of a row.
+enum class Access : std::uint8_t { full, scalar, row, column, strided, product, sum };
 
 /// An operand of an elementwise kernel.
 struct TileOperand {
@@ -56,11 +57,13 @@ struct TileInstruction {
   float alpha = 0;
 };
 
-/// A register to be stored: a result of an instruction.
+/// A register to be stored (access full) or added up over rows (access sum, f32): a result of an instruction.
 struct TileResult {
   int source = 0;  ///< register
   void* data = nullptr;
   graph::DType dtype = graph::DType::f32;
+  Access access = Access::full;
+  std::int64_t period = 1;
 };
 
 /// A chain of elementwise operations over `elements` elements, run a tile at a time so that what lies between its ends
@@ -76,6 +79,8 @@ struct TileProgram {
 /// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
 /// (machine_code.h), else tile by tile.
 std::function<void()> tile_kernel(TileProgram program, bool use_machine_code = true);
+/// Whether chains add up rows as they go, so that what is summed need not lie in memory.
+bool chains_take_sums();
 
 /// How to read an operand of this shape where the result has that shape. Sets access, period, lengths and strides.
 TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result);
@@ -83,7 +88,10 @@ TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& r
 /// The element of an operand that belongs to element `i` of the result.
 std::size_t operand_index(const TileOperand& operand, std::size_t i);
 
-/// dst[c] = sum over r of src[r, c] for [rows, columns]; the order of summation does not depend on the threads.
+/// Rows that are added up to a sum of their own, which keeps the rounding error of long sums low.
+inline constexpr std::int64_t kSumRows = 32;
+/// dst[c] = sum over r of src[r, c] for [rows, columns]: of kSumRows rows at a time, then of these sums. The order does
+/// not depend on the threads, and chains that take sums (Access::sum) keep to it.
 void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns);
 /// dst[r] = sum over c of src[r, c].
 void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int64_t columns);

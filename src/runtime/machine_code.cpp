@@ -30,11 +30,16 @@ constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses h
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-/// Whether the operands lie in rows of this length or are the same for all elements.
+/// Whether operands and results lie in rows of this length or are the same for all elements.
 bool has_rows_of(std::int64_t columns, const TileProgram& program) {
-  return columns <= kLongestRow && std::ranges::all_of(program.operands, [&](const TileOperand& operand) {
-           const bool by_rows = operand.access == Access::row || operand.access == Access::column;
-           return operand.access != Access::strided && (!by_rows || operand.period == columns);
+  return columns <= kLongestRow &&
+         std::ranges::all_of(program.operands,
+                             [&](const TileOperand& operand) {
+                               const bool by_rows = operand.access == Access::row || operand.access == Access::column;
+                               return operand.access != Access::strided && (!by_rows || operand.period == columns);
+                             }) &&
+         std::ranges::all_of(program.results, [&](const TileResult& result) {
+           return result.access == Access::full || result.period == columns;
          });
 }
 
@@ -61,6 +66,8 @@ class ChainCode : public Xbyak::CodeGenerator {
       last_use_[static_cast<std::size_t>(result.source)] = program.instructions.size();
     follows_product_ = std::ranges::any_of(
         program.operands, [](const TileOperand& operand) { return operand.access == Access::product; });
+    adds_up_ =
+        std::ranges::any_of(program.results, [](const TileResult& result) { return result.access == Access::sum; });
     write();
     setProtectModeRE();
   }
@@ -71,7 +78,8 @@ class ChainCode : public Xbyak::CodeGenerator {
  private:
   // The piece; the present row; in it the present element and the last one's end, counted from the chain's beginning.
   const Reg64 &piece_ = rdx, &row_ = rcx, &i_ = rdi, &end_ = rsi;
-  const Opmask &tail_ = k1, &compared_ = k2;
+  // `added_` is empty in the first of the rows that are added up together.
+  const Opmask &tail_ = k1, &compared_ = k2, &added_ = k3, &added_tail_ = k4;
 
   void write() {
     const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
@@ -86,6 +94,13 @@ class ChainCode : public Xbyak::CodeGenerator {
     L(next_row);
     cmp(row_, field(offsetof(Piece, row_end)));
     jge(done, T_NEAR);
+    if (adds_up_) {
+      xor_(eax, eax);
+      test(row_, kSumRows - 1);
+      setnz(al);
+      neg(eax);
+      kmovw(added_, eax);
+    }
     mov(i_, end_);
     sub(i_, field(offsetof(Piece, column_end)));
     add(i_, field(offsetof(Piece, column)));
@@ -106,10 +121,11 @@ class ChainCode : public Xbyak::CodeGenerator {
     mov(r15d, -1);
     bzhi(eax, r15d, eax);
     kmovw(tail_, eax);
+    if (adds_up_) kandw(added_tail_, added_, tail_);
     write_body(true);
     L(row_done);
     for (const auto& [place, reg] : addresses_) {
-      if (place.access == Access::row) sub(reg, columns_ * place.bytes);
+      if (place.access == Access::row || place.access == Access::sum) sub(reg, columns_ * place.bytes);
       if (place.access != Access::product) continue;
       mov(rax, field(offsetof(Piece, product_stride)));
       sub(rax, columns_);
@@ -117,6 +133,12 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
     add(end_, columns_);
     inc(row_);
+    if (adds_up_) {
+      test(row_, kSumRows - 1);
+      jnz(next_row, T_NEAR);
+      for (const auto& [place, reg] : addresses_)
+        if (place.access == Access::sum) add(reg, columns_ * place.bytes);
+    }
     jmp(next_row, T_NEAR);
     L(done);
     vzeroupper();
@@ -130,13 +152,13 @@ class ChainCode : public Xbyak::CodeGenerator {
   /// are read again move back from row to row.
   struct Place {
     const void* data;
-    Access access;  // full, row or product
+    Access access;  // full, row, product or sum
     int bytes;
     auto operator<=>(const Place&) const = default;
   };
 
   static Place place_of(const TileOperand& operand) { return {operand.data, operand.access, bytes_of(operand.dtype)}; }
-  static Place place_of(const TileResult& result) { return {result.data, Access::full, bytes_of(result.dtype)}; }
+  static Place place_of(const TileResult& result) { return {result.data, result.access, bytes_of(result.dtype)}; }
 
   // end_ holds the first element's number of the row.
   void place_addresses() {
@@ -152,6 +174,12 @@ class ChainCode : public Xbyak::CodeGenerator {
       else
         mov(reg, std::bit_cast<std::uint64_t>(at.data));
       if (at.access == Access::full) return;
+      if (at.access == Access::sum) {
+        mov(rax, row_);
+        shr(rax, std::countr_zero(static_cast<std::uint64_t>(kSumRows)));
+        imul(rax, rax, columns_);
+        lea(reg, ptr[reg + rax * at.bytes]);
+      }
       mov(rax, end_);
       if (at.access == Access::product) add(rax, field(offsetof(Piece, column)));
       neg(rax);
@@ -316,6 +344,13 @@ class ChainCode : public Xbyak::CodeGenerator {
     const auto found = addresses_.find(place_of(result));
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
+    if (result.access == Access::sum) {
+      const Zmm sum = take();
+      vmovups(sum | (masked ? added_tail_ : added_) | T_z, ptr[place]);
+      vaddps(sum, sum, source);
+      vmovups(masked ? ptr[place] | tail_ : ptr[place], sum);
+      return release(sum);
+    }
     if (result.dtype != DType::bf16) return vmovups(masked ? ptr[place] | tail_ : ptr[place], source);
     const auto bits = [&](std::uint32_t number) { return constant(std::bit_cast<float>(number)); };
     const Zmm rounded = take(), high = take();
@@ -333,7 +368,7 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   const TileProgram& program_;
   int columns_;
-  bool follows_product_ = false;
+  bool follows_product_ = false, adds_up_ = false;
   bool complete_ = true;
   std::vector<std::size_t> last_use_;  // of each register of the chain
   std::map<Place, Reg64> addresses_;
@@ -345,8 +380,10 @@ class ChainCode : public Xbyak::CodeGenerator {
 
 }  // namespace
 
+bool has_machine_code() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+
 PieceFunction machine_code(const TileProgram& program, std::int64_t columns) {
-  if (!has_rows_of(columns, program) || !(hwy::SupportedTargets() & HWY_AVX3)) return {};
+  if (!has_rows_of(columns, program) || !has_machine_code()) return {};
   std::shared_ptr<const ChainCode> code;
   try {
     code = std::make_shared<ChainCode>(program, columns);
@@ -362,6 +399,7 @@ PieceFunction machine_code(const TileProgram& program, std::int64_t columns) {
 #else
 
 namespace gan::runtime {
+bool has_machine_code() { return false; }
 PieceFunction machine_code(const TileProgram&, std::int64_t) { return {}; }
 }  // namespace gan::runtime
 

@@ -336,6 +336,12 @@ class Builder {
       const Node& node = graph_.node(id);
       if (group.nodes.size() <= 6) name += std::exchange(separator, "+") + std::string(node.op->name);
       if (id == group.product && !has_place(id)) continue;
+      if (id != group.product && !node.op->elementwise()) {  // a sum over rows
+        program.results.push_back(
+            {registers.at({node.inputs[0], true}), address(id), node.type.dtype, Access::sum, node.type.elements()});
+        bytes += static_cast<double>(node.type.bytes());
+        continue;
+      }
       TileInstruction instruction;
       if (id == group.product) {  // what is stored is the result of an instruction
         instruction.op = TileOp::copy;
@@ -380,10 +386,10 @@ class Builder {
     return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.compact};
   }
 
-  /// The operands of a kernel, the result of an elementwise chain.
+  /// The operands of a kernel, the first result of an elementwise chain.
   std::string describe(const Group& group) const {
     const Node& first = graph_.node(group.product >= 0 ? group.product : group.nodes.front());
-    if (first.op->elementwise()) return to_string(graph_.node(group.nodes.back()).type);
+    if (first.op->elementwise()) return to_string(first.type);
     std::string text;
     for (std::size_t i = 0; i < first.inputs.size(); ++i) {
       const char* transpose = i == 0 ? "transpose_a" : "transpose_b";

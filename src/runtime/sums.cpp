@@ -20,10 +20,9 @@ void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t
     const auto count = static_cast<std::size_t>(end - begin);
     std::fill(dst + begin, dst + end, 0.0f);
     std::vector<float> chunk(count);
-    for (std::int64_t row = 0; row < rows; row += 64) {
-      // Chunks of 64 rows keep the rounding error of a long sum low.
+    for (std::int64_t row = 0; row < rows; row += kSumRows) {
       std::fill(chunk.begin(), chunk.end(), 0.0f);
-      for (std::int64_t r = row; r < std::min(rows, row + 64); ++r)
+      for (std::int64_t r = row; r < std::min(rows, row + kSumRows); ++r)
         simd::accumulate(src + r * columns + begin, chunk.data(), count);
       simd::accumulate(chunk.data(), dst + begin, count);
     }

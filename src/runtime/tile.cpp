@@ -3,9 +3,8 @@
 #include <set>
 
 #include "base/parallel.h"
-#include "runtime/kernels.h"
-#include "runtime/machine_code.h"
 #include "runtime/simd.h"
+#include "runtime/tile.h"
 
 namespace gan::runtime {
 
@@ -46,7 +45,8 @@ void load(const TileOperand& operand, std::int64_t begin, std::int64_t count, fl
       }
       return;
     case Access::product:
-      break;  // of chains behind a product, which are not run by tiles
+    case Access::sum:
+      break;  // of chains that run piece by piece
     case Access::strided:
       for (std::int64_t i = 0; i < count; ++i)
         simd::widen(data + operand_index(operand, static_cast<std::size_t>(begin + i)), dst + i, 1);
@@ -304,37 +304,9 @@ class TileRunner {
   std::size_t scratch_size_ = 0;
 };
 
-/// Elements of a row, by which operands are repeated; all elements if none is.
-std::int64_t row_length(const TileProgram& program) {
-  for (const TileOperand& operand : program.operands)
-    if (operand.access == Access::row || operand.access == Access::column) return operand.period;
-  return program.elements;
-}
-
-/// Elements [begin, end) as pieces: what is left of a row, whole rows, the start of a row.
-void run_range(const PieceFunction& chain, std::int64_t columns, std::int64_t begin, std::int64_t end) {
-  while (begin < end) {
-    Piece piece{.row = begin / columns, .column = begin % columns, .column_end = columns};
-    const std::int64_t rows = piece.column > 0 ? 1 : std::max<std::int64_t>((end - begin) / columns, 1);
-    piece.row_end = piece.row + rows;
-    if (rows == 1) piece.column_end = std::min(columns, piece.column + end - begin);
-    chain(piece);
-    begin = (piece.row_end - 1) * columns + piece.column_end;
-  }
-}
-
 }  // namespace
 
-std::function<void()> tile_kernel(TileProgram program, bool use_machine_code) {
-  const std::int64_t columns = row_length(program);
-  if (use_machine_code)
-    if (PieceFunction chain = machine_code(program, columns))
-      return [elements = program.elements, columns, chain = std::move(chain)] {
-        base::parallel_for(elements, kParallelGrain,
-                           [&](std::int64_t begin, std::int64_t end) { run_range(chain, columns, begin, end); });
-      };
-  return TileRunner(std::move(program));
-}
+std::function<void()> tile_engine(TileProgram program) { return TileRunner(std::move(program)); }
 
 TileOperand broadcast_operand(const graph::Shape& operand, const graph::Shape& result) {
   TileOperand out;
@@ -388,6 +360,7 @@ std::size_t operand_index(const TileOperand& operand, std::size_t i) {
     case Access::scalar:
       return 0;
     case Access::row:
+    case Access::sum:
       return i % period;
     case Access::column:
       return i / period;

@@ -1,0 +1,146 @@
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/parallel.h"
+#include "runtime/amx.h"
+#include "runtime/array.h"
+#include "runtime/kernels.h"
+#include "runtime/machine_code.h"
+#include "runtime/simd.h"
+#include "runtime/tile.h"
+
+namespace gan::runtime {
+
+namespace {
+
+constexpr std::int64_t kParallelGrain = 16384;  // elements below which a thread is not worth waking
+
+/// Elements of a row, by which operands are repeated and results are added up; all elements if none is.
+std::int64_t row_length(const TileProgram& program) {
+  for (const TileOperand& operand : program.operands)
+    if (operand.access == Access::row || operand.access == Access::column) return operand.period;
+  for (const TileResult& result : program.results)
+    if (result.access == Access::sum) return result.period;
+  return program.elements;
+}
+
+/// Elements [begin, end) as pieces: what is left of a row, whole rows, the start of a row.
+void run_range(const PieceFunction& chain, std::int64_t columns, std::int64_t begin, std::int64_t end) {
+  while (begin < end) {
+    Piece piece{.row = begin / columns, .column = begin % columns, .column_end = columns};
+    const std::int64_t rows = piece.column > 0 ? 1 : std::max<std::int64_t>((end - begin) / columns, 1);
+    piece.row_end = piece.row + rows;
+    if (rows == 1) piece.column_end = std::min(columns, piece.column + end - begin);
+    chain(piece);
+    begin = (piece.row_end - 1) * columns + piece.column_end;
+  }
+}
+
+/// The results of a chain that are sums over rows, and memory to compute them in.
+class Sums {
+ public:
+  /// Directs such results to memory that takes a row for each kSumRows rows, or, if the chain is to run tile by tile,
+  /// each element.
+  Sums(TileProgram& program, bool by_tiles) : by_tiles_(by_tiles) {
+    for (TileResult& result : program.results) {
+      if (result.access != Access::sum) continue;
+      const std::int64_t rows = program.elements / result.period;
+      Sum& sum = sums_.emplace_back();
+      sum.dst = static_cast<float*>(result.data);
+      sum.columns = result.period;
+      sum.rows = by_tiles ? rows : (rows + kSumRows - 1) / kSumRows;
+      sum.memory = AlignedBytes(static_cast<std::size_t>(sum.rows * sum.columns) * sizeof(float));
+      result.data = sum.memory.data();
+      if (by_tiles) result.access = Access::full;
+    }
+  }
+
+  bool empty() const { return sums_.empty(); }
+
+  /// To be called when the chain has run.
+  void add_up() const {
+    for (const Sum& sum : sums_) {
+      const auto* src = reinterpret_cast<const float*>(sum.memory.data());
+      if (by_tiles_) {
+        sum_over_rows(src, sum.dst, sum.rows, sum.columns);
+        continue;
+      }
+      base::parallel_for(sum.columns, kParallelGrain / sum.rows + 1, [&](std::int64_t begin, std::int64_t end) {
+        std::fill(sum.dst + begin, sum.dst + end, 0.0f);
+        for (std::int64_t row = 0; row < sum.rows; ++row)
+          simd::accumulate(src + row * sum.columns + begin, sum.dst + begin, static_cast<std::size_t>(end - begin));
+      });
+    }
+  }
+
+ private:
+  struct Sum {
+    float* dst;
+    std::int64_t rows, columns;  // of the memory
+    AlignedBytes memory;
+  };
+  std::vector<Sum> sums_;
+  bool by_tiles_;
+};
+
+}  // namespace
+
+std::function<void()> tile_kernel(TileProgram program, bool use_machine_code) {
+  const std::int64_t columns = row_length(program);
+  if (use_machine_code) {
+    TileProgram by_pieces = program;
+    auto sums = std::make_shared<const Sums>(by_pieces, /*by_tiles=*/false);
+    if (PieceFunction chain = machine_code(by_pieces, columns)) {
+      // Rows that are added up together stay together.
+      const std::int64_t unit = sums->empty() ? 1 : kSumRows * columns, elements = program.elements;
+      return [elements, unit, columns, sums, chain = std::move(chain)] {
+        base::parallel_for((elements + unit - 1) / unit, std::max<std::int64_t>(kParallelGrain / unit, 1),
+                           [&](std::int64_t begin, std::int64_t end) {
+                             run_range(chain, columns, begin * unit, std::min(end * unit, elements));
+                           });
+        sums->add_up();
+      };
+    }
+  }
+  auto sums = std::make_shared<const Sums>(program, /*by_tiles=*/true);
+  return [sums, run = tile_engine(std::move(program))] {
+    run();
+    sums->add_up();
+  };
+}
+
+bool chains_take_sums() { return has_machine_code(); }
+
+bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product) {
+  return a.dtype == graph::DType::bf16 && graph::element_count(product.shape) > 1 && has_amx();
+}
+
+std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain) {
+  if (has_amx()) {
+    TileProgram by_pieces = chain;
+    auto sums = std::make_shared<const Sums>(by_pieces, /*by_tiles=*/false);
+    if (PieceFunction pieces = machine_code(by_pieces, spec.n))
+      return [sums, run = amx_kernel(spec, std::move(pieces))] {
+        run();
+        sums->add_up();
+      };
+  }
+  // The product takes memory after all, and the chain reads it there.
+  MatmulSpec stored = spec;
+  auto product = std::make_shared<AlignedBytes>(static_cast<std::size_t>(spec.m * spec.n) * sizeof(float));
+  stored.dst = product->data();
+  stored.dst_dtype = graph::DType::f32;
+  for (TileOperand& operand : chain.operands)
+    if (operand.access == Access::product) {
+      operand = TileOperand();
+      operand.data = product->data();
+    }
+  return [product, multiply = matmul_kernel(stored), follow = tile_kernel(std::move(chain))] {
+    multiply();
+    follow();
+  };
+}
+
+}  // namespace gan::runtime
