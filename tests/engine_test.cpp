@@ -277,6 +277,8 @@ TEST(Passes, PrecisionRoundsProductsThatAreSummedToOneNumber) {
   const Tensor product = matmul(x, w), other = matmul(x, w * 2.0);
   g.output("one", sum(g1 * product * input(g, "scale", {6, 1})));
   g.output("row", sum_to(g1 * other, {5}));
+  const Tensor u = input(g, "u", {1, 6});
+  g.output("vector", sum(matmul(u, x) * input(g, "v", {1, 4})));
   passes::precision(g);
   int rounded = 0;
   for (const graph::Node& node : g.nodes())

@@ -15,12 +15,13 @@ using graph::Tensor;
 namespace {
 
 /// Products with a vector are bound by memory and include the power iteration of spectral norm: they stay f32.
-bool is_matrix_product(const Node& node, const std::vector<Tensor>& inputs) {
-  if (!node.op->contraction) return false;
-  const auto vector_like = [](const graph::Shape& shape) {
+bool is_matrix_product(const Graph& graph, const Node& node) {
+  if (!node.op || !node.op->contraction) return false;
+  const auto vector_like = [](const Node& operand) {
+    const graph::Shape& shape = operand.type.shape;
     return shape.size() == 2 && std::min(shape[0], shape[1]) == 1;
   };
-  return !vector_like(node.type.shape) && !vector_like(inputs[0].shape()) && !vector_like(inputs[1].shape());
+  return !vector_like(node) && !vector_like(graph.node(node.inputs[0])) && !vector_like(graph.node(node.inputs[1]));
 }
 
 /// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
@@ -62,12 +63,11 @@ void precision(Graph& graph) {
     return rounded[tensor.id] = target.add(*made.op, moved, made.attributes);
   };
   rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
-    if (is_matrix_product(node, inputs))
+    if (is_matrix_product(graph, node))
       for (Tensor& input : inputs) input = round(target, input);
     else if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
       for (Tensor& input : inputs) {
-        const Node& made = target.node(input.id);
-        if (made.op && made.op->contraction) input = round(target, input);
+        if (is_matrix_product(target, target.node(input.id))) input = round(target, input);
       }
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];

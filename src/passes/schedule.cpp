@@ -42,8 +42,7 @@ class Scheduler {
       for (NodeId input : node.inputs) readers_[index(input)].push_back(node.id);
     for (const Node& node : graph.nodes())
       for (NodeId input : node.inputs)
-        if (!node.op->elementwise() || graph.node(input).type.shape != node.type.shape || input != storage(input))
-          stored_[index(storage(input))] = true;
+        if (!node.op->elementwise() || !passes_in_register(input, node)) stored_[index(storage(input))] = true;
   }
 
   Schedule run() {
@@ -67,14 +66,19 @@ class Scheduler {
   NodeId storage(NodeId id) const { return graph_.storage(id); }
 
   /// Graph order, but small nodes whose inputs are all small come as soon as these are there: chains over whole
-  /// matrices, which want them, need not wait.
+  /// matrices, which want them, need not wait. What reads a sum that ends such a chain does not, for it would end the
+  /// chain too soon.
   std::vector<NodeId> order_of_visits() const {
     std::vector<std::size_t> missing(graph_.nodes().size(), 0);  // inputs of each node that are not visited yet
     const auto is_given = [&](NodeId id) { return !graph_.node(id).op || graph_.node(id).is_constant(); };
     for (const Node& node : graph_.nodes())
       missing[index(node.id)] =
           static_cast<std::size_t>(std::ranges::count_if(node.inputs, [&](NodeId input) { return !is_given(input); }));
-    const auto is_small = [&](NodeId id) { return graph_.node(id).type.elements() <= kSmall; };
+    const auto is_small = [&](NodeId id) {
+      const Node& node = graph_.node(id);
+      const bool is_sum = node.op && node.op->ends_chain;
+      return node.type.elements() <= kSmall && (!is_sum || graph_.node(node.inputs[0]).type.elements() <= kSmall);
+    };
     const auto may_come_early = [&](const Node& node) {
       return !node.op->contraction && is_small(node.id) && std::ranges::all_of(node.inputs, is_small);
     };
