@@ -15,7 +15,8 @@ namespace {
 using graph::DType;
 
 const TileOp kOps[] = {TileOp::add,  TileOp::sub,  TileOp::mul,  TileOp::div,  TileOp::maximum,    TileOp::square,
-                       TileOp::sqrt, TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step};
+                       TileOp::sqrt, TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step,
+                       TileOp::tanh};
 
 /// A chain whose operands and results lie in memory of its own.
 struct Chain {

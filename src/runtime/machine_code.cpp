@@ -14,6 +14,8 @@
 #include <set>
 #include <vector>
 
+#include "runtime/tanh.h"
+
 namespace gan::runtime {
 
 namespace {
@@ -206,6 +208,10 @@ class ChainCode : public Xbyak::CodeGenerator {
         constant(0.0f);
       if (op == TileOp::step || op == TileOp::leaky_step) constant(1.0f);
       if (op == TileOp::leaky_relu || op == TileOp::leaky_step) constant(instruction.alpha);
+      if (op != TileOp::tanh) continue;
+      for (const float number : {kTanhLimit, -kTanhLimit, 1.0f, -1.0f}) constant(number);
+      for (const float number : kTanhNumerator) constant(number);
+      for (const float number : kTanhDenominator) constant(number);
     }
     for (const TileResult& result : program_.results)
       if (result.dtype == DType::bf16)
@@ -335,9 +341,31 @@ class ChainCode : public Xbyak::CodeGenerator {
       case TileOp::leaky_step:
         vcmpps(compared_, a, constant(0.0f), kGreater);
         return vblendmps(dst | compared_, constant(instruction.alpha), constant(1.0f));
+      case TileOp::tanh:
+        return hyperbolic_tangent(a, dst);
       default:
         complete_ = false;
     }
+  }
+
+  // Of an instruction's operands a NaN in the second one comes through.
+  void hyperbolic_tangent(const Zmm& a, const Zmm& dst) {
+    const Zmm within = take(), square = take();
+    vminps(within, constant(kTanhLimit), a);
+    vmaxps(within, constant(-kTanhLimit), within);
+    vmulps(square, within, within);
+    const auto polynomial = [&](const Zmm& sum, const auto& coefficients) {
+      vmovaps(sum, constant(coefficients[0]));
+      for (std::size_t i = 1; i < std::size(coefficients); ++i) vfmadd213ps(sum, square, constant(coefficients[i]));
+    };
+    polynomial(dst, kTanhNumerator);
+    vmulps(within, within, dst);
+    polynomial(dst, kTanhDenominator);
+    vdivps(dst, within, dst);
+    vminps(dst, constant(1.0f), dst);
+    vmaxps(dst, constant(-1.0f), dst);
+    release(within);
+    release(square);
   }
 
   void store(const TileResult& result, const Zmm& source, bool masked) {

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "runtime/simd.h"
+#include "runtime/tanh.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::simd::HWY_NAMESPACE {
@@ -29,6 +30,22 @@ HWY_INLINE V exponential(D d, V x) {
   return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Exp(d, hn::Min(x, largest))));
 }
 
+template <class D, class V, std::size_t count>
+HWY_INLINE V polynomial(D d, V x, const float (&coefficients)[count]) {
+  V sum = hn::Set(d, coefficients[0]);
+  for (std::size_t i = 1; i < count; ++i) sum = hn::MulAdd(sum, x, hn::Set(d, coefficients[i]));
+  return sum;
+}
+
+// As machine_code.cpp has it. What is rounded last may lie above 1.
+template <class D, class V>
+HWY_INLINE V hyperbolic_tangent(D d, V x) {
+  const auto one = hn::Set(d, 1.0f), limit = hn::Set(d, kTanhLimit);
+  const auto within = hn::Clamp(x, hn::Neg(limit), limit), square = hn::Mul(within, within);
+  const auto numerator = hn::Mul(within, polynomial(d, square, kTanhNumerator));
+  return keep_nan(x, hn::Clamp(hn::Div(numerator, polynomial(d, square, kTanhDenominator)), hn::Neg(one), one));
+}
+
 // op(x, y). Highway's functions of one number ignore y.
 template <TileOp op, class D, class V>
 HWY_INLINE V apply(D d, V x, V y, float alpha) {
@@ -45,7 +62,7 @@ HWY_INLINE V apply(D d, V x, V y, float alpha) {
     return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Expm1(d, hn::Min(x, largest))));
   }
   if constexpr (op == TileOp::log) return keep_nan(x, hn::Log(d, x));
-  if constexpr (op == TileOp::tanh) return keep_nan(x, hn::Tanh(d, x));
+  if constexpr (op == TileOp::tanh) return hyperbolic_tangent(d, x);
   if constexpr (op == TileOp::sigmoid) {
     const auto one = hn::Set(d, 1.0f);
     return hn::Div(one, hn::Add(one, exponential(d, hn::Neg(x))));
