@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "base/parallel.h"
 #include "runtime/array.h"
@@ -159,6 +161,44 @@ TEST(MatmulChain, TheChainSeesWhatWouldHaveBeenStored) {
         }
       }
     }
+}
+
+TEST(MatmulChain, SplitOperandsKeepSixteenBits) {
+  std::mt19937 random(4);
+  std::normal_distribution<float> normal;
+  for (const auto& [m, n, k] : {std::array{2, 3, 1}, {70, 600, 300}, {33, 31, 65}, {300, 260, 3000}}) {
+    std::vector<float> a, b, bias, dst(static_cast<std::size_t>(m * n));
+    for (auto [numbers, count] : {std::pair{&a, m * k}, std::pair{&b, n * k}, std::pair{&bias, n}})
+      for (int i = 0; i < count; ++i) numbers->push_back(normal(random));
+    MatmulSpec spec{
+        .m = m, .n = n, .k = k, .transpose_b = true, .a = a.data(), .b = b.data(), .dst = dst.data(), .post_ops = {}};
+    spec.post_ops = {{.op = TileOp::add, .data = bias.data(), .access = Access::row}};
+    EXPECT_FALSE(matmul_is_split(spec));
+    spec.frozen_b = spec.compact = true;
+    if (!matmul_is_split(spec)) return;  // a processor without matrix registers
+    const std::function<void()> kernel = split_matmul_kernel(spec);
+    const std::vector<float> weights = std::exchange(b, std::vector<float>(b.size(), NAN));  // are kept in another form
+    std::vector<float> one_thread;
+    for (const int threads : {1, 2}) {
+      base::set_threads(threads);
+      kernel();
+      if (threads == 1) one_thread = dst;
+    }
+    base::set_threads(0);
+    EXPECT_EQ(one_thread, dst);
+    double error = 0, norm = 0;
+    for (int i = 0; i < m; ++i)
+      for (int j = 0; j < n; ++j) {
+        double exact = static_cast<double>(bias[static_cast<std::size_t>(j)]);
+        for (int l = 0; l < k; ++l)
+          exact += static_cast<double>(a[static_cast<std::size_t>(i * k + l)]) *
+                   static_cast<double>(weights[static_cast<std::size_t>(j * k + l)]);
+        error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * n + j)]), 2);
+        norm += exact * exact;
+      }
+    EXPECT_LT(std::sqrt(error), 1e-5 * std::sqrt(norm)) << m << " x " << n << " x " << k;
+    EXPECT_GT(std::sqrt(error), 1e-8 * std::sqrt(norm));
+  }
 }
 
 TEST(MatmulChain, ThreadsChangeNothing) {

@@ -69,9 +69,10 @@ void lower(runtime::Lowering& lowering) {
                                  .frozen_b = lowering.src_frozen(1) && !lowering.src_frozen(0),
                                  .compact = lowering.compact()};
   lowering.emit(2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k),
-                lowering.chain()           ? runtime::matmul_chain_kernel(spec, *lowering.chain())
-                : runtime::is_matvec(spec) ? runtime::matvec_kernel(spec)
-                                           : runtime::matmul_kernel(spec));
+                lowering.chain()                 ? runtime::matmul_chain_kernel(spec, *lowering.chain())
+                : runtime::is_matvec(spec)       ? runtime::matvec_kernel(spec)
+                : runtime::matmul_is_split(spec) ? runtime::split_matmul_kernel(spec)
+                                                 : runtime::matmul_kernel(spec));
 }
 
 /// A product over one number is elementwise, and need not be stored where the next op is elementwise too.

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
+#include <memory>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -18,7 +18,7 @@
 
 // What needs more than the least x86-64 processor says so, function by function.
 #define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
-#define GAN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define GAN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 namespace gan::runtime {
 
@@ -109,10 +109,12 @@ GAN_AVX512 inline void transpose(__m512i* rows) {
 
 /// An operand as lines (rows of the left one, columns of the right one) of `depth` numbers to be summed over.
 struct Operand {
-  const Bf16* data;
+  const void* data;
   std::int64_t lines, depth;
   bool along_lines;  ///< a line's numbers lie side by side
   bool left;
+  bool split;  ///< f32 numbers, along lines, each to be the sum of two of bf16: the first half of a pair of panels
+               ///< holds the one, the second half the other
 };
 
 /// Lane 2 i of a pair of rows is number i of the first one, lane 2 i + 1 that of the second; `first` is i of lane 0.
@@ -122,29 +124,51 @@ GAN_AVX512 inline __m512i pair_up(__m512i even, __m512i odd, short first) {
   return _mm512_permutex2var_epi16(even, _mm512_add_epi16(lanes, _mm512_set1_epi16(first)), odd);
 }
 
+__mmask32 first_lanes(std::int64_t count) {
+  return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
+}
+
+GAN_AVX512 inline __m512 widened(__m256i numbers) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
+}
+
+/// The next 32 numbers of a line in bf16, and what is left of them.
+GAN_AVX512 inline void split(const float* src, __mmask32 lanes, Bf16* dst, Bf16* rest) {
+  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), src),
+               high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16), src + 16);
+  const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+  const __m512 low_rest = _mm512_sub_ps(low, widened(_mm512_castsi512_si256(rounded))),
+               high_rest = _mm512_sub_ps(high, widened(_mm512_extracti64x4_epi64(rounded, 1)));
+  _mm512_store_si512(dst, rounded);
+  _mm512_store_si512(rest, (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest));
+}
+
 /// Packs the pairs of panels [begin, end); a panel is 16 lines in all their depth, zeros beyond the ends. Reads row by
 /// row, so that the processor sees what is read next.
 GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int64_t begin, std::int64_t end,
                                                std::int64_t panel, Bf16* dst) {
-  const auto mask = [](std::int64_t count) {
-    return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
-  };
   const std::int64_t first = begin * kPair, last = end * kPair, depth = panel / kTileLines;
+  const std::int64_t pair = (operand.split ? 4 : 2) * panel;
   if (operand.along_lines)
     for (std::int64_t line = first; line < last; ++line) {
-      const Bf16* src = operand.data + line * operand.depth;
-      const std::int64_t in = line - first;
-      Bf16* to = dst + in / kTileLines * panel + in % kTileLines * kTileDepth;
-      const bool exists = line < operand.lines;
-      for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
-        _mm512_store_si512(to, _mm512_maskz_loadu_epi16(exists ? mask(operand.depth - at) : 0, src + at));
+      const std::int64_t in = line - first, length = line < operand.lines ? operand.depth : 0;
+      Bf16* to = dst + in / kPair * pair + in % kPair / kTileLines * panel + in % kTileLines * kTileDepth;
+      if (operand.split) {
+        const float* src = static_cast<const float*>(operand.data) + line * operand.depth;
+        for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
+          split(src + at, first_lanes(length - at), to, to + 2 * panel);
+      } else {
+        const Bf16* src = static_cast<const Bf16*>(operand.data) + line * operand.depth;
+        for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
+          _mm512_store_si512(to, _mm512_maskz_loadu_epi16(first_lanes(length - at), src + at));
+      }
     }
   else
     for (std::int64_t at = 0; at < depth; at += 2) {
-      const Bf16* src = operand.data + at * operand.lines;
+      const Bf16* src = static_cast<const Bf16*>(operand.data) + at * operand.lines;
       Bf16* to = dst + at / kTileDepth * kTile + at % kTileDepth / 2 * kTileDepth;
-      for (std::int64_t line = first; line < last; line += kPair, to += 2 * panel) {
-        const __mmask32 columns = mask(operand.lines - line);
+      for (std::int64_t line = first; line < last; line += kPair, to += pair) {
+        const __mmask32 columns = first_lanes(operand.lines - line);
         const __m512i even = _mm512_maskz_loadu_epi16(at < operand.depth ? columns : 0, src + line);
         const __m512i odd = _mm512_maskz_loadu_epi16(at + 1 < operand.depth ? columns : 0, src + operand.lines + line);
         _mm512_store_si512(to, pair_up(even, odd, 0));
@@ -153,7 +177,7 @@ GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int6
     }
   // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
   if (operand.along_lines == operand.left) return;
-  for (Bf16* tile = dst; tile < dst + (end - begin) * 2 * panel; tile += kTile) {
+  for (Bf16* tile = dst; tile < dst + (end - begin) * pair; tile += kTile) {
     __m512i rows[kTileLines];
     for (std::int64_t i = 0; i < kTileLines; ++i) rows[i] = _mm512_load_si512(tile + i * kTileDepth);
     transpose(rows);
@@ -178,11 +202,20 @@ std::int64_t part(std::int64_t count, std::int64_t most) {
 class AmxProduct {
  public:
   AmxProduct(const MatmulSpec& spec, PieceFunction chain)
-      : left_{static_cast<const Bf16*>(spec.a), spec.m, spec.k, !spec.transpose_a, true},
-        right_{static_cast<const Bf16*>(spec.b), spec.n, spec.k, spec.transpose_b, false},
+      : split_(spec.operand_dtype == graph::DType::f32),
+        left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, split_},
+        right_{spec.b, spec.n, spec.k, spec.transpose_b, false, split_},
         depth_(divide_up(spec.k, kTileDepth)),
         panel_(depth_ * kTile),
-        chain_(std::move(chain)) {}
+        pair_((split_ ? 4 : 2) * panel_),
+        chain_(std::move(chain)) {
+    if (split_ && (spec.transpose_a || !spec.transpose_b)) base::fail_run("f32 operands must lie along their lines");
+    if (!spec.frozen_b) return;
+    const std::int64_t columns = divide_up(right_.lines, kPair);
+    auto packed = std::make_shared<AlignedBytes>(static_cast<std::size_t>(columns * pair_) * sizeof(Bf16));
+    pack(right_, 0, columns, panel_, reinterpret_cast<Bf16*>(packed->data()));
+    packed_right_ = packed;
+  }
 
   /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself.
   void operator()() const {
@@ -205,23 +238,24 @@ class AmxProduct {
  private:
   // Pairs of panels [row, row_end) of the left operand with [column, column_end) of the right one.
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
-    const std::int64_t pair = 2 * panel_, pair_bytes = pair * static_cast<std::int64_t>(sizeof(Bf16));
+    const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
     const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
     const std::int64_t stride =
         width * kPair + kTileLines;  // no power of two, which would crowd a few sets of the cache
     std::byte* const memory = scratch((height + width) * pair_bytes + kPair * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
-    Bf16* const right = left + height * pair;
-    auto* const product = reinterpret_cast<float*>(right + width * pair);
+    Bf16* const packed = left + height * pair_;
+    auto* const product = reinterpret_cast<float*>(packed + width * pair_);
     for (; row < row_end; row += height) {
       const std::int64_t end = std::min(row + height, row_end);
       pack(left_, row, end, panel_, left);
       for (std::int64_t j = column; j < column_end; j += width) {
         const std::int64_t j_end = std::min(j + width, column_end);
-        pack(right_, j, j_end, panel_, right);
+        if (!packed_right_) pack(right_, j, j_end, panel_, packed);
+        const Bf16* right = packed_right_ ? reinterpret_cast<const Bf16*>(packed_right_->data()) + j * pair_ : packed;
         for (std::int64_t i = row; i < end; ++i) {
-          multiply_row(left + (i - row) * pair, right, j_end - j, product, stride);
+          multiply_row(left + (i - row) * pair_, right, j_end - j, product, stride);
           chain_({.row = i * kPair,
                   .row_end = std::min((i + 1) * kPair, left_.lines),
                   .column = j * kPair,
@@ -233,19 +267,28 @@ class AmxProduct {
     }
   }
 
-  /// A row of the product from two panels of the left operand, two pairs of the right one at a time.
+  /// A row of the product from two panels of the left operand, two pairs of the right one at a time. Of split operands
+  /// the product of the rests, some 2^-18 of the whole, is left out.
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
     for (std::int64_t w = 0; w < width; w += 2)
       for (std::int64_t k = 0; k < depth_; k += kDepthAtOnce)
-        for (std::int64_t v = w; v < std::min(w + 2, width); ++v)
-          multiply(left + k * kTile, right + v * 2 * panel_ + k * kTile, panel_, std::min(kDepthAtOnce, depth_ - k),
-                   k == 0, product + v * kPair, stride);
+        for (std::int64_t v = w; v < std::min(w + 2, width); ++v) {
+          const std::int64_t at = k * kTile, depth = std::min(kDepthAtOnce, depth_ - k), rest = 2 * panel_;
+          const Bf16* const l = left + at;
+          const Bf16* const r = right + v * pair_ + at;
+          multiply(l, r, panel_, depth, k == 0, product + v * kPair, stride);
+          if (!split_) continue;
+          multiply(l, r + rest, panel_, depth, false, product + v * kPair, stride);
+          multiply(l + rest, r, panel_, depth, false, product + v * kPair, stride);
+        }
   }
 
+  bool split_;
   Operand left_, right_;
-  std::int64_t depth_, panel_;  // registers of a panel, numbers in it
+  std::int64_t depth_, panel_, pair_;  // registers of a panel, numbers in it and in two of a packed operand
   PieceFunction chain_;
+  std::shared_ptr<const AlignedBytes> packed_right_;  // if it stays
 };
 
 }  // namespace

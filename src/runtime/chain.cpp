@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "runtime/amx.h"
 #include "runtime/array.h"
+#include "runtime/chain.h"
 #include "runtime/kernels.h"
 #include "runtime/machine_code.h"
 #include "runtime/simd.h"
@@ -111,7 +112,41 @@ std::function<void()> tile_kernel(TileProgram program, bool use_machine_code) {
   };
 }
 
+TileProgram post_op_chain(const std::vector<PostOp>& post_ops, const TileOperand& src, void* dst, graph::DType dtype,
+                          std::int64_t elements, std::int64_t columns) {
+  TileProgram chain;
+  chain.elements = elements;
+  chain.operands.push_back(src);
+  for (const PostOp& post_op : post_ops) {
+    if (!post_op.data) continue;
+    TileOperand& operand = chain.operands.emplace_back();
+    operand.data = post_op.data;
+    operand.access = post_op.access;
+    operand.period = columns;
+  }
+  int last = 0, operand = 1, next = static_cast<int>(chain.operands.size());
+  for (const PostOp& post_op : post_ops) {
+    chain.instructions.push_back({post_op.op, last, post_op.data ? operand++ : last, next, post_op.alpha});
+    last = next++;
+  }
+  if (post_ops.empty()) chain.instructions.push_back({.op = TileOp::copy, .a = 0, .b = 0, .dst = last = next});
+  chain.results.push_back({last, dst, dtype});
+  return chain;
+}
+
 bool chains_take_sums() { return has_machine_code(); }
+
+bool matmul_is_split(const MatmulSpec& spec) {
+  return spec.operand_dtype == graph::DType::f32 && spec.frozen_b && spec.compact && !spec.transpose_a &&
+         spec.transpose_b && spec.m > 1 && has_amx();
+}
+
+std::function<void()> split_matmul_kernel(const MatmulSpec& spec) {
+  TileOperand product;
+  product.access = Access::product;
+  return matmul_chain_kernel(spec,
+                             post_op_chain(spec.post_ops, product, spec.dst, spec.dst_dtype, spec.m * spec.n, spec.n));
+}
 
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product) {
   return a.dtype == graph::DType::bf16 && graph::element_count(product.shape) > 1 && has_amx();
@@ -129,6 +164,7 @@ std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram ch
   }
   // The product takes memory after all, and the chain reads it there.
   MatmulSpec stored = spec;
+  stored.post_ops.clear();
   auto product = std::make_shared<AlignedBytes>(static_cast<std::size_t>(spec.m * spec.n) * sizeof(float));
   stored.dst = product->data();
   stored.dst_dtype = graph::DType::f32;

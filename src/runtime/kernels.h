@@ -114,13 +114,18 @@ struct MatmulSpec {
   void* dst = nullptr;
   std::vector<PostOp> post_ops;
   bool frozen_b = false;  ///< b holds already what it holds in every run: kernels may keep it in a form of theirs
-  bool compact = false;   ///< a frozen b may be stored in 16 bits, within 1e-4 of its norm
+  bool compact = false;   ///< with a frozen b operands may be rounded: b to 16 bits, within 1e-4 of its norm, if m is 1
 };
 std::function<void()> matmul_kernel(const MatmulSpec& spec);
 /// Whether the kernel of this product applies post-ops. That of f32 products with b as it is does not, but is up to a
 /// third faster; it is chosen by shapes alone, so that equal products are equal to the last bit in all
 /// programs that do not freeze their operands.
 bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b);
+
+/// Whether operands of f32 may be multiplied as sums of two numbers of bf16 (spec.compact), within 1e-5 of the
+/// product's norm, and are faster so: where the processor has matrix registers (AMX).
+bool matmul_is_split(const MatmulSpec& spec);
+std::function<void()> split_matmul_kernel(const MatmulSpec& spec);
 
 /// A product of matrices and the chain that follows it: operands of access `product` are the product's elements.
 /// spec.dst and spec.post_ops are not used. Where the chain can run as machine code, the product never lies in memory.

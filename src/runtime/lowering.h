@@ -15,7 +15,7 @@ namespace gan::runtime {
 /// once, then.
 struct Frozen {
   std::set<std::string> inputs;
-  bool compact = false;  ///< weights that single rows are multiplied by may be rounded to 16 bits (see MatmulSpec)
+  bool compact = false;  ///< products with frozen weights may be rounded a little more than f32 is (see MatmulSpec)
 };
 
 /// One step of a program.

@@ -13,6 +13,7 @@
 
 #include "base/parallel.h"
 #include "runtime/array.h"
+#include "runtime/chain.h"
 #include "runtime/matvec.h"
 #include "runtime/simd.h"
 
@@ -193,27 +194,6 @@ std::unique_ptr<Compact> compact(const float* w, std::int64_t rows, std::int64_t
   return good ? std::move(out) : nullptr;
 }
 
-/// The post-ops as a chain from `src` to `dst`. In a vector, an operand has as many elements or one.
-TileProgram epilogue(const std::vector<PostOp>& post_ops, const float* src, void* dst, graph::DType dtype,
-                     std::int64_t elements) {
-  TileProgram program;
-  program.elements = elements;
-  program.operands.push_back({.data = src, .lengths = {}, .strides = {}});
-  for (const PostOp& post_op : post_ops)
-    if (post_op.data)
-      program.operands.push_back({.data = post_op.data,
-                                  .access = post_op.access == Access::scalar ? Access::scalar : Access::full,
-                                  .lengths = {},
-                                  .strides = {}});
-  int last = 0, operand = 1, next = static_cast<int>(program.operands.size());
-  for (const PostOp& post_op : post_ops) {
-    program.instructions.push_back({post_op.op, last, post_op.data ? operand++ : last, next, post_op.alpha});
-    last = next++;
-  }
-  program.results.push_back({last, dst, dtype});
-  return program;
-}
-
 /// What a kernel is made of. The memory belongs to it alone.
 struct Matvec {
   const void* matrix = nullptr;  ///< [rows, k], or [k, columns] if not by rows
@@ -316,7 +296,8 @@ std::function<void()> matvec_kernel(const MatmulSpec& spec) {
     kernel->y = reinterpret_cast<float*>(kernel->sums.data());
   }
   if (!post_ops.empty() || spec.dst_dtype != graph::DType::f32)
-    kernel->epilogue = tile_kernel(epilogue(post_ops, kernel->y, spec.dst, spec.dst_dtype, kernel->outputs));
+    kernel->epilogue = tile_kernel(post_op_chain(post_ops, {.data = kernel->y, .lengths = {}, .strides = {}}, spec.dst,
+                                                 spec.dst_dtype, kernel->outputs, spec.n));
   return [kernel] { kernel->run(); };
 }
 
