@@ -414,6 +414,37 @@ TEST(Program, StateIsUpdatedInPlaceOnlyWhereThatIsSafe) {
   }
 }
 
+TEST(Program, SlicesOfRowsAreReadWhereTheyLie) {
+  for (const bool fused : {true, false}) {
+    Graph g;
+    const Tensor x = input(g, "x", {6, 4}), y = exp(x), rows = slice(y, 0, 2, 3);
+    g.output("rows", rows);
+    g.output("inner", slice(rows, 0, 1, 2) * 2.0);
+    g.output("given", slice(x, 0, 4, 2));                              // the old x
+    g.output("columns", slice(y, 1, 1, 2));                            // no view
+    g.output("x", concat({slice(x, 0, 3, 3), slice(x, 0, 0, 3)}, 0));  // the halves of x change places
+    runtime::State state;
+    runtime::Arena arena;
+    compiler::Options options;
+    if (!fused) options.disabled = {"all"};
+    const runtime::Program program = compiler::compile(g, options, state, arena);
+    for (const runtime::Kernel& kernel : program.kernels())
+      if (kernel.name == "slice") {
+        EXPECT_EQ(kernel.shape, "f32[6, 4]");
+      }
+    const auto old = [](std::size_t i) { return static_cast<float>(i) / 10; };
+    for (std::size_t i = 0; i < 24; ++i) state["x"].f32()[i] = old(i);
+    program.run();
+    for (std::size_t i = 0; i < 12; ++i) EXPECT_NEAR(state["rows"].f32()[i], std::exp(old(8 + i)), 1e-5);
+    for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(state["inner"].f32()[i], 2 * std::exp(old(12 + i)), 1e-5);
+    for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(state["given"].f32()[i], old(16 + i));
+    for (std::size_t i = 0; i < 12; ++i)
+      EXPECT_NEAR(state["columns"].f32()[i], std::exp(old(i / 2 * 4 + 1 + i % 2)), 1e-5);
+    for (std::size_t i = 0; i < 24; ++i) EXPECT_EQ(state["x"].f32()[i], old((i + 12) % 24));
+    EXPECT_EQ(std::ranges::count(program.kernels(), "slice", &runtime::Kernel::name), 1);
+  }
+}
+
 TEST(Program, RefusesStateOfAnotherType) {
   Graph g;
   g.output("y", square(input(g, "x", {5})));

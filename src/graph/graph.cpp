@@ -110,6 +110,12 @@ NodeId Graph::storage(NodeId id) const {
   return id;
 }
 
+std::int64_t Graph::offset_in_storage(NodeId id) const {
+  std::int64_t offset = 0;
+  for (; node(id).is_view(); id = node(id).inputs[0]) offset += node(id).op->view(node(id));
+  return offset;
+}
+
 void Graph::verify() const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& n = nodes_[i];

@@ -33,7 +33,7 @@ struct Node {
   TensorType type;
   std::string name;  ///< of an input of the graph
 
-  bool is_view() const { return op && op->view; }
+  bool is_view() const { return op && op->view && op->view(*this) >= 0; }
   bool is_constant() const { return op && op->name == "constant"; }
 };
 
@@ -57,8 +57,10 @@ class Graph {
 
   const std::deque<Node>& nodes() const { return nodes_; }
   const Node& node(NodeId id) const { return nodes_[static_cast<std::size_t>(id)]; }
-  /// The node whose memory a view shows; the node itself if it is no view.
+  /// The node whose memory a view shows, or a part of it; the node itself if it is no view.
   NodeId storage(NodeId id) const;
+  /// Elements in that memory before those of the node.
+  std::int64_t offset_in_storage(NodeId id) const;
   const std::map<std::string, NodeId>& inputs() const { return inputs_; }
   const std::map<std::string, NodeId>& outputs() const { return outputs_; }
 

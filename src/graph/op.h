@@ -58,7 +58,7 @@ struct ReferenceCall {
 
 /// Everything the program knows of one operation. Each lives in one file of ops/; a generated table lists them.
 /// An op either has `tile` and `scalar` (elementwise, inputs broadcast like numpy's), or `lower` and `reference`,
-/// or is a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know its
+/// or is always a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know its
 /// value.)
 struct Op {
   std::string_view name;
@@ -84,7 +84,9 @@ struct Op {
   bool (*ends_chain)(const Graph& graph, const Node& node) = nullptr;
   bool post_op = false;      ///< elementwise: may stand in such a chain
   bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16
-  bool view = false;
+  /// Of a node that need not be computed, for its elements are some of the input's in their order: how many come before
+  /// them. -1 for a node that must be; empty: all must.
+  std::int64_t (*view)(const Node& node) = nullptr;
   /// A simpler tensor with the same value, built in the graph of `node`, or nothing.
   std::optional<Tensor> (*fold)(const Node& node, std::span<const Tensor> inputs) = nullptr;
 

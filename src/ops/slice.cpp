@@ -68,6 +68,12 @@ const graph::Op slice_op{
                            attributes = lowering.attributes()] { copy_slice(src, dst, from, attributes); });
           });
         },
+    .view = [](const graph::Node& node) -> std::int64_t {
+      const Shape& shape = node.type.shape;
+      const auto axis = shape.begin() + node.attributes.integer("axis");
+      const bool is_run = std::all_of(shape.begin(), axis, [](std::int64_t length) { return length == 1; });
+      return is_run ? node.attributes.integer("begin") * graph::element_count(Shape(axis + 1, shape.end())) : -1;
+    },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];
       if (node.attributes.integer("axis") != 0) return std::nullopt;

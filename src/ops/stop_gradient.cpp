@@ -7,7 +7,7 @@ const graph::Op stop_gradient_op{
     .name = "stop_gradient",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes&) { return inputs[0]; },
-    .view = true,
+    .view = [](const graph::Node&) -> std::int64_t { return 0; },
     // Passes run after differentiation, when the op has done its work.
     .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> { return inputs[0]; },
 };

@@ -143,12 +143,12 @@ class Builder {
     const NodeId source = storage(id);
     Array& array = bind(state_, name, graph_.node(id).type);
     const int writer = group_[index(source)];
+    const bool whole = graph_.node(id).type.elements() == graph_.node(source).type.elements();
     const auto old = graph_.inputs().find(name);
     if (writer < 0) {
       // An input or a constant under another name: its old value, whatever the kernels overwrite meanwhile.
       auto staging = std::make_shared<AlignedBytes>(array.size_bytes());
-      materialize(source);
-      const std::byte* from = static_cast<std::byte*>(address_[index(source)]);
+      const std::byte* from = static_cast<std::byte*>(address(id));
       std::byte* to = array.bytes();
       const std::size_t bytes = array.size_bytes();
       if (from == to) return;
@@ -157,12 +157,12 @@ class Builder {
       return;
     }
     // What is computed but once must not be the only copy of something that users see and other programs write.
-    const bool taken = address_[index(source)] != nullptr || is_frozen_[index(source)];
+    const bool taken = address_[index(source)] != nullptr || is_frozen_[index(source)] || !whole;
     if (!taken && (old == graph_.inputs().end() || may_overwrite(old->second, writer, source))) {
       address_[index(source)] = array.bytes();
       return;
     }
-    pending_copies_.push_back({source, array.bytes(), array.size_bytes()});
+    pending_copies_.push_back({id, array.bytes(), array.size_bytes()});
   }
 
   /// Whether `writer` may put the next value over an input: no later kernel reads it, and the writer itself reads it
@@ -197,8 +197,9 @@ class Builder {
       }
     }
     for (const PendingCopy& copy : pending_copies_) {
-      last_outside[index(copy.source)] = end;
-      kept[index(copy.source)] = is_frozen_[index(copy.source)];
+      const NodeId source = storage(copy.from);
+      last_outside[index(source)] = end;
+      kept[index(source)] = is_frozen_[index(source)];
     }
     // A kernel that is not a chain always stores its result, even one that nobody reads.
     for (int i = 0; i < end; ++i) {
@@ -226,7 +227,7 @@ class Builder {
     std::byte* base = arena.reserve(plan.bytes);
     for (std::size_t i = 0; i < owners.size(); ++i) address_[index(owners[i])] = base + plan.offsets[i];
     for (const PendingCopy& copy : pending_copies_)
-      copies_after_.push_back(copy_kernel(static_cast<std::byte*>(address_[index(copy.source)]), copy.to, copy.bytes));
+      copies_after_.push_back(copy_kernel(static_cast<std::byte*>(address(copy.from)), copy.to, copy.bytes));
   }
 
   /// Constants that something other than an elementwise kernel reads are written once.
@@ -243,7 +244,8 @@ class Builder {
     const NodeId source = storage(id);
     materialize(source);
     if (!address_[index(source)]) base::fail_run("node %{} has no place in memory", id);
-    return address_[index(source)];
+    return static_cast<std::byte*>(address_[index(source)]) +
+           static_cast<std::size_t>(graph_.offset_in_storage(id)) * size_of(graph_.node(id).type.dtype);
   }
 
   static Kernel copy_kernel(const std::byte* from, std::byte* to, std::size_t bytes,
@@ -404,7 +406,7 @@ class Builder {
   }
 
   struct PendingCopy {
-    NodeId source;
+    NodeId from;
     std::byte* to;
     std::size_t bytes;
   };

@@ -56,10 +56,10 @@ ReferenceValues evaluate_reference(const graph::Graph& graph, const ReferenceVal
     }
     if (node.op->elementwise())
       evaluate_elementwise(call);
-    else if (node.op->view)
-      std::copy(call.src[0].begin(), call.src[0].end(), value.begin());
-    else
+    else if (node.op->reference)
       node.op->reference(call);
+    else  // a view of all of its input
+      std::copy(call.src[0].begin(), call.src[0].end(), value.begin());
   }
   ReferenceValues outputs;
   for (const auto& [name, id] : graph.outputs()) outputs[name] = values[static_cast<std::size_t>(id)];
