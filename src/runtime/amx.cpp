@@ -32,6 +32,7 @@ constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of
 constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
 constexpr std::int64_t kTile = kTileLines * kTileDepth;
 constexpr std::int64_t kPair = 2 * kTileLines;       // lines of the two registers that are worked on together
+constexpr std::int64_t kRowsAhead = 16;              // how far ahead rows that are cut into parts are asked for
 constexpr std::int64_t kDepthAtOnce = 8;             // registers; four rows of so many stay in the L1 cache
 constexpr std::int64_t kCache = 3 << 19;             // bytes of packed operands, to stay in the L2 cache
 constexpr std::int64_t kLeftBytes = 2 * kCache / 3;  // of the left one; the right one has the rest
@@ -124,6 +125,8 @@ GAN_AVX512 inline __m512i pair_up(__m512i even, __m512i odd, short first) {
   return _mm512_permutex2var_epi16(even, _mm512_add_epi16(lanes, _mm512_set1_epi16(first)), odd);
 }
 
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
 __mmask32 first_lanes(std::int64_t count) {
   return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
 }
@@ -143,11 +146,12 @@ GAN_AVX512 inline void split(const float* src, __mmask32 lanes, Bf16* dst, Bf16*
   _mm512_store_si512(rest, (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest));
 }
 
-/// Packs the pairs of panels [begin, end); a panel is 16 lines in all their depth, zeros beyond the ends. Reads row by
-/// row, so that the processor sees what is read next.
+/// Packs the pairs of panels [begin, end), which begin `panel` numbers apart; a panel is 16 lines in all their depth,
+/// zeros beyond the ends. Reads row by row, so that the processor sees what is read next.
 GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int64_t begin, std::int64_t end,
                                                std::int64_t panel, Bf16* dst) {
-  const std::int64_t first = begin * kPair, last = end * kPair, depth = panel / kTileLines;
+  const std::int64_t first = begin * kPair, last = end * kPair,
+                     depth = divide_up(operand.depth, kTileDepth) * kTileDepth;
   const std::int64_t pair = (operand.split ? 4 : 2) * panel;
   if (operand.along_lines)
     for (std::int64_t line = first; line < last; ++line) {
@@ -169,6 +173,9 @@ GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int6
       Bf16* to = dst + at / kTileDepth * kTile + at % kTileDepth / 2 * kTileDepth;
       for (std::int64_t line = first; line < last; line += kPair, to += pair) {
         const __mmask32 columns = first_lanes(operand.lines - line);
+        // Parts of rows are too short for the processor to see ahead; what lies behind the end does no harm.
+        for (std::int64_t row = kRowsAhead; row < kRowsAhead + 2; ++row)
+          _mm_prefetch(reinterpret_cast<const char*>(src + row * operand.lines + line), _MM_HINT_T1);
         const __m512i even = _mm512_maskz_loadu_epi16(at < operand.depth ? columns : 0, src + line);
         const __m512i odd = _mm512_maskz_loadu_epi16(at + 1 < operand.depth ? columns : 0, src + operand.lines + line);
         _mm512_store_si512(to, pair_up(even, odd, 0));
@@ -177,12 +184,13 @@ GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int6
     }
   // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
   if (operand.along_lines == operand.left) return;
-  for (Bf16* tile = dst; tile < dst + (end - begin) * pair; tile += kTile) {
-    __m512i rows[kTileLines];
-    for (std::int64_t i = 0; i < kTileLines; ++i) rows[i] = _mm512_load_si512(tile + i * kTileDepth);
-    transpose(rows);
-    for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(tile + i * kTileDepth, rows[i]);
-  }
+  for (Bf16* first_tile = dst; first_tile < dst + (end - begin) * pair; first_tile += panel)
+    for (Bf16* tile = first_tile; tile < first_tile + depth * kTileLines; tile += kTile) {
+      __m512i rows[kTileLines];
+      for (std::int64_t i = 0; i < kTileLines; ++i) rows[i] = _mm512_load_si512(tile + i * kTileDepth);
+      transpose(rows);
+      for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(tile + i * kTileDepth, rows[i]);
+    }
 }
 
 /// Memory of a thread that only grows.
@@ -191,8 +199,6 @@ std::byte* scratch(std::int64_t bytes) {
   if (memory.size() < static_cast<std::size_t>(bytes)) memory = AlignedBytes(static_cast<std::size_t>(bytes));
   return memory.data();
 }
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// The largest number of equal parts of `count` of at most `most` each: how large these are.
 std::int64_t part(std::int64_t count, std::int64_t most) {
@@ -206,7 +212,7 @@ class AmxProduct {
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, split_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, split_},
         depth_(divide_up(spec.k, kTileDepth)),
-        panel_(depth_ * kTile),
+        panel_(depth_ * kTile + kTileDepth),  // no power of two, which would crowd a few sets of the cache
         pair_((split_ ? 4 : 2) * panel_),
         chain_(std::move(chain)) {
     if (split_ && (spec.transpose_a || !spec.transpose_b)) base::fail_run("f32 operands must lie along their lines");
@@ -241,8 +247,7 @@ class AmxProduct {
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
     const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
-    const std::int64_t stride =
-        width * kPair + kTileLines;  // no power of two, which would crowd a few sets of the cache
+    const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
     std::byte* const memory = scratch((height + width) * pair_bytes + kPair * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
     Bf16* const packed = left + height * pair_;
@@ -286,7 +291,7 @@ class AmxProduct {
 
   bool split_;
   Operand left_, right_;
-  std::int64_t depth_, panel_, pair_;  // registers of a panel, numbers in it and in two of a packed operand
+  std::int64_t depth_, panel_, pair_;  // registers of a panel; numbers from one to the next, from a pair to the next
   PieceFunction chain_;
   std::shared_ptr<const AlignedBytes> packed_right_;  // if it stays
 };
