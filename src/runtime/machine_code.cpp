@@ -291,7 +291,8 @@ class ChainCode : public Xbyak::CodeGenerator {
     const auto found = addresses_.find(place_of(operand));
     if (found == addresses_.end()) return to;  // there were too few
     const auto place = found->second + i_ * bytes_of(operand.dtype);
-    if (!masked && operand.access == Access::full && !follows_product_) prefetcht0(ptr[place + kPrefetchBytes]);
+    if (!masked && operand.access == Access::full)
+      prefetcht0(ptr[place + (follows_product_ ? columns_ * bytes_of(operand.dtype) : kPrefetchBytes)]);
     const Zmm lanes = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
@@ -372,6 +373,9 @@ class ChainCode : public Xbyak::CodeGenerator {
     const auto found = addresses_.find(place_of(result));
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
+    // Rows of a piece are too short for the processor to see the next one coming.
+    if (follows_product_ && !masked && result.access == Access::full)
+      prefetchw(ptr[place + columns_ * bytes_of(result.dtype)]);
     if (result.access == Access::sum) {
       const Zmm sum = take();
       vmovups(sum | (masked ? added_tail_ : added_) | T_z, ptr[place]);
