@@ -283,7 +283,8 @@ TEST(Passes, PrecisionRoundsProductsThatAreSummedToOneNumber) {
   int rounded = 0;
   for (const graph::Node& node : g.nodes())
     if (node.op && node.op->name == "cast") rounded += g.node(node.inputs[0]).op == &graph::find_op("matmul");
-  EXPECT_EQ(rounded, 1) << g.dump();
+  const bool can_round = runtime::matmul_takes_chain({graph::DType::bf16, {6, 4}}, product.type());
+  EXPECT_EQ(rounded, can_round ? 1 : 0) << g.dump();
 }
 
 TEST(Passes, NarrowCutsProductsToWhatIsRead) {

@@ -246,7 +246,8 @@ std::function<void()> setup(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
   app.add_option("--precision", options->precision,
-                 "auto, f32 or bf16; auto is f32, but weights of 16 bits for one sample alone")
+                 "auto, f32 or bf16; auto is f32 to some 1e-5: 16 bits of each weight count for one sample alone, of "
+                 "each number with AMX")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   label->excludes(labels)->excludes(per_class)->excludes(labels_file);

@@ -58,8 +58,8 @@ struct ReferenceCall {
 
 /// Everything the program knows of one operation. Each lives in one file of ops/; a generated table lists them.
 /// An op either has `tile` and `scalar` (elementwise, inputs broadcast like numpy's), or `lower` and `reference`,
-/// or is always a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know its
-/// value.)
+/// or is always a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know
+/// its value.)
 struct Op {
   std::string_view name;
   int inputs = -1;  ///< how many; -1 = one or more

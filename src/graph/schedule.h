@@ -7,9 +7,10 @@
 
 namespace gan::graph {
 
-/// Nodes that one kernel computes together. `nodes` are in graph order. In a group of elementwise nodes all have one
-/// shape; a group whose first node has an epilogue applies the rest, elementwise, to that node's result. `product` is
-/// the one node of a group of elementwise nodes that is not: a contraction whose result these read piece by piece.
+/// Nodes that one kernel computes together, operands before what reads them. The elementwise nodes of a group have one
+/// shape, and nodes of it may be sums over their rows (`Op::ends_chain`). A group whose first node has an epilogue
+/// applies the rest, elementwise, to that node's result. `product` is a contraction in a group of elementwise nodes,
+/// whose result these read piece by piece.
 struct Group {
   std::vector<NodeId> nodes;
   NodeId product = -1;

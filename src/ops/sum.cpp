@@ -8,6 +8,8 @@ namespace gan::ops {
 
 namespace {
 
+constexpr std::int64_t kShortestRow = 16;  // shorter ones would leave the lanes of a chain's vectors empty
+
 void reference(const graph::ReferenceCall& call) {
   const runtime::TileOperand how = runtime::broadcast_operand(call.node.type.shape, call.types[0].shape);
   std::fill(call.dst.begin(), call.dst.end(), 0.0);
@@ -55,8 +57,8 @@ const graph::Op sum_op{
     .ends_chain =
         [](const graph::Graph& graph, const graph::Node& node) {
           const Shape& from = graph.node(node.inputs[0]).type.shape;
-          return runtime::chains_take_sums() &&
-                 runtime::broadcast_operand(node.type.shape, from).access == runtime::Access::row;
+          const runtime::TileOperand how = runtime::broadcast_operand(node.type.shape, from);
+          return runtime::chains_take_sums() && how.access == runtime::Access::row && how.period >= kShortestRow;
         },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto value = constant_value(inputs[0]);

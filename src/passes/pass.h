@@ -33,7 +33,7 @@ void hoist(graph::Graph& graph);
 void narrow(graph::Graph& graph);
 /// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
 /// Products that are multiplied by something and summed to one number (the gradient of spectral norm's scale) are
-/// operands of a contraction, too.
+/// operands of a contraction, too, if the kernel that makes them can round them.
 void precision(graph::Graph& graph);
 /// Adds up matrices row by row before the columns' sums are added, for chains can add up rows as they go.
 void sums(graph::Graph& graph);
@@ -51,7 +51,7 @@ std::span<const Pass> pass_table();
 /// What shares kernels.
 struct Fusion {
   bool epilogue = true, elementwise = true;
-  bool chain = true;  ///< contractions join the chains that read them; needs both others
+  bool chain = true;  ///< contractions join the chains that read them, sums end chains; needs the others
 };
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
 graph::Schedule schedule(const graph::Graph& graph, const Fusion& fusion);

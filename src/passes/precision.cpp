@@ -67,7 +67,9 @@ void precision(Graph& graph) {
       for (Tensor& input : inputs) input = round(target, input);
     else if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
       for (Tensor& input : inputs) {
-        if (is_matrix_product(target, target.node(input.id))) input = round(target, input);
+        const Node& made = target.node(input.id);
+        if (is_matrix_product(target, made) && made.op->chain && made.op->chain(target, made))
+          input = round(target, input);
       }
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];

@@ -23,10 +23,10 @@ constexpr std::int64_t kSmall = 16384;
 /// oneDNN takes 32 post-ops.
 constexpr std::size_t kLongestEpilogue = 16;
 
-/// Visits nodes in graph order. Contractions become kernels at once, with their epilogue. Elementwise nodes wait in a
-/// pending set until something that cannot join them needs their value; a node that reads two sets of its own shape
-/// makes one of them, and sums may end one. What is pending has readers in its own set alone, sums apart, so sets never
-/// wait for each other.
+/// Visits nodes in graph order, small ones sooner. Contractions become kernels at once, with their epilogue.
+/// Elementwise nodes wait in a pending set until something that cannot join them needs their value; a node that reads
+/// two sets of its own shape makes one of them, and sums may end one. What is pending has readers in its own set alone,
+/// sums apart, so sets never wait for each other.
 class Scheduler {
  public:
   Scheduler(const Graph& graph, const Fusion& fusion)

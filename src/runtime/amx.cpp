@@ -205,6 +205,8 @@ std::int64_t part(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
 }
 
+static_assert(kPair % kSumRows == 0);  // what chains want that add up rows
+
 class AmxProduct {
  public:
   AmxProduct(const MatmulSpec& spec, PieceFunction chain)
@@ -223,11 +225,12 @@ class AmxProduct {
     packed_right_ = packed;
   }
 
-  /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself.
+  /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself, if
+  /// that is not packed already.
   void operator()() const {
     const std::int64_t rows = divide_up(left_.lines, kPair), columns = divide_up(right_.lines, kPair);
-    const double operations = 2.0 * static_cast<double>(rows * kPair) * static_cast<double>(columns * kPair) *
-                              static_cast<double>(left_.depth);
+    const double operations = (split_ ? 6.0 : 2.0) * static_cast<double>(rows * kPair) *
+                              static_cast<double>(columns * kPair) * static_cast<double>(left_.depth);
     const bool by_rows = 2 * rows >= columns;
     const std::int64_t divided = by_rows ? rows : columns;
     const auto grain = static_cast<std::int64_t>(static_cast<double>(divided) * kOperationsOfAThread / operations) + 1;
@@ -248,10 +251,11 @@ class AmxProduct {
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
     const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
     const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
-    std::byte* const memory = scratch((height + width) * pair_bytes + kPair * stride * 4);
+    const std::int64_t to_pack = packed_right_ ? 0 : width;
+    std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPair * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
     Bf16* const packed = left + height * pair_;
-    auto* const product = reinterpret_cast<float*>(packed + width * pair_);
+    auto* const product = reinterpret_cast<float*>(packed + to_pack * pair_);
     for (; row < row_end; row += height) {
       const std::int64_t end = std::min(row + height, row_end);
       pack(left_, row, end, panel_, left);

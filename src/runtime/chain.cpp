@@ -16,8 +16,6 @@ namespace gan::runtime {
 
 namespace {
 
-constexpr std::int64_t kParallelGrain = 16384;  // elements below which a thread is not worth waking
-
 /// Elements of a row, by which operands are repeated and results are added up; all elements if none is.
 std::int64_t row_length(const TileProgram& program) {
   for (const TileOperand& operand : program.operands)
@@ -42,33 +40,31 @@ void run_range(const PieceFunction& chain, std::int64_t columns, std::int64_t be
 /// The results of a chain that are sums over rows, and memory to compute them in.
 class Sums {
  public:
-  /// Directs such results to memory that takes a row for each kSumRows rows, or, if the chain is to run tile by tile,
-  /// each element.
-  Sums(TileProgram& program, bool by_tiles) : by_tiles_(by_tiles) {
+  /// Directs such results to memory that takes a row for each kSumRows rows, or, if the chain is to store what is to be
+  /// added up, each element.
+  Sums(TileProgram& program, bool afterwards) : afterwards_(afterwards) {
     for (TileResult& result : program.results) {
       if (result.access != Access::sum) continue;
       const std::int64_t rows = program.elements / result.period;
       Sum& sum = sums_.emplace_back();
       sum.dst = static_cast<float*>(result.data);
       sum.columns = result.period;
-      sum.rows = by_tiles ? rows : (rows + kSumRows - 1) / kSumRows;
+      sum.rows = afterwards ? rows : (rows + kSumRows - 1) / kSumRows;
       sum.memory = AlignedBytes(static_cast<std::size_t>(sum.rows * sum.columns) * sizeof(float));
       result.data = sum.memory.data();
-      if (by_tiles) result.access = Access::full;
+      if (afterwards) result.access = Access::full;
     }
   }
-
-  bool empty() const { return sums_.empty(); }
 
   /// To be called when the chain has run.
   void add_up() const {
     for (const Sum& sum : sums_) {
       const auto* src = reinterpret_cast<const float*>(sum.memory.data());
-      if (by_tiles_) {
+      if (afterwards_) {
         sum_over_rows(src, sum.dst, sum.rows, sum.columns);
         continue;
       }
-      base::parallel_for(sum.columns, kParallelGrain / sum.rows + 1, [&](std::int64_t begin, std::int64_t end) {
+      base::parallel_for(sum.columns, kElementwiseGrain / sum.rows + 1, [&](std::int64_t begin, std::int64_t end) {
         std::fill(sum.dst + begin, sum.dst + end, 0.0f);
         for (std::int64_t row = 0; row < sum.rows; ++row)
           simd::accumulate(src + row * sum.columns + begin, sum.dst + begin, static_cast<std::size_t>(end - begin));
@@ -83,29 +79,33 @@ class Sums {
     AlignedBytes memory;
   };
   std::vector<Sum> sums_;
-  bool by_tiles_;
+  bool afterwards_;
 };
 
 }  // namespace
 
 std::function<void()> tile_kernel(TileProgram program, bool use_machine_code) {
-  const std::int64_t columns = row_length(program);
-  if (use_machine_code) {
-    TileProgram by_pieces = program;
-    auto sums = std::make_shared<const Sums>(by_pieces, /*by_tiles=*/false);
-    if (PieceFunction chain = machine_code(by_pieces, columns)) {
-      // Rows that are added up together stay together.
-      const std::int64_t unit = sums->empty() ? 1 : kSumRows * columns, elements = program.elements;
-      return [elements, unit, columns, sums, chain = std::move(chain)] {
-        base::parallel_for((elements + unit - 1) / unit, std::max<std::int64_t>(kParallelGrain / unit, 1),
-                           [&](std::int64_t begin, std::int64_t end) {
-                             run_range(chain, columns, begin * unit, std::min(end * unit, elements));
-                           });
-        sums->add_up();
-      };
-    }
+  const bool adds_up =
+      std::ranges::any_of(program.results, [](const TileResult& r) { return r.access == Access::sum; });
+  // Rows may have another length for sums than for operands: then the chain stores what is to be added up.
+  for (const bool afterwards : {false, true}) {
+    if (!use_machine_code || (afterwards && !adds_up)) break;
+    TileProgram pieces = program;
+    auto sums = std::make_shared<const Sums>(pieces, afterwards);
+    const std::int64_t columns = row_length(pieces);
+    PieceFunction chain = machine_code(pieces, columns);
+    if (!chain) continue;
+    // Rows that are added up together stay together.
+    const std::int64_t unit = adds_up && !afterwards ? kSumRows * columns : 1, elements = program.elements;
+    return [elements, unit, columns, sums, chain = std::move(chain)] {
+      base::parallel_for((elements + unit - 1) / unit, std::max<std::int64_t>(kElementwiseGrain / unit, 1),
+                         [&](std::int64_t begin, std::int64_t end) {
+                           run_range(chain, columns, begin * unit, std::min(end * unit, elements));
+                         });
+      sums->add_up();
+    };
   }
-  auto sums = std::make_shared<const Sums>(program, /*by_tiles=*/true);
+  auto sums = std::make_shared<const Sums>(program, /*afterwards=*/true);
   return [sums, run = tile_engine(std::move(program))] {
     run();
     sums->add_up();
@@ -134,6 +134,17 @@ TileProgram post_op_chain(const std::vector<PostOp>& post_ops, const TileOperand
   return chain;
 }
 
+namespace {
+
+/// What the specification of a product says of its result, as a chain that follows the product.
+TileProgram chain_behind(const MatmulSpec& spec) {
+  TileOperand product;
+  product.access = Access::product;
+  return post_op_chain(spec.post_ops, product, spec.dst, spec.dst_dtype, spec.m * spec.n, spec.n);
+}
+
+}  // namespace
+
 bool chains_take_sums() { return has_machine_code(); }
 
 bool matmul_is_split(const MatmulSpec& spec) {
@@ -142,10 +153,7 @@ bool matmul_is_split(const MatmulSpec& spec) {
 }
 
 std::function<void()> split_matmul_kernel(const MatmulSpec& spec) {
-  TileOperand product;
-  product.access = Access::product;
-  return matmul_chain_kernel(spec,
-                             post_op_chain(spec.post_ops, product, spec.dst, spec.dst_dtype, spec.m * spec.n, spec.n));
+  return matmul_chain_kernel(spec, chain_behind(spec));
 }
 
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product) {
@@ -155,7 +163,7 @@ bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& pro
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain) {
   if (has_amx()) {
     TileProgram by_pieces = chain;
-    auto sums = std::make_shared<const Sums>(by_pieces, /*by_tiles=*/false);
+    auto sums = std::make_shared<const Sums>(by_pieces, /*afterwards=*/false);
     if (PieceFunction pieces = machine_code(by_pieces, spec.n))
       return [sums, run = amx_kernel(spec, std::move(pieces))] {
         run();
@@ -164,16 +172,18 @@ std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram ch
   }
   // The product takes memory after all, and the chain reads it there.
   MatmulSpec stored = spec;
-  stored.post_ops.clear();
   auto product = std::make_shared<AlignedBytes>(static_cast<std::size_t>(spec.m * spec.n) * sizeof(float));
   stored.dst = product->data();
   stored.dst_dtype = graph::DType::f32;
+  stored.post_ops.clear();
   for (TileOperand& operand : chain.operands)
     if (operand.access == Access::product) {
       operand = TileOperand();
       operand.data = product->data();
     }
-  return [product, multiply = matmul_kernel(stored), follow = tile_kernel(std::move(chain))] {
+  PieceFunction copy = has_amx() ? machine_code(chain_behind(stored), spec.n) : PieceFunction();
+  return [product, multiply = copy ? amx_kernel(stored, std::move(copy)) : matmul_kernel(stored),
+          follow = tile_kernel(std::move(chain))] {
     multiply();
     follow();
   };

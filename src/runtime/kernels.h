@@ -76,6 +76,9 @@ struct TileProgram {
   std::vector<TileResult> results;
 };
 
+/// Elements of an elementwise loop or a sum below which another thread is not worth waking.
+inline constexpr std::int64_t kElementwiseGrain = 16384;
+
 /// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
 /// (machine_code.h), else tile by tile.
 std::function<void()> tile_kernel(TileProgram program, bool use_machine_code = true);

@@ -59,7 +59,7 @@ class Lowering {
   const std::vector<PostOp>& post_ops() const { return post_ops_; }
   /// Whether an operand holds already what it holds in every run.
   bool src_frozen(std::size_t i) const { return frozen_[i]; }
-  /// Whether frozen weights may be rounded (Frozen::compact).
+  /// Whether products with frozen weights may be rounded more (Frozen::compact).
   bool compact() const { return compact_; }
   /// The chain that the kernel of a contraction runs behind it in place of post-ops, or null.
   const TileProgram* chain() const { return chain_ ? &*chain_ : nullptr; }

@@ -14,6 +14,7 @@
 #include <set>
 #include <vector>
 
+#include "runtime/simd.h"
 #include "runtime/tanh.h"
 
 namespace gan::runtime {
@@ -45,10 +46,6 @@ bool has_rows_of(std::int64_t columns, const TileProgram& program) {
          });
 }
 
-bool has_two_operands(TileOp op) {
-  return op == TileOp::add || op == TileOp::sub || op == TileOp::mul || op == TileOp::div || op == TileOp::maximum;
-}
-
 /// Writes the code of a chain. What is the same for all rows (constants, single numbers) or for one (a column's number)
 /// keeps a vector register from the top; other values take one from the bottom until their last use.
 class ChainCode : public Xbyak::CodeGenerator {
@@ -62,7 +59,7 @@ class ChainCode : public Xbyak::CodeGenerator {
       const TileInstruction& instruction = program.instructions[i];
       last_use_.resize(std::max(last_use_.size(), static_cast<std::size_t>(instruction.dst) + 1));
       last_use_[static_cast<std::size_t>(instruction.a)] = i;
-      if (has_two_operands(instruction.op)) last_use_[static_cast<std::size_t>(instruction.b)] = i;
+      if (simd::is_binary(instruction.op)) last_use_[static_cast<std::size_t>(instruction.b)] = i;
     }
     for (const TileResult& result : program.results)
       last_use_[static_cast<std::size_t>(result.source)] = program.instructions.size();
@@ -271,7 +268,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     };
     for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
       const TileInstruction& instruction = program_.instructions[i];
-      const Zmm a = value(instruction.a), b = has_two_operands(instruction.op) ? value(instruction.b) : a, dst = take();
+      const Zmm a = value(instruction.a), b = simd::is_binary(instruction.op) ? value(instruction.b) : a, dst = take();
       compute(instruction, a, b, dst);
       values.emplace(instruction.dst, dst);
       for (const int r : std::set<int>{instruction.a, instruction.b, instruction.dst})

@@ -24,9 +24,9 @@ using PieceFunction = std::function<void(const Piece&)>;
 
 /// The chain over rows of `columns` elements as machine code, made now for this processor: one loop that keeps in
 /// registers what lies between operands and results. Equal to the tile engine to the last bit. Empty where the tile
-/// engine must do: without AVX-512, for exponentials and logarithms, for strided operands, for rows of another length, for chains
-/// that need more registers than there are. Of a result of access `sum` a row is written for each kSumRows rows: their
-/// sum.
+/// engine must do: without AVX-512, for exponentials and logarithms, for strided operands, for rows of another length,
+/// for chains that need more registers than there are. Of a result of access `sum` a row is written for each kSumRows
+/// rows: their sum.
 PieceFunction machine_code(const TileProgram& program, std::int64_t columns);
 
 }  // namespace gan::runtime

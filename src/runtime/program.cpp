@@ -201,12 +201,13 @@ class Builder {
       last_outside[index(source)] = end;
       kept[index(source)] = is_frozen_[index(source)];
     }
-    // A kernel that is not a chain always stores its result, even one that nobody reads.
+    // A kernel that is not a chain always stores its result, and a chain its sums, even those that nobody reads.
     for (int i = 0; i < end; ++i) {
       const Group& group = schedule_.groups[static_cast<std::size_t>(i)];
-      if (!is_chain(group)) {
-        int& last = last_outside[index(group.nodes.back())];
-        last = std::max(last, i);
+      for (NodeId id : group.nodes) {
+        int& last = last_outside[index(id)];
+        if (is_chain(group) ? graph_.node(id).op->ends_chain != nullptr : id == group.nodes.back())
+          last = std::max(last, i);
       }
     }
 

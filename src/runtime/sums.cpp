@@ -9,13 +9,12 @@ namespace gan::runtime {
 
 namespace {
 
-constexpr std::int64_t kParallelGrain = 16384;  // elements below which a thread is not worth waking
-constexpr std::int64_t kSumChunk = 4096;        // partial sums of this length bound the rounding error
+constexpr std::int64_t kSumChunk = 4096;  // partial sums of this length bound the rounding error
 
 }  // namespace
 
 void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
-  const std::int64_t grain = std::max<std::int64_t>(16, kParallelGrain / std::max<std::int64_t>(rows, 1));
+  const std::int64_t grain = std::max<std::int64_t>(16, kElementwiseGrain / std::max<std::int64_t>(rows, 1));
   base::parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
     const auto count = static_cast<std::size_t>(end - begin);
     std::fill(dst + begin, dst + end, 0.0f);
@@ -42,7 +41,7 @@ void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int6
     *dst = simd::sum(partial.data(), partial.size());
     return;
   }
-  const std::int64_t grain = std::max<std::int64_t>(1, kParallelGrain / std::max<std::int64_t>(columns, 1));
+  const std::int64_t grain = std::max<std::int64_t>(1, kElementwiseGrain / std::max<std::int64_t>(columns, 1));
   base::parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row)
       dst[row] = simd::sum(src + row * columns, static_cast<std::size_t>(columns));

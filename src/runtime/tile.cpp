@@ -11,8 +11,7 @@ namespace gan::runtime {
 namespace {
 
 constexpr auto kTile = static_cast<std::int64_t>(simd::kTile);
-constexpr std::int64_t kAhead = 512;            // elements that memory is asked for before they are wanted
-constexpr std::int64_t kParallelGrain = 16384;  // elements below which a thread is not worth waking
+constexpr std::int64_t kAhead = 512;  // elements that memory is asked for before they are wanted
 
 // Copies one tile of an operand into a register, widened and repeated as its access says.
 template <typename Element>
@@ -141,7 +140,7 @@ class TileRunner {
   }
 
   void operator()() const {
-    base::parallel_for(program_.elements, kParallelGrain,
+    base::parallel_for(program_.elements, kElementwiseGrain,
                        [&](std::int64_t begin, std::int64_t end) { run_range(begin, end); });
   }
 

@@ -13,9 +13,10 @@ namespace gan::train {
 /// Draws samples from a model's generator.
 class Sampler {
  public:
-  /// `model` must outlive the sampler and not change. precision: "f32", "bf16" or "auto"; auto is f32, but a single
-  /// sample is drawn with weights of 16 bits, a factor a row (relative error about 3e-5, a hundredth of bf16's):
-  /// reading the weights is all its cost.
+  /// `model` must outlive the sampler and not change. precision: "f32", "bf16" or "auto"; auto is f32 or near it: a
+  /// single sample is drawn with weights of 16 bits, a factor a row (relative error about 3e-5, a hundredth of bf16's),
+  /// for reading the weights is all its cost; more of them, where the processor has AMX, with each number as the sum of
+  /// two of bf16 (some 4e-6).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 
   /// Samples of latents z [N, latent] and labels [N], each in [0, classes), none for an unconditional model, into
