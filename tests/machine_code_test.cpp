@@ -14,9 +14,9 @@ namespace {
 
 using graph::DType;
 
-const TileOp kOps[] = {TileOp::add,  TileOp::sub,  TileOp::mul,  TileOp::div,  TileOp::maximum,    TileOp::square,
-                       TileOp::sqrt, TileOp::relu, TileOp::step, TileOp::copy, TileOp::leaky_relu, TileOp::leaky_step,
-                       TileOp::tanh};
+const TileOp kOps[] = {TileOp::add,        TileOp::sub,        TileOp::mul,  TileOp::div,  TileOp::maximum,
+                       TileOp::square,     TileOp::sqrt,       TileOp::relu, TileOp::step, TileOp::copy,
+                       TileOp::leaky_relu, TileOp::leaky_step, TileOp::tanh};
 
 /// A chain whose operands and results lie in memory of its own.
 struct Chain {
@@ -129,6 +129,29 @@ TEST(MachineCode, TakesTheChainsThatItIsFor) {
   std::mt19937 random(3);
   for (int round = 0; round < 200; ++round)
     EXPECT_TRUE(machine_code(random_chain(random, 4, 100, round % 2 == 0).program, 100)) << "chain " << round;
+}
+
+TEST(MachineCode, SumsOfOtherRowsThanTheOperandsAreTakenAfterwards) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 50; ++round) {
+    Chain chain = random_chain(random, 40, 96, true);
+    std::vector<float> column(40, 0.5f), sums(32);
+    TileProgram& program = chain.program;
+    // A row's factor, for rows of 96; sums over rows of 32. Registers behind the operands move up by one.
+    const int first = static_cast<int>(program.operands.size());
+    for (TileInstruction& instruction : program.instructions)
+      for (int* r : {&instruction.a, &instruction.b, &instruction.dst}) *r += *r >= first ? 1 : 0;
+    for (TileResult& result : program.results) ++result.source;
+    program.operands.push_back({column.data(), DType::f32, Access::column, 96, {}, {}});
+    program.instructions.push_back({.op = TileOp::mul,
+                                    .a = program.instructions.back().dst,
+                                    .b = first,
+                                    .dst = program.instructions.back().dst + 1});
+    program.results.push_back({program.instructions.back().dst, sums.data(), DType::f32, Access::sum, 32});
+    EXPECT_FALSE(machine_code(program, 96));
+    const auto code = results_of(chain, true), tiles = results_of(chain, false);
+    ASSERT_EQ(code, tiles) << "chain " << round;
+  }
 }
 
 TEST(MachineCode, LeavesToTheTilesWhatItCannot) {
