@@ -28,7 +28,7 @@ using Xbyak::Zmm;
 
 constexpr std::size_t kCodeBytes = 16384;
 constexpr int kLanes = 16;
-constexpr int kPrefetchBytes = 2048;           // how far ahead memory is asked for
+constexpr std::size_t kPrefetchBytes = 2048;   // how far ahead memory is asked for
 constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses have 32 bits
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
@@ -143,6 +143,10 @@ class ChainCode : public Xbyak::CodeGenerator {
     vzeroupper();
     for (auto reg = std::rbegin(saved); reg != std::rend(saved); ++reg) pop(*reg);
     ret();
+  }
+
+  std::size_t row_bytes(DType dtype) const {
+    return static_cast<std::size_t>(columns_) * static_cast<std::size_t>(bytes_of(dtype));
   }
 
   Xbyak::Address field(std::size_t offset) const { return qword[piece_ + offset]; }
@@ -289,7 +293,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     if (found == addresses_.end()) return to;  // there were too few
     const auto place = found->second + i_ * bytes_of(operand.dtype);
     if (!masked && operand.access == Access::full)
-      prefetcht0(ptr[place + (follows_product_ ? columns_ * bytes_of(operand.dtype) : kPrefetchBytes)]);
+      prefetcht0(ptr[place + (follows_product_ ? row_bytes(operand.dtype) : kPrefetchBytes)]);
     const Zmm lanes = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
@@ -371,8 +375,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
     // Rows of a piece are too short for the processor to see the next one coming.
-    if (follows_product_ && !masked && result.access == Access::full)
-      prefetchw(ptr[place + columns_ * bytes_of(result.dtype)]);
+    if (follows_product_ && !masked && result.access == Access::full) prefetchw(ptr[place + row_bytes(result.dtype)]);
     if (result.access == Access::sum) {
       const Zmm sum = take();
       vmovups(sum | (masked ? added_tail_ : added_) | T_z, ptr[place]);
