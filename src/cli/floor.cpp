@@ -99,20 +99,6 @@ runtime::Rates best_rates(const train::Config& config) {
   return {matmul_rate(bf16 ? graph::DType::bf16 : graph::DType::f32, config.train.batch), sweep_rate().median};
 }
 
-namespace {
-
-/// The product by the kernel that chains follow, and a chain that stores it.
-std::function<void()> stored_by_chain(const runtime::MatmulSpec& spec) {
-  runtime::TileProgram chain;
-  chain.elements = spec.m * spec.n;
-  chain.operands.emplace_back().access = runtime::Access::product;
-  chain.instructions.push_back({.op = runtime::TileOp::copy, .a = 0, .b = 0, .dst = 1});
-  chain.results.push_back({1, spec.dst, spec.dst_dtype});
-  return runtime::matmul_chain_kernel(spec, std::move(chain));
-}
-
-}  // namespace
-
 double matmul_rate(graph::DType dtype, std::int64_t batch) {
   struct Case {
     std::int64_t m, n, k;
@@ -140,7 +126,7 @@ double matmul_rate(graph::DType dtype, std::int64_t batch) {
     spec.b = b.bytes();
     spec.dst = dst.bytes();
     std::vector<std::function<void()>> kernels{runtime::matmul_kernel(spec)};
-    if (runtime::matmul_takes_chain(a.type(), dst.type())) kernels.push_back(stored_by_chain(spec));
+    if (runtime::matmul_takes_chain(a.type(), dst.type())) kernels.push_back(runtime::matmul_chain_kernel(spec));
     for (const std::function<void()>& kernel : kernels) {
       const double seconds = std::ranges::min(repeated_seconds(kernel));
       best = std::max(best, 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds);

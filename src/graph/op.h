@@ -82,7 +82,7 @@ struct Op {
   /// Whether a chain of elementwise ops that computes the input of this node can compute the node as well; empty: it
   /// cannot.
   bool (*ends_chain)(const Graph& graph, const Node& node) = nullptr;
-  bool post_op = false;      ///< elementwise: may stand in such a chain
+  bool post_op = false;      ///< elementwise: may stand in an epilogue
   bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16
   /// Of a node that need not be computed, for its elements are some of the input's in their order: how many come before
   /// them. -1 for a node that must be; empty: all must.

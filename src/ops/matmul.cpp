@@ -71,7 +71,7 @@ void lower(runtime::Lowering& lowering) {
   lowering.emit(2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k),
                 lowering.chain()                 ? runtime::matmul_chain_kernel(spec, *lowering.chain())
                 : runtime::is_matvec(spec)       ? runtime::matvec_kernel(spec)
-                : runtime::matmul_is_split(spec) ? runtime::split_matmul_kernel(spec)
+                : runtime::matmul_is_split(spec) ? runtime::matmul_chain_kernel(spec)
                                                  : runtime::matmul_kernel(spec));
 }
 

@@ -125,10 +125,7 @@ class Scheduler {
   }
 
   /// Whether a node of a set is a contraction.
-  bool is_product(NodeId id) const {
-    const Node& node = graph_.node(id);
-    return !node.op->elementwise() && !node.op->ends_chain;
-  }
+  bool is_product(NodeId id) const { return graph_.node(id).op->contraction; }
 
   /// A sum that may be computed by the chain that makes its operand.
   bool ends_chain(const Node& node) const {
@@ -298,7 +295,7 @@ class Scheduler {
   std::vector<std::vector<NodeId>> readers_;  // of each node
   std::vector<int> group_;                    // of each node: its kernel, -1 = none yet
   std::vector<int> pending_;                  // of each node: its pending set, -1 = none
-  std::vector<bool> stored_;                  // whether something other than a chain reads the node
+  std::vector<bool> stored_;                  // whether something reads the node in memory
   std::vector<std::vector<NodeId>> sets_;
   std::vector<Group> groups_;
 };

@@ -152,7 +152,7 @@ bool matmul_is_split(const MatmulSpec& spec) {
          spec.transpose_b && spec.m > 1 && has_amx();
 }
 
-std::function<void()> split_matmul_kernel(const MatmulSpec& spec) {
+std::function<void()> matmul_chain_kernel(const MatmulSpec& spec) {
   return matmul_chain_kernel(spec, chain_behind(spec));
 }
 

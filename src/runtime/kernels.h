@@ -128,11 +128,12 @@ bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& 
 /// Whether operands of f32 may be multiplied as sums of two numbers of bf16 (spec.compact), within 1e-5 of the
 /// product's norm, and are faster so: where the processor has matrix registers (AMX).
 bool matmul_is_split(const MatmulSpec& spec);
-std::function<void()> split_matmul_kernel(const MatmulSpec& spec);
 
 /// A product of matrices and the chain that follows it: operands of access `product` are the product's elements.
 /// spec.dst and spec.post_ops are not used. Where the chain can run as machine code, the product never lies in memory.
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain);
+/// The same with the chain that spec.post_ops and spec.dst describe. Takes the f32 operands of matmul_is_split, too.
+std::function<void()> matmul_chain_kernel(const MatmulSpec& spec);
 /// Whether that is the better way: for bf16 operands, where the processor has matrix registers (AMX).
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product);
 

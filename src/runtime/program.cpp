@@ -301,7 +301,6 @@ class Builder {
     };
     double bytes = 0;
     std::map<float, int> constants;
-    std::vector<std::pair<NodeId, NodeId>> operands;
     // Operands take the first numbers, then constants, then results: count before numbering.
     if (group.product >= 0) {
       registers[{group.product, true}] = 0;
