@@ -12,7 +12,7 @@ namespace gan::ops {
 
 namespace {
 
-constexpr std::int64_t kGrain = 4096;  // blocks of four values that are worth a thread
+constexpr std::int64_t kGrain = 256;  // blocks of four values that are worth a thread
 
 graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
   const bool fits = inputs[0] == graph::TensorType{DType::i32, {2}} && inputs[1] == graph::TensorType{DType::i32, {1}};

@@ -31,12 +31,13 @@ using Bf16 = std::uint16_t;
 constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of the right one
 constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
 constexpr std::int64_t kTile = kTileLines * kTileDepth;
-constexpr std::int64_t kPair = 2 * kTileLines;       // lines of the two registers that are worked on together
-constexpr std::int64_t kRowsAhead = 16;              // how far ahead rows that are cut into parts are asked for
-constexpr std::int64_t kDepthAtOnce = 8;             // registers; four rows of so many stay in the L1 cache
-constexpr std::int64_t kCache = 3 << 19;             // bytes of packed operands, to stay in the L2 cache
-constexpr std::int64_t kLeftBytes = 2 * kCache / 3;  // of the left one; the right one has the rest
-constexpr double kOperationsOfAThread = 2e6;         // below which another thread is not worth waking
+constexpr std::int64_t kPair = 2 * kTileLines;  // lines of the two registers that are worked on together
+constexpr std::int64_t kDepthAtOnce = 8;        // registers; four rows of so many stay in the L1 cache
+// Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
+// while a little of the right one at a time is packed to the same place, which the cache then still holds.
+constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14);
+constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12);
+constexpr double kOperationsOfAThread = 2.5e5;  // below which another thread is not worth waking
 
 struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -118,79 +119,88 @@ struct Operand {
                ///< holds the one, the second half the other
 };
 
-/// Lane 2 i of a pair of rows is number i of the first one, lane 2 i + 1 that of the second; `first` is i of lane 0.
-GAN_AVX512 inline __m512i pair_up(__m512i even, __m512i odd, short first) {
-  const __m512i lanes = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
-                                         5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-  return _mm512_permutex2var_epi16(even, _mm512_add_epi16(lanes, _mm512_set1_epi16(first)), odd);
-}
-
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 __mmask32 first_lanes(std::int64_t count) {
   return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
 }
 
+/// 16 numbers of bf16, each in the lower half of 32 bits.
+GAN_AVX512 inline __m512i spread(const Bf16* src, std::int64_t count) {
+  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)), src));
+}
+
 GAN_AVX512 inline __m512 widened(__m256i numbers) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
 }
 
-/// The next 32 numbers of a line in bf16, and what is left of them.
-GAN_AVX512 inline void split(const float* src, __mmask32 lanes, Bf16* dst, Bf16* rest) {
+/// 32 numbers in bf16, and what is left of them.
+GAN_AVX512 inline __m512i split(const float* src, std::int64_t count, __m512i* rest) {
+  const __mmask32 lanes = first_lanes(count);
   const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), src),
                high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16), src + 16);
   const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
   const __m512 low_rest = _mm512_sub_ps(low, widened(_mm512_castsi512_si256(rounded))),
                high_rest = _mm512_sub_ps(high, widened(_mm512_extracti64x4_epi64(rounded, 1)));
-  _mm512_store_si512(dst, rounded);
-  _mm512_store_si512(rest, (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest));
+  *rest = (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest);
+  return rounded;
 }
 
-/// Packs the pairs of panels [begin, end), which begin `panel` numbers apart; a panel is 16 lines in all their depth,
-/// zeros beyond the ends. Reads row by row, so that the processor sees what is read next.
+GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
+  if (transposed) transpose(rows);
+  for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(dst + i * kTileDepth, rows[i]);
+}
+
+/// Packs what a register takes: 16 lines from `line` on, 32 numbers from `at` on, zeros beyond the ends. Asks for what
+/// is packed later; what lies behind the end does no harm.
+GAN_AVX512 inline void pack_tile(const Operand& operand, std::int64_t line, std::int64_t at, Bf16* dst, Bf16* rest) {
+  __m512i rows[kTileLines], rests[kTileLines];
+  // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
+  const bool transposed = operand.along_lines != operand.left;
+  if (operand.along_lines) {
+    for (std::int64_t i = 0; i < kTileLines; ++i) {
+      const std::int64_t offset = (line + i) * operand.depth + at;
+      const std::int64_t count = line + i < operand.lines ? operand.depth - at : 0;
+      if (operand.split) {
+        rows[i] = split(static_cast<const float*>(operand.data) + offset, count, rests + i);
+        continue;
+      }
+      const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
+      _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
+      rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
+    }
+  } else {
+    const std::int64_t ahead = (kTileDepth + (line % kPair == 0 ? 0 : kTileLines)) * operand.lines;
+    const Bf16* src = static_cast<const Bf16*>(operand.data) + at * operand.lines + line;
+    for (std::int64_t i = 0; i < kTileLines; ++i) {
+      _mm_prefetch(reinterpret_cast<const char*>(src + ahead + i * operand.lines), _MM_HINT_T1);
+      const std::int64_t row = at + 2 * i, count = operand.lines - line;
+      const __m512i even = spread(src + 2 * i * operand.lines, row < operand.depth ? count : 0),
+                    odd = spread(src + (2 * i + 1) * operand.lines, row + 1 < operand.depth ? count : 0);
+      rows[i] = _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
+    }
+  }
+  store_tile(rows, transposed, dst);
+  if (operand.split) store_tile(rests, transposed, rest);
+}
+
+/// Packs the pairs of panels [begin, end), which begin `panel` numbers apart; a panel is 16 lines in all their depth.
 GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int64_t begin, std::int64_t end,
                                                std::int64_t panel, Bf16* dst) {
-  const std::int64_t first = begin * kPair, last = end * kPair,
-                     depth = divide_up(operand.depth, kTileDepth) * kTileDepth;
-  const std::int64_t pair = (operand.split ? 4 : 2) * panel;
+  const std::int64_t tiles = divide_up(operand.depth, kTileDepth), parts = operand.split ? 2 : 1;
+  const std::int64_t panels = 2 * (end - begin);
   if (operand.along_lines)
-    for (std::int64_t line = first; line < last; ++line) {
-      const std::int64_t in = line - first, length = line < operand.lines ? operand.depth : 0;
-      Bf16* to = dst + in / kPair * pair + in % kPair / kTileLines * panel + in % kTileLines * kTileDepth;
-      if (operand.split) {
-        const float* src = static_cast<const float*>(operand.data) + line * operand.depth;
-        for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
-          split(src + at, first_lanes(length - at), to, to + 2 * panel);
-      } else {
-        const Bf16* src = static_cast<const Bf16*>(operand.data) + line * operand.depth;
-        for (std::int64_t at = 0; at < depth; at += kTileDepth, to += kTile)
-          _mm512_store_si512(to, _mm512_maskz_loadu_epi16(first_lanes(length - at), src + at));
+    for (std::int64_t p = 0; p < panels; ++p)
+      for (std::int64_t tile = 0; tile < tiles; ++tile) {
+        Bf16* to = dst + (p / 2 * 2 * parts + p % 2) * panel + tile * kTile;
+        pack_tile(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, to, to + 2 * panel);
       }
-    }
   else
-    for (std::int64_t at = 0; at < depth; at += 2) {
-      const Bf16* src = static_cast<const Bf16*>(operand.data) + at * operand.lines;
-      Bf16* to = dst + at / kTileDepth * kTile + at % kTileDepth / 2 * kTileDepth;
-      for (std::int64_t line = first; line < last; line += kPair, to += pair) {
-        const __mmask32 columns = first_lanes(operand.lines - line);
-        // Parts of rows are too short for the processor to see ahead; what lies behind the end does no harm.
-        for (std::int64_t row = kRowsAhead; row < kRowsAhead + 2; ++row)
-          _mm_prefetch(reinterpret_cast<const char*>(src + row * operand.lines + line), _MM_HINT_T1);
-        const __m512i even = _mm512_maskz_loadu_epi16(at < operand.depth ? columns : 0, src + line);
-        const __m512i odd = _mm512_maskz_loadu_epi16(at + 1 < operand.depth ? columns : 0, src + operand.lines + line);
-        _mm512_store_si512(to, pair_up(even, odd, 0));
-        _mm512_store_si512(to + panel, pair_up(even, odd, kTileLines));
+    for (std::int64_t tile = 0; tile < tiles; ++tile)
+      for (std::int64_t p = 0; p < panels; ++p) {
+        Bf16* to = dst + p * panel + tile * kTile;
+        pack_tile(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, to, nullptr);
       }
-    }
-  // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
-  if (operand.along_lines == operand.left) return;
-  for (Bf16* first_tile = dst; first_tile < dst + (end - begin) * pair; first_tile += panel)
-    for (Bf16* tile = first_tile; tile < first_tile + depth * kTileLines; tile += kTile) {
-      __m512i rows[kTileLines];
-      for (std::int64_t i = 0; i < kTileLines; ++i) rows[i] = _mm512_load_si512(tile + i * kTileDepth);
-      transpose(rows);
-      for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(tile + i * kTileDepth, rows[i]);
-    }
 }
 
 /// Memory of a thread that only grows.
@@ -249,7 +259,7 @@ class AmxProduct {
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
-    const std::int64_t width = part(column_end - column, kCache / pair_bytes - height);
+    const std::int64_t width = part(column_end - column, kRightBytes / pair_bytes);
     const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
     std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPair * stride * 4);

@@ -77,7 +77,7 @@ struct TileProgram {
 };
 
 /// Elements of an elementwise loop or a sum below which another thread is not worth waking.
-inline constexpr std::int64_t kElementwiseGrain = 16384;
+inline constexpr std::int64_t kElementwiseGrain = 4096;
 
 /// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
 /// (machine_code.h), else tile by tile.

@@ -171,7 +171,7 @@ HWY_EXPORT(compact_row);
 namespace {
 
 constexpr std::int64_t kChunk = 64;              // rows that are combined to a sum of their own
-constexpr std::int64_t kParallelGrain = 65536;   // elements of the matrix that are worth a thread
+constexpr std::int64_t kParallelGrain = 8192;    // elements of the matrix that are worth a thread
 constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
 
 /// A matrix as whole numbers of 16 bits with a factor for each row.
