@@ -21,6 +21,7 @@
 #include "data/shuffle.h"
 #include "data/source.h"
 #include "nn/scope.h"
+#include "runtime/simd.h"
 #include "train/preset.h"
 #include "train/step.h"
 
@@ -78,6 +79,15 @@ struct Step {
     program->run();
   }
 
+  /// Takes a variable from another step, and its rounded copy along.
+  void set(const std::string& name, const runtime::State& from) {
+    const std::span<const float> exact = from.at(name).f32();
+    std::ranges::copy(exact, state.at(name).f32().data());
+    const auto rounded = state.find(name + std::string(graph::kRounded));
+    if (rounded != state.end())
+      runtime::simd::round_to_bf16(exact.data(), rounded->second.bf16().data(), exact.size());
+  }
+
   Values values(const std::string& name) const {
     const std::span<const float> found = state.at(name).f32();
     return {found.begin(), found.end()};
@@ -118,8 +128,7 @@ void run(const BenchOptions& options) {
     for (const bool bf16 : {false, true}) {
       Step step(with, dataset, bf16 ? compiler::Precision::bf16 : compiler::Precision::f32);
       for (int batch = 0; batch < options.batches; ++batch) {
-        for (const nn::Variable& variable : step.variables)
-          std::ranges::copy(trained.state.at(variable.name).f32(), step.state.at(variable.name).f32().data());
+        for (const nn::Variable& variable : step.variables) step.set(variable.name, trained.state);
         step.run(dataset, shuffle, config.train.batch, options.steps + batch);
         Results& result = results[bf16][name].emplace_back();
         result["loss.d"] = step.values("loss.d");

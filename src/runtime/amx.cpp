@@ -259,7 +259,7 @@ class AmxProduct {
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
     const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
-    const std::int64_t width = part(column_end - column, kRightBytes / pair_bytes);
+    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(kRightBytes / pair_bytes, 2));
     const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
     std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPair * stride * 4);
