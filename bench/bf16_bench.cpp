@@ -84,8 +84,7 @@ struct Step {
     const std::span<const float> exact = from.at(name).f32();
     std::ranges::copy(exact, state.at(name).f32().data());
     const auto rounded = state.find(name + std::string(graph::kRounded));
-    if (rounded != state.end())
-      runtime::simd::round_to_bf16(exact.data(), rounded->second.bf16().data(), exact.size());
+    if (rounded != state.end()) runtime::simd::round_to_bf16(exact.data(), rounded->second.bf16().data(), exact.size());
   }
 
   Values values(const std::string& name) const {

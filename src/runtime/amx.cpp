@@ -37,7 +37,7 @@ constexpr std::int64_t kDepthAtOnce = 8;        // registers; four rows of so ma
 // while a little of the right one at a time is packed to the same place, which the cache then still holds.
 constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14);
 constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12);
-constexpr double kOperationsOfAThread = 2.5e5;  // below which another thread is not worth waking
+constexpr double kOperationsOfAThread = 2.5e5;  // few, as for kElementwiseGrain
 
 struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};

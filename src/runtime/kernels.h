@@ -76,7 +76,8 @@ struct TileProgram {
   std::vector<TileResult> results;
 };
 
-/// Elements of an elementwise loop or a sum below which another thread is not worth waking.
+/// Elements of an elementwise loop or a sum that are worth a thread: few, since threads that wait for long fall asleep,
+/// and waking them takes longer than many a kernel.
 inline constexpr std::int64_t kElementwiseGrain = 4096;
 
 /// Compiles a chain into a function that runs it on all threads: as machine code where that can be and is wanted
