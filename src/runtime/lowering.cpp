@@ -10,6 +10,11 @@ void Lowering::emit(double operations, std::function<void()> run) {
   kernel_ = {std::string(node_.op->name), operations, bytes, std::move(run)};
 }
 
+void Lowering::emit(double operations, std::shared_ptr<RowProduct> product) {
+  emit(operations, [product] { product->run(); });
+  kernel_.row_product = std::move(product);
+}
+
 Kernel Lowering::take() {
   if (!kernel_.run) base::fail_run("op {} made no kernel", node_.op->name);
   return std::move(kernel_);

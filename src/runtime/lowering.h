@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "graph/graph.h"
 #include "runtime/kernels.h"
+#include "runtime/row_product.h"
 
 namespace gan::runtime {
 
@@ -24,8 +26,9 @@ struct Kernel {
   double operations = 0;  ///< floating-point, a multiply-add counts two
   double bytes = 0;       ///< read and written
   std::function<void()> run;
-  std::string shape = {};    ///< what tells kernels of one name apart, for people
-  bool contraction = false;  ///< counts by its operations; others by their bytes
+  std::string shape = {};                             ///< what tells kernels of one name apart, for people
+  bool contraction = false;                           ///< counts by its operations; others by their bytes
+  std::shared_ptr<RowProduct> row_product = nullptr;  ///< what `run` computes, if it is one
 };
 
 /// What an op is given to make its kernel: the addresses of its operands and of its result.
@@ -67,6 +70,7 @@ class Lowering {
 
   /// The kernel of this node: its floating-point operations and what it does. Called once.
   void emit(double operations, std::function<void()> run);
+  void emit(double operations, std::shared_ptr<RowProduct> product);
   Kernel take();
 
  private:

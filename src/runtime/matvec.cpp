@@ -21,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One vector of f32 from elements of each type: f32, bf16 (as its bits) and whole numbers of 16 bits.
+// One vector of f32 from elements of each type: f32 and bf16 (as its bits).
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const float* src) {
   return hn::LoadU(d, src);
@@ -32,14 +32,7 @@ HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* src) {
   const auto bits = hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::uint16_t, D>(), src));
   return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
-template <class D>
-HWY_INLINE hn::Vec<D> load(D d, const std::int16_t* src) {
-  const hn::Rebind<std::int32_t, D> wide;
-  return hn::ConvertTo(d, hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::int16_t, D>(), src)));
-}
-
 HWY_INLINE float widen(float value) { return value; }
-HWY_INLINE float widen(std::int16_t value) { return static_cast<float>(value); }
 HWY_INLINE float widen(std::uint16_t value) {
   const std::uint32_t bits = std::uint32_t{value} << 16;
   float wide;
@@ -47,10 +40,9 @@ HWY_INLINE float widen(std::uint16_t value) {
   return wide;
 }
 
-// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory. `next` is
-// where the rows lie that are read next.
+// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory.
 template <int kRows, typename W>
-HWY_INLINE void dot_together(const W* w, const W* next, const float* x, float* dst, std::size_t k) {
+HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t k) {
   const hn::ScalableTag<float> d;
   const std::size_t lanes = hn::Lanes(d);
   auto sum0 = hn::Zero(d), sum1 = hn::Zero(d), sum2 = hn::Zero(d), sum3 = hn::Zero(d);
@@ -58,7 +50,7 @@ HWY_INLINE void dot_together(const W* w, const W* next, const float* x, float* d
   for (; i + lanes <= k; i += lanes) {
     const auto v = hn::LoadU(d, x + i);
     if (kRows > 1 && sizeof(W) == 2)  // half as many bytes leave the path to memory half empty
-      for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(next + r * k + i);
+      for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(w + (kRows + r) * k + i);
     sum0 = hn::MulAdd(load(d, w + i), v, sum0);
     if (kRows > 1) sum1 = hn::MulAdd(load(d, w + k + i), v, sum1);
     if (kRows > 2) sum2 = hn::MulAdd(load(d, w + 2 * k + i), v, sum2);
@@ -72,24 +64,15 @@ HWY_INLINE void dot_together(const W* w, const W* next, const float* x, float* d
 }
 
 template <typename W>
-HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k, bool upwards) {
+HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
   const std::size_t blocks = rows / 4;
-  for (std::size_t r = 4 * blocks; r < rows; ++r) dot_together<1>(w + r * k, w, x, dst + r, k);
-  for (std::size_t i = 0; i < blocks; ++i) {
-    const std::size_t r = 4 * (upwards ? blocks - 1 - i : i), next = upwards ? r - std::min<std::size_t>(r, 4) : r + 4;
-    dot_together<4>(w + r * k, w + next * k, x, dst + r, k);
-  }
+  for (std::size_t i = 0; i < blocks; ++i) dot_together<4>(w + 4 * i * k, x, dst + 4 * i, k);
+  for (std::size_t r = 4 * blocks; r < rows; ++r) dot_together<1>(w + r * k, x, dst + r, k);
 }
 
-void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k, bool upwards) {
-  switch (stored) {
-    case Stored::f32:
-      return dot_rows(static_cast<const float*>(w), x, dst, rows, k, upwards);
-    case Stored::bf16:
-      return dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k, upwards);
-    case Stored::i16:
-      return dot_rows(static_cast<const std::int16_t*>(w), x, dst, rows, k, upwards);
-  }
+void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  if (stored == Stored::f32) return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
+  dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k);
 }
 
 // dst[c] = sum over i of x[i] w[i, c]; some rows at once, so that dst is seldom read and written.
@@ -122,42 +105,6 @@ void combine(Stored stored, const void* w, const float* x, float* dst, std::size
   combine_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, columns);
 }
 
-// Rounds a row to whole numbers of at most 32767 times the factor that it returns. Adds to sums: of the squares of what
-// rounding misses, and of the row's squares.
-float compact_row(const float* src, std::int16_t* dst, std::size_t count, double* missed, double* squares) {
-  const hn::ScalableTag<float> d;
-  const hn::Rebind<std::int16_t, decltype(d)> narrow;
-  const std::size_t lanes = hn::Lanes(d), whole = count / lanes * lanes;
-  auto largest = hn::Zero(d);
-  for (std::size_t i = 0; i < whole; i += lanes) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, src + i)));
-  float range = hn::GetLane(hn::MaxOfLanes(d, largest));
-  for (std::size_t i = whole; i < count; ++i) range = std::max(range, std::abs(src[i]));
-  if (range < 1e-30f) {  // the factor's inverse might overflow
-    std::fill_n(dst, count, std::int16_t{0});
-    return 0;
-  }
-  const float factor = range / 32767;
-  const auto scale = hn::Set(d, 32767 / range), step = hn::Set(d, factor);
-  auto error = hn::Zero(d), norm = hn::Zero(d);
-  for (std::size_t i = 0; i < whole; i += lanes) {
-    const auto value = hn::LoadU(d, src + i);
-    const auto number = hn::NearestInt(hn::Mul(value, scale));
-    hn::StoreU(hn::DemoteTo(narrow, number), narrow, dst + i);
-    const auto rest = hn::NegMulAdd(hn::ConvertTo(d, number), step, value);
-    error = hn::MulAdd(rest, rest, error);
-    norm = hn::MulAdd(value, value, norm);
-  }
-  *missed += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, error)));
-  *squares += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, norm)));
-  for (std::size_t i = whole; i < count; ++i) {
-    dst[i] = static_cast<std::int16_t>(std::lrint(src[i] / range * 32767));
-    const auto value = static_cast<double>(src[i]), rest = value - static_cast<double>(widen(dst[i]) * factor);
-    *missed += rest * rest;
-    *squares += value * value;
-  }
-  return factor;
-}
-
 }  // namespace gan::runtime::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -166,33 +113,11 @@ namespace gan::runtime {
 
 HWY_EXPORT(dot);
 HWY_EXPORT(combine);
-HWY_EXPORT(compact_row);
 
 namespace {
 
-constexpr std::int64_t kChunk = 64;              // rows that are combined to a sum of their own
-constexpr std::int64_t kParallelGrain = 8192;    // elements of the matrix that are worth a thread
-constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
-
-/// A matrix as whole numbers of 16 bits with a factor for each row.
-struct Compact {
-  AlignedBytes numbers, factors;
-};
-
-/// Rounds a matrix to 16 bits. Nothing if its rows are so uneven that too much would be lost.
-std::unique_ptr<Compact> compact(const float* w, std::int64_t rows, std::int64_t columns) {
-  auto out = std::make_unique<Compact>();
-  out->numbers = AlignedBytes(static_cast<std::size_t>(rows * columns) * sizeof(std::int16_t));
-  out->factors = AlignedBytes(static_cast<std::size_t>(rows) * sizeof(float));
-  auto* numbers = reinterpret_cast<std::int16_t*>(out->numbers.data());
-  auto* factors = reinterpret_cast<float*>(out->factors.data());
-  double missed = 0, squares = 0;
-  for (std::int64_t r = 0; r < rows; ++r)
-    factors[r] = HWY_DYNAMIC_DISPATCH(compact_row)(w + r * columns, numbers + r * columns,
-                                                   static_cast<std::size_t>(columns), &missed, &squares);
-  const bool good = missed <= kLargestCompactError * kLargestCompactError * squares;
-  return good ? std::move(out) : nullptr;
-}
+constexpr std::int64_t kChunk = 64;            // rows that are combined to a sum of their own
+constexpr std::int64_t kParallelGrain = 8192;  // elements of the matrix that are worth a thread
 
 /// What a kernel is made of. The memory belongs to it alone.
 struct Matvec {
@@ -200,13 +125,12 @@ struct Matvec {
   const float* x = nullptr;      ///< [k]
   float* y = nullptr;            ///< the sums
   std::int64_t outputs = 0, k = 0;
-  bool by_rows = true, threads = true, upwards = true;
+  bool by_rows = true, threads = true;
   Stored stored = Stored::f32;
   const std::uint16_t* narrow_x = nullptr;  ///< if x must be widened first
   std::function<void()> epilogue;
 
   AlignedBytes wide_x, sums, partial_sums;
-  std::unique_ptr<Compact> compacted;
 
   const std::byte* at(std::int64_t element) const {
     return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
@@ -224,13 +148,11 @@ struct Matvec {
 
   void run_by_rows() {
     constexpr std::int64_t kBlock = 4;  // never cut, so that an output is the same whatever the threads
-    // Now downwards, now upwards: what the cache still holds of the last call is then read before it is driven out.
-    upwards = !upwards;
     const std::int64_t blocks = (outputs + kBlock - 1) / kBlock;
     base::parallel_for(blocks, grain(blocks, kBlock * k), [&](std::int64_t begin, std::int64_t end) {
       const std::int64_t first = begin * kBlock, count = std::min(end * kBlock, outputs) - first;
       HWY_DYNAMIC_DISPATCH(dot)
-      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k), upwards);
+      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
     });
   }
 
@@ -277,14 +199,6 @@ std::function<void()> matvec_kernel(const MatmulSpec& spec) {
     kernel->x = reinterpret_cast<const float*>(kernel->wide_x.data());
   } else {
     kernel->x = static_cast<const float*>(x);
-    if (row && spec.frozen_b && spec.compact && kernel->by_rows)
-      kernel->compacted = compact(static_cast<const float*>(spec.b), spec.n, spec.k);
-  }
-  if (kernel->compacted) {
-    kernel->matrix = kernel->compacted->numbers.data();
-    kernel->stored = Stored::i16;
-    const auto* factors = reinterpret_cast<const float*>(kernel->compacted->factors.data());
-    post_ops.insert(post_ops.begin(), {.op = TileOp::mul, .data = factors, .access = Access::full});
   }
   if (!kernel->by_rows)
     kernel->partial_sums =

@@ -7,8 +7,8 @@
 
 namespace gan::runtime {
 
-/// How a matrix lies in memory: f32, bf16, or whole numbers of 16 bits with a factor for each row.
-enum class Stored : std::uint8_t { f32, bf16, i16 };
+/// How a matrix lies in memory.
+enum class Stored : std::uint8_t { f32, bf16 };
 
 /// Whether matvec_kernel can compute a product: one row or one column times a matrix, in f32 or bf16.
 bool is_matvec(const MatmulSpec& spec);

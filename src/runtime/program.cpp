@@ -86,6 +86,7 @@ class Builder {
       else
         kernels_.push_back(std::move(kernel));
     }
+    join_row_products();
     kernels_.insert(kernels_.begin(), copies_before_.begin(), copies_before_.end());
     kernels_.insert(kernels_.end(), copies_after_.begin(), copies_after_.end());
     return std::move(kernels_);
@@ -107,6 +108,22 @@ class Builder {
           int& last = last_read_[index(storage(input))];
           last = std::max(last, static_cast<int>(i));
         }
+  }
+
+  /// Products of one row that follow each other run in turns, in pairs from the last on: at the end the largest stand.
+  void join_row_products() {
+    for (std::size_t i = kernels_.size(); i-- > 1;) {
+      const auto &first = kernels_[i - 1].row_product, second = kernels_[i].row_product;
+      if (!first || !second || !second->follows(*first)) continue;
+      kernels_[i - 1] = {.name = kernels_[i - 1].name + ", " + kernels_[i].name,
+                         .operations = kernels_[i - 1].operations + kernels_[i].operations,
+                         .bytes = kernels_[i - 1].bytes + kernels_[i].bytes,
+                         .run = [first, second] { first->run(second.get()); },
+                         .shape = kernels_[i - 1].shape + ", " + kernels_[i].shape,
+                         .contraction = true};
+      kernels_.erase(kernels_.begin() + static_cast<std::ptrdiff_t>(i));
+      --i;
+    }
   }
 
   /// Finds what depends on frozen inputs and constants alone. A kernel is frozen as a whole or not at all.
