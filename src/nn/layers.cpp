@@ -126,12 +126,8 @@ Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options) {
 
 namespace {
 
-/// x centred by its mean and the factor that brings it to variance 1, both [C].
-struct Normalized {
-  Tensor centred, factor;
-};
-
-Normalized by_batch_statistics(const Scope& s, Tensor x) {
+/// weight * (x - mean) / standard deviation + bias, of each channel of the batch, after training of running averages.
+Tensor by_statistics(const Scope& s, Tensor x, Tensor weight, Tensor bias) {
   constexpr double kEpsilon = 1e-5, kMomentum = 0.1;
   const std::int64_t channels = x.shape().back();
   const auto count = static_cast<double>(x.elements() / channels);
@@ -145,7 +141,9 @@ Normalized by_batch_statistics(const Scope& s, Tensor x) {
     s.update("running_mean", running_mean * (1.0 - kMomentum) + mean * kMomentum);
     s.update("running_var", running_variance * (1.0 - kMomentum) + variance * (kMomentum * count / (count - 1.0)));
   }
-  return {x - mean, 1.0 / sqrt(variance + kEpsilon)};
+  const Tensor factor = weight * (1.0 / sqrt(variance + kEpsilon));
+  if (s.training()) return (x - mean) * factor + bias;
+  return x * factor + (bias - mean * factor);  // the kernel of a product takes this along
 }
 
 }  // namespace
@@ -154,8 +152,7 @@ Tensor batch_norm(const Scope& s, Tensor x) {
   const std::int64_t channels = x.shape().back();
   const Tensor weight = s.parameter("weight", {channels}, Init::constant(1));
   const Tensor bias = s.parameter("bias", {channels}, Init::constant(0));
-  const auto [centred, factor] = by_batch_statistics(s, x);
-  return centred * (weight * factor) + bias;
+  return by_statistics(s, x, weight, bias);
 }
 
 Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t classes) {
@@ -168,8 +165,7 @@ Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t c
     return reshape(gather(s.parameter(name, {classes, channels}, Init::constant(start)), y), rows);
   };
   const Tensor weight = learned("weight", 1), bias = learned("bias", 0);
-  const auto [centred, factor] = by_batch_statistics(s, x);
-  return centred * factor * weight + bias;
+  return by_statistics(s, x, weight, bias);
 }
 
 Tensor activation(const std::string& name, Tensor x) {

@@ -85,6 +85,8 @@ class Scheduler {
     std::vector<bool> visited(graph_.nodes().size(), false);
     std::vector<NodeId> order;
     std::set<NodeId> ready;
+    for (const Node& node : graph_.nodes())
+      if (!is_given(node.id) && missing[index(node.id)] == 0 && may_come_early(node)) ready.insert(node.id);
     for (const Node& first : graph_.nodes()) {
       if (is_given(first.id) || visited[index(first.id)]) continue;
       for (ready.insert(first.id); !ready.empty();) {
