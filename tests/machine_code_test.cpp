@@ -51,7 +51,8 @@ Chain random_chain(std::mt19937& random, std::int64_t rows, std::int64_t columns
     const Access access[] = {Access::full, Access::full, Access::scalar, Access::row, Access::column};
     operand.access = i == 0 ? Access::full : access[random() % (plain ? 3 : 5)];
     const std::int64_t lengths[] = {program.elements, 1, columns, rows};
-    if (operand.access == Access::row || operand.access == Access::column) operand.period = columns;
+    if (operand.access == Access::row) operand.period = columns;
+    if (operand.access == Access::column) operand.period = columns * (1 + any(3));  // a number for some rows
     const std::int64_t length = lengths[static_cast<std::size_t>(operand.access)];
     chain.memory.emplace_back(static_cast<std::size_t>(length) * (operand.dtype == DType::bf16 ? 2 : 4));
     fill(chain.memory.back(), operand.dtype, random);
@@ -135,9 +136,9 @@ TEST(MachineCode, SumsOfOtherRowsThanTheOperandsAreTakenAfterwards) {
   std::mt19937 random(5);
   for (int round = 0; round < 50; ++round) {
     Chain chain = random_chain(random, 40, 96, true);
-    std::vector<float> column(40, 0.5f), sums(32);
+    std::vector<float> column(40, 0.5f), sums(40);
     TileProgram& program = chain.program;
-    // A row's factor, for rows of 96; sums over rows of 32. Registers behind the operands move up by one.
+    // A row's factor, for rows of 96; sums over rows of 40. Registers behind the operands move up by one.
     const int first = static_cast<int>(program.operands.size());
     for (TileInstruction& instruction : program.instructions)
       for (int* r : {&instruction.a, &instruction.b, &instruction.dst}) *r += *r >= first ? 1 : 0;
@@ -147,7 +148,7 @@ TEST(MachineCode, SumsOfOtherRowsThanTheOperandsAreTakenAfterwards) {
                                     .a = program.instructions.back().dst,
                                     .b = first,
                                     .dst = program.instructions.back().dst + 1});
-    program.results.push_back({program.instructions.back().dst, sums.data(), DType::f32, Access::sum, 32});
+    program.results.push_back({program.instructions.back().dst, sums.data(), DType::f32, Access::sum, 40});
     EXPECT_FALSE(machine_code(program, 96));
     const auto code = results_of(chain, true), tiles = results_of(chain, false);
     ASSERT_EQ(code, tiles) << "chain " << round;

@@ -16,13 +16,15 @@ namespace gan::runtime {
 
 namespace {
 
-/// Elements of a row, by which operands are repeated and results are added up; all elements if none is.
+/// Elements of a row, by which operands are repeated and results are added up; all elements if none is. An operand may
+/// stay the same for several rows.
 std::int64_t row_length(const TileProgram& program) {
+  std::int64_t length = program.elements;
   for (const TileOperand& operand : program.operands)
-    if (operand.access == Access::row || operand.access == Access::column) return operand.period;
+    if (operand.access == Access::row || operand.access == Access::column) length = std::min(length, operand.period);
   for (const TileResult& result : program.results)
-    if (result.access == Access::sum) return result.period;
-  return program.elements;
+    if (result.access == Access::sum) length = std::min(length, result.period);
+  return length;
 }
 
 /// Elements [begin, end) as pieces: what is left of a row, whole rows, the start of a row.

@@ -33,13 +33,19 @@ constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses h
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-/// Whether operands and results lie in rows of this length or are the same for all elements.
+// A row's number by multiplication: row / n = row * ceil(2^40 / n) >> 40 as long as row * n < 2^40.
+constexpr int kDivisionBits = 40;
+
+/// Whether operands and results lie in rows of this length, or are the same for all elements of a row.
 bool has_rows_of(std::int64_t columns, const TileProgram& program) {
   return columns <= kLongestRow &&
          std::ranges::all_of(program.operands,
                              [&](const TileOperand& operand) {
-                               const bool by_rows = operand.access == Access::row || operand.access == Access::column;
-                               return operand.access != Access::strided && (!by_rows || operand.period == columns);
+                               if (operand.access == Access::row) return operand.period == columns;
+                               if (operand.access != Access::column) return operand.access != Access::strided;
+                               const std::int64_t rows = operand.period / columns;
+                               return operand.period % columns == 0 &&
+                                      program.elements / columns < (std::int64_t{1} << kDivisionBits) / rows;
                              }) &&
          std::ranges::all_of(program.results, [&](const TileResult& result) {
            return result.access == Access::full || result.period == columns;
@@ -223,7 +229,13 @@ class ChainCode : public Xbyak::CodeGenerator {
   /// A single number, or that of the present row, in every lane.
   void load_number(const TileOperand& operand, const Zmm& to) {
     mov(rax, std::bit_cast<std::uint64_t>(operand.data));
-    if (operand.access == Access::column) lea(rax, ptr[rax + row_ * bytes_of(operand.dtype)]);
+    if (operand.access == Access::column) {
+      const auto rows = static_cast<std::uint64_t>(operand.period / columns_);  // that have the number
+      mov(r15, rows > 1 ? ((std::uint64_t{1} << kDivisionBits) + rows - 1) / rows : 1);
+      imul(r15, row_);
+      if (rows > 1) shr(r15, kDivisionBits);
+      lea(rax, ptr[rax + r15 * bytes_of(operand.dtype)]);
+    }
     if (operand.dtype == DType::bf16) {
       vpbroadcastw(to, ptr[rax]);
       vpslld(to, to, 16);
