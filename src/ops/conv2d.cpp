@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
+#include "runtime/unfolded.h"
 
 // A convolution and its two gradients: a closed set of bilinear operations, each the derivative of the others.
 namespace gan::ops {
@@ -91,18 +92,20 @@ void lower(runtime::Lowering& lowering) {
   const Geometry g = geometry_of(kind, lowering.src_shape(0), lowering.src_shape(1), lowering.attributes());
   const double operations = 2.0 * static_cast<double>(graph::element_count(g.dst)) *
                             static_cast<double>(graph::element_count(g.weights) / g.weights[0]);
-  lowering.emit(operations, runtime::convolution_kernel({.kind = kind,
-                                                         .src = g.src,
-                                                         .weights = g.weights,
-                                                         .dst = g.dst,
-                                                         .stride = g.stride,
-                                                         .padding = g.padding,
-                                                         .operand_dtype = lowering.src_type(0).dtype,
-                                                         .result_dtype = lowering.dst_type().dtype,
-                                                         .a = lowering.src(0),
-                                                         .b = lowering.src(1),
-                                                         .result = lowering.dst(),
-                                                         .post_ops = lowering.post_ops()}));
+  const runtime::ConvolutionSpec spec{.kind = kind,
+                                      .src = g.src,
+                                      .weights = g.weights,
+                                      .dst = g.dst,
+                                      .stride = g.stride,
+                                      .padding = g.padding,
+                                      .operand_dtype = lowering.src_type(0).dtype,
+                                      .result_dtype = lowering.dst_type().dtype,
+                                      .a = lowering.src(0),
+                                      .b = lowering.src(1),
+                                      .result = lowering.dst(),
+                                      .post_ops = lowering.post_ops()};
+  lowering.emit(operations, runtime::convolution_is_unfolded(spec) ? runtime::unfolded_convolution_kernel(spec)
+                                                                   : runtime::convolution_kernel(spec));
 }
 
 template <Kind kind>

@@ -117,6 +117,14 @@ struct Operand {
   bool left;
   bool split;  ///< f32 numbers, along lines, each to be the sum of two of bf16: the first half of a pair of panels
                ///< holds the one, the second half the other
+  const GatheredRows* gathered = nullptr;  ///< of a right operand not along lines: where its rows are
+
+  /// Numbers from the operand's address to the first of a row of 16 lines.
+  std::int64_t offset(std::int64_t row, std::int64_t line) const {
+    if (!gathered) return row * lines + line;
+    return gathered->rows[static_cast<std::size_t>(row)] +
+           gathered->blocks[static_cast<std::size_t>(line / kTileLines)];
+  }
 };
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -170,13 +178,13 @@ GAN_AVX512 inline void pack_tile(const Operand& operand, std::int64_t line, std:
       rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
     }
   } else {
-    const std::int64_t ahead = (kTileDepth + (line % kPair == 0 ? 0 : kTileLines)) * operand.lines;
-    const Bf16* src = static_cast<const Bf16*>(operand.data) + at * operand.lines + line;
+    const std::int64_t ahead = at + kTileDepth + (line % kPair == 0 ? 0 : kTileLines);
+    const auto* src = static_cast<const Bf16*>(operand.data);
     for (std::int64_t i = 0; i < kTileLines; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(src + ahead + i * operand.lines), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(src + operand.offset(ahead + i, line)), _MM_HINT_T1);
       const std::int64_t row = at + 2 * i, count = operand.lines - line;
-      const __m512i even = spread(src + 2 * i * operand.lines, row < operand.depth ? count : 0),
-                    odd = spread(src + (2 * i + 1) * operand.lines, row + 1 < operand.depth ? count : 0);
+      const __m512i even = spread(src + operand.offset(row, line), row < operand.depth ? count : 0),
+                    odd = spread(src + operand.offset(row + 1, line), row + 1 < operand.depth ? count : 0);
       rows[i] = _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
     }
   }
@@ -215,11 +223,12 @@ std::int64_t part(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
 }
 
+static_assert(GatheredRows::kBlock == kTileLines);
 static_assert(kPair % kSumRows == 0);  // what chains want that add up rows
 
 class AmxProduct {
  public:
-  AmxProduct(const MatmulSpec& spec, PieceFunction chain)
+  AmxProduct(const MatmulSpec& spec, PieceFunction chain, GatheredRows gathered)
       : split_(spec.operand_dtype == graph::DType::f32),
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, split_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, split_},
@@ -228,6 +237,14 @@ class AmxProduct {
         pair_((split_ ? 4 : 2) * panel_),
         chain_(std::move(chain)) {
     if (split_ && (spec.transpose_a || !spec.transpose_b)) base::fail_run("f32 operands must lie along their lines");
+    if (!gathered.rows.empty()) {
+      if (split_ || spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
+      // Addresses are made for whole registers, and of what is asked for ahead.
+      gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
+      gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPair)), gathered.blocks.back());
+      gathered_ = std::make_shared<const GatheredRows>(std::move(gathered));
+      right_.gathered = gathered_.get();
+    }
     if (!spec.frozen_b) return;
     const std::int64_t columns = divide_up(right_.lines, kPair);
     auto packed = std::make_shared<AlignedBytes>(static_cast<std::size_t>(columns * pair_) * sizeof(Bf16));
@@ -308,6 +325,7 @@ class AmxProduct {
   std::int64_t depth_, panel_, pair_;  // registers of a panel; numbers from one to the next, from a pair to the next
   PieceFunction chain_;
   std::shared_ptr<const AlignedBytes> packed_right_;  // if it stays
+  std::shared_ptr<const GatheredRows> gathered_;      // what right_ points to
 };
 
 }  // namespace
@@ -318,8 +336,8 @@ bool has_amx() {
   return granted && instruction_set() == "avx512_core_amx";
 }
 
-std::function<void()> amx_kernel(const MatmulSpec& spec, PieceFunction chain) {
-  return AmxProduct(spec, std::move(chain));
+std::function<void()> amx_kernel(const MatmulSpec& spec, PieceFunction chain, GatheredRows b) {
+  return AmxProduct(spec, std::move(chain), std::move(b));
 }
 
 }  // namespace gan::runtime
@@ -328,7 +346,7 @@ std::function<void()> amx_kernel(const MatmulSpec& spec, PieceFunction chain) {
 
 namespace gan::runtime {
 bool has_amx() { return false; }
-std::function<void()> amx_kernel(const MatmulSpec&, PieceFunction) { return {}; }
+std::function<void()> amx_kernel(const MatmulSpec&, PieceFunction, GatheredRows) { return {}; }
 }  // namespace gan::runtime
 
 #endif
