@@ -304,8 +304,15 @@ class ChainCode : public Xbyak::CodeGenerator {
     const auto found = addresses_.find(place_of(operand));
     if (found == addresses_.end()) return to;  // there were too few
     const auto place = found->second + i_ * bytes_of(operand.dtype);
-    if (!masked && operand.access == Access::full)
-      prefetcht0(ptr[place + (follows_product_ ? row_bytes(operand.dtype) : kPrefetchBytes)]);
+    if (!masked && operand.access == Access::full) {
+      const auto later = ptr[place + (follows_product_ ? row_bytes(operand.dtype) : kPrefetchBytes)];
+      // What is read to be overwritten is asked for as this core's own: taking it from another core that reads it, too,
+      // would wait at every store.
+      if (!follows_product_ && is_overwritten(operand))
+        prefetchw(later);
+      else
+        prefetcht0(later);
+    }
     const Zmm lanes = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
@@ -319,6 +326,11 @@ class ChainCode : public Xbyak::CodeGenerator {
         vpslld(to, to, 16);
     }
     return to;
+  }
+
+  bool is_overwritten(const TileOperand& operand) const {
+    return std::ranges::any_of(program_.results,
+                               [&](const TileResult& result) { return place_of(result) == place_of(operand); });
   }
 
   // As simd.cpp has them: a NaN stays, and nothing is contracted.
