@@ -1,7 +1,8 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <vector>
 
 #include "base/random.h"
@@ -14,11 +15,39 @@ namespace gan::test {
 using graph::DType;
 using runtime::MatmulSpec;
 
+/// Fills an array of f32 or bf16 with random numbers and returns them.
+inline std::vector<double> fill_random(const runtime::Array& array, std::uint32_t stream) {
+  const base::RandomStream random(11, stream);
+  std::vector<double> values(static_cast<std::size_t>(array.type().elements()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    auto bits = std::bit_cast<std::uint32_t>(random.normal(i));
+    if (array.type().dtype == DType::bf16) {
+      bits &= 0xFFFF0000u;
+      array.bf16()[i] = static_cast<std::uint16_t>(bits >> 16);
+    } else {
+      array.f32()[i] = std::bit_cast<float>(bits);
+    }
+    values[i] = static_cast<double>(std::bit_cast<float>(bits));
+  }
+  return values;
+}
+
+/// The norm of what f32 results miss over that of what they should be.
+inline double relative_error(const runtime::Array& results, const std::vector<double>& expected) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double missed = static_cast<double>(results.f32()[i]) - expected[i];
+    difference += missed * missed;
+    norm += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / norm);
+}
+
 /// Operands of a product in the element type that is asked for, and its result in float64.
 struct Product {
   Product(std::int64_t m, std::int64_t n, std::int64_t k, bool transpose_a, bool transpose_b, DType dtype)
       : a({dtype, {m, k}}), b({dtype, {k, n}}), dst({DType::f32, {m, n}}), expected(static_cast<std::size_t>(m * n)) {
-    const std::vector<double> left = fill(a, 1), right = fill(b, 2);
+    const std::vector<double> left = fill_random(a, 1), right = fill_random(b, 2);
     for (std::int64_t i = 0; i < m; ++i)
       for (std::int64_t j = 0; j < n; ++j)
         for (std::int64_t t = 0; t < k; ++t)
@@ -37,35 +66,7 @@ struct Product {
             .post_ops = {}};
   }
 
-  /// Random numbers that both types can hold.
-  static std::vector<double> fill(const runtime::Array& array, std::uint32_t stream) {
-    const base::RandomStream random(11, stream);
-    std::vector<double> values(static_cast<std::size_t>(array.type().elements()));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const float value = random.normal(i);
-      std::uint32_t bits;
-      std::memcpy(&bits, &value, sizeof bits);
-      if (array.type().dtype == DType::bf16) bits &= 0xFFFF0000u;
-      float kept;
-      std::memcpy(&kept, &bits, sizeof kept);
-      values[i] = static_cast<double>(kept);
-      if (array.type().dtype == DType::bf16)
-        array.bf16()[i] = static_cast<std::uint16_t>(bits >> 16);
-      else
-        array.f32()[i] = kept;
-    }
-    return values;
-  }
-
-  double error() const {
-    double difference = 0, norm = 0;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const double missed = static_cast<double>(dst.f32()[i]) - expected[i];
-      difference += missed * missed;
-      norm += expected[i] * expected[i];
-    }
-    return std::sqrt(difference / norm);
-  }
+  double error() const { return relative_error(dst, expected); }
 
   runtime::Array a, b, dst;
   std::vector<double> expected;

@@ -2,21 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cmath>
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "base/parallel.h"
-#include "base/random.h"
+#include "product.h"
 #include "runtime/amx.h"
-#include "runtime/array.h"
 
 // Convolutions as products with the unfolded src, against sums in float64.
 namespace gan::test {
 namespace {
 
-using graph::DType;
 using Kind = runtime::ConvolutionSpec::Kind;
 
 struct Shape {
@@ -56,11 +53,7 @@ struct Convolution {
     std::vector<double> exact[3];
     for (std::size_t i = 0; i < 3; ++i) {
       arrays[i] = runtime::Array({DType::bf16, shapes[i]});
-      const base::RandomStream random(3, static_cast<std::uint32_t>(i));
-      for (std::size_t k = 0; k < arrays[i].bf16().size(); ++k) {
-        arrays[i].bf16()[k] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(random.normal(k)) >> 16);
-        exact[i].push_back(static_cast<double>(std::bit_cast<float>(std::uint32_t{arrays[i].bf16()[k]} << 16)));
-      }
+      exact[i] = fill_random(arrays[i], static_cast<std::uint32_t>(i));
     }
     const std::size_t of_result = kind == Kind::forward ? 2 : kind == Kind::data_gradient ? 0 : 1;
     spec.a = arrays[kind == Kind::data_gradient ? 2 : 0].bytes();
@@ -87,15 +80,7 @@ struct Convolution {
             }
   }
 
-  double error() const {
-    double difference = 0, norm = 0;
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const double missed = static_cast<double>(result.f32()[i]) - expected[i];
-      difference += missed * missed;
-      norm += expected[i] * expected[i];
-    }
-    return std::sqrt(difference / norm);
-  }
+  double error() const { return relative_error(result, expected); }
 
   runtime::ConvolutionSpec spec;
   runtime::Array arrays[3], result;

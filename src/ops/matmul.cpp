@@ -2,6 +2,7 @@
 #include "ops/support.h"
 #include "runtime/lowering.h"
 #include "runtime/matvec.h"
+#include "runtime/row_product.h"
 
 namespace gan::ops {
 

@@ -117,7 +117,7 @@ struct Operand {
   bool left;
   bool split;  ///< f32 numbers, along lines, each to be the sum of two of bf16: the first half of a pair of panels
                ///< holds the one, the second half the other
-  const GatheredRows* gathered = nullptr;  ///< of a right operand not along lines: where its rows are
+  std::shared_ptr<const GatheredRows> gathered = nullptr;  ///< of a right operand not along lines: where its rows are
 
   /// Numbers from the operand's address to the first of a row of 16 lines.
   std::int64_t offset(std::int64_t row, std::int64_t line) const {
@@ -242,8 +242,7 @@ class AmxProduct {
       // Addresses are made for whole registers, and of what is asked for ahead.
       gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
       gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPair)), gathered.blocks.back());
-      gathered_ = std::make_shared<const GatheredRows>(std::move(gathered));
-      right_.gathered = gathered_.get();
+      right_.gathered = std::make_shared<const GatheredRows>(std::move(gathered));
     }
     if (!spec.frozen_b) return;
     const std::int64_t columns = divide_up(right_.lines, kPair);
@@ -325,7 +324,6 @@ class AmxProduct {
   std::int64_t depth_, panel_, pair_;  // registers of a panel; numbers from one to the next, from a pair to the next
   PieceFunction chain_;
   std::shared_ptr<const AlignedBytes> packed_right_;  // if it stays
-  std::shared_ptr<const GatheredRows> gathered_;      // what right_ points to
 };
 
 }  // namespace

@@ -33,8 +33,10 @@ constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses h
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-// A row's number by multiplication: row / n = row * ceil(2^40 / n) >> 40 as long as row * n < 2^40.
-constexpr int kDivisionBits = 40;
+// Of fewer rows a row's number divided by n, at most their count, is row * ceil(2^42 / n) >> 42: the quotient is exact
+// while row * n < 2^42, and the product has fewer than 64 bits.
+constexpr int kDivisionBits = 42;
+constexpr std::int64_t kMostRowsDivided = 1 << 21;
 
 /// Whether operands and results lie in rows of this length, or are the same for all elements of a row.
 bool has_rows_of(std::int64_t columns, const TileProgram& program) {
@@ -43,9 +45,8 @@ bool has_rows_of(std::int64_t columns, const TileProgram& program) {
                              [&](const TileOperand& operand) {
                                if (operand.access == Access::row) return operand.period == columns;
                                if (operand.access != Access::column) return operand.access != Access::strided;
-                               const std::int64_t rows = operand.period / columns;
-                               return operand.period % columns == 0 &&
-                                      program.elements / columns < (std::int64_t{1} << kDivisionBits) / rows;
+                               return operand.period == columns ||
+                                      (operand.period % columns == 0 && program.elements / columns < kMostRowsDivided);
                              }) &&
          std::ranges::all_of(program.results, [&](const TileResult& result) {
            return result.access == Access::full || result.period == columns;

@@ -32,6 +32,7 @@ HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* src) {
   const auto bits = hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::uint16_t, D>(), src));
   return hn::BitCast(d, hn::ShiftLeft<16>(bits));
 }
+
 HWY_INLINE float widen(float value) { return value; }
 HWY_INLINE float widen(std::uint16_t value) {
   const std::uint32_t bits = std::uint32_t{value} << 16;

@@ -81,7 +81,7 @@ void unfold(const Geometry& g, Images images, const Bf16* padded, Bf16* unfolded
       Bf16* to = unfolded + y * g.dst_width * columns + ky * run;
       for (std::int64_t x = 0; x < g.dst_width; ++x, from += g.stride * g.channels, to += columns)
         if (run == 4)
-          std::memcpy(to, from, 4 * sizeof(Bf16));  // one channel: too short for a call
+          std::memcpy(to, from, 4 * sizeof(Bf16));  // one channel: a call would take longer
         else
           std::copy_n(from, run, to);
     }
@@ -137,8 +137,8 @@ PieceFunction store_channels_first(const Geometry& g, float* weights, bool add) 
 /// The rows of the unfolded src where they lie in the padded one.
 GatheredRows gathered(const Geometry& g, Images images) {
   GatheredRows out;
-  const std::int64_t places = g.dst_height * g.dst_width;
-  for (std::int64_t row = images.begin * places; row < images.end * places; ++row) out.rows.push_back(g.row_begin(row));
+  for (std::int64_t row = images.begin * g.places(); row < images.end * g.places(); ++row)
+    out.rows.push_back(g.row_begin(row));
   for (std::int64_t c = 0; c < g.columns(); c += GatheredRows::kBlock)
     out.blocks.push_back(c / g.run() * g.padded_width * g.channels + c % g.run());
   return out;
