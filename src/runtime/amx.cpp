@@ -4,6 +4,7 @@
 
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics (bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 #include <immintrin.h>
 #include <sys/syscall.h>
@@ -32,7 +33,7 @@ constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of
 constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
 constexpr std::int64_t kTile = kTileLines * kTileDepth;
 constexpr std::int64_t kPair = 2 * kTileLines;  // lines of the two registers that are worked on together
-constexpr std::int64_t kDepthAtOnce = 8;        // registers; four rows of so many stay in the L1 cache
+constexpr std::int64_t kDepthAtOnce = 16;       // registers, at most; two panels of so many stay in the L1 cache
 // Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
 // while a little of the right one at a time is packed to the same place, which the cache then still holds.
 constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14);
@@ -51,6 +52,7 @@ GAN_AMX void begin_tiles() { _tile_loadconfig(&kConfiguration); }
 GAN_AMX void end_tiles() { _tile_release(); }
 
 /// Adds to [32, 32] of the product, or starts it anew, what `depth` registers of two packed panels on each side give.
+/// The right one is read past the L1 cache, in which the left one stays for the next columns.
 /// `panel` is the distance between the two panels of a side, `row` that between rows of the product.
 GAN_AMX void multiply(const Bf16* left, const Bf16* right, std::int64_t panel, std::int64_t depth, bool anew,
                       float* product, std::int64_t row) {
@@ -70,9 +72,9 @@ GAN_AMX void multiply(const Bf16* left, const Bf16* right, std::int64_t panel, s
   }
   for (std::int64_t k = 0; k < depth * kTile; k += kTile) {
     _tile_loadd(4, left + k, 64);
-    _tile_loadd(6, right + k, 64);
+    _tile_stream_loadd(6, right + k, 64);
     _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, right + panel + k, 64);
+    _tile_stream_loadd(7, right + panel + k, 64);
     _tile_dpbf16ps(1, 4, 7);
     _tile_loadd(5, left + panel + k, 64);
     _tile_dpbf16ps(2, 5, 6);
@@ -133,11 +135,6 @@ __mmask32 first_lanes(std::int64_t count) {
   return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
 }
 
-/// 16 numbers of bf16, each in the lower half of 32 bits.
-GAN_AVX512 inline __m512i spread(const Bf16* src, std::int64_t count) {
-  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)), src));
-}
-
 GAN_AVX512 inline __m512 widened(__m256i numbers) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
 }
@@ -159,56 +156,75 @@ GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
   for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(dst + i * kTileDepth, rows[i]);
 }
 
-/// Packs what a register takes: 16 lines from `line` on, 32 numbers from `at` on, zeros beyond the ends. Asks for what
-/// is packed later; what lies behind the end does no harm.
-GAN_AVX512 inline void pack_tile(const Operand& operand, std::int64_t line, std::int64_t at, Bf16* dst, Bf16* rest) {
+/// Packs what a register takes of an operand along its lines: 16 lines from `line` on, 32 numbers from `at` on, zeros
+/// beyond the ends. Asks for what is packed later; what lies behind the end does no harm.
+GAN_AVX512 inline void pack_along(const Operand& operand, std::int64_t line, std::int64_t at, Bf16* dst, Bf16* rest) {
   __m512i rows[kTileLines], rests[kTileLines];
-  // Rows of the left operand lie as they are multiplied, and so do pairs of rows of the right one.
-  const bool transposed = operand.along_lines != operand.left;
-  if (operand.along_lines) {
-    for (std::int64_t i = 0; i < kTileLines; ++i) {
-      const std::int64_t offset = (line + i) * operand.depth + at;
-      const std::int64_t count = line + i < operand.lines ? operand.depth - at : 0;
-      if (operand.split) {
-        rows[i] = split(static_cast<const float*>(operand.data) + offset, count, rests + i);
-        continue;
-      }
-      const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
-      _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
-      rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
+  for (std::int64_t i = 0; i < kTileLines; ++i) {
+    const std::int64_t offset = (line + i) * operand.depth + at;
+    const std::int64_t count = line + i < operand.lines ? operand.depth - at : 0;
+    if (operand.split) {
+      rows[i] = split(static_cast<const float*>(operand.data) + offset, count, rests + i);
+      continue;
     }
-  } else {
-    const std::int64_t ahead = at + kTileDepth + (line % kPair == 0 ? 0 : kTileLines);
-    const auto* src = static_cast<const Bf16*>(operand.data);
-    for (std::int64_t i = 0; i < kTileLines; ++i) {
-      _mm_prefetch(reinterpret_cast<const char*>(src + operand.offset(ahead + i, line)), _MM_HINT_T1);
-      const std::int64_t row = at + 2 * i, count = operand.lines - line;
-      const __m512i even = spread(src + operand.offset(row, line), row < operand.depth ? count : 0),
-                    odd = spread(src + operand.offset(row + 1, line), row + 1 < operand.depth ? count : 0);
-      rows[i] = _mm512_or_si512(even, _mm512_slli_epi32(odd, 16));
-    }
+    const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
+    _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
+    rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
   }
-  store_tile(rows, transposed, dst);
-  if (operand.split) store_tile(rests, transposed, rest);
+  // Rows of the left operand lie as they are multiplied.
+  store_tile(rows, !operand.left, dst);
+  if (operand.split) store_tile(rests, !operand.left, rest);
+}
+
+/// A row's numbers for two registers, of the lines from `line` on, in the order in which two rows unpack to pairs.
+GAN_AVX512 inline __m512i load_across(const Operand& operand, std::int64_t row, std::int64_t line) {
+  const std::int64_t count = row < operand.depth ? operand.lines - line : 0;
+  const auto* src = static_cast<const Bf16*>(operand.data);
+  __m512i numbers;
+  if (operand.gathered) {
+    const __m256i low = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)),
+                                                 src + operand.offset(row, line)),
+                  high = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count - kTileLines)),
+                                                  src + operand.offset(row, line + kTileLines));
+    numbers = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  } else {
+    numbers = _mm512_maskz_loadu_epi16(first_lanes(count), src + operand.offset(row, line));
+  }
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), numbers);
+}
+
+/// Packs what two registers, `panel` numbers apart, take of an operand not along its lines, so that what one row has in
+/// a line of the cache is read at once.
+GAN_AVX512 inline void pack_across(const Operand& operand, std::int64_t line, std::int64_t at, std::int64_t panel,
+                                   Bf16* dst) {
+  __m512i first[kTileLines], second[kTileLines];
+  for (std::int64_t i = 0; i < kTileLines; ++i) {
+    const std::int64_t row = at + 2 * i;
+    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1})
+      _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset(ahead, line) * 2, _MM_HINT_T1);
+    const __m512i even = load_across(operand, row, line), odd = load_across(operand, row + 1, line);
+    first[i] = _mm512_unpacklo_epi16(even, odd);
+    second[i] = _mm512_unpackhi_epi16(even, odd);
+  }
+  // Pairs of rows of the right operand lie as they are multiplied.
+  store_tile(first, operand.left, dst);
+  store_tile(second, operand.left, dst + panel);
 }
 
 /// Packs the pairs of panels [begin, end), which begin `panel` numbers apart; a panel is 16 lines in all their depth.
 GAN_AVX512 __attribute__((noinline)) void pack(const Operand& operand, std::int64_t begin, std::int64_t end,
                                                std::int64_t panel, Bf16* dst) {
   const std::int64_t tiles = divide_up(operand.depth, kTileDepth), parts = operand.split ? 2 : 1;
-  const std::int64_t panels = 2 * (end - begin);
   if (operand.along_lines)
-    for (std::int64_t p = 0; p < panels; ++p)
+    for (std::int64_t p = 0; p < 2 * (end - begin); ++p)
       for (std::int64_t tile = 0; tile < tiles; ++tile) {
         Bf16* to = dst + (p / 2 * 2 * parts + p % 2) * panel + tile * kTile;
-        pack_tile(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, to, to + 2 * panel);
+        pack_along(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, to, to + 2 * panel);
       }
   else
     for (std::int64_t tile = 0; tile < tiles; ++tile)
-      for (std::int64_t p = 0; p < panels; ++p) {
-        Bf16* to = dst + p * panel + tile * kTile;
-        pack_tile(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, to, nullptr);
-      }
+      for (std::int64_t p = begin; p < end; ++p)
+        pack_across(operand, p * kPair, tile * kTileDepth, panel, dst + 2 * (p - begin) * panel + tile * kTile);
 }
 
 /// Memory of a thread that only grows.
@@ -302,21 +318,21 @@ class AmxProduct {
     }
   }
 
-  /// A row of the product from two panels of the left operand, two pairs of the right one at a time. Of split operands
-  /// the product of the rests, some 2^-18 of the whole, is left out.
+  /// A row of the product from two panels of the left operand, some of their depth at a time. Of split operands the
+  /// product of the rests, some 2^-18 of the whole, is left out.
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
-    for (std::int64_t w = 0; w < width; w += 2)
-      for (std::int64_t k = 0; k < depth_; k += kDepthAtOnce)
-        for (std::int64_t v = w; v < std::min(w + 2, width); ++v) {
-          const std::int64_t at = k * kTile, depth = std::min(kDepthAtOnce, depth_ - k), rest = 2 * panel_;
-          const Bf16* const l = left + at;
-          const Bf16* const r = right + v * pair_ + at;
-          multiply(l, r, panel_, depth, k == 0, product + v * kPair, stride);
-          if (!split_) continue;
-          multiply(l, r + rest, panel_, depth, false, product + v * kPair, stride);
-          multiply(l + rest, r, panel_, depth, false, product + v * kPair, stride);
-        }
+    const std::int64_t step = part(depth_, kDepthAtOnce), rest = 2 * panel_;
+    for (std::int64_t k = 0; k < depth_; k += step)
+      for (std::int64_t v = 0; v < width; ++v) {
+        const std::int64_t depth = std::min(step, depth_ - k);
+        const Bf16* const l = left + k * kTile;
+        const Bf16* const r = right + v * pair_ + k * kTile;
+        multiply(l, r, panel_, depth, k == 0, product + v * kPair, stride);
+        if (!split_) continue;
+        multiply(l, r + rest, panel_, depth, false, product + v * kPair, stride);
+        multiply(l + rest, r, panel_, depth, false, product + v * kPair, stride);
+      }
   }
 
   bool split_;

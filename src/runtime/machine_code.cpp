@@ -4,6 +4,7 @@
 
 #include <hwy/highway.h>
 #include <xbyak/xbyak.h>
+#include <xbyak/xbyak_util.h>
 
 #include <algorithm>
 #include <bit>
@@ -24,12 +25,21 @@ namespace {
 using graph::DType;
 using Xbyak::Opmask;
 using Xbyak::Reg64;
+using Xbyak::Ymm;
 using Xbyak::Zmm;
 
 constexpr std::size_t kCodeBytes = 16384;
 constexpr int kLanes = 16;
 constexpr std::size_t kPrefetchBytes = 2048;   // how far ahead memory is asked for
 constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses have 32 bits
+
+// Of 32 bits what the instructions below need to round to bf16.
+constexpr std::uint32_t kExponent = 0x7F800000, kSign = 0x8000, kQuiet = 0x40, kOdd = 1, kHalf = 0x7FFF;
+
+bool rounds_by_itself() {
+  static const bool rounds = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX512_BF16);
+  return rounds;
+}
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
@@ -222,8 +232,8 @@ class ChainCode : public Xbyak::CodeGenerator {
       for (const float number : kTanhDenominator) constant(number);
     }
     for (const TileResult& result : program_.results)
-      if (result.dtype == DType::bf16)
-        for (const std::uint32_t bits : {1u, 0x40u, 0x7FFFu}) constant(std::bit_cast<float>(bits));
+      if (result.dtype == DType::bf16 && !rounds_by_itself())
+        for (const std::uint32_t bits : {kExponent, kSign, kQuiet, kOdd, kHalf}) constant(std::bit_cast<float>(bits));
     for (int z = top_; z-- > 0;) unused_.push_back(z);
   }
 
@@ -409,17 +419,31 @@ class ChainCode : public Xbyak::CodeGenerator {
       return release(sum);
     }
     if (result.dtype != DType::bf16) return vmovups(masked ? ptr[place] | tail_ : ptr[place], source);
+    const Zmm rounded = take();
+    if (rounds_by_itself()) {
+      const Ymm half(rounded.getIdx());
+      vcvtneps2bf16(half, source);
+      vmovdqu16(masked ? yword[place] | tail_ : yword[place], half);
+    } else {
+      round(source, rounded);
+      vpmovdw(masked ? yword[place] | tail_ : yword[place], rounded);
+    }
+    release(rounded);
+  }
+
+  // As simd.cpp does and vcvtneps2bf16 would.
+  void round(const Zmm& source, const Zmm& rounded) {
     const auto bits = [&](std::uint32_t number) { return constant(std::bit_cast<float>(number)); };
-    const Zmm rounded = take(), high = take();
+    const Zmm high = take();
     vpsrld(high, source, 16);
-    vpandd(rounded, high, bits(1));
-    vpaddd(rounded, rounded, bits(0x7FFF));
+    vpandd(rounded, high, bits(kOdd));
+    vpaddd(rounded, rounded, bits(kHalf));
     vpaddd(rounded, rounded, source);
     vpsrld(rounded, rounded, 16);
+    vptestnmd(compared_, source, bits(kExponent));
+    vpandd(rounded | compared_, high, bits(kSign));
     vcmpps(compared_, source, source, 0x03);
-    vpord(rounded | compared_, high, bits(0x40));
-    vpmovdw(masked ? yword[place] | tail_ : yword[place], rounded);
-    release(rounded);
+    vpord(rounded | compared_, high, bits(kQuiet));
     release(high);
   }
 

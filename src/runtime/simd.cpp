@@ -172,8 +172,10 @@ void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count) {
     std::uint32_t bits;
     std::memcpy(&bits, src + i, sizeof bits);
     const std::uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-    const bool nan = (bits & 0x7FFFFFFFu) > 0x7F800000u;
-    dst[i] = static_cast<std::uint16_t>(nan ? (bits >> 16) | 0x40u : rounded);
+    const std::uint32_t high = bits >> 16, magnitude = bits & 0x7FFFFFFFu;
+    dst[i] = static_cast<std::uint16_t>(magnitude > 0x7F800000u    ? high | 0x40u
+                                        : magnitude >= 0x00800000u ? rounded
+                                                                   : high & 0x8000u);
   }
 }
 

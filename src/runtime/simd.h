@@ -49,7 +49,7 @@ constexpr bool can_follow(TileOp op) {
 /// Whether `op` has two operands.
 constexpr bool is_binary(TileOp op) { return can_follow(op) || op == TileOp::maximum; }
 
-/// Rounds to nearest even; a NaN stays a NaN.
+/// Rounds to nearest even; a NaN stays a NaN, and denormal numbers become zero, as the processor's own instruction does.
 void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count);
 void widen(const std::uint16_t* bf16, float* dst, std::size_t count);
 void widen(const std::int32_t* src, float* dst, std::size_t count);
