@@ -57,6 +57,12 @@ bool is_tutorial(const train::Config& config, const models::ModelSpec& spec) {
          graph::element_count(spec.sample) == 28 * 28 && spec.classes > 0;
 }
 
+/// What the matrix products of a run are in.
+graph::DType precision_of(const train::Config& config) {
+  const bool bf16 = compiler::choose_precision(config.train.precision) == compiler::Precision::bf16;
+  return bf16 ? graph::DType::bf16 : graph::DType::f32;
+}
+
 }  // namespace
 
 Work needed_work(const train::Config& config, const models::ModelSpec& spec, double contraction_operations) {
@@ -65,8 +71,9 @@ Work needed_work(const train::Config& config, const models::ModelSpec& spec, dou
                                               : contraction_operations;
   graph::Graph graph;
   for (const nn::Variable& variable : train::build_step(graph, config, spec, {.batch = config.train.batch})) {
-    const double bytes = (variable.role == nn::Role::parameter ? 3.0 : 2.0) * sizeof(float) *
-                         static_cast<double>(graph::element_count(variable.shape));
+    const double gradient =
+        variable.role == nn::Role::parameter ? static_cast<double>(graph::size_of(precision_of(config))) : 0;
+    const double bytes = (2 * sizeof(float) + gradient) * static_cast<double>(graph::element_count(variable.shape));
     const bool of_g = variable.name.find(std::string(train::kGenerator) + ".") != std::string::npos;
     work.bytes += of_g ? bytes / static_cast<double>(config.train.d_steps) : bytes;
   }
@@ -95,8 +102,7 @@ std::string describe_profile(const runtime::Profile& profile, const train::Confi
 }
 
 runtime::Rates best_rates(const train::Config& config) {
-  const bool bf16 = compiler::choose_precision(config.train.precision) == compiler::Precision::bf16;
-  return {matmul_rate(bf16 ? graph::DType::bf16 : graph::DType::f32, config.train.batch), sweep_rate().median};
+  return {matmul_rate(precision_of(config), config.train.batch), sweep_rate().median};
 }
 
 double matmul_rate(graph::DType dtype, std::int64_t batch) {
@@ -112,8 +118,7 @@ double matmul_rate(graph::DType dtype, std::int64_t batch) {
   double best = 0;
   for (const Case& c : cases) {
     const runtime::Array a = filled_array({dtype, {c.m, c.k}}), b = filled_array({dtype, {c.k, c.n}});
-    const graph::DType dst_dtype = c.transpose_a ? graph::DType::f32 : dtype;
-    const runtime::Array dst({dst_dtype, {c.m, c.n}});
+    const runtime::Array dst({dtype, {c.m, c.n}});
     runtime::MatmulSpec spec;
     spec.m = c.m;
     spec.n = c.n;
@@ -121,7 +126,7 @@ double matmul_rate(graph::DType dtype, std::int64_t batch) {
     spec.transpose_a = c.transpose_a;
     spec.transpose_b = c.transpose_b;
     spec.operand_dtype = dtype;
-    spec.dst_dtype = dst_dtype;
+    spec.dst_dtype = dtype;
     spec.a = a.bytes();
     spec.b = b.bytes();
     spec.dst = dst.bytes();

@@ -12,7 +12,7 @@ namespace gan::cli {
 /// What a training step cannot do without, a mean over the steps of a run.
 struct Work {
   double operations = 0;  ///< of contractions
-  double bytes = 0;       ///< every variable read and written once, every gradient read once
+  double bytes = 0;       ///< variables read and written once, gradients read once in the run's precision
 };
 
 /// The work of a step whose programs do `contraction_operations`. Of the tutorial's networks the operations are counted

@@ -24,6 +24,17 @@ bool is_matrix_product(const Graph& graph, const Node& node) {
   return !vector_like(node) && !vector_like(graph.node(node.inputs[0])) && !vector_like(graph.node(node.inputs[1]));
 }
 
+/// Gradients of weights, sums over rows of both operands, lie in memory until the optimizer reads them.
+bool sums_over_rows(const Node& product) {
+  return product.op->name == "matmul" && product.attributes.integer("transpose_a") != 0;
+}
+
+/// A matrix product that its kernel rounds on the way to memory: then what must lie there takes half the space.
+bool rounds_on_its_way(const Graph& graph, Tensor product) {
+  const Node& node = graph.node(product.id);
+  return is_matrix_product(graph, node) && node.op->chain && node.op->chain(graph, node);
+}
+
 /// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
 bool moves_numbers(const Node& node) {
   return node.op && (node.op->name == "concat" || node.op->name == "slice" || node.op->name == "reshape");
@@ -62,14 +73,23 @@ void precision(Graph& graph) {
     for (const graph::NodeId input : made.inputs) moved.push_back(round(target, {&target, input}));
     return rounded[tensor.id] = target.add(*made.op, moved, made.attributes);
   };
+  const auto keep_rounded = [&](Graph& target, Tensor tensor) {
+    const Tensor stored = round(target, tensor);
+    const Tensor widened = target.add(graph::find_op("cast"), {stored}, {{"dtype", std::string("f32")}});
+    rounded[widened.id] = stored;
+    return widened;
+  };
   rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
-    if (is_matrix_product(graph, node))
+    if (is_matrix_product(graph, node)) {
       for (Tensor& input : inputs) input = round(target, input);
-    else if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
+      const Tensor product = target.add(*node.op, inputs, node.attributes);
+      return sums_over_rows(node) && rounds_on_its_way(target, product) ? keep_rounded(target, product) : product;
+    }
+    if (moves_numbers(node) && rounds_on_its_way(target, inputs[0]))
+      return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
+    if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
       for (Tensor& input : inputs) {
-        const Node& made = target.node(input.id);
-        if (is_matrix_product(target, made) && made.op->chain && made.op->chain(target, made))
-          input = round(target, input);
+        if (rounds_on_its_way(target, input)) input = round(target, input);
       }
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];
