@@ -34,6 +34,13 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
     for (std::int64_t i = 0; i < area; ++i) *dst++ = value(src[i * channels + c]);
 }
 
+void Dataset::expect_sample(std::int64_t index) const {
+  constexpr std::int64_t kLine = 64;  // bytes that the cache reads at once
+  const std::int64_t size = graph::element_count(sample_shape);
+  if (is_image())
+    for (std::int64_t i = 0; i < size; i += kLine) __builtin_prefetch(pixels.get() + index * size + i);
+}
+
 int Dataset::parse_label(std::string_view text) const { return data::parse_label(text, classes, class_names); }
 
 int parse_label(std::string_view text, int classes, const std::vector<std::string>& class_names) {

@@ -34,6 +34,8 @@ struct Dataset {
   /// Writes sample `index` in [0, count()) in the training range to `dst`, which has room for sample_shape: images as
   /// byte / 127.5 - 1 in [-1, 1], [C, H, W]; vectors as they are.
   void copy_sample(std::int64_t index, float* dst) const;
+  /// Asks for a sample's bytes, which copy_sample then need not wait for.
+  void expect_sample(std::int64_t index) const;
   /// The label that a text means; see data::parse_label.
   int parse_label(std::string_view text) const;
 };

@@ -70,6 +70,7 @@ void Stepper::fill_batch(std::int64_t step) {
   base::parallel_for(batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+      if (row + 1 < end) dataset_.expect_sample(order[static_cast<std::size_t>(first + row + 1)]);
       dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
       if (y) y[row] = dataset_.label(index);
     }
