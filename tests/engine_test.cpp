@@ -287,6 +287,23 @@ TEST(Passes, PrecisionRoundsProductsThatAreSummedToOneNumber) {
   EXPECT_EQ(rounded, can_round ? 1 : 0) << g.dump();
 }
 
+TEST(Passes, PrecisionRoundsProductsThatStayInMemory) {
+  Graph g;
+  const Tensor x = input(g, "x", {6, 4}), w = input(g, "w", {4, 5}), dy = input(g, "dy", {6, 5});
+  g.output("forward", relu(matmul(x, w)));
+  g.output("weights", matmul(x, dy, true, false) * 0.1);
+  g.output("part", slice(matmul(dy, w, false, true), 1, 0, 3) * 0.1);
+  passes::precision(g);
+  const bool can_round = runtime::matmul_takes_chain({graph::DType::bf16, {6, 4}}, {graph::DType::f32, {6, 5}});
+  const auto type_of_operand = [&](const char* name) {
+    const graph::Node& read = g.node(g.node(g.outputs().at(name)).inputs[0]);
+    return read.op->name == "cast" ? g.node(read.inputs[0]).type.dtype : read.type.dtype;
+  };
+  EXPECT_EQ(type_of_operand("forward"), DType::f32) << g.dump();
+  EXPECT_EQ(type_of_operand("weights"), can_round ? DType::bf16 : DType::f32) << g.dump();
+  EXPECT_EQ(type_of_operand("part"), can_round ? DType::bf16 : DType::f32) << g.dump();
+}
+
 TEST(Passes, NarrowCutsProductsToWhatIsRead) {
   for (const bool transposed : {false, true}) {
     Graph g;
