@@ -5,6 +5,7 @@
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
+#include "base/float_mode.h"
 #include "base/parallel.h"
 #include "base/random.h"
 #include "compiler/compile.h"
@@ -70,6 +71,27 @@ TEST(ParallelFor, CoversEveryIndexOnce) {
     EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0), count);
     EXPECT_TRUE(std::all_of(hits.begin(), hits.end(), [](int hit) { return hit == 1; }));
   }
+}
+
+TEST(FloatMode, DenormalNumbersAreZeroWhileOneLivesInAllThreads) {
+  constexpr std::int64_t kCount = 4;
+  const volatile float small = 1e-30f;
+  const auto products = [&] {
+    std::vector<float> out(kCount);
+    base::parallel_for(kCount, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) out[static_cast<std::size_t>(i)] = small * 1e-10f;
+    });
+    return out;
+  };
+  base::set_threads(2);
+  const std::vector<float> before = products();
+  {
+    const base::ScopedFloatMode mode(base::ScopedFloatMode::without_denormals());
+    EXPECT_EQ(products(), std::vector<float>(kCount, 0.0f));
+  }
+  EXPECT_EQ(before, std::vector<float>(kCount, 1e-40f));
+  EXPECT_EQ(products(), before);
+  base::set_threads(0);
 }
 
 // ---- graph ----
@@ -349,6 +371,22 @@ TEST(Passes, CarryRoundsWhatIsWrittenInsteadOfWhatIsRead) {
   ASSERT_EQ(g.inputs().count("w.bf16"), 1u);
   EXPECT_EQ(g.inputs().count("fixed.bf16"), 0u);
   EXPECT_EQ(g.node(g.node(g.outputs().at("w.bf16")).inputs[0]).op->name, "mul");
+}
+
+TEST(Program, CountsDenormalNumbersAsZero) {
+  for (const bool optimized : {true, false}) {
+    Graph g;
+    const Tensor moment = input(g, "moment", {3});
+    g.output("moment", moment * 0.5);
+    runtime::State state;
+    state["moment"] = runtime::Array({3}, std::vector<float>{1.5e-38f, 1e-40f, 1.0f});
+    runtime::Arena arena;
+    compiler::Options options;
+    if (!optimized) options.disabled = {"all"};
+    compiler::compile(g, options, state, arena).run();
+    const auto values = state.at("moment").f32();
+    EXPECT_EQ(std::vector<float>(values.begin(), values.end()), (std::vector<float>{0.0f, 0.0f, 0.5f}));
+  }
 }
 
 TEST(Schedule, FusesALayerIntoOneKernelAndAChainIntoOne) {

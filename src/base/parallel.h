@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/float_mode.h"
+
 // The thread sanitizer does not see OpenMP's threads wait for each other: for it, parallel_for makes threads of its
 // own.
 #ifdef GAN_SANITIZES_THREADS
@@ -19,7 +21,8 @@ void set_threads(int count);
 /// Threads that kernels use.
 int threads();
 
-/// Calls function(begin, end) on ranges that together cover [0, count). Work below two grains stays on this thread.
+/// Calls function(begin, end) on ranges that together cover [0, count). Work below two grains stays on this thread, and
+/// the others compute in its floating-point mode.
 /// The ranges depend on count, grain and the number of threads alone.
 template <typename Function>
 void parallel_for(std::int64_t count, std::int64_t grain, const Function& function) {
@@ -28,7 +31,8 @@ void parallel_for(std::int64_t count, std::int64_t grain, const Function& functi
     if (count > 0) function(std::int64_t{0}, count);
     return;
   }
-  const auto run = [&](std::int64_t me, std::int64_t all) {
+  const auto run = [&, mode = ScopedFloatMode::current()](std::int64_t me, std::int64_t all) {
+    const ScopedFloatMode same(mode);
     const std::int64_t begin = count * me / all, end = count * (me + 1) / all;
     if (begin < end) function(begin, end);
   };

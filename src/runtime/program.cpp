@@ -446,6 +446,7 @@ class Builder {
 
 Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena, const Frozen& frozen,
                  bool machine_code) {
+  const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as in run()
   Builder builder(graph, schedule, state, frozen, machine_code, constants_);
   builder.place(arena);
   kernels_ = builder.lower();
