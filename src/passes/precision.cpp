@@ -85,7 +85,7 @@ void precision(Graph& graph) {
       const Tensor product = target.add(*node.op, inputs, node.attributes);
       return sums_over_rows(node) && rounds_on_its_way(target, product) ? keep_rounded(target, product) : product;
     }
-    if (moves_numbers(node) && rounds_on_its_way(target, inputs[0]))
+    if (moves_numbers(node) && inputs.size() == 1 && rounds_on_its_way(target, inputs[0]))
       return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
     if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
       for (Tensor& input : inputs) {
