@@ -305,8 +305,7 @@ TEST(Passes, PrecisionRoundsProductsThatAreSummedToOneNumber) {
   int rounded = 0;
   for (const graph::Node& node : g.nodes())
     if (node.op && node.op->name == "cast") rounded += g.node(node.inputs[0]).op == &graph::find_op("matmul");
-  const bool can_round = runtime::matmul_takes_chain({graph::DType::bf16, {6, 4}}, product.type());
-  EXPECT_EQ(rounded, can_round ? 1 : 0) << g.dump();
+  EXPECT_EQ(rounded, 1) << g.dump();
 }
 
 TEST(Passes, PrecisionRoundsProductsThatStayInMemory) {
@@ -316,14 +315,13 @@ TEST(Passes, PrecisionRoundsProductsThatStayInMemory) {
   g.output("weights", matmul(x, dy, true, false) * 0.1);
   g.output("part", slice(matmul(dy, w, false, true), 1, 0, 3) * 0.1);
   passes::precision(g);
-  const bool can_round = runtime::matmul_takes_chain({graph::DType::bf16, {6, 4}}, {graph::DType::f32, {6, 5}});
   const auto type_of_operand = [&](const char* name) {
     const graph::Node& read = g.node(g.node(g.outputs().at(name)).inputs[0]);
     return read.op->name == "cast" ? g.node(read.inputs[0]).type.dtype : read.type.dtype;
   };
   EXPECT_EQ(type_of_operand("forward"), DType::f32) << g.dump();
-  EXPECT_EQ(type_of_operand("weights"), can_round ? DType::bf16 : DType::f32) << g.dump();
-  EXPECT_EQ(type_of_operand("part"), can_round ? DType::bf16 : DType::f32) << g.dump();
+  EXPECT_EQ(type_of_operand("weights"), DType::bf16) << g.dump();
+  EXPECT_EQ(type_of_operand("part"), DType::bf16) << g.dump();
 }
 
 TEST(Passes, NarrowCutsProductsToWhatIsRead) {

@@ -29,10 +29,11 @@ bool sums_over_rows(const Node& product) {
   return product.op->name == "matmul" && product.attributes.integer("transpose_a") != 0;
 }
 
-/// A matrix product that its kernel rounds on the way to memory: then what must lie there takes half the space.
-bool rounds_on_its_way(const Graph& graph, Tensor product) {
+/// A matrix product of rounded operands, which its kernel rounds on the way to memory if asked to: then what must lie
+/// there takes half the space.
+bool can_be_stored_rounded(const Graph& graph, Tensor product) {
   const Node& node = graph.node(product.id);
-  return is_matrix_product(graph, node) && node.op->chain && node.op->chain(graph, node);
+  return node.op && node.op->name == "matmul" && graph.node(node.inputs[0]).type.dtype == DType::bf16;
 }
 
 /// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
@@ -83,14 +84,12 @@ void precision(Graph& graph) {
     if (is_matrix_product(graph, node)) {
       for (Tensor& input : inputs) input = round(target, input);
       const Tensor product = target.add(*node.op, inputs, node.attributes);
-      return sums_over_rows(node) && rounds_on_its_way(target, product) ? keep_rounded(target, product) : product;
+      return sums_over_rows(node) ? keep_rounded(target, product) : product;
     }
-    if (moves_numbers(node) && inputs.size() == 1 && rounds_on_its_way(target, inputs[0]))
+    if (moves_numbers(node) && inputs.size() == 1 && can_be_stored_rounded(target, inputs[0]))
       return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
     if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
-      for (Tensor& input : inputs) {
-        if (rounds_on_its_way(target, input)) input = round(target, input);
-      }
+      for (Tensor& input : inputs) input = can_be_stored_rounded(target, input) ? round(target, input) : input;
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];
     return target.add(*node.op, inputs, node.attributes);
