@@ -244,6 +244,19 @@ TEST(Passes, HoistLeavesAloneWhatItCannotMakeCheaper) {
   EXPECT_EQ(g.dump(), before);
 }
 
+TEST(Passes, HoistAppliesScalesWhereNothingMoreIsShared) {
+  Graph g;
+  const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {4, 3}), u = input(g, "u", {3, 6});
+  const Tensor a = matmul(x * input(g, "r", {5, 1}), w), b = matmul(x * input(g, "s", {5, 1}), w);
+  g.output("b", b);
+  g.output("further", matmul(a, u));
+  g.output("other_reader", matmul(a, b, true));
+  expect_same_values(g, passes::hoist);
+  EXPECT_EQ(count_ops(g, "matmul"), 3) << g.dump();
+  const graph::Node& further = g.node(g.outputs().at("further"));
+  EXPECT_EQ(further.op->name, "matmul") << g.dump();
+}
+
 TEST(Passes, PrecisionRoundsBeforeNumbersAreMoved) {
   Graph g;
   const Tensor a = input(g, "a", {6, 2, 3}), b = input(g, "b", {6, 4}), w = input(g, "w", {10, 8});

@@ -377,7 +377,8 @@ TEST(StepVariants, PenaltiesComeFirstAndTheGeneratorLast) {
   }
 }
 
-// A step in which G rests leaves its weights, moments and averages alone and trains D as the whole step does.
+// A step in which G rests leaves its weights, moments and averages alone and trains D as the whole step does, but for
+// the rounding of products that only the whole step shares.
 TEST(StepVariants, ARestingGeneratorIsLeftAlone) {
   train::Config config;
   config.model.latent = 3;
@@ -404,8 +405,16 @@ TEST(StepVariants, ARestingGeneratorIsLeftAlone) {
     of_g += resting;
     const std::span<const float> expected = (resting ? start : trained).at(variable.name).f32();
     const std::span<const float> actual = rested.at(variable.name).f32(), moved = trained.at(variable.name).f32();
+    if (!resting) {
+      double error = 0, norm = 0;
+      for (std::size_t i = 0; i < actual.size(); ++i) {
+        error += std::pow(actual[i] - expected[i], 2);
+        norm += std::pow(expected[i], 2);
+      }
+      EXPECT_LE(error, 1e-12 * norm) << variable.name;
+      continue;
+    }
     EXPECT_TRUE(std::equal(actual.begin(), actual.end(), expected.begin())) << variable.name;
-    if (!resting) continue;
     EXPECT_FALSE(std::equal(moved.begin(), moved.end(), expected.begin())) << variable.name;
   }
   EXPECT_EQ(of_g, 5 * 4);  // an embedding and two layers: weights, two moments, averages

@@ -1,20 +1,27 @@
 #include <fmt/format.h>
 
-#include <unordered_map>
-
 #include "passes/pass.h"
 
 namespace gan::passes {
 
-void cse(graph::Graph& graph) {
-  std::unordered_map<std::string, graph::Tensor> seen;
-  rewrite(graph, [&](graph::Graph& target, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
-    std::string key(node.op->name);
-    for (const graph::Tensor& input : inputs) key += fmt::format(" {}", input.id);
-    key += node.attributes.to_string();
-    const auto found = seen.find(key);
-    if (found != seen.end()) return found->second;
-    return seen[key] = target.add(*node.op, inputs, node.attributes);
+using graph::Graph;
+using graph::Node;
+using graph::Tensor;
+
+Tensor Unique::add(Graph& target, const graph::Op& op, const std::vector<Tensor>& inputs,
+                   const graph::Attributes& attributes) {
+  std::string key(op.name);
+  for (const Tensor& input : inputs) key += fmt::format(" {}", input.id);
+  key += attributes.to_string();
+  const auto found = seen_.find(key);
+  if (found != seen_.end()) return found->second;
+  return seen_[key] = target.add(op, inputs, attributes);
+}
+
+void cse(Graph& graph) {
+  Unique unique;
+  rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
+    return unique.add(target, *node.op, inputs, node.attributes);
   });
 }
 

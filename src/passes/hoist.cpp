@@ -1,6 +1,9 @@
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "passes/pass.h"
 
@@ -8,6 +11,7 @@ namespace gan::passes {
 
 using graph::Graph;
 using graph::Node;
+using graph::NodeId;
 using graph::Shape;
 using graph::Tensor;
 
@@ -35,23 +39,38 @@ bool is_zero(const Node& node, const char* attribute) { return node.attributes.i
 /// Every node that has such a form is built as core * scale, for readers that need it whole; dce drops the rest.
 class Hoist {
  public:
+  /// Scales are moved behind these contractions.
+  explicit Hoist(std::set<NodeId> contractions) : contractions_(std::move(contractions)) {}
+
   Tensor operator()(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const std::optional<Scaled> form = node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
-    if (!form) return target.add(*node.op, inputs, node.attributes);
-    const Tensor whole = mul(target, form->core, form->scale);
+    const bool may_move = !node.op->contraction || contractions_.count(node.id) > 0;
+    const std::optional<Scaled> form =
+        may_move && node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
+    const Tensor core = form ? form->core : unique_.add(target, *node.op, inputs, node.attributes);
+    if (node.op->contraction) built_[core.id].insert(node.id);
+    if (!form) return core;
+    const Tensor whole = mul(target, core, form->scale);
     forms_[whole.id] = *form;
     return whole;
   }
 
+  /// Contractions that came to be the same as another one.
+  std::set<NodeId> shared() const {
+    std::set<NodeId> all;
+    for (const auto& [core, contractions] : built_)
+      if (contractions.size() > 1) all.insert(contractions.begin(), contractions.end());
+    return all;
+  }
+
  private:
-  static Tensor mul(Graph& target, Tensor a, Tensor b) { return target.add(graph::find_op("mul"), {a, b}); }
+  Tensor mul(Graph& target, Tensor a, Tensor b) { return unique_.add(target, graph::find_op("mul"), {a, b}); }
 
   const Scaled* form_of(Tensor tensor) const {
     const auto found = forms_.find(tensor.id);
     return found == forms_.end() ? nullptr : &found->second;
   }
 
-  std::optional<Scaled> scaled(Graph& target, const Node& node, const std::vector<Tensor>& inputs) const {
+  std::optional<Scaled> scaled(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
     const std::string_view name = node.op->name;
     if (name == "mul") return product(target, node, inputs);
     if (inputs.empty()) return std::nullopt;
@@ -63,23 +82,25 @@ class Hoist {
     const auto apply = [&](Tensor core) {
       std::vector<Tensor> others = inputs;
       others[0] = core;
-      return target.add(*node.op, others, node.attributes);
+      return unique_.add(target, *node.op, others, node.attributes);
     };
     if (name == "matmul" && is_zero(node, "transpose_a")) return Scaled{apply(form->core), form->scale};
     if (!full) return std::nullopt;
     if (name == "conv2d" || name == "conv2d_data_gradient") return Scaled{apply(form->core), form->scale};
     if (name == "slice" && !is_zero(node, "axis")) return Scaled{apply(form->core), form->scale};
-    if (name == "slice") return Scaled{apply(form->core), target.add(*node.op, {form->scale}, node.attributes)};
+    if (name == "slice")
+      return Scaled{apply(form->core), unique_.add(target, *node.op, {form->scale}, node.attributes)};
     const bool keeps_rows = (name == "reshape" && node.type.shape[0] == form->scale.dim(0)) ||
                             (name == "permute" && node.attributes.integers("order")[0] == 0);
     if (!keeps_rows) return std::nullopt;
     Shape column(node.type.shape.size(), 1);
     column[0] = form->scale.dim(0);
-    return Scaled{apply(form->core), target.add(graph::find_op("reshape"), {form->scale}, {{"shape", column}})};
+    return Scaled{apply(form->core),
+                  unique_.add(target, graph::find_op("reshape"), {form->scale}, {{"shape", column}})};
   }
 
   /// a * b, where at least one has a scale.
-  std::optional<Scaled> product(Graph& target, const Node& node, const std::vector<Tensor>& inputs) const {
+  std::optional<Scaled> product(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
     std::optional<Tensor> core, scale;
     const auto join = [&](std::optional<Tensor>& product, Tensor factor) {
       product = product ? mul(target, *product, factor) : factor;
@@ -105,25 +126,28 @@ class Hoist {
   }
 
   /// core * scale + other core * the same scale.
-  std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) const {
+  std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) {
     const Scaled* a = form_of(inputs[0]);
     const Scaled* b = form_of(inputs[1]);
     if (!a || !b || a->scale.id != b->scale.id) return std::nullopt;
-    return Scaled{target.add(graph::find_op("add"), {a->core, b->core}), a->scale};
+    return Scaled{unique_.add(target, graph::find_op("add"), {a->core, b->core}), a->scale};
   }
 
   /// Equal rows: what a matrix product of ones with one row is.
-  static std::optional<Scaled> repeated(Graph& target, const Node& node, Tensor row) {
+  std::optional<Scaled> repeated(Graph& target, const Node& node, Tensor row) {
     const Shape& whole = node.type.shape;
     Shape expected = whole;
     expected[0] = 1;
     if (whole[0] == 1 || row.shape() != expected || row.elements() == 1) return std::nullopt;
     Shape column(whole.size(), 1);
     column[0] = whole[0];
-    return Scaled{row, target.add(graph::find_op("constant"), {}, {{"value", 1.0}, {"shape", column}})};
+    return Scaled{row, unique_.add(target, graph::find_op("constant"), {}, {{"value", 1.0}, {"shape", column}})};
   }
 
-  std::map<graph::NodeId, Scaled> forms_;  // of nodes of the target
+  std::set<NodeId> contractions_;
+  std::map<NodeId, Scaled> forms_;            // of nodes of the target
+  std::map<NodeId, std::set<NodeId>> built_;  // contractions by what they became in the target
+  Unique unique_;
 };
 
 /// Multiplications in matrix products, where the root is the product of the three lengths m, n, k; roughly those in
@@ -142,8 +166,14 @@ double contraction_cost(const Graph& graph) {
 }  // namespace
 
 void hoist(Graph& graph) {
-  Graph trial;
-  rewrite(graph, trial, Hoist());
+  std::set<NodeId> contractions;
+  for (const Node& node : graph.nodes())
+    if (node.op && node.op->contraction) contractions.insert(node.id);
+  Hoist everywhere(contractions);
+  Graph draft, trial;
+  rewrite(graph, draft, std::ref(everywhere));
+  // A contraction that stays alone would make a scaled copy of what it reads for others, in vain.
+  rewrite(graph, trial, Hoist(everywhere.shared()));
   fold(trial);
   cse(trial);
   dce(trial);

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "graph/graph.h"
 #include "graph/schedule.h"
@@ -25,8 +26,8 @@ void dce(graph::Graph& graph);
 void cse(graph::Graph& graph);
 /// Applies each op's own algebraic simplifications, in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
-/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, so that passes through
-/// a network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
+/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, where passes through a
+/// network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
 void hoist(graph::Graph& graph);
 /// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples
 /// for one network, at the embedded labels for the other.
@@ -63,5 +64,15 @@ using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::N
 void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);
 /// The same in place.
 void rewrite(graph::Graph& graph, const Replace& replace);
+
+/// Adds nodes to a graph, or finds the one that it added before with equal op, inputs and attributes.
+class Unique {
+ public:
+  graph::Tensor add(graph::Graph& target, const graph::Op& op, const std::vector<graph::Tensor>& inputs,
+                    const graph::Attributes& attributes = {});
+
+ private:
+  std::unordered_map<std::string, graph::Tensor> seen_;
+};
 
 }  // namespace gan::passes
