@@ -178,20 +178,21 @@ TEST(Passes, FoldSimplifies) {
   EXPECT_EQ(g.node(g.outputs().at("sum")).attributes.real("value"), 2);
 }
 
-TEST(Passes, PrecisionRoundsMatrixProductsAlone) {
+TEST(Passes, PrecisionRoundsMatrixProductsAndTheirWeights) {
   Graph g;
   const Tensor x = input(g, "x", {4, 8}), w = input(g, "w", {8, 8}), v = input(g, "v", {1, 8});
   const Tensor h = relu(matmul(x, w));
   const Tensor next = matmul(h, w);
   g.output("y", next * step(h));  // the mask comes after the product, as in a reverse pass
   g.output("vector", matmul(v, w));
+  g.output("exact", matmul(v, input(g, "z", {8, 5})));
   passes::precision(g);
-  EXPECT_EQ(count_ops(g, "cast"), 3);  // x, w once, h
+  EXPECT_EQ(count_ops(g, "cast"), 4);  // x, w once, h, v
   for (const graph::Node& node : g.nodes()) {
     if (!node.op) continue;
     const DType read = node.inputs.empty() ? DType::f32 : g.node(node.inputs[0]).type.dtype;
     if (node.op->name == "matmul") {
-      EXPECT_EQ(read, node.type.shape[0] == 1 ? DType::f32 : DType::bf16);
+      EXPECT_EQ(read, node.type.shape[1] == 5 ? DType::f32 : DType::bf16);
     } else if (node.op->name == "step") {
       EXPECT_EQ(read, DType::bf16);
     }

@@ -14,14 +14,30 @@ using graph::Tensor;
 
 namespace {
 
-/// Products with a vector are bound by memory and include the power iteration of spectral norm: they stay f32.
+bool is_vector(const Node& node) {
+  const graph::Shape& shape = node.type.shape;
+  return shape.size() == 2 && std::min(shape[0], shape[1]) == 1;
+}
+
 bool is_matrix_product(const Graph& graph, const Node& node) {
-  if (!node.op || !node.op->contraction) return false;
-  const auto vector_like = [](const Node& operand) {
-    const graph::Shape& shape = operand.type.shape;
-    return shape.size() == 2 && std::min(shape[0], shape[1]) == 1;
-  };
-  return !vector_like(node) && !vector_like(graph.node(node.inputs[0])) && !vector_like(graph.node(node.inputs[1]));
+  return node.op && node.op->contraction && !is_vector(node) && !is_vector(graph.node(node.inputs[0])) &&
+         !is_vector(graph.node(node.inputs[1]));
+}
+
+/// Contractions whose operands are to be rounded: products of matrices, and of vectors with weights of which a rounded
+/// copy is read anyway (the power iteration of spectral norm, which is bound by memory). Other products with a vector
+/// stay f32.
+std::vector<bool> find_rounded(const Graph& graph) {
+  std::vector<bool> rounded(graph.nodes().size(), false), weights(graph.nodes().size(), false);
+  for (const Node& node : graph.nodes()) {
+    if (!is_matrix_product(graph, node)) continue;
+    rounded[static_cast<std::size_t>(node.id)] = true;
+    for (const graph::NodeId input : node.inputs) weights[static_cast<std::size_t>(input)] = !graph.node(input).op;
+  }
+  for (const Node& node : graph.nodes())
+    if (node.op && node.op->contraction && weights[static_cast<std::size_t>(node.inputs[1])])
+      rounded[static_cast<std::size_t>(node.id)] = true;
+  return rounded;
 }
 
 /// Gradients of weights, sums over rows of both operands, lie in memory until the optimizer reads them.
@@ -33,7 +49,8 @@ bool sums_over_rows(const Node& product) {
 /// there takes half the space.
 bool can_be_stored_rounded(const Graph& graph, Tensor product) {
   const Node& node = graph.node(product.id);
-  return node.op && node.op->name == "matmul" && graph.node(node.inputs[0]).type.dtype == DType::bf16;
+  return node.op && node.op->name == "matmul" && !is_vector(node) &&
+         graph.node(node.inputs[0]).type.dtype == DType::bf16;
 }
 
 /// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
@@ -59,7 +76,7 @@ std::vector<bool> find_summed(const Graph& graph) {
 }  // namespace
 
 void precision(Graph& graph) {
-  const std::vector<bool> summed = find_summed(graph);
+  const std::vector<bool> is_rounded = find_rounded(graph), summed = find_summed(graph);
   // Tensors of the target that have a rounded copy; ops that read only the sign read the copy, so that the full
   // tensor need not be stored.
   std::map<graph::NodeId, Tensor> rounded;
@@ -81,7 +98,7 @@ void precision(Graph& graph) {
     return widened;
   };
   rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
-    if (is_matrix_product(graph, node)) {
+    if (is_rounded[static_cast<std::size_t>(node.id)]) {
       for (Tensor& input : inputs) input = round(target, input);
       const Tensor product = target.add(*node.op, inputs, node.attributes);
       return sums_over_rows(node) ? keep_rounded(target, product) : product;

@@ -159,7 +159,7 @@ std::function<void()> matmul_chain_kernel(const MatmulSpec& spec) {
 }
 
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product) {
-  return a.dtype == graph::DType::bf16 && graph::element_count(product.shape) > 1 && has_amx();
+  return a.dtype == graph::DType::bf16 && product.shape[0] > 1 && product.shape[1] > 1 && has_amx();
 }
 
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain) {

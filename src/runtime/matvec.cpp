@@ -87,6 +87,8 @@ HWY_INLINE void combine_rows(const W* w, const float* x, float* dst, std::size_t
     const W* row = w + i * columns;
     std::size_t c = 0;
     for (; c + lanes <= columns; c += lanes) {
+      if (sizeof(W) == 2)
+        for (std::size_t r = 0; r < 8; ++r) __builtin_prefetch(row + (8 + r) * columns + c);
       auto even = hn::LoadU(d, dst + c), odd = hn::Zero(d);
       for (std::size_t r = 0; r < 8; r += 2) {
         even = hn::MulAdd(load(d, row + r * columns + c), hn::Set(d, x[i + r]), even);
