@@ -670,6 +670,12 @@ TEST(Compiler, RefusesPassesThatDoNotExist) {
   g.output("y", square(input(g, "x", {5})));
   EXPECT_THROW(compiler::optimize(g, {.precision = compiler::Precision::f32, .disabled = {"nonsense"}}), base::Error);
   EXPECT_THROW(compiler::choose_precision("f16"), base::Error);
+  if (runtime::has_bf16()) {
+    EXPECT_EQ(compiler::choose_precision("bf16"), compiler::Precision::bf16);
+  } else {
+    EXPECT_FALSE(runtime::has_fast_bf16());
+    EXPECT_THROW(compiler::choose_precision("bf16"), base::Error);
+  }
 }
 
 }  // namespace

@@ -325,7 +325,7 @@ void run_floor(const Options& options) {
   const auto giga = [](double value) { return rounded(value / 1e9, 10); };
   const SweepRate sweep = sweep_rate();
   Json result{{"matmul_gflops_f32", giga(matmul_rate(graph::DType::f32, batch))}};
-  if (runtime::has_fast_bf16()) result["matmul_gflops_bf16"] = giga(matmul_rate(graph::DType::bf16, batch));
+  if (runtime::has_bf16()) result["matmul_gflops_bf16"] = giga(matmul_rate(graph::DType::bf16, batch));
   result["sweep_gbytes_per_s"] = giga(sweep.median);
   result["best_sweep_gbytes_per_s"] = giga(sweep.best);
   if (options.json) {

@@ -36,14 +36,16 @@ std::string processor_name() {
 
 void print_machine() {
   base::set_threads(0);
-  const bool bf16 = runtime::has_fast_bf16();
   line("gan", GAN_VERSION);
   line("processor", processor_name());
   line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
   line("threads", fmt::format("{} (--threads N for fewer)", base::threads()));
-  line("precision", bf16 ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
-                           "hardware (--precision f32 for f32 throughout)"
-                         : "f32: this processor does not multiply bf16 in hardware");
+  line("precision", runtime::has_fast_bf16()
+                        ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
+                          "hardware (--precision f32 for f32 throughout)"
+                    : runtime::has_bf16()
+                        ? "f32: this processor multiplies bf16 in hardware, but not faster (--precision bf16 to do so)"
+                        : "f32: this processor does not multiply bf16 in hardware");
   const std::string folder = data::mnist_folder("");
   std::error_code error;
   line("mnist", std::filesystem::exists(folder, error) ? folder : "not fetched yet (gan data fetch mnist)");

@@ -287,7 +287,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--batch", options->batch, "Rows of data in a step")->type_name("N")->group("Values");
   app.add_option("--seed", options->seed, "Of every random number")->type_name("N")->group("Values");
   app.add_flag("--unconditional", options->unconditional, "Ignore the labels")->group("Values");
-  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where the processor has it")
+  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")
       ->type_name("P")
       ->group("Values");
   app.add_option("--config", options->config_file, "Values from a TOML file")->type_name("FILE.toml")->group("Values");

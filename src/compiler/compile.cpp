@@ -22,7 +22,7 @@ Precision choose_precision(const std::string& text) {
   if (text == "f32") return Precision::f32;
   if (text == "auto") return runtime::has_fast_bf16() ? Precision::bf16 : Precision::f32;
   if (text != "bf16") base::fail_usage("precision {}: auto, f32 and bf16 are known", text);
-  if (!runtime::has_fast_bf16())
+  if (!runtime::has_bf16())
     base::fail_usage("precision bf16: this processor ({}) does not multiply bf16; use f32", runtime::instruction_set());
   return Precision::bf16;
 }

@@ -153,7 +153,11 @@ struct ConvolutionSpec {
 };
 std::function<void()> convolution_kernel(const ConvolutionSpec& spec);
 
-/// Whether this processor multiplies bf16 matrices in hardware; if not, bf16 costs more than f32.
+/// Whether this processor has instructions that multiply bf16 (AVX-512 BF16 or AMX). Without them training in bf16 is
+/// not offered.
+bool has_bf16();
+/// Whether they multiply faster than those of f32: with matrix registers they do, on vectors some processors need twice
+/// as long, some half as long. That is measured, once, in less than a millisecond.
 bool has_fast_bf16();
 /// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called
 /// before anything is computed; throws a usage error on processors that have no AVX2.

@@ -394,7 +394,7 @@ const std::vector<Key>& keys() {
        .in_model = false},
       {.name = "train.precision",
        .field = [](Config& c) -> Field { return &c.train.precision; },
-       .help = "of matrix products: auto = bf16 where the processor has it",
+       .help = "of matrix products: auto = bf16 where that is faster",
        .choices = {"auto", "f32", "bf16"}},
       {.name = "train.threads",
        .field = [](Config& c) -> Field { return &c.train.threads; },

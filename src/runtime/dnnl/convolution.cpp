@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "runtime/dnnl/engine.h"
+#include "runtime/in_f32.h"
 
 namespace gan::runtime {
 
@@ -37,9 +38,25 @@ class Side {
   dnnl::reorder reorder_;
 };
 
+std::function<void()> kernel_in_f32(ConvolutionSpec spec) {
+  using Kind = ConvolutionSpec::Kind;
+  const graph::Shape& a = spec.kind == Kind::data_gradient ? spec.dst : spec.src;
+  const graph::Shape& b = spec.kind == Kind::weight_gradient ? spec.dst : spec.weights;
+  const graph::Shape& result = spec.kind == Kind::forward         ? spec.dst
+                               : spec.kind == Kind::data_gradient ? spec.src
+                                                                  : spec.weights;
+  InF32 copies;
+  spec.a = copies.operand(spec.a, graph::element_count(a));
+  spec.b = copies.operand(spec.b, graph::element_count(b));
+  spec.result = copies.result(spec.result, spec.result_dtype, graph::element_count(result));
+  spec.operand_dtype = spec.result_dtype = graph::DType::f32;
+  return copies.around(convolution_kernel(spec));
+}
+
 }  // namespace
 
 std::function<void()> convolution_kernel(const ConvolutionSpec& spec) {
+  if (needs_f32(spec.operand_dtype)) return kernel_in_f32(spec);
   using Kind = ConvolutionSpec::Kind;
   const auto wanted = [](const graph::Shape& dims, graph::DType dtype) {
     return memory::desc(dims, onednn::data_type(dtype), memory::format_tag::any);

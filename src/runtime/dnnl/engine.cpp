@@ -72,14 +72,6 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
 
 namespace gan::runtime {
 
-bool has_fast_bf16() {
-  static const bool fast = [] {
-    const auto isa = dnnl::get_effective_cpu_isa();
-    return isa == dnnl::cpu_isa::avx512_core_bf16 || isa == dnnl::cpu_isa::avx512_core_amx;
-  }();
-  return fast;
-}
-
 void pretend_avx2() {
   if (!(hwy::SupportedTargets() & HWY_AVX2)) base::fail_usage("this processor has no AVX2");
   hwy::DisableTargets(HWY_AVX2 - 1);  // better targets have lower bits

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "runtime/dnnl/engine.h"
+#include "runtime/in_f32.h"
 
 namespace gan::runtime {
 
@@ -24,15 +25,7 @@ std::function<void()> gemm_kernel(const MatmulSpec& spec) {
   };
 }
 
-}  // namespace
-
-bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b) {
-  return a.dtype != graph::DType::f32 || transpose_b || product.shape[0] == 1;
-}
-
-std::function<void()> matmul_kernel(const MatmulSpec& spec) {
-  const graph::TensorType product{graph::DType::f32, {spec.m, spec.n}};
-  if (!matmul_takes_post_ops({spec.operand_dtype, {}}, product, spec.transpose_b)) return gemm_kernel(spec);
+std::function<void()> primitive_kernel(const MatmulSpec& spec) {
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operand_dtype);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operand_dtype);
   // Weights that stay are brought once into the layout that the kernel works on, instead of in every run.
@@ -61,6 +54,27 @@ std::function<void()> matmul_kernel(const MatmulSpec& spec) {
     base::fail_run("matmul [{}, {}] x [{}, {}] in {}: {}", spec.m, spec.k, spec.k, spec.n, name_of(spec.operand_dtype),
                    error.what());
   }
+}
+
+std::function<void()> kernel_in_f32(MatmulSpec spec) {
+  InF32 copies;
+  spec.a = copies.operand(spec.a, spec.m * spec.k);
+  spec.b = copies.operand(spec.b, spec.k * spec.n);
+  spec.dst = copies.result(spec.dst, spec.dst_dtype, spec.m * spec.n);
+  spec.operand_dtype = spec.dst_dtype = graph::DType::f32;
+  return copies.around(primitive_kernel(spec));
+}
+
+}  // namespace
+
+bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b) {
+  return a.dtype != graph::DType::f32 || transpose_b || product.shape[0] == 1;
+}
+
+std::function<void()> matmul_kernel(const MatmulSpec& spec) {
+  const graph::TensorType product{graph::DType::f32, {spec.m, spec.n}};
+  if (!matmul_takes_post_ops({spec.operand_dtype, {}}, product, spec.transpose_b)) return gemm_kernel(spec);
+  return needs_f32(spec.operand_dtype) ? kernel_in_f32(spec) : primitive_kernel(spec);
 }
 
 }  // namespace gan::runtime
