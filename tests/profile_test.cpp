@@ -223,6 +223,7 @@ TEST(Bench, AnswersAndProfiles) {
       run(folder, {"bench", "step", "vector", "--batch", "16", "--steps", "7", "--trace", folder / "trace.json"});
   ASSERT_EQ(profile.code, 0) << profile.err;
   EXPECT_NE(profile.out.find("floor "), std::string::npos) << profile.out;
+  EXPECT_NE(profile.out.find(" MB that its kernels read and write "), std::string::npos) << profile.out;
   EXPECT_NE(profile.out.find("matmul"), std::string::npos) << profile.out;
   const auto events = events_of(get(folder / "trace.json"));
   EXPECT_EQ(count(events.at("phase"), "step"), 7) << "warming up is not recorded";
@@ -230,7 +231,8 @@ TEST(Bench, AnswersAndProfiles) {
 
   const Result floor = run(folder, {"bench", "floor", "--batch", "1", "--json"});
   ASSERT_EQ(floor.code, 0) << floor.err;
-  for (const char* key : {"matmul_gflops_f32", "sweep_gbytes_per_s", "best_sweep_gbytes_per_s"})
+  for (const char* key :
+       {"matmul_gflops_f32", "best_matmul_gflops_f32", "sweep_gbytes_per_s", "best_sweep_gbytes_per_s"})
     EXPECT_GT(json::parse(floor.out).at(key).get<double>(), 0) << key;
 }
 

@@ -322,12 +322,15 @@ void run_step(Options options) {
 void run_floor(const Options& options) {
   base::set_threads(options.threads);
   const std::int64_t batch = options.batch > 0 ? options.batch : 64;
-  const auto giga = [](double value) { return rounded(value / 1e9, 10); };
-  const SweepRate sweep = sweep_rate();
-  Json result{{"matmul_gflops_f32", giga(matmul_rate(graph::DType::f32, batch))}};
-  if (runtime::has_bf16()) result["matmul_gflops_bf16"] = giga(matmul_rate(graph::DType::bf16, batch));
-  result["sweep_gbytes_per_s"] = giga(sweep.median);
-  result["best_sweep_gbytes_per_s"] = giga(sweep.best);
+  Json result = Json::object();
+  const auto add = [&](const std::string& name, const Rate& rate) {
+    const auto giga = [](double value) { return rounded(value / 1e9, 10); };
+    result[name] = giga(rate.median);
+    result["best_" + name] = giga(rate.best);
+  };
+  add("matmul_gflops_f32", matmul_rate(graph::DType::f32, batch));
+  if (runtime::has_bf16()) add("matmul_gflops_bf16", matmul_rate(graph::DType::bf16, batch));
+  add("sweep_gbytes_per_s", sweep_rate());
   if (options.json) {
     result["batch"] = batch;
     result["threads"] = base::threads();

@@ -33,6 +33,12 @@ std::vector<double> repeated_seconds(const Function& function) {
   return times;
 }
 
+/// What is done in each call over the times that calls took.
+Rate rate_of(double done, std::vector<double> times) {
+  std::ranges::sort(times);
+  return {done / times[times.size() / 2], done / times.front()};
+}
+
 /// An array of numbers in [-0.5, 0.5).
 runtime::Array filled_array(const graph::TensorType& type) {
   runtime::Array array(type);
@@ -98,14 +104,19 @@ std::string describe_profile(const runtime::Profile& profile, const train::Confi
   if (steps == 0) return "no step was taken\n";
   const runtime::Rates rates = best_rates(config);
   const Work work = needed_work(config, spec, profile.contraction_operations() / static_cast<double>(steps));
-  return describe_floor(work, rates, train::step_seconds(profile)) + "\n\n" + profile.table(steps, rates);
+  const double seconds = train::step_seconds(profile);
+  const Work touched{work.operations, profile.bytes() / static_cast<double>(steps)};
+  const double touching = floor_seconds(touched, rates);
+  return fmt::format("{}\nwith all {:.1f} MB that its kernels read and write {:.2f} ms, {:.0f}%\n\n{}",
+                     describe_floor(work, rates, seconds), touched.bytes / 1e6, 1e3 * touching,
+                     100 * touching / seconds, profile.table(steps, rates));
 }
 
 runtime::Rates best_rates(const train::Config& config) {
-  return {matmul_rate(precision_of(config), config.train.batch), sweep_rate().median};
+  return {matmul_rate(precision_of(config), config.train.batch).median, sweep_rate().median};
 }
 
-double matmul_rate(graph::DType dtype, std::int64_t batch) {
+Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
   struct Case {
     std::int64_t m, n, k;
     bool transpose_a, transpose_b;
@@ -115,7 +126,7 @@ double matmul_rate(graph::DType dtype, std::int64_t batch) {
       {batch, 512, 1024, false, true},  {batch, 1024, 784, false, false}, {batch, 1024, 512, false, false},
       {1024, 784, batch, true, false},  {512, 1024, batch, true, false},  {1024, 1024, batch, true, false},
   };
-  double best = 0;
+  Rate fastest;
   for (const Case& c : cases) {
     const runtime::Array a = filled_array({dtype, {c.m, c.k}}), b = filled_array({dtype, {c.k, c.n}});
     const runtime::Array dst({dtype, {c.m, c.n}});
@@ -133,23 +144,21 @@ double matmul_rate(graph::DType dtype, std::int64_t batch) {
     std::vector<std::function<void()>> kernels{runtime::matmul_kernel(spec)};
     if (runtime::matmul_takes_chain(a.type(), dst.type())) kernels.push_back(runtime::matmul_chain_kernel(spec));
     for (const std::function<void()>& kernel : kernels) {
-      const double seconds = std::ranges::min(repeated_seconds(kernel));
-      best = std::max(best, 2.0 * static_cast<double>(c.m * c.n * c.k) / seconds);
+      const Rate rate = rate_of(2.0 * static_cast<double>(c.m * c.n * c.k), repeated_seconds(kernel));
+      fastest = {std::max(fastest.median, rate.median), std::max(fastest.best, rate.best)};
     }
   }
-  return best;
+  return fastest;
 }
 
-SweepRate sweep_rate() {
+Rate sweep_rate() {
   constexpr std::int64_t kParameters = 3'040'000;
   const graph::TensorType type{graph::DType::f32, {kParameters}};
   runtime::Array w(type), m(type), v(type);
   const runtime::Array g = filled_array(type);
-  std::vector<double> times =
-      repeated_seconds([&] { sweep(w.f32().data(), m.f32().data(), v.f32().data(), g.f32().data(), kParameters); });
-  std::ranges::sort(times);
-  const double bytes = 7.0 * static_cast<double>(type.bytes());
-  return {bytes / times[times.size() / 2], bytes / times.front()};
+  return rate_of(7.0 * static_cast<double>(type.bytes()), repeated_seconds([&] {
+                   sweep(w.f32().data(), m.f32().data(), v.f32().data(), g.f32().data(), kParameters);
+                 }));
 }
 
 }  // namespace gan::cli

@@ -32,16 +32,18 @@ std::string describe_profile(const runtime::Profile& profile, const train::Confi
 /// The rates that a step of this configuration can hope for, measured.
 runtime::Rates best_rates(const train::Config& config);
 
+/// What a machine does a second, over repeated calls.
+struct Rate {
+  double median = 0;
+  double best = 0;  ///< of a single call: above the median by luck, with the clock or with the caches that others share
+};
+
 /// FLOP/s of the fastest of the tutorial's large matmuls at this batch: forward, data gradient, weight gradient.
-/// Activations and their gradients have the type of the operands, weight gradients are f32.
-double matmul_rate(graph::DType dtype, std::int64_t batch);
+/// Operands and results have the type.
+Rate matmul_rate(graph::DType dtype, std::int64_t batch);
 
 /// Bytes a second of the plainest sweep over what Adam holds for the tutorial's networks, about 50 MB.
-struct SweepRate {
-  double median = 0;
-  double best = 0;  ///< far above the median where the last-level cache, which others may share, sometimes holds it all
-};
-SweepRate sweep_rate();
+Rate sweep_rate();
 
 /// w += g, m += g, v += g: the traffic of Adam without its arithmetic, on all threads.
 void sweep(float* w, float* m, float* v, const float* g, std::int64_t count);

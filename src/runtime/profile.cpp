@@ -47,6 +47,7 @@ void Profile::run(std::span<const Kernel> kernels) {
     entry.bytes += kernel.bytes;
     entry.contraction = kernel.contraction;
     if (kernel.contraction) contraction_operations_ += kernel.operations;
+    bytes_ += kernel.bytes;
   }
 }
 

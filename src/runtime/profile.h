@@ -63,6 +63,8 @@ class Profile {
   std::int64_t calls(Kind kind, std::string_view name) const;
   /// Operations of all contractions so far.
   double contraction_operations() const { return contraction_operations_; }
+  /// Bytes that all kernels so far read and wrote.
+  double bytes() const { return bytes_; }
 
   /// Tables of phases, kernels and passes, for people. Times are divided by `steps`, those of passes excepted. `rates`
   /// adds how near kernels come to them: contractions by operations, all by bytes, whichever takes longer.
@@ -98,7 +100,7 @@ class Profile {
   Clock::time_point begin_ = Clock::now();
   std::map<Key, Record> records_;
   std::vector<Event> events_;
-  double contraction_operations_ = 0;
+  double contraction_operations_ = 0, bytes_ = 0;
 };
 
 }  // namespace gan::runtime
