@@ -26,6 +26,22 @@ ABOUT = {"processor": "P", "processors": 2, "system": "S", "load": 0.1, "gan": "
          "instruction_set": "I", "rounds": 3, "seconds": 1, "settings": []}
 
 
+class Sections(unittest.TestCase):
+    """Every section that needs neither data nor PyTorch, as short as can be."""
+
+    def test_each_measures_something(self):
+        sections = [section for section in run.SECTIONS if section not in ("footprint", "eval")]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "bench.json")
+            result = subprocess.run(
+                [os.path.join(ROOT, "bench", "run"), *sections, "--quick", "--no-torch", "--rounds", "1", "--seconds",
+                 "0.01", "--gan", os.environ["GAN_BINARY"], "--json", path], capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            with open(path) as file:
+                measured = {figure["section"] for figure in json.load(file)["figures"]}
+        self.assertLessEqual({"step", "default", "sample", "start", "scaling", "vary", "conv"}, measured)
+
+
 class Turns(unittest.TestCase):
     class Counter:
         log = []
