@@ -86,9 +86,9 @@ struct Config {
     std::int64_t d_steps = 1;
     double ema = 0.998;
     bool ema_warmup = false;
-    std::int64_t checkpoint_every = 500;
+    std::int64_t checkpoint_every = 1000;
     std::int64_t log_every = 50;
-    std::int64_t sample_every = 500;
+    std::int64_t sample_every = 1000;
     std::int64_t eval_every = 0;
     std::string precision = "auto";
     std::int64_t threads = 0;
