@@ -70,6 +70,7 @@ TEST(Cli, HelpIsWorthReading) {
 TEST(Cli, WrongUseBadInput) {
   const Folder folder;
   write_data(folder);
+  fs::copy_file(folder / "x.idx", folder / "\xff.idx");
   const struct {
     Args args;
     std::string message;
@@ -106,6 +107,9 @@ TEST(Cli, WrongUseBadInput) {
       {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy or a folder"},
       {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
       {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
+      {{"sample", "m", "--out", "x.png", "--label", ""}, "--label: the value is empty"},
+      {{"sample", "", "--out", "x.png"}, "MODEL: the value is empty"},
+      {{"train", "--data", folder / "\xff.idx", "--out", folder / "r", "--steps", "1"}, "not UTF-8"},
       {{"bench"}, "step, floor or sample"},
       {{"bench", "stpe"}, "did you mean \"step\"?"},
       {{"bench", "step", "tutorial-bse"}, "did you mean \"tutorial-bce\"?"},
@@ -375,6 +379,69 @@ TEST(Cli, SigtermSavesAndSaysHowToGoOn) {
   const std::string steps = std::to_string(logged_steps(folder / "a/metrics.jsonl").back() + 100);
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
   EXPECT_EQ(std::to_string(logged_steps(folder / "a/metrics.jsonl").back()), steps);
+}
+
+TEST(Cli, AClosedTerminalSaves) {
+  const Folder folder;
+  write_data(folder);
+  Process process(folder, train_args(folder, "a", {"--time", "5m"}));
+  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !process.running(); }));
+  process.signal(SIGHUP);
+  ASSERT_TRUE(wait_for([&] { return !process.running(); }));
+  EXPECT_EQ(process.wait(), 0) << process.err();
+  EXPECT_TRUE(fs::exists(folder / "a/checkpoint.safetensors"));
+}
+
+TEST(Cli, OneTrainingInAFolderAtATime) {
+  const Folder folder;
+  write_data(folder);
+  Process first(folder, train_args(folder, "a", {"--time", "5m"}));
+  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !first.running(); }));
+  expect_refused(folder, train_args(folder, "a", {"--steps", "1"}), 2, "holds another run");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a"}, 2, "another process is training");
+  first.signal(SIGKILL);
+  first.wait();
+  write(folder / "a/checkpoint.safetensors.123.tmp", "left by a killed one");
+  write(folder / "a/checkpoint.safetensors.mine.tmp", "");
+  expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "1"});
+  EXPECT_FALSE(fs::exists(folder / "a/checkpoint.safetensors.123.tmp"));
+  EXPECT_TRUE(fs::exists(folder / "a/checkpoint.safetensors.mine.tmp"));
+}
+
+TEST(Cli, ResumeWithoutItsCheckpointBadInput) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "a", {"--steps", "20", "--quiet"}));
+  fs::remove(folder / "a/checkpoint.safetensors");
+  const std::string model = read(folder / "a/model.safetensors"), metrics = read(folder / "a/metrics.jsonl");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--steps", "30"}, 3, "checkpoint.safetensors");
+  EXPECT_TRUE(read(folder / "a/model.safetensors") == model);
+  EXPECT_EQ(read(folder / "a/metrics.jsonl"), metrics);
+}
+
+TEST(Cli, PacksAreTrainedSavedAndResumed) {
+  for (const std::string preset : {"lsgan-r1r2", "conv", "cgan-paper"}) {
+    const Folder folder;
+    write_data(folder);
+    Args args = train_args(folder, "a", {"--steps", "2", "--quiet", "--set", "model.pack=4"});
+    args.insert(args.begin() + 1, preset);
+    if (preset == "cgan-paper") args.insert(args.end(), {"model.g.widths=[8,8,8]", "model.d.widths=[8,8,8]"});
+    expect_done(folder, args);
+    expect_done(folder, {"info", folder / "a"});
+    expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});
+    expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "3", "--quiet"});
+  }
+}
+
+TEST(Cli, WhatCannotBePrintedIsAnErrorBadInput) {
+  const Folder folder;
+  for (const Args& args : {Args{"losses"}, Args{"presets", "vector"}, Args{"info", "ring8"}}) {
+    Args words = {"-c", "exec \"$@\" > /dev/full", "sh", GAN_BINARY};
+    words.insert(words.end(), args.begin(), args.end());
+    Process process(folder, words, "/bin/sh");
+    EXPECT_EQ(process.wait(), 3) << joined(args);
+    EXPECT_NE(process.err().find("cannot"), std::string::npos) << process.err();
+  }
 }
 
 TEST(Cli, InitStartsFromAnothersWeights) {

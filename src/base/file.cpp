@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxTransfer = std::size_t{1} << 30;  // read(2) and write(2) refuse more than 2 GB
+
+constexpr std::string_view kTemporary = ".tmp";
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
@@ -84,7 +87,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(path) {
     descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
     // The process number keeps two programs that write the same file apart.
-    temporary_ = target_ + "." + std::to_string(::getpid()) + ".tmp";
+    temporary_ = target_ + "." + std::to_string(::getpid()) + std::string(kTemporary);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   }
   if (descriptor_ < 0) {
@@ -137,6 +140,30 @@ void write_file(const std::string& path, std::string_view bytes) {
   file.write(bytes);
   file.commit();
 }
+
+void remove_leftovers(const std::string& path) {
+  const fs::path whole(path);
+  const std::string start = whole.filename().string() + ".";
+  std::error_code ignored;
+  const fs::path folder = whole.has_parent_path() ? whole.parent_path() : fs::path(".");
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(start) || !name.ends_with(kTemporary)) continue;
+    const std::string_view process = std::string_view(name).substr(start.size());
+    if (process.find_first_not_of("0123456789") == process.size() - kTemporary.size())
+      fs::remove(entry.path(), ignored);
+  }
+}
+
+FolderLock::FolderLock(const std::string& folder)
+    : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ < 0) fail_data("{}: cannot be opened: {}", folder, reason(errno));
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(descriptor_);
+  fail_usage("{}: another process is training in this folder", folder);
+}
+
+FolderLock::~FolderLock() { ::close(descriptor_); }
 
 void create_folder(const std::string& path) {
   std::error_code error;

@@ -63,6 +63,25 @@ class AtomicFile {
 /// Replaces or makes a file with this content, by AtomicFile.
 void write_file(const std::string& path, std::string_view bytes);
 
+/// Removes what programs that were killed while they wrote this file by AtomicFile have left beside it. Nobody may be
+/// writing it.
+void remove_leftovers(const std::string& path);
+
+/// Keeps a folder to this object: while it lives no other FolderLock of the folder can be made, here or in another
+/// process. Nothing lies in the folder for it, and a killed process holds nothing.
+class FolderLock {
+ public:
+  /// Throws a usage error if another one has the folder, a data error if it cannot be opened. File systems without
+  /// locks are taken to be free.
+  explicit FolderLock(const std::string& folder);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
 /// Makes a folder and those above it; fine if it is there. Throws a data error with the system's reason.
 void create_folder(const std::string& path);
 

@@ -3,14 +3,15 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <new>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -50,6 +51,20 @@ void refuse_unknown(const CLI::App& app) {
   if (known.empty()) base::fail_usage("{}unexpected argument \"{}\"", command, word);
   base::fail_usage("unknown command \"{}{}\"{}", app.get_parent() ? app.get_name() + " " : "", word,
                    base::did_you_mean(word, known));
+}
+
+/// An empty value, as of a shell's variable that is not set, must not count as an option that was not given.
+void refuse_empty(const CLI::App& app) {
+  for (const CLI::App* subcommand : app.get_subcommands()) refuse_empty(*subcommand);
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    if (std::ranges::find(values, "") != values.end()) base::fail_usage("{}: the value is empty", option->get_name());
+  }
+}
+
+/// What was printed must have arrived.
+void require_printed() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) base::fail_data("standard output: cannot be written");
 }
 
 /// Prints the one line that an error is worth and returns the exit code.
@@ -97,12 +112,14 @@ int run(int argc, char** argv) {
     base::fail_usage("{}", error.what());
   }
   refuse_unknown(app);
+  refuse_empty(app);
   const auto chosen = app.get_subcommands();
   if (chosen.empty()) {
     fmt::print("{}", app.help());
     return static_cast<int>(base::ErrorKind::usage);
   }
   actions.at(chosen.front())();
+  require_printed();
   return 0;
 }
 
@@ -118,11 +135,12 @@ int main(int argc, char** argv) {
   // What is over in a moment needs no second start.
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "train" || command == "eval" || command == "bench") gan::cli::shorten_waits(argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error that write() reports
   try {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {
     return report(static_cast<int>(error.kind()), error.what());
-  } catch (const std::filesystem::filesystem_error& error) {
+  } catch (const std::system_error& error) {  // of files, standard output among them
     return report(static_cast<int>(ErrorKind::data), error.what());
   } catch (const std::bad_alloc&) {
     return report(static_cast<int>(ErrorKind::run), "out of memory; try a smaller batch or fewer samples at a time");

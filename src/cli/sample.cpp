@@ -216,6 +216,7 @@ void run(const Options& options) {
     sampler.latents(static_cast<std::uint64_t>(options.seed), 0, z);
     sampler.sample(z, plan.labels, samples);
   }
+  sampler.require_finite(samples);
   write(options, format, plan, shape, samples);
   fmt::print("wrote {}: {} sample{}\n", options.out, base::grouped(static_cast<std::uint64_t>(plan.total)),
              plan.total == 1 ? "" : "s");

@@ -57,13 +57,17 @@ struct Options {
 
 volatile std::sig_atomic_t stop_signal = 0;
 
-/// The first Ctrl-C or SIGTERM asks the trainer to stop; the second ends the program as usual.
+/// The first Ctrl-C or SIGTERM, or a terminal that is closed, asks the trainer to stop; the second ends the program as
+/// usual. What was to be ignored (nohup) stays so.
 void watch_signals() {
   struct sigaction action {};
   action.sa_handler = [](int signal) { stop_signal = signal; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    sigaction(signal, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+  }
 }
 
 /// The options as key=value, behind those of --set: an option is the more explicit of two.
@@ -181,14 +185,6 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   return std::make_shared<eval::RunScores>(options.out, std::move(judge));
 }
 
-void require_new_run(const std::string& out) {
-  for (const char* name : {"config.toml", "checkpoint.safetensors", "model.safetensors", "metrics.jsonl",
-                           "best.safetensors", "scores.jsonl"}) {
-    if (!std::filesystem::exists(std::filesystem::path(out) / name)) continue;
-    base::fail_usage("{} holds another run; go on with it by --resume, or choose another folder for --out", out);
-  }
-}
-
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
   return fmt::format("{} on {}: {} samples {}{}", config.preset, dataset.name,
@@ -209,7 +205,7 @@ void run(const Options& options) {
     train::validate(config);
     dataset = open_data(config, options);
   } else {
-    require_new_run(options.out);
+    train::require_new_run(options.out);
     std::string preset = options.preset;
     if (preset.empty() && !options.config_file.empty()) {
       preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);

@@ -1,7 +1,6 @@
 #include "eval/draw.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "io/png.h"
@@ -36,10 +35,7 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const std::vec
     if (!labels.empty()) asked.assign(labels.begin() + first, labels.begin() + first + rows);
     sampler.latents(seed, first, z);
     sampler.sample(z, asked, values);
-    if (const auto bad = std::ranges::find_if_not(values, [](float v) { return std::isfinite(v); });
-        bad != values.end())
-      base::fail_run("sample {} of the model holds {}; its training diverged", first + (bad - values.begin()) / size,
-                     *bad);
+    sampler.require_finite(values, first);
     if (!drawn.is_image()) {
       drawn.points.insert(drawn.points.end(), values.begin(), values.end());
       continue;

@@ -332,6 +332,12 @@ std::string preset_of_toml(std::string_view text, const std::string& where) {
 }
 
 void validate(const Config& config) {
+  try {
+    (void)nlohmann::json(config.data.source).dump();
+  } catch (const nlohmann::json::type_error&) {
+    base::fail_usage("data.source = {}: the name is not UTF-8, which config.toml is; rename the file or its folder",
+                     config.data.source);
+  }
   const auto& loss = config.loss;
   if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
     base::fail_usage("nothing says how long to train: give --steps, --epochs or --time");

@@ -1,6 +1,7 @@
 #include "train/sampler.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -75,6 +76,14 @@ void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z
       }
     }
   });
+}
+
+void Sampler::require_finite(std::span<const float> samples, std::int64_t first) const {
+  const auto bad = std::ranges::find_if_not(samples, [](float value) { return std::isfinite(value); });
+  if (bad == samples.end()) return;
+  const std::int64_t sample = (bad - samples.begin()) / graph::element_count(model_.sample_shape);
+  base::fail_run("sample {} of the model holds {}; its training diverged, or its latents are too large", first + sample,
+                 *bad);
 }
 
 }  // namespace gan::train

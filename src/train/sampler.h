@@ -28,6 +28,9 @@ class Sampler {
   /// The latents number `first` and on of a seed, [N, latent]: each depends on its number and the seed alone.
   void latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const;
 
+  /// Throws a run error naming the sample, counted from `first`, if a number of samples [N, ...sample] is not finite.
+  void require_finite(std::span<const float> samples, std::int64_t first = 0) const;
+
  private:
   /// A generator compiled for one batch size.
   struct Compiled {

@@ -256,8 +256,8 @@ std::vector<Variable> build_sampler(Graph& graph, const Config& config, const mo
 std::vector<Variable> discriminator_variables(const Config& config, const models::ModelSpec& spec) {
   Graph graph;
   Variables variables(graph, /*training=*/false);
-  const Tensor x = graph.input("x", {DType::f32, batch_shape(1, spec.sample)});
-  const std::optional<Tensor> y = labels(graph, "y", spec, 1);
+  const Tensor x = graph.input("x", {DType::f32, batch_shape(spec.pack, spec.sample)});
+  const std::optional<Tensor> y = labels(graph, "y", spec, spec.pack);
   Scope scope(variables, kDiscriminator);
   models::find_model(config.model.kind).discriminator(scope, spec, x, y);
   return variables.all();

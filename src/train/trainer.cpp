@@ -28,6 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr int kLargestPictureRows = 20;
+constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
+                                     "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
 
 /// Whether a variable belongs to a model file, as opposed to moments and averages.
 bool of_network(const nn::Variable& variable) {
@@ -55,6 +57,7 @@ class Run {
   }
 
   Outcome train() {
+    if (options_.resume) take_folder();  // before its checkpoint is read
     const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
     start_files();
@@ -123,6 +126,11 @@ class Run {
                          position_.threads, base::threads()));
       return;
     }
+    // It is always saved before the model.
+    if (options_.resume && std::filesystem::exists(path("model.safetensors")))
+      base::fail_data("{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
+                      "--init {}",
+                      path("checkpoint.safetensors"), options_.directory.string());
     if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
     if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
   }
@@ -150,8 +158,16 @@ class Run {
 
   // ---- files ----
 
-  void start_files() {
+  /// From here on nobody else trains in the folder.
+  void take_folder() {
     base::create_folder(options_.directory.string());
+    lock_.emplace(options_.directory.string());
+    if (!options_.resume) require_new_run(options_.directory);
+    for (const char* name : kRunFiles) base::remove_leftovers(path(name));
+  }
+
+  void start_files() {
+    if (!options_.resume) take_folder();  // not before all is known to be right
     // First of all: a run that is killed early must not forget what it started from.
     if (!options_.init_model.empty()) save();
     base::write_file(path("config.toml"), to_toml(config_));
@@ -288,11 +304,19 @@ class Run {
   const Callbacks& callbacks_;
   int classes_;
   std::int64_t total_steps_ = 0;
+  std::optional<base::FolderLock> lock_;
   Position position_;
   std::optional<Stepper> stepper_;
 };
 
 }  // namespace
+
+void require_new_run(const std::filesystem::path& directory) {
+  for (const char* name : kRunFiles)
+    if (std::filesystem::exists(directory / name))
+      base::fail_usage("{} holds another run; go on with it by --resume, or choose another folder for --out",
+                       directory.string());
+}
 
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks) {

@@ -45,12 +45,16 @@ struct RunOptions {
 
 enum class Outcome { finished, stopped };
 
+/// Throws a usage error if the folder holds a run.
+void require_new_run(const std::filesystem::path& directory);
+
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
 /// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
 /// checkpoint.safetensors.
 /// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
-/// processor with as many threads. Throws a usage error for values that do not fit the data, a data error for files
-/// that cannot be read or written, a run error when the losses are no longer finite.
+/// processor with as many threads. Throws a usage error for values that do not fit the data, for a folder that holds
+/// another run or in which another process trains, a data error for files that cannot be read or written, a run error
+/// when the losses are no longer finite.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 
