@@ -71,6 +71,9 @@ TEST(Cli, WrongUseBadInput) {
   const Folder folder;
   write_data(folder);
   fs::copy_file(folder / "x.idx", folder / "\xff.idx");
+  std::string deep = "a";
+  for (int i = 0; i < 100000; ++i) deep += ".a";
+  write(folder / "deep.toml", deep + " = 1\n");
   const struct {
     Args args;
     std::string message;
@@ -107,6 +110,11 @@ TEST(Cli, WrongUseBadInput) {
       {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy or a folder"},
       {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
       {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
+      {{"sample", "m", "--out", "x.png", "--count", "1e3"}, "1e3 is not a whole number"},
+      {{"sample", "m", "--out", "x.png", "--count", "0x10"}, "0x10 is not a whole number"},
+      {{"sample", "m", "--out", "x.png", "--seed", "9223372036854775808"}, "too large"},
+      {{"train", "--data", folder / "x.idx" + ",", "--out", folder / "r"}, "beside the comma"},
+      {train_args(folder, "r", {"--config", folder / "deep.toml"}), "deep.toml: a key of more than 100 parts"},
       {{"sample", "m", "--out", "x.png", "--label", ""}, "--label: the value is empty"},
       {{"sample", "", "--out", "x.png"}, "MODEL: the value is empty"},
       {{"train", "--data", folder / "\xff.idx", "--out", folder / "r", "--steps", "1"}, "not UTF-8"},
@@ -417,6 +425,28 @@ TEST(Cli, ResumeWithoutItsCheckpointBadInput) {
   expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--steps", "30"}, 3, "checkpoint.safetensors");
   EXPECT_TRUE(read(folder / "a/model.safetensors") == model);
   EXPECT_EQ(read(folder / "a/metrics.jsonl"), metrics);
+}
+
+TEST(Cli, ResumeNeedsTheRunsValuesAndClassNamesBadInput) {
+  const Folder folder;
+  write_data(folder);
+  const Args resume = {"train", "--resume", "--out", folder / "a", "--steps", "30", "--quiet"};
+  expect_done(folder, train_args(folder, "a", {"--steps", "10", "--quiet"}));
+  write(folder / "classes.txt", "a\nb\nc\n");
+  expect_done(folder, resume);  // names that are new
+  write(folder / "classes.txt", "c\nb\na\n");
+  expect_refused(folder, resume, 3, "the run's classes are a, b, c");
+  write(folder / "classes.txt", "a\nb\n\x1b[31mc\n");
+  expect_refused(folder, resume, 3, "classes.txt: line 3 is no text");
+  write(folder / "classes.txt",
+        "\xef\xbb\xbf"
+        "a\nb\nc\n");
+  expect_done(folder, resume);
+  for (const char* damaged : {"", "train = [", "[train]\nbatch = -1\n"}) {
+    write(folder / "a/config.toml", damaged);
+    expect_refused(folder, resume, 3, "config.toml");
+    expect_refused(folder, {"report", folder / "a"}, 3, "config.toml");
+  }
 }
 
 TEST(Cli, PacksAreTrainedSavedAndResumed) {

@@ -189,9 +189,9 @@ TEST(Report, BrokenRunsBadInput) {
   }
   EXPECT_FALSE(fs::exists(run_folder + "/report.html")) << "a refused report leaves nothing";
   put(run_folder + "/config.toml", "[train]\nbatsh = 2\n");
-  expect_refused(folder, args, 2, "config.toml:2: unknown key");
+  expect_refused(folder, args, 3, "config.toml:2: unknown key");
   put(run_folder + "/config.toml", "");
-  expect_done(folder, args);  // every value has a default
+  expect_refused(folder, args, 3, "config.toml: names no data");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 namespace gan::base {
@@ -80,6 +81,15 @@ std::string shell_quoted(std::string_view word) {
       out += c;
   }
   return out + "'";
+}
+
+bool is_utf8(std::string_view text) {
+  try {
+    (void)nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
 }
 
 std::string grouped(std::uint64_t count) {

@@ -25,6 +25,9 @@ std::string joined(std::span<const std::string> parts);
 /// The word as a shell reads it back, on one line: as it is if it is plain, else in quotes.
 std::string shell_quoted(std::string_view word);
 
+/// Whether the text is UTF-8.
+bool is_utf8(std::string_view text);
+
 /// A count as people read it: "59,990".
 std::string grouped(std::uint64_t count);
 

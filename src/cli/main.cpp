@@ -3,10 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <new>
@@ -74,10 +77,22 @@ int report(int code, std::string message) {
   return code;
 }
 
+/// Whole numbers as people write them: the parser would read 010 as 8 and cut what is too large.
+std::string require_decimal(std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return text + " is not a whole number, or too large";
+  text = std::to_string(value);
+  return "";
+}
+
 /// Lets a parser and all below it keep what they do not know, so that refuse_unknown can name the nearest.
 void keep_unknown(CLI::App& app) {
   app.allow_extras();
   app.get_formatter()->column_width(34);
+  for (CLI::Option* option : app.get_options({}))
+    if (option->get_type_name().find("INT in ") != std::string::npos)
+      option->transform(CLI::Validator(require_decimal, ""));
   for (CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) keep_unknown(*subcommand);
 }
 
@@ -140,7 +155,9 @@ int main(int argc, char** argv) {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {
     return report(static_cast<int>(error.kind()), error.what());
-  } catch (const std::system_error& error) {  // of files, standard output among them
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(static_cast<int>(ErrorKind::data), error.path1().string() + ": " + error.code().message());
+  } catch (const std::system_error& error) {  // standard output cannot be written
     return report(static_cast<int>(ErrorKind::data), error.what());
   } catch (const std::bad_alloc&) {
     return report(static_cast<int>(ErrorKind::run), "out of memory; try a smaller batch or fewer samples at a time");

@@ -215,8 +215,7 @@ Json report_data(const std::string& run) {
     base::fail_data("{}: no config.toml in it, so it is not the folder of a run; gan train --out {} makes one", run,
                     base::shell_quoted(run));
   const std::string config_text = base::read_file(path("config.toml"));
-  train::Config config;
-  train::apply_toml(config, config_text, path("config.toml"));
+  const train::Config config = train::read_run_config(path("config.toml"));
   std::optional<train::Model> model;
   if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
 

@@ -152,8 +152,7 @@ train::Config configure_resumed(const Options& options) {
     base::fail_data("{}: no such file, so there is no run to resume in {}; leave --resume out to start one", path,
                     options.out);
   }
-  train::Config saved;
-  train::apply_toml(saved, base::read_file(path), path);
+  const train::Config saved = train::read_run_config(path);
   train::Config wanted = saved;
   if (!options.config_file.empty()) {
     train::apply_toml(wanted, base::read_file(options.config_file), options.config_file);

@@ -49,11 +49,13 @@ int parse_label(std::string_view text, int classes, const std::vector<std::strin
   if (named != class_names.end()) return static_cast<int>(named - class_names.begin());
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool is_number = error == std::errc() && end == text.data() + text.size();
-  if (is_number && number >= 0 && number < classes) return number;
-  if (class_names.empty()) base::fail_usage("label \"{}\" is out of range: labels are 0 to {}", text, classes - 1);
+  const bool is_number = error != std::errc::invalid_argument && end == text.data() + text.size();
+  if (is_number && error == std::errc() && number >= 0 && number < classes) return number;
+  if (class_names.empty())
+    base::fail_usage("label \"{}\" is {}: labels are 0 to {}", text, is_number ? "out of range" : "no whole number",
+                     classes - 1);
   if (is_number)
-    base::fail_usage("label {} is out of range: labels are 0 to {}, or {}", number, classes - 1,
+    base::fail_usage("label {} is out of range: labels are 0 to {}, or {}", text, classes - 1,
                      base::joined(class_names));
   base::fail_usage("unknown label \"{}\"{} (labels are 0 to {}, or names)", text, base::did_you_mean(text, class_names),
                    classes - 1);
@@ -95,7 +97,9 @@ std::string_view trimmed(std::string_view text) {
 
 // One name a line; empty lines at the end do not count.
 std::vector<std::string> read_class_names(const std::string& path) {
-  const std::string text = base::read_file(path);
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  std::string text = base::read_file(path);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   std::vector<std::string> names;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -105,6 +109,9 @@ std::vector<std::string> read_class_names(const std::string& path) {
   while (!names.empty() && names.back().empty()) names.pop_back();
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
+    // A terminal would obey what is not for reading.
+    if (!base::is_utf8(names[i]) || std::ranges::any_of(names[i], [](unsigned char c) { return c < ' ' || c == 127; }))
+      base::fail_data("{}: line {} is no text in UTF-8, expected a class name", path, i + 1);
     if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
         names.begin() + static_cast<std::ptrdiff_t>(i))
       base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);

@@ -51,6 +51,8 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   if (options.split == Split::test)
     base::fail_usage("{}: has no test part; name the test files themselves, or a folder with t10k-* files", spec);
   const std::size_t comma = is_file(spec) ? std::string::npos : spec.find(',');
+  if (comma == 0 || (comma != std::string::npos && comma + 1 == spec.size()))
+    base::fail_usage("{}: a name is missing beside the comma; expected images.idx,labels.idx", spec);
   Dataset dataset = image_dataset(read_idx_images(spec.substr(0, comma)));
   if (comma == std::string::npos || !options.labels) return dataset;
   const std::string labels = spec.substr(comma + 1);

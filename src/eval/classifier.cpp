@@ -217,11 +217,14 @@ void require_classes(const data::Dataset& dataset) {
     base::fail_usage("{}: images of {}; the classifier reads images of up to {} pixels a side", dataset.source,
                      graph::to_string(dataset.sample_shape), kLargestSide);
   if (dataset.classes == 0)
-    base::fail_usage("{}: no labels, so no classifier can be trained to compare images by; give --embedding FILE",
-                     dataset.source);
+    base::fail_usage(
+        "{}: no labels, so no classifier can be trained to compare images by (gan eval takes another's: --embedding "
+        "FILE)",
+        dataset.source);
   if (dataset.classes == 1)
-    base::fail_usage("{}: one class; a classifier to compare images by needs at least two (or give --embedding FILE)",
-                     dataset.source);
+    base::fail_usage(
+        "{}: one class; a classifier to compare images by needs at least two (or gan eval --embedding FILE)",
+        dataset.source);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
   for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
   for (std::size_t k = 0; k < counts.size(); ++k)

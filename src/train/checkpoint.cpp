@@ -18,7 +18,8 @@ void save_checkpoint(const std::string& path, const Position& position, const st
   const nlohmann::ordered_json json{{"steps", position.steps},
                                     {"elapsed_seconds", position.elapsed_seconds},
                                     {"threads", position.threads},
-                                    {"data", position.data_hash}};
+                                    {"data", position.data_hash},
+                                    {"class_names", position.class_names}};
   io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
 }
 
@@ -30,8 +31,10 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
   Position position;
   try {
     const auto json = nlohmann::json::parse(file.metadata["position"]);
+    if (!json.at("steps").is_number_integer()) base::fail_data("{}: {} steps", path, json.at("steps").dump());
     position = {json.at("steps").get<std::int64_t>(), json.at("elapsed_seconds").get<double>(),
-                json.at("threads").get<int>(), json.at("data").get<std::string>()};
+                json.at("threads").get<int>(), json.at("data").get<std::string>(),
+                json.value("class_names", std::vector<std::string>())};
   } catch (const nlohmann::json::exception& error) {
     base::fail_data("{}: the position of the run cannot be read: {}", path, error.what());
   }

@@ -13,6 +13,7 @@ struct Position {
   double elapsed_seconds = 0;
   int threads = 0;  ///< that made the state
   std::string data_hash;
+  std::vector<std::string> class_names = {};
 };
 
 /// Writes every variable of a run. Throws a data error if the file cannot be written; the old one then stays.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "train/config_keys.h"
 
@@ -248,7 +249,18 @@ std::string place(const std::string& where, const toml::source_region& source) {
   return source.begin.line > 0 ? fmt::format("{}:{}: ", where, source.begin.line) : where + ": ";
 }
 
+/// The parser follows dotted keys to any depth, and the stack ends before they do.
+void require_shallow(std::string_view text, const std::string& where) {
+  constexpr int kDeepest = 100;
+  int dots = 0;
+  for (const char c : text) {
+    if (c == '.' && ++dots > kDeepest) base::fail_usage("{}: a key of more than {} parts", where, kDeepest);
+    if (std::string_view("=,\n").find(c) != std::string_view::npos) dots = 0;
+  }
+}
+
 toml::table parse_toml(std::string_view text, const std::string& where) {
+  require_shallow(text, where);
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
@@ -327,17 +339,25 @@ void apply_settings(Config& config, std::span<const std::string> settings) {
   }
 }
 
+Config read_run_config(const std::string& path) {
+  Config config;
+  try {
+    apply_toml(config, base::read_file(path), path);
+  } catch (const base::Error& error) {
+    base::fail_data("{}", error.what());
+  }
+  if (config.data.source.empty()) base::fail_data("{}: names no data, so no run has written it", path);
+  return config;
+}
+
 std::string preset_of_toml(std::string_view text, const std::string& where) {
   return parse_toml(text, where)["preset"].value_or(std::string());
 }
 
 void validate(const Config& config) {
-  try {
-    (void)nlohmann::json(config.data.source).dump();
-  } catch (const nlohmann::json::type_error&) {
+  if (!base::is_utf8(config.data.source))
     base::fail_usage("data.source = {}: the name is not UTF-8, which config.toml is; rename the file or its folder",
                      config.data.source);
-  }
   const auto& loss = config.loss;
   if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
     base::fail_usage("nothing says how long to train: give --steps, --epochs or --time");

@@ -126,6 +126,10 @@ std::vector<std::string> differing_keys(const Config& a, const Config& b);
 /// budget, threads, and the intervals of logging, samples, evaluation and checkpoints.
 void require_resumable(const Config& saved, const Config& wanted);
 
+/// The values of a run from its config.toml. Throws a data error naming the file, and the line, if no run has written
+/// it so.
+Config read_run_config(const std::string& path);
+
 /// The value of a key as it is written in TOML. Throws a usage error for an unknown key.
 std::string value_of(const Config& config, std::string_view key);
 

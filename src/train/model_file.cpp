@@ -56,6 +56,7 @@ void read_description(Model& model, const std::string& text, const std::string& 
   } catch (const Json::exception& error) {
     base::fail_data("{}: the description of the model cannot be read: {}", path, error.what());
   }
+  if (model.steps < 0) base::fail_data("{}: trained {} steps", path, model.steps);
   const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;
   std::int64_t elements = 1;
   for (std::int64_t length : model.sample_shape) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "compiler/compile.h"
 #include "io/png.h"
 #include "train/checkpoint.h"
@@ -121,6 +122,11 @@ class Run {
       if (position_.data_hash != dataset_.hash)
         base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})",
                         path("checkpoint.safetensors"), dataset_.source, position_.data_hash, dataset_.hash);
+      // What a label draws must not change its name; names that are new are welcome.
+      if (!position_.class_names.empty() && position_.class_names != dataset_.class_names)
+        base::fail_data("{}: the run's classes are {}; those of {} are now {}", path("checkpoint.safetensors"),
+                        base::joined(position_.class_names), dataset_.source,
+                        dataset_.class_names.empty() ? "without names" : base::joined(dataset_.class_names));
       if (position_.threads != base::threads())
         note(fmt::format("the run used {} threads so far, now {}: results may differ in the last digits",
                          position_.threads, base::threads()));
@@ -128,9 +134,10 @@ class Run {
     }
     // It is always saved before the model.
     if (options_.resume && std::filesystem::exists(path("model.safetensors")))
-      base::fail_data("{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
-                      "--init {}",
-                      path("checkpoint.safetensors"), options_.directory.string());
+      base::fail_data(
+          "{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
+          "--init {}",
+          path("checkpoint.safetensors"), options_.directory.string());
     if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
     if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
   }
@@ -268,6 +275,7 @@ class Run {
     require_finite_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
+    position_.class_names = dataset_.class_names;
     save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
   }
