@@ -449,6 +449,14 @@ TEST(Cli, ResumeNeedsTheRunsValuesAndClassNamesBadInput) {
   }
 }
 
+TEST(Cli, NetworksThatCannotFitBadInput) {
+  const Folder folder;
+  write_data(folder);
+  std::string widths = "model.g.widths=[65536";
+  for (int i = 0; i < 30; ++i) widths += ",65536";  // 2 TB with moments and averages
+  expect_refused(folder, train_args(folder, "a", {"--steps", "1", "--set", widths + "]"}), 4, "try smaller networks");
+}
+
 TEST(Cli, PacksAreTrainedSavedAndResumed) {
   for (const std::string preset : {"lsgan-r1r2", "conv", "cgan-paper"}) {
     const Folder folder;

@@ -43,6 +43,7 @@ void run(const Options& options) {
   source.cache = options.cache;
   eval::Reference reference = eval::open_reference(options.data, source);
   eval::require_fit(model, reference, options.count);  // before a minute is spent on a classifier
+  if (!options.out.empty()) base::create_folder(options.out);
   // Standard output belongs to the scores if a program reads them.
   const auto log = [&](const std::string& line) {
     fmt::print(options.json ? stderr : stdout, "{}\n", line);

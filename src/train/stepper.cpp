@@ -1,7 +1,10 @@
 #include "train/stepper.h"
 
+#include <unistd.h>
+
 #include <numeric>
 
+#include "base/error.h"
 #include "base/parallel.h"
 
 namespace gan::train {
@@ -50,7 +53,20 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
   return *entry;
 }
 
+/// Says before minutes are spent on it that a state will not fit.
+void Stepper::require_memory() const {
+  constexpr double kGigabyte = 1e9;
+  double bytes = 0;
+  for (const nn::Variable& variable : variables_)
+    bytes += static_cast<double>(graph::element_count(variable.shape)) * sizeof(float);
+  const double has = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  if (bytes > has)
+    base::fail_run("weights, moments and averages would take {:.0f} GB of this machine's {:.0f}; try smaller networks",
+                   bytes / kGigabyte, has / kGigabyte);
+}
+
 void Stepper::initialize(const Load& load) {
+  require_memory();
   if (load) load(variables_, state_);
   std::vector<nn::Variable> averages;  // start where the averaged starts
   for (const nn::Variable& variable : variables_)

@@ -53,6 +53,7 @@ class Stepper {
   };
 
   const runtime::Program& program(const Kind& kind, const Load& load = nullptr);
+  void require_memory() const;
   void initialize(const Load& load);
   void fill_batch(std::int64_t step);
 
