@@ -427,6 +427,18 @@ TEST(Cli, ResumeWithoutItsCheckpointBadInput) {
   EXPECT_EQ(read(folder / "a/metrics.jsonl"), metrics);
 }
 
+TEST(Cli, ResumeBelowWhatIsTrainedChangesNothing) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "a", {"--steps", "20", "--quiet"}));
+  const std::string config = read(folder / "a/config.toml"), model = read(folder / "a/model.safetensors");
+  const Result result = run(folder, {"train", "--resume", "--out", folder / "a", "--steps", "10"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("nothing to do: the run has 20 steps"), std::string::npos) << result.out;
+  EXPECT_EQ(read(folder / "a/config.toml"), config);
+  EXPECT_TRUE(read(folder / "a/model.safetensors") == model);
+}
+
 TEST(Cli, ResumeNeedsTheRunsValuesAndClassNamesBadInput) {
   const Folder folder;
   write_data(folder);

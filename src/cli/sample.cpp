@@ -69,6 +69,11 @@ struct Plan {
 std::int64_t count_per_label(const Options& options, std::int64_t labels, std::int64_t noise_rows) {
   const std::int64_t asked = std::max(options.count, options.per_class);
   if (noise_rows == 0) return asked > 0 ? asked : kDefaultCount;
+  if (asked == 0 && noise_rows % labels != 0)
+    base::fail_usage(
+        "--noise {}: {} rows cannot be shared among {} labels; say which by --label, --labels or "
+        "--labels-file",
+        options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels);
   const std::int64_t count = asked > 0 ? asked : noise_rows / labels;
   if (count * labels != noise_rows) {
     base::fail_usage("--noise {}: {} rows for {} label{} of {} sample{} each; expected a row for every sample",

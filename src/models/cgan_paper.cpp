@@ -24,7 +24,8 @@ Widths three_widths(const NetworkSpec& network, const char* key) {
   // What these networks do not have must not be asked for in vain.
   if (network.spectral_norm || network.batch_norm || network.condition != "embedding" || network.activation != "relu")
     base::fail_usage(
-        "model.kind = cgan-paper has neither norms nor other activations and conditions; set them with mlp");
+        "model.kind = cgan-paper has relu and embeddings alone, no norms: start from the preset cgan-paper, or "
+        "take mlp");
   return {network.widths[0], network.widths[1], network.widths[2]};
 }
 

@@ -391,7 +391,8 @@ void validate(const Config& config) {
   if (loss.name != "bce" && loss.smoothing != 0)
     base::fail_usage("loss.smoothing = {}: it is of bce; least_squares has loss.b", loss.smoothing);
   if (loss.name != "least_squares" && loss.name != "bce" && (loss.sigmoid || loss.saturating))
-    base::fail_usage("loss.sigmoid and loss.saturating are of least_squares and bce, but loss.name = {}", loss.name);
+    base::fail_usage("loss.{0} = true is of least_squares or bce, but loss.name = {1}; set loss.{0}=false, too",
+                     loss.sigmoid ? "sigmoid" : "saturating", loss.name);
   if (config.optim.name != "sgd" && config.optim.momentum_steps != 0)
     base::fail_usage("optim.momentum_steps = {}: it is of sgd; adam has optim.beta1", config.optim.momentum_steps);
   const bool penalized =
@@ -399,7 +400,8 @@ void validate(const Config& config) {
   if (config.penalty.every > 1 && !penalized)
     base::fail_usage("penalty.every = {} without a penalty: set penalty.r1, for one", config.penalty.every);
   if (config.train.ema_warmup && config.train.ema == 0)
-    base::fail_usage("train.ema_warmup = true with train.ema = 0: there is no average to warm up");
+    base::fail_usage(
+        "train.ema_warmup = true with train.ema = 0: there is no average to warm up; set it to false, too");
   if (config.model.g.condition == "batch_norm" && !config.model.g.batch_norm)
     base::fail_usage("model.g.condition = batch_norm needs model.g.batch_norm = true");
   if (config.model.pack > 1) {
@@ -502,7 +504,7 @@ void require_resumable(const Config& saved, const Config& wanted) {
     base::fail_usage(
         "{} = {}, but the run was started with {}: with --resume only the budget, threads and the intervals of "
         "logging, "
-        "samples and checkpoints may be given anew; start another run in another folder",
+        "samples, evaluation and checkpoints may be given anew; start another run in another folder",
         name, value_of(wanted, name), value_of(saved, name));
   }
 }
