@@ -252,7 +252,8 @@ void run(const Options& options) {
   if (outcome == train::Outcome::stopped) {
     printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", options.out));
   } else {
-    printer.note(fmt::format("wrote {0}/model.safetensors; draw with: gan sample {0} --out samples.png", options.out));
+    printer.note(fmt::format("wrote {0}/model.safetensors; draw with: gan sample {0} --out samples.{1}", options.out,
+                             dataset.can_be_drawn() ? "png" : "npy"));
   }
   if (!trace) return;
   trace->write(profile.trace());

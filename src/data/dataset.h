@@ -29,6 +29,8 @@ struct Dataset {
 
   std::int64_t count() const { return items; }
   bool is_image() const { return sample_shape.size() == 3; }
+  /// Whether a picture can show samples: grey or coloured images, points of the plane.
+  bool can_be_drawn() const { return is_image() ? sample_shape[0] == 1 || sample_shape[0] == 3 : sample_shape[0] == 2; }
   /// The class of sample `index` in [0, count()). Throws a run error if the data is unlabelled.
   int label(std::int64_t index) const;
   /// Writes sample `index` in [0, count()) in the training range to `dst`, which has room for sample_shape: images as

@@ -503,8 +503,7 @@ void require_resumable(const Config& saved, const Config& wanted) {
     if (find_key(name)->resumable) continue;
     base::fail_usage(
         "{} = {}, but the run was started with {}: with --resume only the budget, threads and the intervals of "
-        "logging, "
-        "samples, evaluation and checkpoints may be given anew; start another run in another folder",
+        "logging, samples, evaluation and checkpoints may be given anew; start another run in another folder",
         name, value_of(wanted, name), value_of(saved, name));
   }
 }

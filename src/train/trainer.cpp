@@ -289,7 +289,7 @@ class Run {
   /// samples/STEP.png: the same latents in every picture, a row for each label.
   void draw_samples() const {
     const bool image = dataset_.is_image();
-    if (image ? dataset_.sample_shape[0] != 1 && dataset_.sample_shape[0] != 3 : dataset_.sample_shape[0] != 2) return;
+    if (!dataset_.can_be_drawn()) return;
     const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
     const Model model = current_model();
     Sampler sampler(model);
