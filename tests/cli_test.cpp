@@ -16,6 +16,7 @@
 #include "losses/loss.h"
 #include "program.h"
 #include "train/config.h"
+#include "train/model_file.h"
 
 namespace gan {
 namespace {
@@ -114,7 +115,7 @@ TEST(Cli, WrongUseBadInput) {
       {{"sample", "m", "--out", "x.png", "--count", "0x10"}, "0x10 is not a whole number"},
       {{"sample", "m", "--out", "x.png", "--seed", "9223372036854775808"}, "too large"},
       {{"train", "--data", folder / "x.idx" + ",", "--out", folder / "r"}, "beside the comma"},
-      {train_args(folder, "r", {"--config", folder / "deep.toml"}), "deep.toml: a key of more than 100 parts"},
+      {train_args(folder, "r", {"--config", folder / "deep.toml"}), "deep.toml: a key of more than 1000 parts"},
       {{"sample", "m", "--out", "x.png", "--label", ""}, "--label: the value is empty"},
       {{"sample", "", "--out", "x.png"}, "MODEL: the value is empty"},
       {{"train", "--data", folder / "\xff.idx", "--out", folder / "r", "--steps", "1"}, "not UTF-8"},
@@ -374,30 +375,43 @@ TEST(Cli, IntervalsAndBudgetsDoNotChangeTheResult) {
   EXPECT_TRUE(read(folder / "a/model.safetensors") == read(folder / "b/model.safetensors"));
 }
 
-TEST(Cli, SigtermSavesAndSaysHowToGoOn) {
-  const Folder folder;
-  write_data(folder);
-  Process process(folder, train_args(folder, "a", {"--time", "5m"}));
-  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !process.running(); }));
-  process.signal(SIGTERM);
-  ASSERT_TRUE(wait_for([&] { return !process.running(); })) << "it must not wait for the end of its time";
-  EXPECT_EQ(process.wait(), 0) << process.err();
-  EXPECT_NE(process.out().find("gan train --resume --out " + (folder / "a")), std::string::npos) << process.out();
-  expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});
-  const std::string steps = std::to_string(logged_steps(folder / "a/metrics.jsonl").back() + 100);
-  expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
-  EXPECT_EQ(std::to_string(logged_steps(folder / "a/metrics.jsonl").back()), steps);
+TEST(Cli, SigtermAndAClosedTerminalSaveAndSayHowToGoOn) {
+  for (const int signal : {SIGTERM, SIGHUP}) {
+    const Folder folder;
+    write_data(folder);
+    Process process(folder, train_args(folder, "a", {"--time", "5m"}));
+    ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !process.running(); }));
+    process.signal(signal);
+    ASSERT_TRUE(wait_for([&] { return !process.running(); })) << "it must not wait for the end of its time";
+    EXPECT_EQ(process.wait(), 0) << process.err();
+    EXPECT_NE(process.out().find("gan train --resume --out " + (folder / "a")), std::string::npos) << process.out();
+    expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});
+    const std::string steps = std::to_string(logged_steps(folder / "a/metrics.jsonl").back() + 100);
+    expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
+    EXPECT_EQ(std::to_string(logged_steps(folder / "a/metrics.jsonl").back()), steps);
+  }
 }
 
-TEST(Cli, AClosedTerminalSaves) {
+TEST(Cli, WhatIsNotFiniteIsNotDrawnBadInput) {
   const Folder folder;
   write_data(folder);
-  Process process(folder, train_args(folder, "a", {"--time", "5m"}));
-  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !process.running(); }));
-  process.signal(SIGHUP);
-  ASSERT_TRUE(wait_for([&] { return !process.running(); }));
-  EXPECT_EQ(process.wait(), 0) << process.err();
-  EXPECT_TRUE(fs::exists(folder / "a/checkpoint.safetensors"));
+  expect_done(folder, train_args(folder, "a", {"--steps", "2", "--quiet"}));
+  train::Model model = train::load_model(folder / "a");
+  for (float& weight : model.weights.at("generator.model.0.weight").f32()) weight = 3e38f;
+  train::save_model(folder / "large.safetensors", model);
+  expect_refused(folder, {"sample", folder / "large.safetensors", "--out", folder / "x.npy"}, 4, "of the model holds");
+  EXPECT_FALSE(fs::exists(folder / "x.npy"));
+}
+
+TEST(Cli, AFileThatMayNotGrowBadInput) {
+  const Folder folder;
+  write_data(folder);
+  Args words = {"-c", "ulimit -f 1; exec \"$@\"", "sh", GAN_BINARY};
+  const Args args = train_args(folder, "a", {"--steps", "2", "--quiet"});
+  words.insert(words.end(), args.begin(), args.end());
+  Process process(folder, words, "/bin/sh");
+  EXPECT_EQ(process.wait(), 3);
+  EXPECT_NE(process.err().find("File too large"), std::string::npos) << process.err();
 }
 
 TEST(Cli, OneTrainingInAFolderAtATime) {
@@ -406,7 +420,7 @@ TEST(Cli, OneTrainingInAFolderAtATime) {
   Process first(folder, train_args(folder, "a", {"--time", "5m"}));
   ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !first.running(); }));
   expect_refused(folder, train_args(folder, "a", {"--steps", "1"}), 2, "holds another run");
-  expect_refused(folder, {"train", "--resume", "--out", folder / "a"}, 2, "another process is training");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a"}, 2, "in use by another process");
   first.signal(SIGKILL);
   first.wait();
   write(folder / "a/checkpoint.safetensors.123.tmp", "left by a killed one");

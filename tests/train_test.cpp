@@ -298,7 +298,24 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
   });
   expect_refused("classes", [](train::Model& m) { m.conditional = false; });
   expect_refused("class names", [](train::Model& m) { m.class_names = {"one"}; });
+  expect_refused("trained -1 steps", [](train::Model& m) { m.steps = -1; });
   expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
+}
+
+TEST(TrainerBadInput, StepsOfACheckpointAreWhole) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(20), folder / "a");
+  const std::string path = folder / "a/checkpoint.safetensors";
+  io::Safetensors file = io::read_safetensors(path);
+  auto position = nlohmann::json::parse(file.metadata.at("position"));
+  position["steps"] = 1.5;
+  file.metadata["position"] = position.dump();
+  std::vector<io::NamedArray> tensors;
+  for (const auto& [name, array] : file.tensors) tensors.push_back({name, &array});
+  io::write_safetensors(path, file.metadata, tensors);
+  const std::string metrics = base::read_file(folder / "a/metrics.jsonl");
+  expect_error(base::ErrorKind::data, "1.5 steps", [&] { train_bytes(small_config(20), folder / "a", true); });
+  EXPECT_EQ(base::read_file(folder / "a/metrics.jsonl"), metrics);
 }
 
 TEST(ModelFile, TheGeneratorAloneCanBeRead) {

@@ -160,7 +160,7 @@ FolderLock::FolderLock(const std::string& folder)
   if (descriptor_ < 0) fail_data("{}: cannot be opened: {}", folder, reason(errno));
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
-  fail_usage("{}: another process is training in this folder", folder);
+  fail_usage("{}: the folder is in use by another process", folder);
 }
 
 FolderLock::~FolderLock() { ::close(descriptor_); }

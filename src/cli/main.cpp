@@ -160,7 +160,8 @@ int main(int argc, char** argv) {
   } catch (const std::system_error& error) {  // standard output cannot be written
     return report(static_cast<int>(ErrorKind::data), error.what());
   } catch (const std::bad_alloc&) {
-    return report(static_cast<int>(ErrorKind::run), "out of memory; try a smaller batch, smaller networks or fewer samples at a time");
+    return report(static_cast<int>(ErrorKind::run),
+                  "out of memory; try a smaller batch, smaller networks or fewer samples at a time");
   } catch (const std::exception& error) {
     return report(static_cast<int>(ErrorKind::run), error.what());
   }

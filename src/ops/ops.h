@@ -87,8 +87,8 @@ Tensor gather(Tensor table, Tensor index);
 /// The opposite of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n.
 Tensor scatter_add(Tensor values, Tensor index, std::int64_t rows);
 
-/// 1 in column y[n] of row n, else 0, for labels y, i32 [N], each in [0, classes): [N, classes]. A label out of range is
-/// a run error when the program runs.
+/// 1 in column y[n] of row n, else 0, for labels y, i32 [N], each in [0, classes): [N, classes]. A label out of range
+/// is a run error when the program runs.
 Tensor one_hot(Tensor labels, std::int64_t classes);
 /// The largest entry of each row of x [N, K]: [N, 1]. Where several are equal each gets the gradient.
 Tensor row_maximum(Tensor x);
@@ -106,11 +106,11 @@ Tensor conv2d_data_gradient(Tensor gradient, Tensor weights, std::int64_t stride
 Tensor conv2d_weight_gradient(Tensor src, Tensor gradient, std::int64_t stride, std::int64_t padding,
                               std::int64_t kernel_height, std::int64_t kernel_width);
 
-/// Images x [N, C, H, W] moved by whole pixels, zeros moving in: numbers u [N, 2] on [0, 1) choose for each image one of
-/// the 2 reach + 1 distances down and to the right (or, negative, up and to the left).
+/// Images x [N, C, H, W] moved by whole pixels, zeros moving in: numbers u [N, 2] on [0, 1) choose for each image one
+/// of the 2 reach + 1 distances down and to the right (or, negative, up and to the left).
 Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x);
-/// [N, 1, height, width]: 0 in a box for each row, 1 elsewhere; numbers u [N, 2] on [0, 1) choose its middle, anywhere in
-/// the image.
+/// [N, 1, height, width]: 0 in a box for each row, 1 elsewhere; numbers u [N, 2] on [0, 1) choose its middle, anywhere
+/// in the image.
 Tensor cutout_mask(Tensor u, std::int64_t height, std::int64_t width, std::int64_t box_height, std::int64_t box_width);
 
 /// Standard normal numbers of base::RandomStream. key: i32 [2], the seed's low and high word; step: i32 [1].

@@ -251,7 +251,7 @@ std::string place(const std::string& where, const toml::source_region& source) {
 
 /// The parser follows dotted keys to any depth, and the stack ends before they do.
 void require_shallow(std::string_view text, const std::string& where) {
-  constexpr int kDeepest = 100;
+  constexpr int kDeepest = 1000;
   int dots = 0;
   for (const char c : text) {
     if (c == '.' && ++dots > kDeepest) base::fail_usage("{}: a key of more than {} parts", where, kDeepest);

@@ -61,13 +61,11 @@ class Run {
     if (options_.resume) take_folder();  // before its checkpoint is read
     const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
-    if (options_.resume && finished()) {
+    if (options_.resume && finished())
       note(fmt::format("nothing to do: the run has {} steps and {:.0f} s behind it, and its budget is the total",
                        base::grouped(static_cast<std::uint64_t>(position_.steps)), position_.elapsed_seconds));
-      save();  // the model may not have been reached
-      return Outcome::finished;
-    }
-    start_files();
+    else
+      start_files();
     Clock::time_point start = Clock::now();
     const double before = position_.elapsed_seconds;
     Clock::time_point last_log = start;
@@ -138,7 +136,7 @@ class Run {
                          position_.threads, base::threads()));
       return;
     }
-    // It is always saved before the model.
+    // A checkpoint is always saved before the model.
     if (options_.resume && std::filesystem::exists(path("model.safetensors")))
       base::fail_data(
           "{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
