@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/parallel.h"
+#include "product.h"
 #include "runtime/array.h"
 #include "runtime/kernels.h"
 
@@ -76,7 +77,7 @@ std::vector<Product> products(std::mt19937& random) {
   return out;
 }
 
-TEST(MatmulChain, ProductsAreExactToF32) {
+TEST(MatmulChain, ProductsAgreeWithSumsInFloat64) {
   std::mt19937 random(1);
   for (const Product& product : products(random)) {
     const std::vector<float> dst = value_of(product);
@@ -87,7 +88,7 @@ TEST(MatmulChain, ProductsAreExactToF32) {
         error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * product.n + j)]), 2);
         norm += exact * exact;
       }
-    EXPECT_LT(std::sqrt(error), 1e-6 * std::sqrt(norm))
+    EXPECT_LT(std::sqrt(error), test::packed_tolerance(1e-6) * std::sqrt(norm))
         << product.m << " x " << product.n << " x " << product.k << product.transpose_a << product.transpose_b;
   }
 }
@@ -190,6 +191,47 @@ TEST(MatmulChain, SplitOperandsKeepSixteenBits) {
     EXPECT_LT(std::sqrt(error), 1e-5 * std::sqrt(norm)) << m << " x " << n << " x " << k;
     EXPECT_GT(std::sqrt(error), 1e-8 * std::sqrt(norm));
   }
+}
+
+TEST(MatmulChain, NumbersOfAnyMagnitude) {
+  std::mt19937 random(5);
+  for (const auto& [left, right] : {std::array{-80, -20}, {100, 20}, {-60, 60}, {120, -100}, {-100, 120}})
+    for (const bool along : {false, true}) {
+      Product product(70, 50, 100, !along, along, random);
+      for (auto [numbers, exponent] : {std::pair{&product.a, left}, std::pair{&product.b, right}})
+        for (std::uint16_t& number : *numbers)
+          number = static_cast<std::uint16_t>(
+              std::bit_cast<std::uint32_t>(std::ldexp(widened(number) / 8, exponent)) >> 16);
+      const std::vector<float> dst = value_of(product);
+      double error = 0, norm = 0;
+      for (std::int64_t i = 0; i < product.m; ++i)
+        for (std::int64_t j = 0; j < product.n; ++j) {
+          const double exact = product.exact(i, j);
+          error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * product.n + j)]), 2);
+          norm += exact * exact;
+        }
+      EXPECT_LT(std::sqrt(error), test::packed_tolerance(1e-6) * std::sqrt(norm)) << left << " " << right << along;
+    }
+}
+
+TEST(MatmulChain, WhatIsNotFiniteStaysSoInItsOwnRowsAndColumns) {
+  std::mt19937 random(6);
+  for (const int special : {0x7F80, 0xFF80, 0x7FC0})
+    for (const bool along : {false, true})
+      for (const bool in_left : {false, true}) {
+        Product product(40, 40, 70, !along, along, random);
+        const std::vector<float> before = value_of(product);
+        const std::size_t line = 3, at = 50, lines = 40, depth = 70;
+        (in_left ? product.a : product.b)[along ? line * depth + at : at * lines + line] =
+            static_cast<std::uint16_t>(special);
+        const std::vector<float> dst = value_of(product);
+        for (std::size_t i = 0; i < lines; ++i)
+          for (std::size_t j = 0; j < lines; ++j)
+            if ((in_left ? i : j) == line)
+              EXPECT_FALSE(std::isfinite(dst[i * lines + j]));
+            else
+              EXPECT_NEAR(dst[i * lines + j], before[i * lines + j], 0.2f);
+      }
 }
 
 TEST(MatmulChain, ThreadsChangeNothing) {

@@ -9,6 +9,7 @@
 #include "graph/type.h"
 #include "runtime/array.h"
 #include "runtime/kernels.h"
+#include "runtime/packed_product.h"
 
 namespace gan::test {
 
@@ -41,6 +42,11 @@ inline double relative_error(const runtime::Array& results, const std::vector<do
     norm += expected[i] * expected[i];
   }
   return std::sqrt(difference / norm);
+}
+
+/// The relative norm within which packed products of bf16 keep to float64: that of f32, unless they add up in fp16.
+inline double packed_tolerance(double of_f32) {
+  return runtime::multiplier() == runtime::Multiplier::halves ? 1e-3 : of_f32;
 }
 
 /// Operands of a product in the element type that is asked for, and its result in float64.

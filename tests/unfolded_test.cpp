@@ -8,7 +8,7 @@
 
 #include "base/parallel.h"
 #include "product.h"
-#include "runtime/amx.h"
+#include "runtime/packed_product.h"
 
 // Convolutions as products with the unfolded src, against sums in float64.
 namespace gan::test {
@@ -87,18 +87,18 @@ struct Convolution {
   std::vector<double> expected;
 };
 
-TEST(Unfolded, IsForBf16WithMatrixRegisters) {
+TEST(Unfolded, IsForBf16WithAKernelOfOurs) {
   Convolution few(kShapes[0], Kind::forward), many(kShapes[4], Kind::forward),
       gradient(kShapes[4], Kind::weight_gradient);
-  EXPECT_EQ(runtime::convolution_is_unfolded(few.spec), runtime::has_amx());
-  EXPECT_EQ(runtime::convolution_is_unfolded(gradient.spec), runtime::has_amx());
+  EXPECT_EQ(runtime::convolution_is_unfolded(few.spec), runtime::multiplier() != runtime::Multiplier::none);
+  EXPECT_EQ(runtime::convolution_is_unfolded(gradient.spec), runtime::multiplier() != runtime::Multiplier::none);
   EXPECT_FALSE(runtime::convolution_is_unfolded(many.spec));
   few.spec.operand_dtype = DType::f32;
   EXPECT_FALSE(runtime::convolution_is_unfolded(few.spec));
 }
 
 TEST(Unfolded, AgreesWithSumsInFloat64) {
-  if (!runtime::has_amx()) return;
+  if (runtime::multiplier() == runtime::Multiplier::none) return;
   for (const Shape& shape : kShapes)
     for (const Kind kind : {Kind::forward, Kind::data_gradient, Kind::weight_gradient}) {
       Convolution convolution(shape, kind);
@@ -106,13 +106,13 @@ TEST(Unfolded, AgreesWithSumsInFloat64) {
       for (int run = 0; run < 2; ++run) {
         std::ranges::fill(convolution.result.f32(), 99.0f);
         kernel();
-        EXPECT_LT(convolution.error(), 2e-6) << name_of(shape) << ", kind " << static_cast<int>(kind);
+        EXPECT_LT(convolution.error(), packed_tolerance(2e-6)) << name_of(shape) << ", kind " << static_cast<int>(kind);
       }
     }
 }
 
 TEST(Unfolded, PostOpsOfEachPart) {
-  if (!runtime::has_amx()) return;
+  if (runtime::multiplier() == runtime::Multiplier::none) return;
   Convolution convolution({40, 14, 14, 1, 16, 4, 2, 1}, Kind::forward);
   runtime::Array bias({DType::f32, {16}}), full({DType::f32, convolution.spec.dst});
   for (std::size_t i = 0; i < 16; ++i) bias.f32()[i] = static_cast<float>(i);
@@ -126,11 +126,11 @@ TEST(Unfolded, PostOpsOfEachPart) {
     convolution.expected[i] =
         std::max(0.0, (convolution.expected[i] + static_cast<double>(i % 16)) * static_cast<double>(full.f32()[i]));
   runtime::unfolded_convolution_kernel(convolution.spec)();
-  EXPECT_LT(convolution.error(), 2e-6);
+  EXPECT_LT(convolution.error(), packed_tolerance(2e-6));
 }
 
 TEST(Unfolded, ThreadsChangeNothing) {
-  if (!runtime::has_amx()) return;
+  if (runtime::multiplier() == runtime::Multiplier::none) return;
   const int before = base::threads();
   for (const Kind kind : {Kind::forward, Kind::data_gradient, Kind::weight_gradient})
     for (const std::size_t shape : {std::size_t{5}, std::size_t{6}}) {

@@ -12,7 +12,7 @@
 #include "cli/command.h"
 #include "data/mnist.h"
 #include "data/source.h"
-#include "runtime/kernels.h"
+#include "runtime/packed_product.h"
 #include "train/model_file.h"
 
 namespace gan::cli {
@@ -40,7 +40,10 @@ void print_machine() {
   line("processor", processor_name());
   line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
   line("threads", fmt::format("{} (--threads N for fewer)", base::threads()));
-  line("precision", runtime::has_fast_bf16()
+  line("precision", runtime::multiplier() == runtime::Multiplier::halves
+                        ? "bf16 matrix products, multiplied in fp16, with f32 sums of 32 at a time, f32 for all else: "
+                          "this processor does that fastest (--precision f32 for f32 throughout)"
+                    : runtime::has_fast_bf16()
                         ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
                           "hardware (--precision f32 for f32 throughout)"
                     : runtime::has_bf16()

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "runtime/kernels.h"
+#include "runtime/packed_product.h"
 
 namespace gan::runtime {
 
@@ -59,7 +59,7 @@ bool has_bf16() {
 
 bool has_fast_bf16() {
   constexpr double kWorthRounding = 1.3;
-  static const bool fast = has_bf16() && (instruction_set() == "avx512_core_amx" || vector_rate() > kWorthRounding);
+  static const bool fast = has_bf16() && (multiplier() != Multiplier::none || vector_rate() > kWorthRounding);
   return fast;
 }
 

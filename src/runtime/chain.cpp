@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "runtime/amx.h"
 #include "runtime/array.h"
 #include "runtime/chain.h"
 #include "runtime/kernels.h"
 #include "runtime/machine_code.h"
+#include "runtime/packed_product.h"
 #include "runtime/simd.h"
 #include "runtime/tile.h"
 
@@ -151,7 +151,7 @@ bool chains_take_sums() { return has_machine_code(); }
 
 bool matmul_is_split(const MatmulSpec& spec) {
   return spec.operand_dtype == graph::DType::f32 && spec.frozen_b && spec.compact && !spec.transpose_a &&
-         spec.transpose_b && spec.m > 1 && has_amx();
+         spec.transpose_b && spec.m > 1 && multiplier() == Multiplier::tiles;
 }
 
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec) {
@@ -159,15 +159,16 @@ std::function<void()> matmul_chain_kernel(const MatmulSpec& spec) {
 }
 
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product) {
-  return a.dtype == graph::DType::bf16 && product.shape[0] > 1 && product.shape[1] > 1 && has_amx();
+  return a.dtype == graph::DType::bf16 && product.shape[0] > 1 && product.shape[1] > 1 &&
+         multiplier() != Multiplier::none;
 }
 
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain) {
-  if (has_amx()) {
+  if (multiplier() != Multiplier::none) {
     TileProgram by_pieces = chain;
     auto sums = std::make_shared<const Sums>(by_pieces, /*afterwards=*/false);
     if (PieceFunction pieces = machine_code(by_pieces, spec.n))
-      return [sums, run = amx_kernel(spec, std::move(pieces))] {
+      return [sums, run = packed_product_kernel(spec, std::move(pieces))] {
         run();
         sums->add_up();
       };
@@ -183,8 +184,8 @@ std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram ch
       operand = TileOperand();
       operand.data = product->data();
     }
-  PieceFunction copy = has_amx() ? machine_code(chain_behind(stored), spec.n) : PieceFunction();
-  return [product, multiply = copy ? amx_kernel(stored, std::move(copy)) : matmul_kernel(stored),
+  PieceFunction copy = multiplier() != Multiplier::none ? machine_code(chain_behind(stored), spec.n) : PieceFunction();
+  return [product, multiply = copy ? packed_product_kernel(stored, std::move(copy)) : matmul_kernel(stored),
           follow = tile_kernel(std::move(chain))] {
     multiply();
     follow();

@@ -135,7 +135,7 @@ bool matmul_is_split(const MatmulSpec& spec);
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain);
 /// The same with the chain that spec.post_ops and spec.dst describe. Takes the f32 operands of matmul_is_split, too.
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec);
-/// Whether that is the better way: for bf16 operands, where the processor has matrix registers (AMX).
+/// Whether that is the better way: for bf16 operands, where we have a kernel of our own (packed_product.h).
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product);
 
 /// A convolution as deep learning defines it (cross-correlation) and its two gradients. Activations are channels last:
@@ -156,8 +156,8 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec);
 /// Whether this processor has instructions that multiply bf16 (AVX-512 BF16 or AMX). Without them training in bf16 is
 /// not offered.
 bool has_bf16();
-/// Whether they multiply faster than those of f32: with matrix registers they do, on vectors some processors need twice
-/// as long, some half as long. That is measured, once, in less than a millisecond.
+/// Whether bf16 multiplies faster than f32: by kernels of our own it does; the vector instructions for it take twice as
+/// long on some processors, half as long on others. That is measured, once, in less than a millisecond.
 bool has_fast_bf16();
 /// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called
 /// before anything is computed; throws a usage error on processors that have no AVX2.

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "runtime/amx.h"
 #include "runtime/array.h"
+#include "runtime/packed_product.h"
 
 namespace gan::runtime {
 
@@ -248,8 +248,8 @@ class Unfolded {
     float* const result = adds_up() ? reinterpret_cast<float*>(partial_sums_.data()) + part * g_.weights()
                                     : static_cast<float*>(spec_.result);
     return [=, this,
-            multiply = amx_kernel(spec, store_channels_first(g_, result, in_turn() && part > 0),
-                                  in_place() ? gathered(g_, images) : GatheredRows())] {
+            multiply = packed_product_kernel(spec, store_channels_first(g_, result, in_turn() && part > 0),
+                                             in_place() ? gathered(g_, images) : GatheredRows())] {
       base::parallel_for(images.end - images.begin, 4, [&](std::int64_t begin, std::int64_t end) {
         prepare({images.begin + begin, images.begin + end});
       });
@@ -271,7 +271,7 @@ class Unfolded {
 }  // namespace
 
 bool convolution_is_unfolded(const ConvolutionSpec& spec) {
-  return spec.operand_dtype == graph::DType::bf16 && has_amx() &&
+  return spec.operand_dtype == graph::DType::bf16 && multiplier() != Multiplier::none &&
          (spec.kind == Kind::weight_gradient || spec.src[3] < kFewChannels);
 }
 

@@ -1,0 +1,299 @@
+#include "runtime/packed_product.h"
+
+#ifdef __x86_64__
+
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics (bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <xbyak/xbyak_util.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "base/error.h"
+#include "base/parallel.h"
+#include "runtime/array.h"
+
+// What needs more than the least x86-64 processor says so, function by function.
+#define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
+#define GAN_HALVES __attribute__((target("avx512fp16,avx512f,avx512bw,avx512vl,avx512dq")))
+
+namespace gan::runtime {
+
+namespace {
+
+using Bf16 = std::uint16_t;
+
+// Registers of depth at once, at most: two panels of so many stay in the L1 cache, of halves those of the right
+// operand, too. Sums in fp16 go on for as many as add up 32 products in each of their lanes.
+constexpr std::int64_t kTilesAtOnce = 16, kHalvesAtOnce = 8, kHalvesSum = 2;
+constexpr std::int64_t kHalvesRows = 8;  // that are multiplied together
+// Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
+// while a little of the right one at a time is packed to the same place, which the cache then still holds.
+constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14);
+constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12);
+constexpr double kOperationsOfAThread = 2.5e5;  // few, as for kElementwiseGrain
+
+struct alignas(64) TileConfiguration {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+constexpr TileConfiguration kConfiguration;
+
+GAN_AMX void begin_tiles() { _tile_loadconfig(&kConfiguration); }
+
+GAN_AMX void end_tiles() { _tile_release(); }
+
+/// Adds to [32, 32] of the product, or starts it anew, what `depth` registers of two packed panels on each side give.
+/// The right one is read past the L1 cache, in which the left one stays for the next columns.
+/// `panel` is the distance between the two panels of a side, `row` that between rows of the product.
+GAN_AMX void multiply_tiles(const Bf16* left, const Bf16* right, std::int64_t panel, std::int64_t depth, bool anew,
+                            float* product, std::int64_t row) {
+  float* const below = product + kTileLines * row;
+  row *= sizeof(float);
+  asm volatile("" ::: "memory");  // GCC's intrinsics do not say that they read and write memory
+  if (anew) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  } else {
+    _tile_loadd(0, product, row);
+    _tile_loadd(1, product + kTileLines, row);
+    _tile_loadd(2, below, row);
+    _tile_loadd(3, below + kTileLines, row);
+  }
+  for (std::int64_t k = 0; k < depth * kTile; k += kTile) {
+    _tile_loadd(4, left + k, 64);
+    _tile_stream_loadd(6, right + k, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_stream_loadd(7, right + panel + k, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, left + panel + k, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, product, row);
+  _tile_stored(1, product + kTileLines, row);
+  _tile_stored(2, below, row);
+  _tile_stored(3, below + kTileLines, row);
+  asm volatile("" ::: "memory");
+}
+
+/// Sums of the even numbers of depth, in the low halves of 32 bits, and of the odd ones together, in f32.
+GAN_HALVES inline __m512 added_up(__m512h sums) {
+  const __m512h both = _mm512_add_ph(sums, _mm512_castsi512_ph(_mm512_rol_epi32(_mm512_castph_si512(sums), 16)));
+  return _mm512_cvtxph_ps(_mm256_castsi256_ph(_mm512_cvtepi32_epi16(_mm512_castph_si512(both))));
+}
+
+/// The same as multiply_tiles for halves, of which the sums of products are to be multiplied by `scale`: pairs of the
+/// left operand's numbers are broadcast to the pairs of the right one.
+GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, const Bf16* right, std::int64_t panel,
+                                                          std::int64_t depth, bool anew, float* product,
+                                                          std::int64_t row, float scale) {
+  for (std::int64_t from = 0; from < depth; from += kHalvesSum)
+    for (std::int64_t line = 0; line < kPair; line += kHalvesRows) {
+      const Bf16* l = left + line / kTileLines * panel + from * kTile + line % kTileLines * kTileDepth;
+      const Bf16* r = right + from * kTile;
+      __m512h sums[kHalvesRows][2] = {};
+      for (std::int64_t t = from; t < std::min(from + kHalvesSum, depth); ++t, l += kTile, r += kTile)
+#pragma GCC unroll 4
+        for (std::int64_t k = 0; k < kTileDepth; k += 2) {
+          const __m512h first = _mm512_load_ph(r + k * kTileLines), second = _mm512_load_ph(r + panel + k * kTileLines);
+          for (std::int64_t i = 0; i < kHalvesRows; ++i) {
+            std::int32_t pair;
+            std::memcpy(&pair, l + i * kTileDepth + k, sizeof pair);
+            const __m512h numbers = _mm512_castsi512_ph(_mm512_set1_epi32(pair));
+            sums[i][0] = _mm512_fmadd_ph(numbers, first, sums[i][0]);
+            sums[i][1] = _mm512_fmadd_ph(numbers, second, sums[i][1]);
+          }
+        }
+      for (std::int64_t i = 0; i < kHalvesRows; ++i)
+        for (std::int64_t j = 0; j < 2; ++j) {
+          float* const dst = product + (line + i) * row + j * kTileLines;
+          const __m512 before = anew && from == 0 ? _mm512_setzero_ps() : _mm512_load_ps(dst);
+          _mm512_store_ps(dst, _mm512_fmadd_ps(added_up(sums[i][j]), _mm512_set1_ps(scale), before));
+        }
+    }
+}
+
+/// What products of halves with these shifts have to be multiplied by; within f32's range.
+float scale_of(std::int32_t left, std::int32_t right) {
+  return std::ldexp(1.0f, std::min(left + right - 2 * kNoShift, std::numeric_limits<float>::max_exponent - 1));
+}
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// Memory of a thread that only grows.
+std::byte* scratch(std::int64_t bytes) {
+  static thread_local AlignedBytes memory;
+  if (memory.size() < static_cast<std::size_t>(bytes)) memory = AlignedBytes(static_cast<std::size_t>(bytes));
+  return memory.data();
+}
+
+/// The largest number of equal parts of `count` of at most `most` each: how large these are.
+std::int64_t part(std::int64_t count, std::int64_t most) {
+  return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
+}
+
+static_assert(GatheredRows::kBlock == kTileLines);
+static_assert(kPair % kSumRows == 0);  // what chains want that add up rows
+
+PackedForm form_of(const MatmulSpec& spec) {
+  if (spec.operand_dtype == graph::DType::f32) return PackedForm::split;
+  return multiplier() == Multiplier::tiles ? PackedForm::bf16 : PackedForm::halves;
+}
+
+class PackedProduct {
+ public:
+  PackedProduct(const MatmulSpec& spec, PieceFunction chain, GatheredRows gathered)
+      : form_(form_of(spec)),
+        left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
+        right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
+        depth_(divide_up(spec.k, kTileDepth)),
+        panel_(depth_ * kTile + kTileDepth),  // no power of two, which would crowd a few sets of the cache
+        pair_((form_ == PackedForm::split ? 4 : 2) * panel_),
+        chain_(std::move(chain)) {
+    const bool split = form_ == PackedForm::split;
+    if (split && (spec.transpose_a || !spec.transpose_b)) base::fail_run("f32 operands must lie along their lines");
+    if (!gathered.rows.empty()) {
+      if (split || spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
+      // Addresses are made for whole registers, and of what is asked for ahead.
+      gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
+      gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPair)), gathered.blocks.back());
+      right_.gathered = std::make_shared<const GatheredRows>(std::move(gathered));
+    }
+    if (!spec.frozen_b) return;
+    const std::int64_t columns = divide_up(right_.lines, kPair);
+    auto packed = std::make_shared<AlignedBytes>(static_cast<std::size_t>(columns * pair_) * sizeof(Bf16));
+    pack(right_, 0, columns, panel_, reinterpret_cast<Bf16*>(packed->data()));
+    packed_right_ = packed;
+  }
+
+  /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself, if
+  /// that is not packed already.
+  void operator()() const {
+    const std::int64_t rows = divide_up(left_.lines, kPair), columns = divide_up(right_.lines, kPair);
+    const double operations = (form_ == PackedForm::split ? 6.0 : 2.0) * static_cast<double>(rows * kPair) *
+                              static_cast<double>(columns * kPair) * static_cast<double>(left_.depth);
+    const bool by_rows = 2 * rows >= columns;
+    const std::int64_t divided = by_rows ? rows : columns;
+    const auto grain = static_cast<std::int64_t>(static_cast<double>(divided) * kOperationsOfAThread / operations) + 1;
+    base::parallel_for(divided, grain, [&](std::int64_t begin, std::int64_t end) {
+      const bool tiles = form_ != PackedForm::halves;
+      if (tiles) begin_tiles();
+      if (by_rows)
+        run(begin, end, 0, columns);
+      else
+        run(0, rows, begin, end);
+      if (tiles) end_tiles();
+    });
+  }
+
+ private:
+  // Pairs of panels [row, row_end) of the left operand with [column, column_end) of the right one.
+  void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
+    const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
+    const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
+    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(kRightBytes / pair_bytes, 2));
+    const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
+    const std::int64_t to_pack = packed_right_ ? 0 : width;
+    std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPair * stride * 4);
+    Bf16* const left = reinterpret_cast<Bf16*>(memory);
+    Bf16* const packed = left + height * pair_;
+    auto* const product = reinterpret_cast<float*>(packed + to_pack * pair_);
+    for (; row < row_end; row += height) {
+      const std::int64_t end = std::min(row + height, row_end);
+      pack(left_, row, end, panel_, left);
+      for (std::int64_t j = column; j < column_end; j += width) {
+        const std::int64_t j_end = std::min(j + width, column_end);
+        if (!packed_right_) pack(right_, j, j_end, panel_, packed);
+        const Bf16* right = packed_right_ ? reinterpret_cast<const Bf16*>(packed_right_->data()) + j * pair_ : packed;
+        for (std::int64_t i = row; i < end; ++i) {
+          multiply_row(left + (i - row) * pair_, right, j_end - j, product, stride);
+          chain_({.row = i * kPair,
+                  .row_end = std::min((i + 1) * kPair, left_.lines),
+                  .column = j * kPair,
+                  .column_end = std::min(j_end * kPair, right_.lines),
+                  .product = product,
+                  .product_stride = stride});
+        }
+      }
+    }
+  }
+
+  /// A row of the product from two panels of the left operand, some of their depth at a time. Of split operands the
+  /// product of the rests, some 2^-18 of the whole, is left out.
+  void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
+                    std::int64_t stride) const {
+    const bool halves = form_ == PackedForm::halves, split = form_ == PackedForm::split;
+    const std::int64_t step = part(depth_, halves ? kHalvesAtOnce : kTilesAtOnce), rest = 2 * panel_;
+    for (std::int64_t k = 0; k < depth_; k += step)
+      for (std::int64_t v = 0; v < width; ++v) {
+        const std::int64_t depth = std::min(step, depth_ - k);
+        const Bf16* const l = left + k * kTile;
+        const Bf16* const r = right + v * pair_ + k * kTile;
+        float* const dst = product + v * kPair;
+        if (halves) {
+          multiply_halves(l, r, panel_, depth, k == 0, dst, stride,
+                          scale_of(shift_of(left, panel_), shift_of(right + v * pair_, panel_)));
+          continue;
+        }
+        multiply_tiles(l, r, panel_, depth, k == 0, dst, stride);
+        if (!split) continue;
+        multiply_tiles(l, r + rest, panel_, depth, false, dst, stride);
+        multiply_tiles(l + rest, r, panel_, depth, false, dst, stride);
+      }
+  }
+
+  PackedForm form_;
+  PackedOperand left_, right_;
+  std::int64_t depth_, panel_, pair_;  // registers of a panel; numbers from one to the next, from a pair to the next
+  PieceFunction chain_;
+  std::shared_ptr<const AlignedBytes> packed_right_;  // if it stays
+};
+
+bool halves_pretended_away = false;
+
+bool has_tiles() {
+  constexpr long kAskForTiles = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM and the number of the registers' state
+  static const bool granted = syscall(SYS_arch_prctl, kAskForTiles, kTileData) == 0;
+  return granted && instruction_set() == "avx512_core_amx";
+}
+
+bool has_halves() {
+  static const bool found = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX512_FP16);
+  return found && !halves_pretended_away && has_bf16();
+}
+
+}  // namespace
+
+Multiplier multiplier() {
+  return has_tiles() ? Multiplier::tiles : has_halves() ? Multiplier::halves : Multiplier::none;
+}
+
+void pretend_no_halves() { halves_pretended_away = true; }
+
+std::function<void()> packed_product_kernel(const MatmulSpec& spec, PieceFunction chain, GatheredRows b) {
+  return PackedProduct(spec, std::move(chain), std::move(b));
+}
+
+}  // namespace gan::runtime
+
+#else
+
+namespace gan::runtime {
+Multiplier multiplier() { return Multiplier::none; }
+void pretend_no_halves() {}
+std::function<void()> packed_product_kernel(const MatmulSpec&, PieceFunction, GatheredRows) { return {}; }
+}  // namespace gan::runtime
+
+#endif

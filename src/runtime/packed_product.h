@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "runtime/kernels.h"
+#include "runtime/machine_code.h"
+#include "runtime/packing.h"
+
+namespace gan::runtime {
+
+/// What the kernel below multiplies with.
+enum class Multiplier : std::uint8_t {
+  none,    ///< this processor has nothing that it could use
+  halves,  ///< vectors of fp16 (AVX-512 FP16): bf16's numbers become halves, each pair of panels scaled by a power of
+           ///< two, and of every 64 products two sums of 32 are added up in fp16 before they go on in f32. That errs by
+           ///< some 6e-4 of the product's norm, a third of what rounding the operands to bf16 costs, in a quarter of
+           ///< the time that processors need to which bf16 is foreign.
+  tiles,  ///< matrix registers (AMX), which add up in f32
+};
+
+/// The best that the processor has and the system lets this process use, unless oneDNN was told to leave it alone
+/// (ONEDNN_MAX_CPU_ISA).
+Multiplier multiplier();
+
+/// Makes `multiplier` be none where it would be halves, to see what other processors get. Must be called before
+/// anything is computed.
+void pretend_no_halves();
+
+/// The product of bf16 matrices, handed to a chain a piece at a time while that is in the caches. The result depends on
+/// the sizes alone. `spec.dst` and `spec.post_ops` are not used. With tiles, operands may be f32 if a is not transposed
+/// and b is: each number is multiplied as the sum of two of bf16, which keeps 16 of its 24 bits (relative error some
+/// 4e-6). Rows of b that are gathered may overlap; then b is bf16, not transposed, and not frozen.
+std::function<void()> packed_product_kernel(const MatmulSpec& spec, PieceFunction chain, GatheredRows b = {});
+
+}  // namespace gan::runtime

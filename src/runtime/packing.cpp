@@ -1,0 +1,218 @@
+#include "runtime/packing.h"
+
+#ifdef __x86_64__
+
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics (bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
+
+#include <algorithm>
+
+// What needs more than the least x86-64 processor says so, function by function.
+#define GAN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+
+namespace gan::runtime {
+
+namespace {
+
+using Bf16 = std::uint16_t;
+
+// Exponents of bf16 and fp16: how far they are from the right, and those of fp16's numbers at 1 and at infinity.
+constexpr int kExponent = 7, kHalfExponent = 10, kHalfOne = 15;
+constexpr std::int32_t kLargestExponent = kHalfOne + kLargestHalf - 1;
+constexpr std::int32_t kMagnitude = 0x7FFF, kInfinity = 0x7F80, kHalfNan = 0x7E00;
+
+/// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
+GAN_AVX512 inline void transpose(__m512i* rows) {
+  __m512i square[kTileLines];
+  for (int i = 0; i < kTileLines; i += 4) {
+    const __m512i a = _mm512_unpacklo_epi32(rows[i], rows[i + 1]), b = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    const __m512i c = _mm512_unpacklo_epi32(rows[i + 2], rows[i + 3]),
+                  d = _mm512_unpackhi_epi32(rows[i + 2], rows[i + 3]);
+    square[i] = _mm512_unpacklo_epi64(a, c);
+    square[i + 1] = _mm512_unpackhi_epi64(a, c);
+    square[i + 2] = _mm512_unpacklo_epi64(b, d);
+    square[i + 3] = _mm512_unpackhi_epi64(b, d);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512i a = _mm512_shuffle_i32x4(square[i], square[i + 4], 0x88),
+                  b = _mm512_shuffle_i32x4(square[i], square[i + 4], 0xDD),
+                  c = _mm512_shuffle_i32x4(square[i + 8], square[i + 12], 0x88),
+                  d = _mm512_shuffle_i32x4(square[i + 8], square[i + 12], 0xDD);
+    rows[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+    rows[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+    rows[i + 8] = _mm512_shuffle_i32x4(a, c, 0xDD);
+    rows[i + 12] = _mm512_shuffle_i32x4(b, d, 0xDD);
+  }
+}
+
+__mmask32 first_lanes(std::int64_t count) {
+  return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
+}
+
+GAN_AVX512 inline __m512 widened(__m256i numbers) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
+}
+
+/// 32 numbers in bf16, and what is left of them.
+GAN_AVX512 inline __m512i split(const float* src, std::int64_t count, __m512i* rest) {
+  const __mmask32 lanes = first_lanes(count);
+  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), src),
+               high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16), src + 16);
+  const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
+  const __m512 low_rest = _mm512_sub_ps(low, widened(_mm512_castsi512_si256(rounded))),
+               high_rest = _mm512_sub_ps(high, widened(_mm512_extracti64x4_epi64(rounded, 1)));
+  *rest = (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest);
+  return rounded;
+}
+
+GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(static_cast<short>(number)); }
+
+/// 32 numbers of bf16 as halves, `shift` taken from their exponents. Those that are too small for a normal half become
+/// zero, those that are not finite NaN.
+GAN_AVX512 inline __m512i halves(__m512i numbers, std::int32_t shift) {
+  const __m512i magnitude = _mm512_and_si512(numbers, all(kMagnitude));
+  const __m512i shifted = _mm512_subs_epu16(magnitude, all(shift << kExponent));
+  const __mmask32 normal = _mm512_cmpge_epu16_mask(shifted, all(1 << kExponent)),
+                  large = _mm512_cmpge_epu16_mask(shifted, all((kLargestExponent + 1) << kExponent));
+  __m512i out = _mm512_maskz_slli_epi16(normal, shifted, kHalfExponent - kExponent);
+  out = _mm512_mask_mov_epi16(out, large, all(kHalfNan));
+  return _mm512_or_si512(out, _mm512_andnot_si512(all(kMagnitude), numbers));
+}
+
+GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
+  if (transposed) transpose(rows);
+  for (std::int64_t i = 0; i < kTileLines; ++i) _mm512_store_si512(dst + i * kTileDepth, rows[i]);
+}
+
+/// Packs what a register takes of an operand along its lines: 16 lines from `line` on, 32 numbers from `at` on, zeros
+/// beyond the ends. Asks for what is packed later; what lies behind the end does no harm.
+GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int32_t shift,
+                                  Bf16* dst, Bf16* rest) {
+  __m512i rows[kTileLines], rests[kTileLines];
+  for (std::int64_t i = 0; i < kTileLines; ++i) {
+    const std::int64_t offset = (line + i) * operand.depth + at;
+    const std::int64_t count = line + i < operand.lines ? operand.depth - at : 0;
+    if (operand.form == PackedForm::split) {
+      rows[i] = split(static_cast<const float*>(operand.data) + offset, count, rests + i);
+      continue;
+    }
+    const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
+    _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
+    rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
+    if (operand.form == PackedForm::halves) rows[i] = halves(rows[i], shift);
+  }
+  // Rows of the left operand lie as they are multiplied.
+  store_tile(rows, !operand.left, dst);
+  if (operand.form == PackedForm::split) store_tile(rests, !operand.left, rest);
+}
+
+/// A row's numbers for two registers, of the lines from `line` on, in the order in which two rows unpack to pairs.
+GAN_AVX512 inline __m512i load_across(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
+  const std::int64_t count = row < operand.depth ? operand.lines - line : 0;
+  const auto* src = static_cast<const Bf16*>(operand.data);
+  __m512i numbers;
+  if (operand.gathered) {
+    const __m256i low = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)),
+                                                 src + operand.offset(row, line)),
+                  high = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count - kTileLines)),
+                                                  src + operand.offset(row, line + kTileLines));
+    numbers = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  } else {
+    numbers = _mm512_maskz_loadu_epi16(first_lanes(count), src + operand.offset(row, line));
+  }
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), numbers);
+}
+
+/// Packs what two registers, `panel` numbers apart, take of an operand not along its lines, so that what one row has in
+/// a line of the cache is read at once.
+GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int64_t panel,
+                                   std::int32_t shift, Bf16* dst) {
+  __m512i first[kTileLines], second[kTileLines];
+  for (std::int64_t i = 0; i < kTileLines; ++i) {
+    const std::int64_t row = at + 2 * i;
+    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1})
+      _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset(ahead, line) * 2, _MM_HINT_T1);
+    __m512i even = load_across(operand, row, line), odd = load_across(operand, row + 1, line);
+    if (operand.form == PackedForm::halves) {
+      even = halves(even, shift);
+      odd = halves(odd, shift);
+    }
+    first[i] = _mm512_unpacklo_epi16(even, odd);
+    second[i] = _mm512_unpackhi_epi16(even, odd);
+  }
+  // Pairs of rows of the right operand lie as they are multiplied.
+  store_tile(first, operand.left, dst);
+  store_tile(second, operand.left, dst + panel);
+}
+
+/// The larger magnitude of each lane, of numbers that are finite.
+GAN_AVX512 inline __m512i larger(__m512i most, __m512i numbers) {
+  const __m512i magnitude = _mm512_and_si512(numbers, all(kMagnitude));
+  const __mmask32 finite = _mm512_cmplt_epu16_mask(magnitude, all(kInfinity));
+  return _mm512_mask_max_epu16(most, finite, most, magnitude);
+}
+
+/// What brings the largest of these magnitudes below 2^kLargestHalf.
+GAN_AVX512 inline std::uint16_t shift_for(__m512i most) {
+  const __m512i wide =
+      _mm512_max_epu32(_mm512_and_si512(most, _mm512_set1_epi32(kMagnitude)), _mm512_srli_epi32(most, 16));
+  const auto exponent = static_cast<std::int32_t>(_mm512_reduce_max_epu32(wide) >> kExponent);
+  return static_cast<std::uint16_t>(std::max(exponent - kLargestExponent, 0));
+}
+
+/// Stores the shifts of the pairs of panels [begin, end), which will be packed to dst.
+GAN_AVX512 __attribute__((noinline)) void find_shifts(const PackedOperand& operand, std::int64_t begin,
+                                                      std::int64_t end, std::int64_t panel, Bf16* dst) {
+  const auto shift = [&](std::int64_t p) -> Bf16& { return dst[2 * (p - begin) * panel + panel - 1]; };
+  if (operand.along_lines) {
+    const auto* src = static_cast<const Bf16*>(operand.data);
+    for (std::int64_t p = begin; p < end; ++p) {
+      // The lines of a pair lie one behind the other.
+      const std::int64_t from = p * kPair * operand.depth,
+                         to = std::min((p + 1) * kPair, operand.lines) * operand.depth;
+      __m512i most[4] = {};
+      for (std::int64_t at = from; at < to; at += 4 * kTileDepth)
+        for (int i = 0; i < 4; ++i) {
+          const std::int64_t part = at + i * kTileDepth;
+          most[i] = larger(most[i], _mm512_maskz_loadu_epi16(first_lanes(to - part), src + part));
+        }
+      shift(p) = shift_for(larger(larger(most[0], most[1]), larger(most[2], most[3])));
+    }
+    return;
+  }
+  const auto most = [&](std::int64_t p) { return dst + 2 * (p - begin) * panel; };  // where nothing is packed yet
+  for (std::int64_t p = begin; p < end; ++p) _mm512_store_si512(most(p), _mm512_setzero_si512());
+  for (std::int64_t row = 0; row < operand.depth; ++row)
+    for (std::int64_t p = begin; p < end; ++p)
+      _mm512_store_si512(most(p), larger(_mm512_load_si512(most(p)), load_across(operand, row, p * kPair)));
+  for (std::int64_t p = begin; p < end; ++p) shift(p) = shift_for(_mm512_load_si512(most(p)));
+}
+
+}  // namespace
+
+GAN_AVX512 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
+                     Bf16* dst) {
+  const std::int64_t tiles = (operand.depth + kTileDepth - 1) / kTileDepth;
+  const std::int64_t parts = operand.form == PackedForm::split ? 2 : 1;
+  if (operand.form == PackedForm::halves) find_shifts(operand, begin, end, panel, dst);
+  if (operand.along_lines)
+    for (std::int64_t p = 0; p < 2 * (end - begin); ++p)
+      for (std::int64_t tile = 0; tile < tiles; ++tile) {
+        Bf16* const pair = dst + p / 2 * 2 * parts * panel;
+        Bf16* const to = pair + p % 2 * panel + tile * kTile;
+        pack_along(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, shift_of(pair, panel), to, to + 2 * panel);
+      }
+  else
+    for (std::int64_t tile = 0; tile < tiles; ++tile)
+      for (std::int64_t p = begin; p < end; ++p) {
+        Bf16* const pair = dst + 2 * (p - begin) * panel;
+        pack_across(operand, p * kPair, tile * kTileDepth, panel, shift_of(pair, panel), pair + tile * kTile);
+      }
+}
+
+}  // namespace gan::runtime
+
+#endif

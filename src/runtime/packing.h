@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace gan::runtime {
+
+/// Where the rows of a right operand [k, n] lie if not one behind the other, as numbers counted from its address:
+/// number (r, c) is at rows[r] + blocks[c / kBlock] + c % kBlock. The rest of the last block may be read, too.
+struct GatheredRows {
+  static constexpr std::int64_t kBlock = 16;
+  std::vector<std::int64_t> rows, blocks;
+};
+
+// Operands are packed into registers of 16 lines of 64 bytes: of the left operand 16 rows of 32 numbers, of the right
+// one 16 pairs of rows of 16 columns, the two numbers of a pair side by side.
+constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of the right one
+constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
+constexpr std::int64_t kTile = kTileLines * kTileDepth;
+constexpr std::int64_t kPair = 2 * kTileLines;  // lines of the two registers that are worked on together
+
+/// What the numbers of an operand become.
+enum class PackedForm : std::uint8_t {
+  bf16,    ///< what they are
+  split,   ///< f32 numbers, along lines, each the sum of two of bf16: the first half of a pair of panels holds the one,
+           ///< the second half the other
+  halves,  ///< of bf16 numbers fp16, each pair of panels scaled by a power of two
+};
+
+/// The largest half is below 2^kLargestHalf. A pair's shift is what was taken from the exponents of its numbers to that
+/// end: a number of bf16 is the half times 2^(shift - kNoShift).
+constexpr std::int32_t kNoShift = 112, kLargestHalf = 4;
+
+/// An operand as lines (rows of the left one, columns of the right one) of `depth` numbers to be summed over.
+struct PackedOperand {
+  const void* data;
+  std::int64_t lines, depth;
+  bool along_lines;  ///< a line's numbers lie side by side
+  bool left;
+  PackedForm form;
+  std::shared_ptr<const GatheredRows> gathered = nullptr;  ///< of a right operand not along lines: where its rows are
+
+  /// Numbers from the operand's address to the first of a row of 16 lines.
+  std::int64_t offset(std::int64_t row, std::int64_t line) const {
+    if (!gathered) return row * lines + line;
+    return gathered->rows[static_cast<std::size_t>(row)] +
+           gathered->blocks[static_cast<std::size_t>(line / kTileLines)];
+  }
+};
+
+/// Packs the pairs of panels [begin, end). A panel is 16 lines in all their depth, in whole registers, and room for a
+/// number or more, which keeps it `panel` numbers apart from the next one. x86-64 processors with AVX-512 only, split
+/// operands those with its bf16.
+void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, std::uint16_t* dst);
+
+/// The shift of a pair of panels of halves: the last number of the first one.
+inline std::int32_t shift_of(const std::uint16_t* pair, std::int64_t panel) { return pair[panel - 1]; }
+
+}  // namespace gan::runtime
