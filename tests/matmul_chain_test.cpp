@@ -200,8 +200,8 @@ TEST(MatmulChain, NumbersOfAnyMagnitude) {
       Product product(70, 50, 100, !along, along, random);
       for (auto [numbers, exponent] : {std::pair{&product.a, left}, std::pair{&product.b, right}})
         for (std::uint16_t& number : *numbers)
-          number = static_cast<std::uint16_t>(
-              std::bit_cast<std::uint32_t>(std::ldexp(widened(number) / 8, exponent)) >> 16);
+          number =
+              static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(std::ldexp(widened(number) / 8, exponent)) >> 16);
       const std::vector<float> dst = value_of(product);
       double error = 0, norm = 0;
       for (std::int64_t i = 0; i < product.m; ++i)

@@ -16,7 +16,7 @@ enum class Multiplier : std::uint8_t {
            ///< two, and of every 64 products two sums of 32 are added up in fp16 before they go on in f32. That errs by
            ///< some 6e-4 of the product's norm, a third of what rounding the operands to bf16 costs, in a quarter of
            ///< the time that processors need to which bf16 is foreign.
-  tiles,  ///< matrix registers (AMX), which add up in f32
+  tiles,   ///< matrix registers (AMX), which add up in f32
 };
 
 /// The best that the processor has and the system lets this process use, unless oneDNN was told to leave it alone

@@ -148,47 +148,68 @@ GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t li
   store_tile(second, operand.left, dst + panel);
 }
 
-/// The larger magnitude of each lane, of numbers that are finite.
+/// The larger magnitude of each lane, twice: without its sign a number is moved to the left.
 GAN_AVX512 inline __m512i larger(__m512i most, __m512i numbers) {
-  const __m512i magnitude = _mm512_and_si512(numbers, all(kMagnitude));
-  const __mmask32 finite = _mm512_cmplt_epu16_mask(magnitude, all(kInfinity));
-  return _mm512_mask_max_epu16(most, finite, most, magnitude);
+  return _mm512_max_epu16(most, _mm512_slli_epi16(numbers, 1));
 }
 
-/// What brings the largest of these magnitudes below 2^kLargestHalf.
-GAN_AVX512 inline std::uint16_t shift_for(__m512i most) {
-  const __m512i wide =
-      _mm512_max_epu32(_mm512_and_si512(most, _mm512_set1_epi32(kMagnitude)), _mm512_srli_epi32(most, 16));
-  const auto exponent = static_cast<std::int32_t>(_mm512_reduce_max_epu32(wide) >> kExponent);
-  return static_cast<std::uint16_t>(std::max(exponent - kLargestExponent, 0));
+GAN_AVX512 inline __m512i larger_finite(__m512i most, __m512i numbers) {
+  const __m512i magnitude = _mm512_slli_epi16(numbers, 1);
+  return _mm512_mask_max_epu16(most, _mm512_cmplt_epu16_mask(magnitude, all(2 * kInfinity)), most, magnitude);
 }
 
-/// Stores the shifts of the pairs of panels [begin, end), which will be packed to dst.
-GAN_AVX512 __attribute__((noinline)) void find_shifts(const PackedOperand& operand, std::int64_t begin,
-                                                      std::int64_t end, std::int64_t panel, Bf16* dst) {
-  const auto shift = [&](std::int64_t p) -> Bf16& { return dst[2 * (p - begin) * panel + panel - 1]; };
-  if (operand.along_lines) {
-    const auto* src = static_cast<const Bf16*>(operand.data);
-    for (std::int64_t p = begin; p < end; ++p) {
-      // The lines of a pair lie one behind the other.
-      const std::int64_t from = p * kPair * operand.depth,
-                         to = std::min((p + 1) * kPair, operand.lines) * operand.depth;
-      __m512i most[4] = {};
-      for (std::int64_t at = from; at < to; at += 4 * kTileDepth)
-        for (int i = 0; i < 4; ++i) {
-          const std::int64_t part = at + i * kTileDepth;
-          most[i] = larger(most[i], _mm512_maskz_loadu_epi16(first_lanes(to - part), src + part));
-        }
-      shift(p) = shift_for(larger(larger(most[0], most[1]), larger(most[2], most[3])));
-    }
-    return;
+/// The largest of twice the magnitudes that these lanes hold.
+GAN_AVX512 inline std::int32_t largest(__m512i most) {
+  const __m512i wide = _mm512_max_epu32(_mm512_and_si512(most, _mm512_set1_epi32(0xFFFF)), _mm512_srli_epi32(most, 16));
+  return static_cast<std::int32_t>(_mm512_reduce_max_epu32(wide));
+}
+
+/// The shift that brings the largest magnitude, of which this is twice, below 2^kLargestHalf.
+std::uint16_t shift_for(std::int32_t twice) {
+  return static_cast<std::uint16_t>(std::max((twice >> (kExponent + 1)) - kLargestExponent, 0));
+}
+
+/// The shift of lines along which numbers lie, one line behind the other.
+GAN_AVX512 std::uint16_t shift_along(const Bf16* src, std::int64_t count) {
+  constexpr std::int64_t kStreams = 4;
+  __m512i most[kStreams] = {};
+  std::int64_t at = 0;
+  for (; at + kStreams * kTileDepth <= count; at += kStreams * kTileDepth)
+    for (std::int64_t i = 0; i < kStreams; ++i)
+      most[i] = larger(most[i], _mm512_loadu_si512(src + at + i * kTileDepth));
+  for (; at < count; at += kTileDepth)
+    most[0] = larger(most[0], _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
+  __m512i all_most = _mm512_max_epu16(_mm512_max_epu16(most[0], most[1]), _mm512_max_epu16(most[2], most[3]));
+  if (largest(all_most) >= 2 * kInfinity) {
+    all_most = _mm512_setzero_si512();
+    for (at = 0; at < count; at += kTileDepth)
+      all_most = larger_finite(all_most, _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
   }
-  const auto most = [&](std::int64_t p) { return dst + 2 * (p - begin) * panel; };  // where nothing is packed yet
-  for (std::int64_t p = begin; p < end; ++p) _mm512_store_si512(most(p), _mm512_setzero_si512());
-  for (std::int64_t row = 0; row < operand.depth; ++row)
-    for (std::int64_t p = begin; p < end; ++p)
-      _mm512_store_si512(most(p), larger(_mm512_load_si512(most(p)), load_across(operand, row, p * kPair)));
-  for (std::int64_t p = begin; p < end; ++p) shift(p) = shift_for(_mm512_load_si512(most(p)));
+  return shift_for(largest(all_most));
+}
+
+/// Stores the shifts of the pairs of panels [begin, end) of an operand not along its lines, which is packed to dst
+/// next.
+GAN_AVX512 __attribute__((noinline)) void find_shifts_across(const PackedOperand& operand, std::int64_t begin,
+                                                             std::int64_t end, std::int64_t panel, Bf16* dst) {
+  constexpr std::int64_t kRows = 8;
+  for (std::int64_t row = 0; row < operand.depth; row += kRows)
+    for (std::int64_t p = begin; p < end; ++p) {
+      Bf16* const pair = dst + 2 * (p - begin) * panel;  // where nothing is packed yet
+      __m512i most = row > 0 ? _mm512_load_si512(pair) : _mm512_setzero_si512();
+      for (std::int64_t r = row; r < row + kRows; ++r) most = larger(most, load_across(operand, r, p * kPair));
+      _mm512_store_si512(pair, most);
+    }
+  for (std::int64_t p = begin; p < end; ++p) {
+    Bf16* const pair = dst + 2 * (p - begin) * panel;
+    __m512i most = _mm512_load_si512(pair);
+    if (largest(most) >= 2 * kInfinity) {
+      most = _mm512_setzero_si512();
+      for (std::int64_t row = 0; row < operand.depth; ++row)
+        most = larger_finite(most, load_across(operand, row, p * kPair));
+    }
+    pair[panel - 1] = shift_for(largest(most));
+  }
 }
 
 }  // namespace
@@ -197,20 +218,27 @@ GAN_AVX512 void pack(const PackedOperand& operand, std::int64_t begin, std::int6
                      Bf16* dst) {
   const std::int64_t tiles = (operand.depth + kTileDepth - 1) / kTileDepth;
   const std::int64_t parts = operand.form == PackedForm::split ? 2 : 1;
-  if (operand.form == PackedForm::halves) find_shifts(operand, begin, end, panel, dst);
-  if (operand.along_lines)
-    for (std::int64_t p = 0; p < 2 * (end - begin); ++p)
-      for (std::int64_t tile = 0; tile < tiles; ++tile) {
-        Bf16* const pair = dst + p / 2 * 2 * parts * panel;
-        Bf16* const to = pair + p % 2 * panel + tile * kTile;
-        pack_along(operand, (2 * begin + p) * kTileLines, tile * kTileDepth, shift_of(pair, panel), to, to + 2 * panel);
-      }
-  else
-    for (std::int64_t tile = 0; tile < tiles; ++tile)
-      for (std::int64_t p = begin; p < end; ++p) {
-        Bf16* const pair = dst + 2 * (p - begin) * panel;
-        pack_across(operand, p * kPair, tile * kTileDepth, panel, shift_of(pair, panel), pair + tile * kTile);
-      }
+  const bool halves = operand.form == PackedForm::halves;
+  if (operand.along_lines) {
+    for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel) {
+      const std::int64_t line = p * kPair;
+      if (halves)
+        dst[panel - 1] = shift_along(static_cast<const Bf16*>(operand.data) + line * operand.depth,
+                                     std::min(kPair, operand.lines - line) * operand.depth);
+      for (std::int64_t i = 0; i < 2; ++i)
+        for (std::int64_t tile = 0; tile < tiles; ++tile) {
+          Bf16* const to = dst + i * panel + tile * kTile;
+          pack_along(operand, line + i * kTileLines, tile * kTileDepth, shift_of(dst, panel), to, to + 2 * panel);
+        }
+    }
+    return;
+  }
+  if (halves) find_shifts_across(operand, begin, end, panel, dst);
+  for (std::int64_t tile = 0; tile < tiles; ++tile)
+    for (std::int64_t p = begin; p < end; ++p) {
+      Bf16* const pair = dst + 2 * (p - begin) * panel;
+      pack_across(operand, p * kPair, tile * kTileDepth, panel, shift_of(pair, panel), pair + tile * kTile);
+    }
 }
 
 }  // namespace gan::runtime

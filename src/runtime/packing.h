@@ -30,7 +30,7 @@ enum class PackedForm : std::uint8_t {
 
 /// The largest half is below 2^kLargestHalf. A pair's shift is what was taken from the exponents of its numbers to that
 /// end: a number of bf16 is the half times 2^(shift - kNoShift).
-constexpr std::int32_t kNoShift = 112, kLargestHalf = 4;
+constexpr std::int32_t kNoShift = 112, kLargestHalf = 3;
 
 /// An operand as lines (rows of the left one, columns of the right one) of `depth` numbers to be summed over.
 struct PackedOperand {

@@ -271,8 +271,8 @@ class Unfolded {
 }  // namespace
 
 bool convolution_is_unfolded(const ConvolutionSpec& spec) {
-  return spec.operand_dtype == graph::DType::bf16 && multiplier() != Multiplier::none &&
-         (spec.kind == Kind::weight_gradient || spec.src[3] < kFewChannels);
+  if (spec.operand_dtype != graph::DType::bf16 || multiplier() == Multiplier::none) return false;
+  return multiplier() == Multiplier::halves || spec.kind == Kind::weight_gradient || spec.src[3] < kFewChannels;
 }
 
 std::function<void()> unfolded_convolution_kernel(const ConvolutionSpec& spec) {
