@@ -88,11 +88,13 @@ struct Convolution {
 };
 
 TEST(Unfolded, IsForBf16WithAKernelOfOurs) {
+  const auto multiplier = runtime::multiplier();
+  const bool some = multiplier != runtime::Multiplier::none, all = multiplier == runtime::Multiplier::halves;
   Convolution few(kShapes[0], Kind::forward), many(kShapes[4], Kind::forward),
       gradient(kShapes[4], Kind::weight_gradient);
-  EXPECT_EQ(runtime::convolution_is_unfolded(few.spec), runtime::multiplier() != runtime::Multiplier::none);
-  EXPECT_EQ(runtime::convolution_is_unfolded(gradient.spec), runtime::multiplier() != runtime::Multiplier::none);
-  EXPECT_FALSE(runtime::convolution_is_unfolded(many.spec));
+  EXPECT_EQ(runtime::convolution_is_unfolded(few.spec), some);
+  EXPECT_EQ(runtime::convolution_is_unfolded(gradient.spec), some);
+  EXPECT_EQ(runtime::convolution_is_unfolded(many.spec), all);
   few.spec.operand_dtype = DType::f32;
   EXPECT_FALSE(runtime::convolution_is_unfolded(few.spec));
 }

@@ -40,15 +40,16 @@ void print_machine() {
   line("processor", processor_name());
   line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
   line("threads", fmt::format("{} (--threads N for fewer)", base::threads()));
-  line("precision", runtime::multiplier() == runtime::Multiplier::halves
-                        ? "bf16 matrix products, multiplied in fp16, with f32 sums of 32 at a time, f32 for all else: "
-                          "this processor does that fastest (--precision f32 for f32 throughout)"
-                    : runtime::has_fast_bf16()
-                        ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
-                          "hardware (--precision f32 for f32 throughout)"
-                    : runtime::has_bf16()
-                        ? "f32: this processor multiplies bf16 in hardware, but not faster (--precision bf16 to do so)"
-                        : "f32: this processor does not multiply bf16 in hardware");
+  line("precision",
+       runtime::multiplier() == runtime::Multiplier::halves
+           ? "bf16 matrix products, computed in fp16 and added up in f32, f32 for all else: this processor "
+             "does that fastest (--precision f32 for f32 throughout)"
+       : runtime::has_fast_bf16()
+           ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
+             "hardware (--precision f32 for f32 throughout)"
+       : runtime::has_bf16()
+           ? "f32: this processor multiplies bf16 in hardware, but not faster (--precision bf16 to do so)"
+           : "f32: this processor does not multiply bf16 in hardware");
   const std::string folder = data::mnist_folder("");
   std::error_code error;
   line("mnist", std::filesystem::exists(folder, error) ? folder : "not fetched yet (gan data fetch mnist)");

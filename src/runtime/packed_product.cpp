@@ -31,14 +31,15 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-// Registers of depth at once, at most: two panels of so many stay in the L1 cache, of halves those of the right
-// operand, too. Sums in fp16 go on for as many as add up 32 products in each of their lanes.
-constexpr std::int64_t kTilesAtOnce = 16, kHalvesAtOnce = 8, kHalvesSum = 2;
+constexpr std::int64_t kDepthAtOnce = 16;  // registers, at most; two panels of so many stay in the L1 cache
+// Sums in fp16 go on for as many registers as add up 32 products in each of their lanes.
+constexpr std::int64_t kHalvesSum = 2;
 constexpr std::int64_t kHalvesRows = 8;  // that are multiplied together
 // Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
-// while a little of the right one at a time is packed to the same place, which the cache then still holds.
-constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14);
-constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12);
+// while a little of the right one at a time is packed to the same place, which the cache then still holds. Halves take
+// longer to pack, and multiply more slowly: all they can of both operands stays packed.
+constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kHalvesLeftBytes = (1 << 21) + (1 << 15);
+constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kHalvesRightBytes = (1 << 19) + (1 << 14);
 constexpr double kOperationsOfAThread = 2.5e5;  // few, as for kElementwiseGrain
 
 struct alignas(64) TileConfiguration {
@@ -210,9 +211,11 @@ class PackedProduct {
  private:
   // Pairs of panels [row, row_end) of the left operand with [column, column_end) of the right one.
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
+    const bool halves = form_ == PackedForm::halves;
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
-    const std::int64_t height = part(row_end - row, kLeftBytes / pair_bytes);
-    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(kRightBytes / pair_bytes, 2));
+    const std::int64_t height = part(row_end - row, (halves ? kHalvesLeftBytes : kLeftBytes) / pair_bytes);
+    const std::int64_t at_once = (halves ? kHalvesRightBytes : kRightBytes) / pair_bytes;
+    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(at_once, 2));
     const std::int64_t stride = width * kPair + kTileLines;  // no power of two, either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
     std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPair * stride * 4);
@@ -244,7 +247,7 @@ class PackedProduct {
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
     const bool halves = form_ == PackedForm::halves, split = form_ == PackedForm::split;
-    const std::int64_t step = part(depth_, halves ? kHalvesAtOnce : kTilesAtOnce), rest = 2 * panel_;
+    const std::int64_t step = part(depth_, kDepthAtOnce), rest = 2 * panel_;
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);

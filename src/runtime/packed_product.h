@@ -13,9 +13,8 @@ namespace gan::runtime {
 enum class Multiplier : std::uint8_t {
   none,    ///< this processor has nothing that it could use
   halves,  ///< vectors of fp16 (AVX-512 FP16): bf16's numbers become halves, each pair of panels scaled by a power of
-           ///< two, and of every 64 products two sums of 32 are added up in fp16 before they go on in f32. That errs by
-           ///< some 6e-4 of the product's norm, a third of what rounding the operands to bf16 costs, in a quarter of
-           ///< the time that processors need to which bf16 is foreign.
+           ///< two; 32 products at a time are added up in fp16, 512 as sums of such sums, the rest in f32. That errs by
+           ///< some 1e-3 of the product's norm, where rounding operands to bf16 has cost 2.3e-3 (docs/design/0012).
   tiles,   ///< matrix registers (AMX), which add up in f32
 };
 

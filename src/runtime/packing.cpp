@@ -109,21 +109,25 @@ GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t lin
   if (operand.form == PackedForm::split) store_tile(rests, !operand.left, rest);
 }
 
-/// A row's numbers for two registers, of the lines from `line` on, in the order in which two rows unpack to pairs.
-GAN_AVX512 inline __m512i load_across(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
+/// A row's numbers for two registers, of the lines from `line` on.
+GAN_AVX512 inline __m512i load_row(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
   const std::int64_t count = row < operand.depth ? operand.lines - line : 0;
   const auto* src = static_cast<const Bf16*>(operand.data);
-  __m512i numbers;
-  if (operand.gathered) {
-    const __m256i low = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)),
-                                                 src + operand.offset(row, line)),
-                  high = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count - kTileLines)),
-                                                  src + operand.offset(row, line + kTileLines));
-    numbers = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-  } else {
-    numbers = _mm512_maskz_loadu_epi16(first_lanes(count), src + operand.offset(row, line));
-  }
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), numbers);
+  if (!operand.gathered) return _mm512_maskz_loadu_epi16(first_lanes(count), src + operand.offset(row, line));
+  const __m256i low = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)),
+                                               src + operand.offset(row, line)),
+                high = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count - kTileLines)),
+                                                src + operand.offset(row, line + kTileLines));
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+/// The same in the order in which two rows unpack to pairs.
+GAN_AVX512 inline __m512i load_across(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), load_row(operand, row, line));
+}
+
+inline void ask_for(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
+  _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset(row, line) * 2, _MM_HINT_T1);
 }
 
 /// Packs what two registers, `panel` numbers apart, take of an operand not along its lines, so that what one row has in
@@ -133,8 +137,7 @@ GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t li
   __m512i first[kTileLines], second[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t row = at + 2 * i;
-    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1})
-      _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset(ahead, line) * 2, _MM_HINT_T1);
+    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) ask_for(operand, ahead, line);
     __m512i even = load_across(operand, row, line), odd = load_across(operand, row + 1, line);
     if (operand.form == PackedForm::halves) {
       even = halves(even, shift);
@@ -197,7 +200,10 @@ GAN_AVX512 __attribute__((noinline)) void find_shifts_across(const PackedOperand
     for (std::int64_t p = begin; p < end; ++p) {
       Bf16* const pair = dst + 2 * (p - begin) * panel;  // where nothing is packed yet
       __m512i most = row > 0 ? _mm512_load_si512(pair) : _mm512_setzero_si512();
-      for (std::int64_t r = row; r < row + kRows; ++r) most = larger(most, load_across(operand, r, p * kPair));
+      for (std::int64_t r = row; r < row + kRows; ++r) {
+        ask_for(operand, r + 2 * kRows, p * kPair);
+        most = larger(most, load_row(operand, r, p * kPair));
+      }
       _mm512_store_si512(pair, most);
     }
   for (std::int64_t p = begin; p < end; ++p) {
@@ -206,7 +212,7 @@ GAN_AVX512 __attribute__((noinline)) void find_shifts_across(const PackedOperand
     if (largest(most) >= 2 * kInfinity) {
       most = _mm512_setzero_si512();
       for (std::int64_t row = 0; row < operand.depth; ++row)
-        most = larger_finite(most, load_across(operand, row, p * kPair));
+        most = larger_finite(most, load_row(operand, row, p * kPair));
     }
     pair[panel - 1] = shift_for(largest(most));
   }
