@@ -22,7 +22,7 @@ using Bf16 = std::uint16_t;
 // Exponents of bf16 and fp16: how far they are from the right, and those of fp16's numbers at 1 and at infinity.
 constexpr int kExponent = 7, kHalfExponent = 10, kHalfOne = 15;
 constexpr std::int32_t kLargestExponent = kHalfOne + kLargestHalf - 1;
-constexpr std::int32_t kMagnitude = 0x7FFF, kInfinity = 0x7F80, kHalfNan = 0x7E00;
+constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80, kHalfNan = 0x7E00;
 
 /// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
 GAN_AVX512 inline void transpose(__m512i* rows) {
@@ -57,8 +57,7 @@ GAN_AVX512 inline __m512 widened(__m256i numbers) {
 }
 
 /// 32 numbers in bf16, and what is left of them.
-GAN_AVX512 inline __m512i split(const float* src, std::int64_t count, __m512i* rest) {
-  const __mmask32 lanes = first_lanes(count);
+GAN_AVX512 inline __m512i split(const float* src, __mmask32 lanes, __m512i* rest) {
   const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), src),
                high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16), src + 16);
   const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
@@ -70,16 +69,16 @@ GAN_AVX512 inline __m512i split(const float* src, std::int64_t count, __m512i* r
 
 GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(static_cast<short>(number)); }
 
-/// 32 numbers of bf16 as halves, `shift` taken from their exponents. Those that are too small for a normal half become
-/// zero, those that are not finite NaN.
+/// 32 numbers of bf16 as halves, the shift taken from their exponents. What is below normal halves becomes some number
+/// below them, what is not finite NaN.
 GAN_AVX512 inline __m512i halves(__m512i numbers, std::int32_t shift) {
   const __m512i magnitude = _mm512_and_si512(numbers, all(kMagnitude));
-  const __m512i shifted = _mm512_subs_epu16(magnitude, all(shift << kExponent));
-  const __mmask32 normal = _mm512_cmpge_epu16_mask(shifted, all(1 << kExponent)),
-                  large = _mm512_cmpge_epu16_mask(shifted, all((kLargestExponent + 1) << kExponent));
-  __m512i out = _mm512_maskz_slli_epi16(normal, shifted, kHalfExponent - kExponent);
-  out = _mm512_mask_mov_epi16(out, large, all(kHalfNan));
-  return _mm512_or_si512(out, _mm512_andnot_si512(all(kMagnitude), numbers));
+  __m512i out = _mm512_subs_epu16(magnitude, all((shift & ~kNotFinite) << kExponent));
+  const __mmask32 large = shift & kNotFinite ? _mm512_cmpge_epu16_mask(magnitude, all(kInfinity)) : 0;
+  out = _mm512_slli_epi16(out, kHalfExponent - kExponent);
+  if (large) out = _mm512_mask_mov_epi16(out, large, all(kHalfNan));
+  constexpr int kFirstWhereThird = 0xE4;  // else second
+  return _mm512_ternarylogic_epi64(numbers, out, all(kSign), kFirstWhereThird);
 }
 
 GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
@@ -89,57 +88,62 @@ GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
 
 /// Packs what a register takes of an operand along its lines: 16 lines from `line` on, 32 numbers from `at` on, zeros
 /// beyond the ends. Asks for what is packed later; what lies behind the end does no harm.
+template <PackedForm form>
 GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int32_t shift,
                                   Bf16* dst, Bf16* rest) {
+  const __mmask32 lanes = first_lanes(operand.depth - at);
   __m512i rows[kTileLines], rests[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t offset = (line + i) * operand.depth + at;
-    const std::int64_t count = line + i < operand.lines ? operand.depth - at : 0;
-    if (operand.form == PackedForm::split) {
-      rows[i] = split(static_cast<const float*>(operand.data) + offset, count, rests + i);
+    const __mmask32 in_line = line + i < operand.lines ? lanes : 0;
+    if constexpr (form == PackedForm::split) {
+      rows[i] = split(static_cast<const float*>(operand.data) + offset, in_line, rests + i);
       continue;
     }
     const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
     _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
-    rows[i] = _mm512_maskz_loadu_epi16(first_lanes(count), src);
-    if (operand.form == PackedForm::halves) rows[i] = halves(rows[i], shift);
+    rows[i] = _mm512_maskz_loadu_epi16(in_line, src);
+    if constexpr (form == PackedForm::halves) rows[i] = halves(rows[i], shift);
   }
   // Rows of the left operand lie as they are multiplied.
   store_tile(rows, !operand.left, dst);
-  if (operand.form == PackedForm::split) store_tile(rests, !operand.left, rest);
+  if constexpr (form == PackedForm::split) store_tile(rests, !operand.left, rest);
 }
 
-/// A row's numbers for two registers, of the lines from `line` on.
-GAN_AVX512 inline __m512i load_row(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
-  const std::int64_t count = row < operand.depth ? operand.lines - line : 0;
-  const auto* src = static_cast<const Bf16*>(operand.data);
-  if (!operand.gathered) return _mm512_maskz_loadu_epi16(first_lanes(count), src + operand.offset(row, line));
-  const __m256i low = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count)),
-                                               src + operand.offset(row, line)),
-                high = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_lanes(count - kTileLines)),
-                                                src + operand.offset(row, line + kTileLines));
-  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+/// A row's numbers for two registers, of the lines from `line` on, of which the operand has `lanes`.
+template <bool gathered>
+GAN_AVX512 inline __m512i load_row(const PackedOperand& operand, std::int64_t row, std::int64_t line, __mmask32 lanes) {
+  if (row >= operand.depth) lanes = 0;
+  const Bf16* src = static_cast<const Bf16*>(operand.data) + operand.offset<gathered>(row, line);
+  if constexpr (!gathered) return _mm512_maskz_loadu_epi16(lanes, src);
+  const Bf16* second = static_cast<const Bf16*>(operand.data) + operand.offset<gathered>(row, line + kTileLines);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(lanes), src)),
+                            _mm256_maskz_loadu_epi16(static_cast<__mmask16>(lanes >> kTileLines), second), 1);
 }
 
-/// The same in the order in which two rows unpack to pairs.
-GAN_AVX512 inline __m512i load_across(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), load_row(operand, row, line));
+/// In the order in which two rows unpack to pairs.
+GAN_AVX512 inline __m512i to_unpack(__m512i row) {
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), row);
 }
 
+template <bool gathered>
 inline void ask_for(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
-  _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset(row, line) * 2, _MM_HINT_T1);
+  _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset<gathered>(row, line) * 2, _MM_HINT_T1);
 }
 
 /// Packs what two registers, `panel` numbers apart, take of an operand not along its lines, so that what one row has in
 /// a line of the cache is read at once.
+template <PackedForm form, bool gathered>
 GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int64_t panel,
                                    std::int32_t shift, Bf16* dst) {
+  const __mmask32 lanes = first_lanes(operand.lines - line);
   __m512i first[kTileLines], second[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t row = at + 2 * i;
-    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) ask_for(operand, ahead, line);
-    __m512i even = load_across(operand, row, line), odd = load_across(operand, row + 1, line);
-    if (operand.form == PackedForm::halves) {
+    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) ask_for<gathered>(operand, ahead, line);
+    __m512i even = to_unpack(load_row<gathered>(operand, row, line, lanes)),
+            odd = to_unpack(load_row<gathered>(operand, row + 1, line, lanes));
+    if constexpr (form == PackedForm::halves) {
       even = halves(even, shift);
       odd = halves(odd, shift);
     }
@@ -172,6 +176,9 @@ std::uint16_t shift_for(std::int32_t twice) {
   return static_cast<std::uint16_t>(std::max((twice >> (kExponent + 1)) - kLargestExponent, 0));
 }
 
+/// The same if there are larger ones, too, which are not finite.
+std::uint16_t shift_without(std::int32_t twice) { return static_cast<std::uint16_t>(shift_for(twice) | kNotFinite); }
+
 /// The shift of lines along which numbers lie, one line behind the other.
 GAN_AVX512 std::uint16_t shift_along(const Bf16* src, std::int64_t count) {
   constexpr std::int64_t kStreams = 4;
@@ -182,69 +189,83 @@ GAN_AVX512 std::uint16_t shift_along(const Bf16* src, std::int64_t count) {
       most[i] = larger(most[i], _mm512_loadu_si512(src + at + i * kTileDepth));
   for (; at < count; at += kTileDepth)
     most[0] = larger(most[0], _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
-  __m512i all_most = _mm512_max_epu16(_mm512_max_epu16(most[0], most[1]), _mm512_max_epu16(most[2], most[3]));
-  if (largest(all_most) >= 2 * kInfinity) {
-    all_most = _mm512_setzero_si512();
-    for (at = 0; at < count; at += kTileDepth)
-      all_most = larger_finite(all_most, _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
-  }
-  return shift_for(largest(all_most));
+  const std::int32_t twice =
+      largest(_mm512_max_epu16(_mm512_max_epu16(most[0], most[1]), _mm512_max_epu16(most[2], most[3])));
+  if (twice < 2 * kInfinity) return shift_for(twice);
+  __m512i finite = {};
+  for (at = 0; at < count; at += kTileDepth)
+    finite = larger_finite(finite, _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
+  return shift_without(largest(finite));
 }
 
 /// Stores the shifts of the pairs of panels [begin, end) of an operand not along its lines, which is packed to dst
 /// next.
-GAN_AVX512 __attribute__((noinline)) void find_shifts_across(const PackedOperand& operand, std::int64_t begin,
-                                                             std::int64_t end, std::int64_t panel, Bf16* dst) {
+template <bool gathered>
+GAN_AVX512 void find_shifts_across(const PackedOperand& operand, std::int64_t begin, std::int64_t end,
+                                   std::int64_t panel, Bf16* dst) {
   constexpr std::int64_t kRows = 8;
   for (std::int64_t row = 0; row < operand.depth; row += kRows)
     for (std::int64_t p = begin; p < end; ++p) {
+      const __mmask32 lanes = first_lanes(operand.lines - p * kPair);
       Bf16* const pair = dst + 2 * (p - begin) * panel;  // where nothing is packed yet
       __m512i most = row > 0 ? _mm512_load_si512(pair) : _mm512_setzero_si512();
       for (std::int64_t r = row; r < row + kRows; ++r) {
-        ask_for(operand, r + 2 * kRows, p * kPair);
-        most = larger(most, load_row(operand, r, p * kPair));
+        ask_for<gathered>(operand, r + 2 * kRows, p * kPair);
+        most = larger(most, load_row<gathered>(operand, r, p * kPair, lanes));
       }
       _mm512_store_si512(pair, most);
     }
   for (std::int64_t p = begin; p < end; ++p) {
     Bf16* const pair = dst + 2 * (p - begin) * panel;
-    __m512i most = _mm512_load_si512(pair);
-    if (largest(most) >= 2 * kInfinity) {
-      most = _mm512_setzero_si512();
-      for (std::int64_t row = 0; row < operand.depth; ++row)
-        most = larger_finite(most, load_row(operand, row, p * kPair));
-    }
-    pair[panel - 1] = shift_for(largest(most));
+    const std::int32_t twice = largest(_mm512_load_si512(pair));
+    pair[panel - 1] = shift_for(twice);
+    if (twice < 2 * kInfinity) continue;
+    const __mmask32 lanes = first_lanes(operand.lines - p * kPair);
+    __m512i finite = {};
+    for (std::int64_t row = 0; row < operand.depth; ++row)
+      finite = larger_finite(finite, load_row<gathered>(operand, row, p * kPair, lanes));
+    pair[panel - 1] = shift_without(largest(finite));
   }
+}
+
+template <PackedForm form>
+GAN_AVX512 void pack_lines(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
+                           Bf16* dst) {
+  constexpr std::int64_t parts = form == PackedForm::split ? 2 : 1;
+  for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel) {
+    const std::int64_t line = p * kPair;
+    if constexpr (form == PackedForm::halves)
+      dst[panel - 1] = shift_along(static_cast<const Bf16*>(operand.data) + line * operand.depth,
+                                   std::min(kPair, operand.lines - line) * operand.depth);
+    for (std::int64_t i = 0; i < 2; ++i)
+      for (std::int64_t at = 0; at < operand.depth; at += kTileDepth) {
+        Bf16* const to = dst + i * panel + at * kTileLines;
+        pack_along<form>(operand, line + i * kTileLines, at, dst[panel - 1], to, to + 2 * panel);
+      }
+  }
+}
+
+template <PackedForm form, bool gathered>
+GAN_AVX512 void pack_rows(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
+                          Bf16* dst) {
+  if constexpr (form == PackedForm::halves) find_shifts_across<gathered>(operand, begin, end, panel, dst);
+  for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
+    for (std::int64_t p = begin; p < end; ++p) {
+      Bf16* const pair = dst + 2 * (p - begin) * panel;
+      pack_across<form, gathered>(operand, p * kPair, at, panel, pair[panel - 1], pair + at * kTileLines);
+    }
 }
 
 }  // namespace
 
-GAN_AVX512 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
-                     Bf16* dst) {
-  const std::int64_t tiles = (operand.depth + kTileDepth - 1) / kTileDepth;
-  const std::int64_t parts = operand.form == PackedForm::split ? 2 : 1;
-  const bool halves = operand.form == PackedForm::halves;
-  if (operand.along_lines) {
-    for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel) {
-      const std::int64_t line = p * kPair;
-      if (halves)
-        dst[panel - 1] = shift_along(static_cast<const Bf16*>(operand.data) + line * operand.depth,
-                                     std::min(kPair, operand.lines - line) * operand.depth);
-      for (std::int64_t i = 0; i < 2; ++i)
-        for (std::int64_t tile = 0; tile < tiles; ++tile) {
-          Bf16* const to = dst + i * panel + tile * kTile;
-          pack_along(operand, line + i * kTileLines, tile * kTileDepth, shift_of(dst, panel), to, to + 2 * panel);
-        }
-    }
-    return;
-  }
-  if (halves) find_shifts_across(operand, begin, end, panel, dst);
-  for (std::int64_t tile = 0; tile < tiles; ++tile)
-    for (std::int64_t p = begin; p < end; ++p) {
-      Bf16* const pair = dst + 2 * (p - begin) * panel;
-      pack_across(operand, p * kPair, tile * kTileDepth, panel, shift_of(pair, panel), pair + tile * kTile);
-    }
+void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, Bf16* dst) {
+  using enum PackedForm;
+  const bool as_halves = operand.form == halves;
+  const auto packing = operand.form == split ? pack_lines<split>
+                       : operand.along_lines ? (as_halves ? pack_lines<halves> : pack_lines<bf16>)
+                       : operand.gathered    ? (as_halves ? pack_rows<halves, true> : pack_rows<bf16, true>)
+                                             : (as_halves ? pack_rows<halves, false> : pack_rows<bf16, false>);
+  packing(operand, begin, end, panel, dst);
 }
 
 }  // namespace gan::runtime

@@ -42,8 +42,9 @@ struct PackedOperand {
   std::shared_ptr<const GatheredRows> gathered = nullptr;  ///< of a right operand not along lines: where its rows are
 
   /// Numbers from the operand's address to the first of a row of 16 lines.
+  template <bool is_gathered>
   std::int64_t offset(std::int64_t row, std::int64_t line) const {
-    if (!gathered) return row * lines + line;
+    if constexpr (!is_gathered) return row * lines + line;
     return gathered->rows[static_cast<std::size_t>(row)] +
            gathered->blocks[static_cast<std::size_t>(line / kTileLines)];
   }
@@ -54,7 +55,9 @@ struct PackedOperand {
 /// operands those with its bf16.
 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, std::uint16_t* dst);
 
-/// The shift of a pair of panels of halves: the last number of the first one.
-inline std::int32_t shift_of(const std::uint16_t* pair, std::int64_t panel) { return pair[panel - 1]; }
+/// The shift of a pair of panels of halves: the last number of the first one, which also tells packing whether some of
+/// the pair's numbers are not finite.
+constexpr std::uint16_t kNotFinite = 0x8000;
+inline std::int32_t shift_of(const std::uint16_t* pair, std::int64_t panel) { return pair[panel - 1] & ~kNotFinite; }
 
 }  // namespace gan::runtime
