@@ -31,9 +31,9 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-constexpr std::int64_t kDepthAtOnce = 16;  // registers, at most; two panels of so many stay in the L1 cache
-// Sums in fp16 go on for as many registers as add up 32 products in each of their lanes.
-constexpr std::int64_t kHalvesSum = 2;
+// Registers of depth at once, at most: two panels of so many stay in the L1 cache. Of halves their number bounds, too,
+// how many sums are added up in fp16: of 32 products in each lane, which kHalvesSum registers give.
+constexpr std::int64_t kDepthAtOnce = 16, kHalvesAtOnce = 8, kHalvesSum = 2;
 constexpr std::int64_t kHalvesRows = 8;  // that are multiplied together
 // Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
 // while a little of the right one at a time is packed to the same place, which the cache then still holds. Halves take
@@ -247,7 +247,7 @@ class PackedProduct {
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
     const bool halves = form_ == PackedForm::halves, split = form_ == PackedForm::split;
-    const std::int64_t step = part(depth_, kDepthAtOnce), rest = 2 * panel_;
+    const std::int64_t step = part(depth_, halves ? kHalvesAtOnce : kDepthAtOnce), rest = 2 * panel_;
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);

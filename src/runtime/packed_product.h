@@ -13,8 +13,8 @@ namespace gan::runtime {
 enum class Multiplier : std::uint8_t {
   none,    ///< this processor has nothing that it could use
   halves,  ///< vectors of fp16 (AVX-512 FP16): bf16's numbers become halves, each pair of panels scaled by a power of
-           ///< two; 32 products at a time are added up in fp16, 512 as sums of such sums, the rest in f32. That errs by
-           ///< some 1e-3 of the product's norm, where rounding operands to bf16 has cost 2.3e-3 (docs/design/0011).
+           ///< two; 32 products at a time are added up in fp16, 256 as sums of such sums, the rest in f32. That errs by
+           ///< some 9e-4 of the product's norm, where rounding operands to bf16 has cost 2.3e-3 (docs/design/0011).
   tiles,   ///< matrix registers (AMX), which add up in f32
 };
 
