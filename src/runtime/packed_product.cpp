@@ -89,10 +89,24 @@ GAN_AMX void multiply_tiles(const Bf16* left, const Bf16* right, std::int64_t pa
   asm volatile("" ::: "memory");
 }
 
+// Halves as __m512i, by assembly: Clang 14 knows intrinsics for them only where the whole file may use AVX-512 FP16.
+GAN_HALVES inline __m512i add_product(__m512i sums, __m512i a, __m512i b) {
+  asm("vfmadd231ph %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
+  return sums;
+}
+
+GAN_HALVES inline __m512i add_halves(__m512i a, __m512i b) {
+  __m512i sums;
+  asm("vaddph %2, %1, %0" : "=v"(sums) : "v"(a), "v"(b));
+  return sums;
+}
+
 /// Sums of the even numbers of depth, in the low halves of 32 bits, and of the odd ones together, in f32.
-GAN_HALVES inline __m512 added_up(__m512h sums) {
-  const __m512h both = _mm512_add_ph(sums, _mm512_castsi512_ph(_mm512_rol_epi32(_mm512_castph_si512(sums), 16)));
-  return _mm512_cvtxph_ps(_mm256_castsi256_ph(_mm512_cvtepi32_epi16(_mm512_castph_si512(both))));
+GAN_HALVES inline __m512 added_up(__m512i sums) {
+  const __m256i both = _mm512_cvtepi32_epi16(add_halves(sums, _mm512_rol_epi32(sums, 16)));
+  __m512 wide;
+  asm("vcvtph2psx %1, %0" : "=v"(wide) : "v"(both));
+  return wide;
 }
 
 /// The same as multiply_tiles for halves, of which the sums of products are to be multiplied by `scale`: pairs of the
@@ -104,24 +118,25 @@ GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, cons
   for (std::int64_t line = 0; line < kPair; line += kHalvesRows) {
     const Bf16* l = left + line / kTileLines * panel + line % kTileLines * kTileDepth;
     const Bf16* r = right;
-    __m512h before[kHalvesRows][2], sums[kHalvesRows][2];
+    __m512i before[kHalvesRows][2], sums[kHalvesRows][2];
     for (std::int64_t from = 0; from < depth; from += kHalvesSum) {
-      for (auto& of_row : sums) of_row[0] = of_row[1] = _mm512_setzero_ph();
+      for (auto& of_row : sums) of_row[0] = of_row[1] = _mm512_setzero_si512();
       for (std::int64_t t = from; t < std::min(from + kHalvesSum, depth); ++t, l += kTile, r += kTile)
 #pragma GCC unroll 4
         for (std::int64_t k = 0; k < kTileDepth; k += 2) {
-          const __m512h first = _mm512_load_ph(r + k * kTileLines), second = _mm512_load_ph(r + panel + k * kTileLines);
+          const __m512i first = _mm512_load_si512(r + k * kTileLines),
+                        second = _mm512_load_si512(r + panel + k * kTileLines);
           for (std::int64_t i = 0; i < kHalvesRows; ++i) {
             std::int32_t pair;
             std::memcpy(&pair, l + i * kTileDepth + k, sizeof pair);
-            const __m512h numbers = _mm512_castsi512_ph(_mm512_set1_epi32(pair));
-            sums[i][0] = _mm512_fmadd_ph(numbers, first, sums[i][0]);
-            sums[i][1] = _mm512_fmadd_ph(numbers, second, sums[i][1]);
+            const __m512i numbers = _mm512_set1_epi32(pair);
+            sums[i][0] = add_product(sums[i][0], numbers, first);
+            sums[i][1] = add_product(sums[i][1], numbers, second);
           }
         }
       if (from > 0)
         for (std::int64_t i = 0; i < kHalvesRows; ++i)
-          for (std::int64_t j = 0; j < 2; ++j) sums[i][j] = _mm512_add_ph(sums[i][j], before[i][j]);
+          for (std::int64_t j = 0; j < 2; ++j) sums[i][j] = add_halves(sums[i][j], before[i][j]);
       if (from + kHalvesSum < depth)
         for (std::int64_t i = 0; i < kHalvesRows; ++i)
           for (std::int64_t j = 0; j < 2; ++j) before[i][j] = sums[i][j];
