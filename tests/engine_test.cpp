@@ -283,7 +283,7 @@ TEST(Schedule, AProductWaitsForAChainThatEndsInLess) {
   const Tensor m = input(g, "m", {32, 48}), gradient = matmul(x, cast(relu(h), graph::DType::bf16), true, false);
   g.output("m", m * 0.9 + gradient * 0.1);
   const graph::Schedule schedule = passes::schedule(g, {});
-  if (!runtime::matmul_takes_chain(x.type(), h.type())) return;  // a processor without matrix registers
+  if (!runtime::matmul_takes_chain(x.type(), h.type())) return;  // a processor without a kernel of ours
   std::vector<std::size_t> sizes;
   for (const graph::Group& group : schedule.groups)
     if (group.product >= 0) sizes.push_back(group.nodes.size());

@@ -6,6 +6,7 @@
 #include <random>
 #include <utility>
 
+#include "base/float_mode.h"
 #include "base/parallel.h"
 #include "product.h"
 #include "runtime/array.h"
@@ -44,6 +45,16 @@ struct Product {
             .b = b.data(),
             .dst = nullptr,
             .post_ops = {}};
+  }
+
+  /// Multiplies rows and columns by the powers of two that these functions of their numbers say.
+  template <class Row, class Column>
+  void scale(const Row& row, const Column& column) {
+    const auto times = [](std::uint16_t& number, int power) {
+      number = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(std::ldexp(widened(number), power)) >> 16);
+    };
+    for (std::int64_t i = 0; i < m * k; ++i) times(a[static_cast<std::size_t>(i)], row(transpose_a ? i % m : i / k));
+    for (std::int64_t i = 0; i < n * k; ++i) times(b[static_cast<std::size_t>(i)], column(transpose_b ? i / k : i % n));
   }
 
   double exact(std::int64_t row, std::int64_t column) const {
@@ -193,25 +204,59 @@ TEST(MatmulChain, SplitOperandsKeepSixteenBits) {
   }
 }
 
-TEST(MatmulChain, NumbersOfAnyMagnitude) {
+TEST(MatmulChain, EachLineHasItsOwnMagnitude) {
   std::mt19937 random(5);
-  for (const auto& [left, right] : {std::array{-80, -20}, {100, 20}, {-60, 60}, {120, -100}, {-100, 120}})
-    for (const bool along : {false, true}) {
-      Product product(70, 50, 100, !along, along, random);
-      for (auto [numbers, exponent] : {std::pair{&product.a, left}, std::pair{&product.b, right}})
-        for (std::uint16_t& number : *numbers)
-          number =
-              static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(std::ldexp(widened(number) / 8, exponent)) >> 16);
-      const std::vector<float> dst = value_of(product);
-      double error = 0, norm = 0;
-      for (std::int64_t i = 0; i < product.m; ++i)
-        for (std::int64_t j = 0; j < product.n; ++j) {
-          const double exact = product.exact(i, j);
-          error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * product.n + j)]), 2);
-          norm += exact * exact;
-        }
-      EXPECT_LT(std::sqrt(error), test::packed_tolerance(1e-6) * std::sqrt(norm)) << left << " " << right << along;
+  for (const int spread : {1, 30, 80})
+    for (const bool ta : {false, true})
+      for (const bool tb : {false, true}) {
+        Product product(100, 130, 300, ta, tb, random);
+        const std::vector<float> before = value_of(product);
+        const auto row = [&](std::int64_t i) { return static_cast<int>(i * 7) % (spread + 1) - spread / 2; };
+        const auto column = [&](std::int64_t j) { return static_cast<int>(j * 11) % (spread + 1) - spread / 3; };
+        product.scale(row, column);
+        const std::vector<float> dst = value_of(product);
+        for (std::int64_t i = 0; i < product.m; ++i)
+          for (std::int64_t j = 0; j < product.n; ++j) {
+            const auto at = static_cast<std::size_t>(i * product.n + j);
+            ASSERT_EQ(dst[at], std::ldexp(before[at], row(i) + column(j))) << i << " " << j << " " << spread;
+          }
+      }
+}
+
+TEST(MatmulChain, NumbersFarFromOne) {
+  std::mt19937 random(7);
+  const base::ScopedFloatMode mode(base::ScopedFloatMode::without_denormals());
+  for (const auto& [left, right] : {std::array{-80, -30}, {-55, -55}, {60, 60}, {100, 20}, {120, -100}, {-100, 120}}) {
+    Product product(70, 50, 256, false, true, random);
+    const std::vector<float> before = value_of(product);
+    product.scale([&](auto) { return left; }, [&](auto) { return right; });
+    const std::vector<float> dst = value_of(product);
+    for (std::size_t i = 0; i < dst.size(); ++i)
+      if (std::abs(before[i]) > 0.1f) {
+        const float expected = std::ldexp(before[i], left + right);
+        ASSERT_NEAR(dst[i], expected, 1e-5f * std::abs(expected)) << left << " " << right;
+      }
+  }
+}
+
+// A number that is much larger than the rest of its line leaves these what they are worth, as long as the line's
+// products stay above 2^-24 of the largest.
+TEST(MatmulChain, LargeNumbersAmongSmallOnes) {
+  std::mt19937 random(8);
+  Product product(40, 40, 200, false, true, random);
+  for (std::size_t line = 0; line < 40; ++line) {
+    product.a[line * 200 + 7] = product.b[line * 200 + 9] = 0x4380;  // 256, where the other operand has
+    product.a[line * 200 + 9] = product.b[line * 200 + 7] = 0;       // nothing
+  }
+  double error = 0, norm = 0;
+  const std::vector<float> dst = value_of(product);
+  for (std::int64_t i = 0; i < product.m; ++i)
+    for (std::int64_t j = 0; j < product.n; ++j) {
+      const double exact = product.exact(i, j);
+      error += std::pow(exact - static_cast<double>(dst[static_cast<std::size_t>(i * product.n + j)]), 2);
+      norm += exact * exact;
     }
+  EXPECT_LT(std::sqrt(error), test::packed_tolerance(1e-6) * std::sqrt(norm));
 }
 
 TEST(MatmulChain, WhatIsNotFiniteStaysSoInItsOwnRowsAndColumns) {
@@ -219,9 +264,9 @@ TEST(MatmulChain, WhatIsNotFiniteStaysSoInItsOwnRowsAndColumns) {
   for (const int special : {0x7F80, 0xFF80, 0x7FC0})
     for (const bool along : {false, true})
       for (const bool in_left : {false, true}) {
-        Product product(40, 40, 70, !along, along, random);
+        const std::size_t line = 44, at = 290, lines = 70, depth = 300;
+        Product product(lines, lines, depth, !along, along, random);
         const std::vector<float> before = value_of(product);
-        const std::size_t line = 3, at = 50, lines = 40, depth = 70;
         (in_left ? product.a : product.b)[along ? line * depth + at : at * lines + line] =
             static_cast<std::uint16_t>(special);
         const std::vector<float> dst = value_of(product);
@@ -230,8 +275,25 @@ TEST(MatmulChain, WhatIsNotFiniteStaysSoInItsOwnRowsAndColumns) {
             if ((in_left ? i : j) == line)
               EXPECT_FALSE(std::isfinite(dst[i * lines + j]));
             else
-              EXPECT_NEAR(dst[i * lines + j], before[i * lines + j], 0.2f);
+              EXPECT_EQ(dst[i * lines + j], before[i * lines + j]);
       }
+}
+
+TEST(MatmulChain, FrozenOperandsGiveTheSame) {
+  std::mt19937 random(9);
+  for (const Product& product : products(random)) {
+    std::vector<float> dst(static_cast<std::size_t>(product.m * product.n), NAN);
+    MatmulSpec spec = product.spec();
+    spec.dst = dst.data();
+    spec.frozen_b = true;
+    const std::function<void()> kernel = matmul_chain_kernel(spec);
+    for (int run = 0; run < 2; ++run) {
+      kernel();
+      if (multiplier() != Multiplier::none) {
+        EXPECT_EQ(dst, value_of(product));
+      }
+    }
+  }
 }
 
 TEST(MatmulChain, ThreadsChangeNothing) {

@@ -12,9 +12,7 @@
 #include <xbyak/xbyak_util.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "base/error.h"
@@ -34,10 +32,11 @@ using Bf16 = std::uint16_t;
 // Registers of depth at once, at most: two panels of so many stay in the L1 cache. Of halves their number bounds, too,
 // how many sums are added up in fp16: of 32 products in each lane, which kHalvesSum registers give.
 constexpr std::int64_t kDepthAtOnce = 16, kHalvesAtOnce = 8, kHalvesSum = 2;
-constexpr std::int64_t kHalvesRows = 8;  // that are multiplied together
+static_assert((1 << 2 * kLargestHalf) * kHalvesAtOnce * kTileDepth < 65504);  // the largest sum is one of fp16
+constexpr std::int64_t kHalvesRows = 8;                                       // that are multiplied together
 // Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
-// while a little of the right one at a time is packed to the same place, which the cache then still holds. Halves take
-// longer to pack, and multiply more slowly: all they can of both operands stays packed.
+// while a little of the right one at a time is packed to the same place, which the cache then still holds. Halves are
+// read more slowly, from L3 if need be: it pays to pack less often.
 constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kHalvesLeftBytes = (1 << 21) + (1 << 15);
 constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kHalvesRightBytes = (1 << 19) + (1 << 14);
 constexpr double kOperationsOfAThread = 2.5e5;  // few, as for kElementwiseGrain
@@ -109,16 +108,17 @@ GAN_HALVES inline __m512 added_up(__m512i sums) {
   return wide;
 }
 
-/// The same as multiply_tiles for halves, of which the sums of products are to be multiplied by `scale`: pairs of the
-/// left operand's numbers are broadcast to the pairs of the right one. Sums of a few products are added to the sums of
-/// those before, which errs less than adding product after product.
+/// The same as multiply_tiles for halves, whose lines have these scales in pairs of panels: pairs of the left operand's
+/// numbers are broadcast to the pairs of the right one. Sums of a few products are added to the sums of those before,
+/// which errs less than adding product after product.
 GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, const Bf16* right, std::int64_t panel,
                                                           std::int64_t depth, bool anew, float* product,
-                                                          std::int64_t row, float scale) {
+                                                          std::int64_t row, const LineScales* const left_scales[2],
+                                                          const LineScales* const right_scales[2]) {
   for (std::int64_t line = 0; line < kPair; line += kHalvesRows) {
     const Bf16* l = left + line / kTileLines * panel + line % kTileLines * kTileDepth;
     const Bf16* r = right;
-    __m512i before[kHalvesRows][2], sums[kHalvesRows][2];
+    __m512i total[kHalvesRows][2], sums[kHalvesRows][2];
     for (std::int64_t from = 0; from < depth; from += kHalvesSum) {
       for (auto& of_row : sums) of_row[0] = of_row[1] = _mm512_setzero_si512();
       for (std::int64_t t = from; t < std::min(from + kHalvesSum, depth); ++t, l += kTile, r += kTile)
@@ -134,25 +134,19 @@ GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, cons
             sums[i][1] = add_product(sums[i][1], numbers, second);
           }
         }
-      if (from > 0)
-        for (std::int64_t i = 0; i < kHalvesRows; ++i)
-          for (std::int64_t j = 0; j < 2; ++j) sums[i][j] = add_halves(sums[i][j], before[i][j]);
-      if (from + kHalvesSum < depth)
-        for (std::int64_t i = 0; i < kHalvesRows; ++i)
-          for (std::int64_t j = 0; j < 2; ++j) before[i][j] = sums[i][j];
+      for (std::int64_t i = 0; i < kHalvesRows; ++i)
+        for (std::int64_t j = 0; j < 2; ++j) total[i][j] = from > 0 ? add_halves(total[i][j], sums[i][j]) : sums[i][j];
     }
-    for (std::int64_t i = 0; i < kHalvesRows; ++i)
+    for (std::int64_t i = 0; i < kHalvesRows; ++i) {
+      const __m512 of_row = _mm512_set1_ps(left_scales[line / kTileLines]->exponents[line % kTileLines + i]);
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
         const __m512 so_far = anew ? _mm512_setzero_ps() : _mm512_load_ps(dst);
-        _mm512_store_ps(dst, _mm512_fmadd_ps(added_up(sums[i][j]), _mm512_set1_ps(scale), so_far));
+        const __m512 exponent = _mm512_add_ps(of_row, _mm512_loadu_ps(right_scales[j]->exponents));
+        _mm512_store_ps(dst, _mm512_add_ps(_mm512_scalef_ps(added_up(total[i][j]), exponent), so_far));
       }
+    }
   }
-}
-
-/// What products of halves with these shifts have to be multiplied by; within f32's range.
-float scale_of(std::int32_t left, std::int32_t right) {
-  return std::ldexp(1.0f, std::min(left + right - 2 * kNoShift, std::numeric_limits<float>::max_exponent - 1));
 }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -184,11 +178,14 @@ class PackedProduct {
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
         depth_(divide_up(spec.k, kTileDepth)),
-        panel_(depth_ * kTile + kTileDepth),  // no power of two, which would crowd a few sets of the cache
+        panel_(depth_ * kTile + (form_ == PackedForm::halves
+                                     ? kPanelRoom
+                                     : kTileDepth)),  // no power of two, which would crowd a few sets of the cache
         pair_((form_ == PackedForm::split ? 4 : 2) * panel_),
         chain_(std::move(chain)) {
     const bool split = form_ == PackedForm::split;
-    if (split && (spec.transpose_a || !spec.transpose_b)) base::fail_run("f32 operands must lie along their lines");
+    if (split && (spec.transpose_a || !spec.transpose_b || multiplier() != Multiplier::tiles))
+      base::fail_run("f32 operands need matrix registers and must lie along their lines");
     if (!gathered.rows.empty()) {
       if (split || spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
       // Addresses are made for whole registers, and of what is asked for ahead.
@@ -270,8 +267,10 @@ class PackedProduct {
         const Bf16* const r = right + v * pair_ + k * kTile;
         float* const dst = product + v * kPair;
         if (halves) {
-          multiply_halves(l, r, panel_, depth, k == 0, dst, stride,
-                          scale_of(shift_of(left, panel_), shift_of(right + v * pair_, panel_)));
+          const LineScales* const left_scales[] = {scales_of(left, panel_), scales_of(left + panel_, panel_)};
+          const Bf16* const pair = right + v * pair_;
+          const LineScales* const right_scales[] = {scales_of(pair, panel_), scales_of(pair + panel_, panel_)};
+          multiply_halves(l, r, panel_, depth, k == 0, dst, stride, left_scales, right_scales);
           continue;
         }
         multiply_tiles(l, r, panel_, depth, k == 0, dst, stride);

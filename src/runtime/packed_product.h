@@ -12,9 +12,10 @@ namespace gan::runtime {
 /// What the kernel below multiplies with.
 enum class Multiplier : std::uint8_t {
   none,    ///< this processor has nothing that it could use
-  halves,  ///< vectors of fp16 (AVX-512 FP16): bf16's numbers become halves, each pair of panels scaled by a power of
-           ///< two; 32 products at a time are added up in fp16, 256 as sums of such sums, the rest in f32. That errs by
-           ///< some 9e-4 of the product's norm, where rounding operands to bf16 has cost 2.3e-3 (docs/design/0011).
+  halves,  ///< vectors of fp16 (AVX-512 FP16): bf16's numbers become halves, each line scaled by a power of two; 32
+           ///< products at a time are added up in fp16, 256 as sums of such sums, the rest in f32. That errs by some
+           ///< 9e-4 of the norm of normal numbers' products, where rounding operands to bf16 has cost 2.3e-3
+           ///< (docs/design/0011).
   tiles,   ///< matrix registers (AMX), which add up in f32
 };
 

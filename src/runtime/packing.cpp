@@ -9,6 +9,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <cmath>
 
 // What needs more than the least x86-64 processor says so, function by function.
 #define GAN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
@@ -19,10 +20,12 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-// Exponents of bf16 and fp16: how far they are from the right, and those of fp16's numbers at 1 and at infinity.
-constexpr int kExponent = 7, kHalfExponent = 10, kHalfOne = 15;
-constexpr std::int32_t kLargestExponent = kHalfOne + kLargestHalf - 1;
-constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80, kHalfNan = 0x7E00;
+// Where the exponents of bf16 and fp16 begin; the largest of finite halves.
+constexpr int kExponent = 7, kHalfExponent = 10;
+constexpr std::int32_t kLargestHalfExponent = 30;
+constexpr std::int32_t kNoShift = 127 - 15 - (16 - kLargestHalf);  // number = half times 2^(shift - kNoShift)
+constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80;
+constexpr std::int32_t kHalfOfScale = (15 + kLargestHalf - 16) << kHalfExponent;  // brings 2^16 to 2^kLargestHalf
 
 /// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
 GAN_AVX512 inline void transpose(__m512i* rows) {
@@ -69,16 +72,15 @@ GAN_AVX512 inline __m512i split(const float* src, __mmask32 lanes, __m512i* rest
 
 GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(static_cast<short>(number)); }
 
-/// 32 numbers of bf16 as halves, the shift taken from their exponents. What is below normal halves becomes some number
-/// below them, what is not finite NaN.
-GAN_AVX512 inline __m512i halves(__m512i numbers, std::int32_t shift) {
-  const __m512i magnitude = _mm512_and_si512(numbers, all(kMagnitude));
-  __m512i out = _mm512_subs_epu16(magnitude, all((shift & ~kNotFinite) << kExponent));
-  const __mmask32 large = shift & kNotFinite ? _mm512_cmpge_epu16_mask(magnitude, all(kInfinity)) : 0;
-  out = _mm512_slli_epi16(out, kHalfExponent - kExponent);
-  if (large) out = _mm512_mask_mov_epi16(out, large, all(kHalfNan));
+/// 32 numbers of bf16 as halves, rounded only where halves are denormal; `shifts` is taken from them as they lie.
+GAN_AVX512 inline __m512i halves(__m512i numbers, __m512i shifts) {
+  const __m512i shifted = _mm512_subs_epu16(_mm512_and_si512(numbers, all(kMagnitude)), shifts);
+  const __m512i magnitude = _mm512_slli_epi16(shifted, kHalfExponent - kExponent);
   constexpr int kFirstWhereThird = 0xE4;  // else second
-  return _mm512_ternarylogic_epi64(numbers, out, all(kSign), kFirstWhereThird);
+  const __m512i large = _mm512_ternarylogic_epi64(numbers, magnitude, all(kSign), kFirstWhereThird);
+  __m512i out;
+  asm("vmulph %2, %1, %0" : "=v"(out) : "v"(large), "v"(all(kHalfOfScale)));
+  return out;
 }
 
 GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
@@ -89,8 +91,8 @@ GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
 /// Packs what a register takes of an operand along its lines: 16 lines from `line` on, 32 numbers from `at` on, zeros
 /// beyond the ends. Asks for what is packed later; what lies behind the end does no harm.
 template <PackedForm form>
-GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int32_t shift,
-                                  Bf16* dst, Bf16* rest) {
+GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t line, std::int64_t at,
+                                  const std::int32_t* shifts, Bf16* dst, Bf16* rest) {
   const __mmask32 lanes = first_lanes(operand.depth - at);
   __m512i rows[kTileLines], rests[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
@@ -103,7 +105,7 @@ GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t lin
     const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
     _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
     rows[i] = _mm512_maskz_loadu_epi16(in_line, src);
-    if constexpr (form == PackedForm::halves) rows[i] = halves(rows[i], shift);
+    if constexpr (form == PackedForm::halves) rows[i] = halves(rows[i], _mm512_set1_epi32(shifts[i]));
   }
   // Rows of the left operand lie as they are multiplied.
   store_tile(rows, !operand.left, dst);
@@ -135,18 +137,24 @@ inline void ask_for(const PackedOperand& operand, std::int64_t row, std::int64_t
 /// a line of the cache is read at once.
 template <PackedForm form, bool gathered>
 GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t line, std::int64_t at, std::int64_t panel,
-                                   std::int32_t shift, Bf16* dst) {
+                                   const std::int32_t* const shifts_of_panels[2], Bf16* dst) {
   const __mmask32 lanes = first_lanes(operand.lines - line);
+  __m512i shifts = {};
+  if constexpr (form == PackedForm::halves)
+    shifts = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_loadu_si512(shifts_of_panels[0]))),
+                                _mm512_cvtepi32_epi16(_mm512_loadu_si512(shifts_of_panels[1])), 1);
   __m512i first[kTileLines], second[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t row = at + 2 * i;
     for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) ask_for<gathered>(operand, ahead, line);
-    __m512i even = to_unpack(load_row<gathered>(operand, row, line, lanes)),
-            odd = to_unpack(load_row<gathered>(operand, row + 1, line, lanes));
+    __m512i even = load_row<gathered>(operand, row, line, lanes),
+            odd = load_row<gathered>(operand, row + 1, line, lanes);
     if constexpr (form == PackedForm::halves) {
-      even = halves(even, shift);
-      odd = halves(odd, shift);
+      even = halves(even, shifts);
+      odd = halves(odd, shifts);
     }
+    even = to_unpack(even);
+    odd = to_unpack(odd);
     first[i] = _mm512_unpacklo_epi16(even, odd);
     second[i] = _mm512_unpackhi_epi16(even, odd);
   }
@@ -160,48 +168,38 @@ GAN_AVX512 inline __m512i larger(__m512i most, __m512i numbers) {
   return _mm512_max_epu16(most, _mm512_slli_epi16(numbers, 1));
 }
 
-GAN_AVX512 inline __m512i larger_finite(__m512i most, __m512i numbers) {
-  const __m512i magnitude = _mm512_slli_epi16(numbers, 1);
-  return _mm512_mask_max_epu16(most, _mm512_cmplt_epu16_mask(magnitude, all(2 * kInfinity)), most, magnitude);
+/// Of 16 lines, from twice their largest magnitudes.
+GAN_AVX512 inline void store_scales(__m512i twice_most, LineScales* scales) {
+  const __m512i exponents = _mm512_srli_epi32(twice_most, kExponent + 1);
+  const __m512i shifts = _mm512_subs_epu16(exponents, _mm512_set1_epi32(kLargestHalfExponent));
+  const __m512i as_taken = _mm512_slli_epi32(shifts, kExponent);
+  _mm512_storeu_si512(scales->shifts, _mm512_or_si512(as_taken, _mm512_slli_epi32(as_taken, 16)));
+  const __mmask16 not_finite = _mm512_cmpge_epu32_mask(twice_most, _mm512_set1_epi32(2 * kInfinity));
+  const __m512 powers = _mm512_cvtepi32_ps(_mm512_sub_epi32(shifts, _mm512_set1_epi32(kNoShift)));
+  _mm512_storeu_ps(scales->exponents, _mm512_mask_mov_ps(powers, not_finite, _mm512_set1_ps(NAN)));
 }
 
-/// The largest of twice the magnitudes that these lanes hold.
-GAN_AVX512 inline std::int32_t largest(__m512i most) {
-  const __m512i wide = _mm512_max_epu32(_mm512_and_si512(most, _mm512_set1_epi32(0xFFFF)), _mm512_srli_epi32(most, 16));
-  return static_cast<std::int32_t>(_mm512_reduce_max_epu32(wide));
+/// Twice the largest magnitudes of 16 lines along which numbers lie.
+GAN_AVX512 inline __m512i largest_along(const PackedOperand& operand, std::int64_t line) {
+  __m512i most[kTileLines];
+  for (std::int64_t i = 0; i < kTileLines; ++i) {
+    most[i] = _mm512_setzero_si512();
+    if (line + i >= operand.lines) continue;
+    const Bf16* src = static_cast<const Bf16*>(operand.data) + (line + i) * operand.depth;
+    std::int64_t at = 0;
+    for (; at + kTileDepth <= operand.depth; at += kTileDepth) most[i] = larger(most[i], _mm512_loadu_si512(src + at));
+    most[i] = larger(most[i], _mm512_maskz_loadu_epi16(first_lanes(operand.depth - at), src + at));
+    most[i] = _mm512_max_epu32(_mm512_and_si512(most[i], _mm512_set1_epi32(0xFFFF)), _mm512_srli_epi32(most[i], 16));
+  }
+  transpose(most);
+  for (std::int64_t i = 1; i < kTileLines; ++i) most[0] = _mm512_max_epu32(most[0], most[i]);
+  return most[0];
 }
 
-/// The shift that brings the largest magnitude, of which this is twice, below 2^kLargestHalf.
-std::uint16_t shift_for(std::int32_t twice) {
-  return static_cast<std::uint16_t>(std::max((twice >> (kExponent + 1)) - kLargestExponent, 0));
-}
-
-/// The same if there are larger ones, too, which are not finite.
-std::uint16_t shift_without(std::int32_t twice) { return static_cast<std::uint16_t>(shift_for(twice) | kNotFinite); }
-
-/// The shift of lines along which numbers lie, one line behind the other.
-GAN_AVX512 std::uint16_t shift_along(const Bf16* src, std::int64_t count) {
-  constexpr std::int64_t kStreams = 4;
-  __m512i most[kStreams] = {};
-  std::int64_t at = 0;
-  for (; at + kStreams * kTileDepth <= count; at += kStreams * kTileDepth)
-    for (std::int64_t i = 0; i < kStreams; ++i)
-      most[i] = larger(most[i], _mm512_loadu_si512(src + at + i * kTileDepth));
-  for (; at < count; at += kTileDepth)
-    most[0] = larger(most[0], _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
-  const std::int32_t twice =
-      largest(_mm512_max_epu16(_mm512_max_epu16(most[0], most[1]), _mm512_max_epu16(most[2], most[3])));
-  if (twice < 2 * kInfinity) return shift_for(twice);
-  __m512i finite = {};
-  for (at = 0; at < count; at += kTileDepth)
-    finite = larger_finite(finite, _mm512_maskz_loadu_epi16(first_lanes(count - at), src + at));
-  return shift_without(largest(finite));
-}
-
-/// Stores the shifts of the pairs of panels [begin, end) of an operand not along its lines, which is packed to dst
+/// Stores the scales of the pairs of panels [begin, end) of an operand not along its lines, which is packed to dst
 /// next.
 template <bool gathered>
-GAN_AVX512 void find_shifts_across(const PackedOperand& operand, std::int64_t begin, std::int64_t end,
+GAN_AVX512 void find_scales_across(const PackedOperand& operand, std::int64_t begin, std::int64_t end,
                                    std::int64_t panel, Bf16* dst) {
   constexpr std::int64_t kRows = 8;
   for (std::int64_t row = 0; row < operand.depth; row += kRows)
@@ -217,14 +215,9 @@ GAN_AVX512 void find_shifts_across(const PackedOperand& operand, std::int64_t be
     }
   for (std::int64_t p = begin; p < end; ++p) {
     Bf16* const pair = dst + 2 * (p - begin) * panel;
-    const std::int32_t twice = largest(_mm512_load_si512(pair));
-    pair[panel - 1] = shift_for(twice);
-    if (twice < 2 * kInfinity) continue;
-    const __mmask32 lanes = first_lanes(operand.lines - p * kPair);
-    __m512i finite = {};
-    for (std::int64_t row = 0; row < operand.depth; ++row)
-      finite = larger_finite(finite, load_row<gathered>(operand, row, p * kPair, lanes));
-    pair[panel - 1] = shift_without(largest(finite));
+    const __m512i most = _mm512_load_si512(pair);
+    store_scales(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(most)), scales_of(pair, panel));
+    store_scales(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(most, 1)), scales_of(pair + panel, panel));
   }
 }
 
@@ -232,27 +225,26 @@ template <PackedForm form>
 GAN_AVX512 void pack_lines(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
                            Bf16* dst) {
   constexpr std::int64_t parts = form == PackedForm::split ? 2 : 1;
-  for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel) {
-    const std::int64_t line = p * kPair;
-    if constexpr (form == PackedForm::halves)
-      dst[panel - 1] = shift_along(static_cast<const Bf16*>(operand.data) + line * operand.depth,
-                                   std::min(kPair, operand.lines - line) * operand.depth);
-    for (std::int64_t i = 0; i < 2; ++i)
-      for (std::int64_t at = 0; at < operand.depth; at += kTileDepth) {
-        Bf16* const to = dst + i * panel + at * kTileLines;
-        pack_along<form>(operand, line + i * kTileLines, at, dst[panel - 1], to, to + 2 * panel);
-      }
-  }
+  for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel)
+    for (std::int64_t i = 0; i < 2; ++i) {
+      const std::int64_t line = p * kPair + i * kTileLines;
+      Bf16* const to = dst + i * panel;
+      LineScales* const scales = scales_of(to, panel);
+      if constexpr (form == PackedForm::halves) store_scales(largest_along(operand, line), scales);
+      for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
+        pack_along<form>(operand, line, at, scales->shifts, to + at * kTileLines, to + at * kTileLines + 2 * panel);
+    }
 }
 
 template <PackedForm form, bool gathered>
 GAN_AVX512 void pack_rows(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
                           Bf16* dst) {
-  if constexpr (form == PackedForm::halves) find_shifts_across<gathered>(operand, begin, end, panel, dst);
+  if constexpr (form == PackedForm::halves) find_scales_across<gathered>(operand, begin, end, panel, dst);
   for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
     for (std::int64_t p = begin; p < end; ++p) {
       Bf16* const pair = dst + 2 * (p - begin) * panel;
-      pack_across<form, gathered>(operand, p * kPair, at, panel, pair[panel - 1], pair + at * kTileLines);
+      const std::int32_t* const shifts[] = {scales_of(pair, panel)->shifts, scales_of(pair + panel, panel)->shifts};
+      pack_across<form, gathered>(operand, p * kPair, at, panel, shifts, pair + at * kTileLines);
     }
 }
 

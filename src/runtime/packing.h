@@ -25,12 +25,22 @@ enum class PackedForm : std::uint8_t {
   bf16,    ///< what they are
   split,   ///< f32 numbers, along lines, each the sum of two of bf16: the first half of a pair of panels holds the one,
            ///< the second half the other
-  halves,  ///< of bf16 numbers fp16, each pair of panels scaled by a power of two
+  halves,  ///< of bf16 numbers fp16, each line scaled by a power of two
 };
 
-/// The largest half is below 2^kLargestHalf. A pair's shift is what was taken from the exponents of its numbers to that
-/// end: a number of bf16 is the half times 2^(shift - kNoShift).
-constexpr std::int32_t kNoShift = 112, kLargestHalf = 3;
+/// The largest half of a line is below 2^kLargestHalf.
+constexpr std::int32_t kLargestHalf = 3;
+
+/// Of the 16 lines of a panel of halves, behind it: what was taken from the bits of a line's numbers to make its
+/// largest one a half of that size, twice for the two numbers of 32 bits, and the exponent of the power of two by which
+/// halves have to be multiplied to be these numbers again, NaN if not all of them are finite.
+struct LineScales {
+  std::int32_t shifts[kTileLines];
+  float exponents[kTileLines];
+};
+
+/// Numbers that a panel of halves has beyond its registers.
+constexpr std::int64_t kPanelRoom = sizeof(LineScales) / sizeof(std::uint16_t);
 
 /// An operand as lines (rows of the left one, columns of the right one) of `depth` numbers to be summed over.
 struct PackedOperand {
@@ -50,14 +60,16 @@ struct PackedOperand {
   }
 };
 
-/// Packs the pairs of panels [begin, end). A panel is 16 lines in all their depth, in whole registers, and room for a
-/// number or more, which keeps it `panel` numbers apart from the next one. x86-64 processors with AVX-512 only, split
-/// operands those with its bf16.
+/// Packs the pairs of panels [begin, end). A panel is 16 lines in all their depth, in whole registers, of halves
+/// with kPanelRoom numbers behind; `panel` is the distance from one to the next. x86-64 processors with AVX-512 only,
+/// split operands those with its bf16, halves those with its fp16.
 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, std::uint16_t* dst);
 
-/// The shift of a pair of panels of halves: the last number of the first one, which also tells packing whether some of
-/// the pair's numbers are not finite.
-constexpr std::uint16_t kNotFinite = 0x8000;
-inline std::int32_t shift_of(const std::uint16_t* pair, std::int64_t panel) { return pair[panel - 1] & ~kNotFinite; }
+inline LineScales* scales_of(std::uint16_t* at, std::int64_t panel) {
+  return reinterpret_cast<LineScales*>(at + panel - kPanelRoom);
+}
+inline const LineScales* scales_of(const std::uint16_t* at, std::int64_t panel) {
+  return scales_of(const_cast<std::uint16_t*>(at), panel);
+}
 
 }  // namespace gan::runtime

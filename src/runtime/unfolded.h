@@ -6,9 +6,8 @@
 
 namespace gan::runtime {
 
-/// Whether a convolution had better be a matrix product: of bf16 operands where we have a kernel of our own for these
-/// (packed_product.h), those over few channels and all gradients of weights, of which oneDNN reaches a tenth of the
-/// processor's rate.
+/// Whether a convolution had better be a matrix product: of bf16 operands with AMX, those over few channels and all
+/// gradients of weights, of which oneDNN reaches a tenth of the processor's rate; with AVX-512 FP16 all.
 bool convolution_is_unfolded(const ConvolutionSpec& spec);
 
 /// A convolution as a product with the unfolded src (im2col; Chellapilla et al. 2006): a row [KH, KW, I] of it for each
