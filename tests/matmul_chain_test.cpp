@@ -226,7 +226,7 @@ TEST(MatmulChain, EachLineHasItsOwnMagnitude) {
 TEST(MatmulChain, NumbersFarFromOne) {
   std::mt19937 random(7);
   const base::ScopedFloatMode mode(base::ScopedFloatMode::without_denormals());
-  for (const auto& [left, right] : {std::array{-80, -30}, {-55, -55}, {60, 60}, {100, 20}, {120, -100}, {-100, 120}}) {
+  for (const auto& [left, right] : {std::array{-80, -30}, {-55, -55}, {60, 60}, {100, 20}, {100, -90}, {-90, 100}}) {
     Product product(70, 50, 256, false, true, random);
     const std::vector<float> before = value_of(product);
     product.scale([&](auto) { return left; }, [&](auto) { return right; });

@@ -138,12 +138,12 @@ GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, cons
         for (std::int64_t j = 0; j < 2; ++j) total[i][j] = from > 0 ? add_halves(total[i][j], sums[i][j]) : sums[i][j];
     }
     for (std::int64_t i = 0; i < kHalvesRows; ++i) {
-      const __m512 of_row = _mm512_set1_ps(left_scales[line / kTileLines]->exponents[line % kTileLines + i]);
+      const __m512 of_row = _mm512_set1_ps(left_scales[line / kTileLines]->powers[line % kTileLines + i]);
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
         const __m512 so_far = anew ? _mm512_setzero_ps() : _mm512_load_ps(dst);
-        const __m512 exponent = _mm512_add_ps(of_row, _mm512_loadu_ps(right_scales[j]->exponents));
-        _mm512_store_ps(dst, _mm512_add_ps(_mm512_scalef_ps(added_up(total[i][j]), exponent), so_far));
+        const __m512 scaled = _mm512_mul_ps(added_up(total[i][j]), of_row);
+        _mm512_store_ps(dst, _mm512_fmadd_ps(scaled, _mm512_loadu_ps(right_scales[j]->powers), so_far));
       }
     }
   }

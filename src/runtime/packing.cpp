@@ -20,12 +20,10 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-// Where the exponents of bf16 and fp16 begin; the largest of finite halves.
+// Exponents of bf16 and fp16: where they begin; what it is of a half that is 1, and the largest one.
 constexpr int kExponent = 7, kHalfExponent = 10;
-constexpr std::int32_t kLargestHalfExponent = 30;
-constexpr std::int32_t kNoShift = 127 - 15 - (16 - kLargestHalf);  // number = half times 2^(shift - kNoShift)
+constexpr std::int32_t kHalfOne = 15, kLargestExponent = kHalfOne + kLargestHalf - 1;
 constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80;
-constexpr std::int32_t kHalfOfScale = (15 + kLargestHalf - 16) << kHalfExponent;  // brings 2^16 to 2^kLargestHalf
 
 /// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
 GAN_AVX512 inline void transpose(__m512i* rows) {
@@ -72,15 +70,13 @@ GAN_AVX512 inline __m512i split(const float* src, __mmask32 lanes, __m512i* rest
 
 GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(static_cast<short>(number)); }
 
-/// 32 numbers of bf16 as halves, rounded only where halves are denormal; `shifts` is taken from them as they lie.
+/// 32 numbers of bf16 as halves; `shifts` is taken from them as they lie. What would be denormal, 2^-17 of the line's
+/// largest number and less, becomes zero or some other denormal half.
 GAN_AVX512 inline __m512i halves(__m512i numbers, __m512i shifts) {
   const __m512i shifted = _mm512_subs_epu16(_mm512_and_si512(numbers, all(kMagnitude)), shifts);
   const __m512i magnitude = _mm512_slli_epi16(shifted, kHalfExponent - kExponent);
   constexpr int kFirstWhereThird = 0xE4;  // else second
-  const __m512i large = _mm512_ternarylogic_epi64(numbers, magnitude, all(kSign), kFirstWhereThird);
-  __m512i out;
-  asm("vmulph %2, %1, %0" : "=v"(out) : "v"(large), "v"(all(kHalfOfScale)));
-  return out;
+  return _mm512_ternarylogic_epi64(numbers, magnitude, all(kSign), kFirstWhereThird);
 }
 
 GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
@@ -171,12 +167,13 @@ GAN_AVX512 inline __m512i larger(__m512i most, __m512i numbers) {
 /// Of 16 lines, from twice their largest magnitudes.
 GAN_AVX512 inline void store_scales(__m512i twice_most, LineScales* scales) {
   const __m512i exponents = _mm512_srli_epi32(twice_most, kExponent + 1);
-  const __m512i shifts = _mm512_subs_epu16(exponents, _mm512_set1_epi32(kLargestHalfExponent));
+  const __m512i shifts = _mm512_subs_epu16(exponents, _mm512_set1_epi32(kLargestExponent));
   const __m512i as_taken = _mm512_slli_epi32(shifts, kExponent);
   _mm512_storeu_si512(scales->shifts, _mm512_or_si512(as_taken, _mm512_slli_epi32(as_taken, 16)));
   const __mmask16 not_finite = _mm512_cmpge_epu32_mask(twice_most, _mm512_set1_epi32(2 * kInfinity));
-  const __m512 powers = _mm512_cvtepi32_ps(_mm512_sub_epi32(shifts, _mm512_set1_epi32(kNoShift)));
-  _mm512_storeu_ps(scales->exponents, _mm512_mask_mov_ps(powers, not_finite, _mm512_set1_ps(NAN)));
+  const __m512 powers =
+      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(shifts, _mm512_set1_epi32(kHalfOne)), 23));
+  _mm512_storeu_ps(scales->powers, _mm512_mask_mov_ps(powers, not_finite, _mm512_set1_ps(NAN)));
 }
 
 /// Twice the largest magnitudes of 16 lines along which numbers lie.
@@ -188,7 +185,8 @@ GAN_AVX512 inline __m512i largest_along(const PackedOperand& operand, std::int64
     const Bf16* src = static_cast<const Bf16*>(operand.data) + (line + i) * operand.depth;
     std::int64_t at = 0;
     for (; at + kTileDepth <= operand.depth; at += kTileDepth) most[i] = larger(most[i], _mm512_loadu_si512(src + at));
-    most[i] = larger(most[i], _mm512_maskz_loadu_epi16(first_lanes(operand.depth - at), src + at));
+    if (at < operand.depth)
+      most[i] = larger(most[i], _mm512_maskz_loadu_epi16(first_lanes(operand.depth - at), src + at));
     most[i] = _mm512_max_epu32(_mm512_and_si512(most[i], _mm512_set1_epi32(0xFFFF)), _mm512_srli_epi32(most[i], 16));
   }
   transpose(most);

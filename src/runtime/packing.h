@@ -32,11 +32,11 @@ enum class PackedForm : std::uint8_t {
 constexpr std::int32_t kLargestHalf = 3;
 
 /// Of the 16 lines of a panel of halves, behind it: what was taken from the bits of a line's numbers to make its
-/// largest one a half of that size, twice for the two numbers of 32 bits, and the exponent of the power of two by which
-/// halves have to be multiplied to be these numbers again, NaN if not all of them are finite.
+/// largest one a half of that size, twice for the two numbers of 32 bits, and the power of two by which halves have to
+/// be multiplied to be these numbers again, NaN if not all of them are finite. From 2^112 on sums may become infinite.
 struct LineScales {
   std::int32_t shifts[kTileLines];
-  float exponents[kTileLines];
+  float powers[kTileLines];
 };
 
 /// Numbers that a panel of halves has beyond its registers.
