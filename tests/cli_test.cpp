@@ -508,6 +508,21 @@ TEST(Cli, WhatCannotBePrintedIsAnErrorBadInput) {
   }
 }
 
+TEST(Cli, TrainingGoesOnWhenNobodyReadsIt) {
+  for (const std::string output : {"| head -n 1", "> /dev/full"}) {
+    const Folder folder;
+    write_data(folder);
+    const std::string run = "{ \"$@\"; echo $? > " + (folder / "code") + "; } " + output;
+    Args words = {"-c", run, "sh", GAN_BINARY};
+    const Args args = train_args(folder, "a", {"--steps", "300", "--json", "--set", "train.log_every=1"});
+    words.insert(words.end(), args.begin(), args.end());
+    Process(folder, words, "/bin/sh").wait();
+    EXPECT_EQ(read(folder / "code"), "3\n") << "what could not be printed is said at the end";
+    EXPECT_EQ(logged_steps(folder / "a/metrics.jsonl").back(), 300);
+    expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});
+  }
+}
+
 TEST(Cli, InitStartsFromAnothersWeights) {
   const Folder folder;
   write_data(folder);

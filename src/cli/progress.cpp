@@ -39,6 +39,9 @@ std::string figures(const train::Progress& progress) {
                      progress.loss_g, progress.loss_d);
 }
 
+/// A reader that is gone, or a full disk, does not end a training run; what it comes to is said when it is over.
+bool cannot_print() { return std::ferror(stdout) != 0; }
+
 }  // namespace
 
 std::string duration_text(double seconds) {
@@ -53,6 +56,7 @@ ProgressPrinter::~ProgressPrinter() { finish(); }
 
 void ProgressPrinter::report(const train::Progress& progress) {
   last_ = progress;
+  if (cannot_print()) return;
   shown_ = false;
   switch (style_) {
     case ProgressStyle::quiet:
@@ -109,7 +113,7 @@ void ProgressPrinter::print_bar(const train::Progress& progress) {
 }
 
 void ProgressPrinter::note(const std::string& text) {
-  if (style_ == ProgressStyle::quiet) return;
+  if (style_ == ProgressStyle::quiet || cannot_print()) return;
   if (style_ == ProgressStyle::json) {
     fmt::print("{}\n", nlohmann::ordered_json{{"note", text}}.dump());
   } else {
@@ -120,6 +124,7 @@ void ProgressPrinter::note(const std::string& text) {
 }
 
 void ProgressPrinter::finish() {
+  if (cannot_print()) return;
   if (!shown_ && style_ == ProgressStyle::lines) print_line(last_);
   if (line_open_) fmt::print("\n");
   std::fflush(stdout);

@@ -58,8 +58,9 @@ struct Options {
 volatile std::sig_atomic_t stop_signal = 0;
 
 /// The first Ctrl-C or SIGTERM, or a terminal that is closed, asks the trainer to stop; the second ends the program as
-/// usual. What was to be ignored (nohup) stays so.
+/// usual. What was to be ignored (nohup) stays so. Who read the output may go.
 void watch_signals() {
+  std::signal(SIGPIPE, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = [](int signal) { stop_signal = signal; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
