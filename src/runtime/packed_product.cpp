@@ -108,20 +108,20 @@ GAN_HALVES inline __m512 added_up(__m512i sums) {
   return wide;
 }
 
-/// The same as multiply_tiles for halves, whose lines have these scales in pairs of panels: pairs of the left operand's
-/// numbers are broadcast to the pairs of the right one. Sums of a few products are added to the sums of those before,
-/// which errs less than adding product after product.
+/// The same as multiply_tiles for halves, from register `begin` to `end` of two pairs of panels: pairs of the left
+/// operand's numbers are broadcast to the pairs of the right one. Sums of a few products are added to the sums of those
+/// before, which errs less than adding product after product.
 GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, const Bf16* right, std::int64_t panel,
-                                                          std::int64_t depth, bool anew, float* product,
-                                                          std::int64_t row, const LineScales* const left_scales[2],
-                                                          const LineScales* const right_scales[2]) {
+                                                          std::int64_t begin, std::int64_t end, float* product,
+                                                          std::int64_t row) {
   for (std::int64_t line = 0; line < kPair; line += kHalvesRows) {
-    const Bf16* l = left + line / kTileLines * panel + line % kTileLines * kTileDepth;
-    const Bf16* r = right;
+    const Bf16* const left_panel = left + line / kTileLines * panel;
+    const Bf16* l = left_panel + begin * kTile + line % kTileLines * kTileDepth;
+    const Bf16* r = right + begin * kTile;
     __m512i total[kHalvesRows][2], sums[kHalvesRows][2];
-    for (std::int64_t from = 0; from < depth; from += kHalvesSum) {
+    for (std::int64_t from = begin; from < end; from += kHalvesSum) {
       for (auto& of_row : sums) of_row[0] = of_row[1] = _mm512_setzero_si512();
-      for (std::int64_t t = from; t < std::min(from + kHalvesSum, depth); ++t, l += kTile, r += kTile)
+      for (std::int64_t t = from; t < std::min(from + kHalvesSum, end); ++t, l += kTile, r += kTile)
 #pragma GCC unroll 4
         for (std::int64_t k = 0; k < kTileDepth; k += 2) {
           const __m512i first = _mm512_load_si512(r + k * kTileLines),
@@ -135,15 +135,17 @@ GAN_HALVES __attribute__((noinline)) void multiply_halves(const Bf16* left, cons
           }
         }
       for (std::int64_t i = 0; i < kHalvesRows; ++i)
-        for (std::int64_t j = 0; j < 2; ++j) total[i][j] = from > 0 ? add_halves(total[i][j], sums[i][j]) : sums[i][j];
+        for (std::int64_t j = 0; j < 2; ++j)
+          total[i][j] = from > begin ? add_halves(total[i][j], sums[i][j]) : sums[i][j];
     }
     for (std::int64_t i = 0; i < kHalvesRows; ++i) {
-      const __m512 of_row = _mm512_set1_ps(left_scales[line / kTileLines]->powers[line % kTileLines + i]);
+      const __m512 of_row = _mm512_set1_ps(scales_of(left_panel, panel)->powers[line % kTileLines + i]);
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
-        const __m512 so_far = anew ? _mm512_setzero_ps() : _mm512_load_ps(dst);
+        const __m512 so_far = begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(dst);
         const __m512 scaled = _mm512_mul_ps(added_up(total[i][j]), of_row);
-        _mm512_store_ps(dst, _mm512_fmadd_ps(scaled, _mm512_loadu_ps(right_scales[j]->powers), so_far));
+        _mm512_store_ps(dst,
+                        _mm512_fmadd_ps(scaled, _mm512_loadu_ps(scales_of(right + j * panel, panel)->powers), so_far));
       }
     }
   }
@@ -267,10 +269,7 @@ class PackedProduct {
         const Bf16* const r = right + v * pair_ + k * kTile;
         float* const dst = product + v * kPair;
         if (halves) {
-          const LineScales* const left_scales[] = {scales_of(left, panel_), scales_of(left + panel_, panel_)};
-          const Bf16* const pair = right + v * pair_;
-          const LineScales* const right_scales[] = {scales_of(pair, panel_), scales_of(pair + panel_, panel_)};
-          multiply_halves(l, r, panel_, depth, k == 0, dst, stride, left_scales, right_scales);
+          multiply_halves(left, right + v * pair_, panel_, k, k + depth, dst, stride);
           continue;
         }
         multiply_tiles(l, r, panel_, depth, k == 0, dst, stride);
