@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, runs every test; then runs the tests of bad input again under the address and
-# undefined-behaviour sanitizers.
+# Installs what is missing, builds, runs every test; then some of them again in an unfriendly place, and those of bad
+# input under the address and undefined-behaviour sanitizers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,22 @@ echo "== build and tests"
 cmake --preset test > /dev/null
 cmake --build --preset test -j "$jobs"
 ctest --preset test -j "$jobs"
+
+# One thread, no locale, a home that is empty, sources that cannot be written: as in batch systems and packages.
+echo "== end to end in an unfriendly place"
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+mkdir "$place/home" "$place/tmp"
+tests=(env -u XDG_CACHE_HOME OMP_THREAD_LIMIT=1 LC_ALL=C HOME="$place/home" TMPDIR="$place/tmp"
+  "$PWD/build/test/tests/gan_tests" --gtest_brief=1
+  --gtest_filter='Cli.*:Sampler*-*BadInput*')
+if unshare --map-root-user --mount true 2> /dev/null; then
+  unshare --map-root-user --mount bash -c \
+    'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && cd "$1" && exec "${@:2}"' - "$PWD" "${tests[@]}"
+else
+  echo "(private mounts are not permitted here: the sources stay writable)"
+  "${tests[@]}"
+fi
 
 echo "== bad input under the sanitizers"
 cmake --preset asan > /dev/null

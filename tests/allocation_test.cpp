@@ -6,9 +6,8 @@
 #include <filesystem>
 
 #include "base/parallel.h"
-#include "train/preset.h"
 #include "train/sampler.h"
-#include "train/step.h"
+#include "untrained_model.h"
 
 // Counts allocations of every kind and of every library: glibc lets a program bring its own malloc, and these pass on
 // to glibc's.
@@ -36,31 +35,14 @@ int posix_memalign(void** out, std::size_t alignment, std::size_t size) {
 namespace gan::test {
 namespace {
 
-/// A model whose weights are small numbers.
-train::Model untrained(const char* preset) {
-  train::Model model;
-  model.config = train::load_preset(preset);
-  model.sample_shape = {1, 28, 28};
-  model.classes = 10;
-  model.conditional = true;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.classes);
-  graph::Graph graph;
-  for (const nn::Variable& variable : train::build_sampler(graph, model.config, spec, 1)) {
-    runtime::Array& array = model.weights[variable.name] =
-        runtime::Array(graph::TensorType{graph::DType::f32, variable.shape});
-    for (std::size_t i = 0; i < array.f32().size(); ++i) array.f32()[i] = 0.01f * static_cast<float>(i % 17) - 0.07f;
-  }
-  return model;
-}
-
 std::ptrdiff_t threads_of_this_process() {
   return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
 }
 
 TEST(Sampler, DrawsOneSampleWithoutAllocatingOnOneThread) {
   for (const char* preset : {"tutorial-lsgan", "lsgan-r1r2"})
-    for (const char* precision : {"auto", "f32"}) {
-      const train::Model model = untrained(preset);
+    for (const char* precision : {"auto", "f32", "bf16"}) {
+      const train::Model model = untrained_model(preset);
       train::Sampler sampler(model, precision);
       std::vector<float> z(static_cast<std::size_t>(model.config.model.latent)), out(784), first(784);
       const std::vector<std::int32_t> label{3};

@@ -179,7 +179,8 @@ TEST(MatmulChain, SplitOperandsKeepSixteenBits) {
     const bool with_sigmoid = k == 300;  // of which there is no machine code
     if (with_sigmoid) spec.post_ops.push_back({.op = TileOp::sigmoid});
     EXPECT_FALSE(matmul_is_split(spec));
-    spec.frozen_b = spec.compact = true;
+    spec.frozen_b = true;
+    spec.rounding = runtime::FrozenRounding::split;
     if (!matmul_is_split(spec)) return;  // a processor without matrix registers
     const std::function<void()> kernel = matmul_chain_kernel(spec);
     const std::vector<float> weights = std::exchange(b, std::vector<float>(b.size(), NAN));  // are kept in another form

@@ -360,7 +360,7 @@ TEST(SamplerTest, AnyNumberAtOnceGivesTheSameSamples) {
   std::vector<float> z(count * latent), all(count * size), one(size);
   std::vector<std::int32_t> labels(count);
   for (std::size_t i = 0; i < count; ++i) labels[i] = static_cast<std::int32_t>(i % 8);
-  train::Sampler exact(model, "f32"), compact(model);
+  train::Sampler exact(model, "f32"), compact(model, "bf16");
   exact.latents(4, 0, z);
   exact.sample(z, labels, all);
   double rounding = 0;

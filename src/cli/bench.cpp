@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/floor.h"
+#include "cli/threads.h"
 #include "data/source.h"
 #include "train/model_file.h"
 #include "train/preset.h"
@@ -125,7 +126,7 @@ class StepBench {
     if (options.batch > 0) settings.push_back(fmt::format("train.batch={}", options.batch));
     train::apply_settings(config_, settings);
     train::validate(config_);
-    base::set_threads(options.threads);
+    use_threads(options.threads);
     precision_ = compiler::choose_precision(config_.train.precision);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8") : random_images();
     if (config_.train.batch > dataset_.count())
@@ -249,7 +250,7 @@ class SampleBench {
  public:
   explicit SampleBench(const Options& options)
       : options_(options), model_(find_model(options.what)), sampler_(model_, options.precision) {
-    base::set_threads(options.threads);
+    use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
     for (std::int64_t i = 0; model_.conditional && i < batch_; ++i)
       labels_.push_back(static_cast<std::int32_t>(i % model_.classes));
@@ -320,7 +321,7 @@ void run_step(Options options) {
 }
 
 void run_floor(const Options& options) {
-  base::set_threads(options.threads);
+  use_threads(options.threads);
   const std::int64_t batch = options.batch > 0 ? options.batch : 64;
   Json result = Json::object();
   const auto add = [&](const std::string& name, const Rate& rate) {

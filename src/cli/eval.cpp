@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/parallel.h"
 #include "cli/command.h"
+#include "cli/threads.h"
 #include "eval/report.h"
 
 namespace gan::cli {
@@ -37,7 +37,7 @@ struct Options {
 };
 
 void run(const Options& options) {
-  base::set_threads(static_cast<int>(options.threads));
+  use_threads(options.threads);
   const train::Model model = train::load_model(options.model);
   data::SourceOptions source;
   source.cache = options.cache;

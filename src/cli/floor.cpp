@@ -7,6 +7,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/parallel.h"
 #include "runtime/array.h"
 #include "train/stepper.h"
 
@@ -141,6 +142,7 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
     spec.a = a.bytes();
     spec.b = b.bytes();
     spec.dst = dst.bytes();
+    const base::ScopedThreads team(base::threads());
     std::vector<std::function<void()>> kernels{runtime::matmul_kernel(spec)};
     if (runtime::matmul_takes_chain(a.type(), dst.type())) kernels.push_back(runtime::matmul_chain_kernel(spec));
     for (const std::function<void()>& kernel : kernels) {

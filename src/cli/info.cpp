@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <thread>
 
 #include "base/parallel.h"
 #include "base/text.h"
@@ -39,7 +38,12 @@ void print_machine() {
   line("gan", GAN_VERSION);
   line("processor", processor_name());
   line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
-  line("threads", fmt::format("{} (--threads N for fewer)", base::threads()));
+  const int processors = base::processors(), threads = base::threads();
+  line("threads", threads < processors
+                      ? fmt::format("{} of {} processors: OpenMP starts no more (OMP_THREAD_LIMIT and other OMP_ "
+                                    "variables limit it)",
+                                    threads, processors)
+                      : fmt::format("{} (--threads N for fewer)", threads));
   line("precision",
        runtime::multiplier() == runtime::Multiplier::halves
            ? "bf16 matrix products, computed in fp16 and added up in f32, f32 for all else: this processor "

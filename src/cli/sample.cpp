@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/threads.h"
 #include "data/dataset.h"
 #include "io/npy.h"
 #include "io/png.h"
@@ -200,7 +200,6 @@ void write(const Options& options, Format format, const Plan& plan, const graph:
 
 void run(const Options& options) {
   const Format format = format_of(options.out);
-  base::set_threads(static_cast<int>(options.threads));
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const graph::Shape& shape = model.sample_shape;
   if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
@@ -210,7 +209,7 @@ void run(const Options& options) {
   const runtime::Array noise = read_noise(options, model);
   const std::int64_t noise_rows = noise.type().shape.empty() ? 0 : noise.type().shape[0];
   const Plan plan = make_plan(options, model, noise_rows);
-  if (options.threads == 0 && plan.total <= kFewSamples) base::set_threads(1);
+  use_threads(options.threads == 0 && plan.total <= kFewSamples ? 1 : options.threads);
 
   train::Sampler sampler(model, options.precision);
   std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
@@ -252,8 +251,7 @@ std::function<void()> setup(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
   app.add_option("--precision", options->precision,
-                 "auto, f32 or bf16; auto is f32 to some 1e-5: 16 bits of each weight count for one sample alone, of "
-                 "each number with AMX")
+                 "auto, f32 or bf16; auto is within 1e-5 of f32, bf16 is faster and within some 1e-2")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   label->excludes(labels)->excludes(per_class)->excludes(labels_file);

@@ -12,11 +12,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/floor.h"
 #include "cli/progress.h"
+#include "cli/threads.h"
 #include "data/source.h"
 #include "eval/run_scores.h"
 #include "train/config.h"
@@ -171,7 +171,6 @@ train::Config configure_resumed(const Options& options) {
 std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
                                              ProgressPrinter& printer) {
   if (config.train.eval_every == 0) return nullptr;
-  base::set_threads(static_cast<int>(config.train.threads));
   data::SourceOptions source;
   source.cache = options.cache;
   source.seed = static_cast<std::uint64_t>(config.train.seed);
@@ -224,6 +223,7 @@ void run(const Options& options) {
   if (options.quiet) style = ProgressStyle::quiet;
   ProgressPrinter printer(style);
   printer.note(describe(config, dataset));
+  use_threads(config.train.threads);
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };

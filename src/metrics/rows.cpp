@@ -42,6 +42,7 @@ std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre
 /// Inner products of rows less `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
   require_same_width(a, b);
+  const base::ScopedThreads team(base::threads());  // kernels are made for as many as run them
   const std::int64_t most = std::max<std::int64_t>(kNumbers / a.width, 16);
   const std::int64_t block = std::min({kBlock, a.count(), most}), piece = std::min({kPiece, b.count(), most});
   std::vector<float> left(static_cast<std::size_t>(block * a.width)), right(static_cast<std::size_t>(piece * b.width));

@@ -68,7 +68,7 @@ void lower(runtime::Lowering& lowering) {
                                  .post_ops = lowering.post_ops(),
                                  // What is computed once is not worth another form of its weights.
                                  .frozen_b = lowering.src_frozen(1) && !lowering.src_frozen(0),
-                                 .compact = lowering.compact()};
+                                 .rounding = lowering.rounding()};
   const double operations = 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
   if (auto row_product = runtime::RowProduct::make(spec)) return lowering.emit(operations, std::move(row_product));
   lowering.emit(operations, lowering.chain()                 ? runtime::matmul_chain_kernel(spec, *lowering.chain())

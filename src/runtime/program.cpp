@@ -402,7 +402,7 @@ class Builder {
       src.push_back(address(input));
       frozen.push_back(is_frozen_[index(storage(input))]);
     }
-    return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.compact};
+    return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.rounding};
   }
 
   /// The operands of a kernel, the first result of an elementwise chain.
@@ -445,11 +445,18 @@ class Builder {
 }  // namespace
 
 Program::Program(const Graph& graph, const Schedule& schedule, State& state, Arena& arena, const Frozen& frozen,
-                 bool machine_code) {
+                 bool machine_code)
+    : threads_(base::threads()) {
   const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as in run()
+  const base::ScopedThreads team(threads_);
   Builder builder(graph, schedule, state, frozen, machine_code, constants_);
   builder.place(arena);
   kernels_ = builder.lower();
+}
+
+void Program::fail_threads(int found) const {
+  base::fail_run("a program compiled for {} threads runs where {} can be had; compile it where it runs", threads_,
+                 found);
 }
 
 void Program::run_timed(Profile& profile) const { profile.run(kernels_); }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/float_mode.h"
+#include "base/parallel.h"
 #include "graph/schedule.h"
 #include "runtime/array.h"
 #include "runtime/lowering.h"
@@ -37,18 +38,24 @@ class Program {
 
   /// Runs every kernel once, but for those that ran when the program was made, timing each if there is a profile.
   /// Denormal numbers count as zero meanwhile: where gradients vanish, moments of Adam's decay to such numbers, and a
-  /// step would take three times as long.
+  /// step would take three times as long. Throws a run error if threads() threads cannot be had here.
   void run(Profile* profile = nullptr) const {
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
+    const base::ScopedThreads team(threads_);
+    if (team.count() < threads_) fail_threads(team.count());
     if (profile) return run_timed(*profile);
     for (const Kernel& kernel : kernels_) kernel.run();
   }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
+  /// Threads that the kernels were made for: those that could be had when the program was made.
+  int threads() const { return threads_; }
 
  private:
+  [[noreturn]] void fail_threads(int found) const;
   void run_timed(Profile& profile) const;
 
+  int threads_;
   std::vector<Kernel> kernels_;
   std::vector<AlignedBytes> constants_;
 };

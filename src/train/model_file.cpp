@@ -75,6 +75,12 @@ void read_description(Model& model, const std::string& text, const std::string& 
 
 }  // namespace
 
+Model Model::share() const {
+  Model same{config, sample_shape, classes, conditional, class_names, data_name, data_hash, steps, {}};
+  for (const auto& [name, array] : weights) same.weights[name] = array.share();
+  return same;
+}
+
 void save_model(const std::string& path, const Model& model) {
   std::vector<io::NamedArray> tensors;
   for (const nn::Variable& variable : model_variables(model)) {

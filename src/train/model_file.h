@@ -18,6 +18,9 @@ struct Model {
   std::string data_name, data_hash;      ///< of the training data
   std::int64_t steps = 0;                ///< trained
   runtime::State weights;                ///< f32: "generator.*" (averaged, if the run averaged) and "discriminator.*"
+
+  /// The same model once more, with the memory of the same weights.
+  Model share() const;
 };
 
 /// Writes a model file. Equal models give equal bytes. Throws a data error if the file cannot be written.

@@ -15,17 +15,34 @@ namespace {
 constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
 }
 
-Sampler::Sampler(const Model& model, const std::string& precision) : model_(model), precision_(precision) {}
+Sampler::Sampler(const Model& model, const std::string& precision) : model_(model.share()), precision_(precision) {
+  compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // refuses what is no precision
+}
 
+/// The program for a batch size, now in front. One compiled for more threads than can be had here is compiled anew.
 Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
-  Compiled& entry = by_batch_[batch];
-  if (entry.program) return entry;
+  const auto found = std::ranges::find(programs_, batch, &Compiled::batch);
+  if (found != programs_.end()) {
+    programs_.splice(programs_.begin(), programs_, found);
+    if (base::ScopedThreads(found->program->threads()).count() == found->program->threads()) return *found;
+    programs_.pop_front();
+  }
+  Compiled entry;
+  entry.batch = batch;
+  compile(entry);
+  if (programs_.size() == kProgramsKept) programs_.pop_back();
+  return programs_.emplace_front(std::move(entry));
+}
+
+void Sampler::compile(Compiled& entry) const {
+  const bool several = entry.batch > 1;
   graph::Graph graph;
   const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.classes);
-  compiler::Options options{
-      .precision = compiler::choose_precision(precision_ == "auto" ? "f32" : precision_), .disabled = {}, .frozen = {}};
-  options.frozen.compact = precision_ != "f32";
-  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, batch)) {
+  compiler::Options options{.precision = compiler::Precision::f32, .disabled = {}, .frozen = {}};
+  if (precision_ == "auto") options.frozen.rounding = runtime::FrozenRounding::split;
+  if (precision_ == "bf16" && several && runtime::has_bf16()) options.precision = compiler::Precision::bf16;
+  if (precision_ == "bf16" && !several) options.frozen.rounding = runtime::FrozenRounding::compact;
+  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch)) {
     entry.state[variable.name] = model_.weights.at(variable.name).share();
     options.frozen.inputs.insert(variable.name);
   }
@@ -33,7 +50,6 @@ Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
   entry.z = entry.state.at("z").f32();
   if (model_.conditional) entry.y = entry.state.at("y").i32();
   entry.samples = entry.state.at("samples").f32();
-  return entry;
 }
 
 void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> labels, std::span<float> out) {
@@ -49,6 +65,10 @@ void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> lab
   for (const std::int32_t label : labels)
     if (label < 0 || label >= model_.classes)
       base::fail_usage("label {}; the model has classes 0 to {}", label, model_.classes - 1);
+
+  for (std::size_t i = 0; i < z.size(); ++i)
+    if (!std::isfinite(z[i]))
+      base::fail_usage("latent {} of sample {} is {}, expected finite numbers", i % latent, i / latent, z[i]);
 
   for (std::size_t done = 0; done < count;) {
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);

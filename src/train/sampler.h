@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <list>
 #include <span>
 #include <string>
 
@@ -13,16 +13,18 @@ namespace gan::train {
 /// Draws samples from a model's generator.
 class Sampler {
  public:
-  /// `model` must outlive the sampler and not change. precision: "f32", "bf16" or "auto"; auto is f32 or near it: a
-  /// single sample is drawn with weights of 16 bits, a factor a row (relative error about 3e-5, a hundredth of bf16's),
-  /// for reading the weights is all its cost; more of them, where the processor has AMX, with each number as the sum of
-  /// two of bf16 (some 4e-6).
+  /// Shares the weights of `model`, which must not change; the model itself may go. precision: "f32", "bf16" or "auto".
+  /// auto draws a sample to within 1e-5 of its f32 values, however many are drawn together: with AMX several are
+  /// multiplied with each element as the sum of two of bf16. bf16 is faster: a single sample takes weights of 16 bits
+  /// with a factor for each row (errors of some 1e-4), several are multiplied in bf16 where the processor has it
+  /// (1e-2).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 
   /// Samples of latents z [N, latent] and labels [N], each in [0, classes), none for an unconditional model, into
-  /// out [N, ...sample], in the training range. Throws a usage error if sizes or labels do not fit. The first call for
-  /// a number of samples compiles; drawing one sample by a perceptron allocates nothing from the second call on, and
-  /// runs on the caller's thread alone.
+  /// out [N, ...sample], in the training range. Throws a usage error if sizes or labels do not fit or a latent is not
+  /// finite. Batches of at most 256 are drawn; the first one of a size compiles a program for it, and the programs of
+  /// the kProgramsKept sizes used last are kept. Drawing one sample by a perceptron allocates nothing from the second
+  /// call on, and runs on the caller's thread alone.
   void sample(std::span<const float> z, std::span<const std::int32_t> labels, std::span<float> out);
 
   /// The latents number `first` and on of a seed, [N, latent]: each depends on its number and the seed alone.
@@ -31,9 +33,14 @@ class Sampler {
   /// Throws a run error naming the sample, counted from `first`, if a number of samples [N, ...sample] is not finite.
   void require_finite(std::span<const float> samples, std::int64_t first = 0) const;
 
+  static constexpr std::size_t kProgramsKept = 8;
+  /// Programs that are kept now.
+  std::size_t programs() const { return programs_.size(); }
+
  private:
   /// A generator compiled for one batch size.
   struct Compiled {
+    std::int64_t batch = 0;
     runtime::State state;
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
@@ -41,10 +48,11 @@ class Sampler {
     std::span<std::int32_t> y;
   };
   Compiled& compiled(std::int64_t batch);
+  void compile(Compiled& entry) const;
 
-  const Model& model_;
+  Model model_;
   std::string precision_;
-  std::map<std::int64_t, Compiled> by_batch_;
+  std::list<Compiled> programs_;  // that used last in front
 };
 
 }  // namespace gan::train
