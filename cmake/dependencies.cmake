@@ -13,11 +13,13 @@ endmacro()
 find_package(PkgConfig QUIET)
 gan_require(PKG_CONFIG_FOUND pkg-config)
 if(PKG_CONFIG_FOUND)
-  pkg_check_modules(hwy QUIET IMPORTED_TARGET libhwy)
   pkg_check_modules(tomlplusplus QUIET IMPORTED_TARGET tomlplusplus)
-  gan_require(hwy_FOUND libhwy-dev)
   gan_require(tomlplusplus_FOUND libtomlplusplus-dev)
 endif()
+
+# Headers alone: runtime/simd_targets.cpp has what the library would give.
+find_path(HWY_INCLUDE_DIR hwy/highway.h)
+gan_require(HWY_INCLUDE_DIR libhwy-dev)
 
 find_package(OpenMP QUIET COMPONENTS CXX)
 gan_require(OpenMP_CXX_FOUND g++)
@@ -60,6 +62,6 @@ endif()
 # CLI11 (target CLI11::CLI11) is not here: only programs link it.
 add_library(gan_dependencies INTERFACE)
 target_link_libraries(gan_dependencies INTERFACE
-  ${DNNL_LIBRARY} PkgConfig::hwy PkgConfig::tomlplusplus fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB
+  ${DNNL_LIBRARY} PkgConfig::tomlplusplus fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB
   Eigen3::Eigen OpenMP::OpenMP_CXX)
-target_include_directories(gan_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+target_include_directories(gan_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR})

@@ -208,14 +208,19 @@ Safetensors read_safetensors(const std::string& path, std::string_view leave_out
     }
   }
   check_layout(path, entries, data_bytes);
+  const auto left_out = [&](const Entry& entry) { return !leave_out.empty() && entry.name.starts_with(leave_out); };
+  std::vector<graph::TensorType> types;
+  for (const Entry& entry : entries)
+    if (!left_out(entry)) types.push_back(entry.type);
+  std::vector<runtime::Array> arrays = runtime::allocate_together(types);
+  auto next = arrays.begin();
   for (const Entry& entry : entries) {
-    if (!leave_out.empty() && entry.name.starts_with(leave_out)) {
+    if (left_out(entry)) {
       file.skip(entry.type.bytes());
       continue;
     }
-    runtime::Array array(entry.type);
-    file.read(array.bytes(), array.size_bytes());
-    out.tensors.emplace(entry.name, std::move(array));
+    file.read(next->bytes(), next->size_bytes());
+    out.tensors.emplace(entry.name, std::move(*next++));
   }
   return out;
 }

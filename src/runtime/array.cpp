@@ -1,6 +1,9 @@
 #include "runtime/array.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -8,17 +11,53 @@
 
 namespace gan::runtime {
 
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer watches what malloc gives
+#else
+constexpr std::size_t kMappedBytes = 256 << 10;  // from here on the system is asked for pages
+#endif
+constexpr std::size_t kHugePage = 2 << 20;
+
+std::size_t rounded_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+/// Zeroed pages of the system's, present at once and huge where that is possible: the first touch of each ordinary page
+/// would cost a fault, and thousands of these are most of the time that a short program takes.
+std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
+  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room to begin at a huge page
+  void* const begin = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (begin == MAP_FAILED) throw std::bad_alloc();
+  auto* data = static_cast<std::byte*>(begin);
+  if (bytes >= kHugePage) {
+    const auto address = reinterpret_cast<std::uintptr_t>(begin);
+    data += rounded_up(address, kHugePage) - address;
+    madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  }
+#ifdef MADV_POPULATE_WRITE
+  madvise(data, bytes, MADV_POPULATE_WRITE);  // an older kernel refuses, and pages come with faults
+#endif
+  return {data, [begin, mapped](std::byte*) { munmap(begin, mapped); }};
+}
+
+}  // namespace
+
 AlignedBytes::AlignedBytes(std::size_t bytes) : size_(bytes) {
-  const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)), std::free);
+  if (bytes >= kMappedBytes) {
+    data_ = map_pages(bytes);
+    return;
+  }
+  const std::size_t rounded = rounded_up(std::max<std::size_t>(bytes, 1), kAlignment);
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)), std::free);
   if (!data_) throw std::bad_alloc();
   std::memset(data_.get(), 0, rounded);
 }
 
-AlignedBytes AlignedBytes::share() const {
+AlignedBytes AlignedBytes::part(std::size_t offset, std::size_t bytes) const {
   AlignedBytes out;
-  out.data_ = data_;
-  out.size_ = size_;
+  out.data_ = {data_, data_.get() + offset};
+  out.size_ = bytes;
   return out;
 }
 
@@ -27,6 +66,22 @@ Array::Array(graph::Shape shape, std::span<const float> values)
   if (static_cast<std::int64_t>(values.size()) != type_.elements())
     base::fail_usage("{} values for an array of {}", values.size(), to_string(type_));
   std::copy(values.begin(), values.end(), f32().begin());
+}
+
+std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
+  std::vector<std::size_t> offsets;
+  std::size_t bytes = 0;
+  for (const graph::TensorType& type : types) {
+    offsets.push_back(bytes);
+    bytes += rounded_up(type.bytes(), kAlignment);
+  }
+  const AlignedBytes block(bytes);
+  std::vector<Array> arrays(types.size());
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    arrays[i].type_ = types[i];
+    arrays[i].bytes_ = block.part(offsets[i], types[i].bytes());
+  }
+  return arrays;
 }
 
 Array Array::share() const {

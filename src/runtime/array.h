@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "graph/type.h"
 
@@ -19,7 +20,9 @@ class AlignedBytes {
   AlignedBytes(AlignedBytes&&) = default;
   AlignedBytes& operator=(AlignedBytes&&) = default;
   /// The same bytes once more; they go with the last who has them.
-  AlignedBytes share() const;
+  AlignedBytes share() const { return part(0, size_); }
+  /// Some of the bytes; `offset` is a multiple of 64. All of them stay as long as a part does.
+  AlignedBytes part(std::size_t offset, std::size_t bytes) const;
   std::byte* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
@@ -47,9 +50,15 @@ class Array {
   std::span<std::uint16_t> bf16() const;
 
  private:
+  friend std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
+
   graph::TensorType type_;
   AlignedBytes bytes_;
 };
+
+/// Zeroed arrays of these types in one block of memory, which the system provides faster than many. It stays as long as
+/// one of them.
+std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
 
 /// Named arrays: parameters, moments, statistics, counters, and the inputs and outputs of programs.
 /// Programs keep the addresses of the arrays they use, so entries are written in place and never replaced. Programs in

@@ -1,0 +1,70 @@
+// The part of libhwy that dynamic dispatch links to: which of Highway's targets this processor has. The library itself
+// measures a timer for milliseconds whenever a program that links to it starts.
+#include <hwy/targets.h>
+
+#include <atomic>
+
+namespace hwy {
+
+namespace {
+
+std::atomic<std::int64_t> disabled{0}, set_for_test{0};
+
+#if HWY_ARCH_X86
+/// The targets whose instructions this processor has, as Highway compiles them (targets.cc of Highway).
+std::int64_t detect() {
+  std::int64_t found = 0;
+  const auto add = [&](std::int64_t target, bool all) {
+    if (all) found |= target;
+    return all;
+  };
+  const bool ssse3 = add(HWY_SSSE3, __builtin_cpu_supports("ssse3"));
+  const bool sse4 = add(HWY_SSE4, ssse3 && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2") &&
+                                      __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes"));
+#ifdef __clang__  // knows no names for these; processors with the rest of AVX2's group have them
+  const bool conversions = true;
+#else
+  const bool conversions = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt");
+#endif
+  const bool avx2 =
+      add(HWY_AVX2, sse4 && conversions && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"));
+  const bool avx3 = add(HWY_AVX3, avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+                                      __builtin_cpu_supports("avx512cd"));
+  add(HWY_AVX3_DL, avx3 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("vpclmulqdq") &&
+                       __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
+                       __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bitalg") &&
+                       __builtin_cpu_supports("gfni"));
+  return found;
+}
+#else
+std::int64_t detect() { return HWY_ENABLED_BASELINE; }
+#endif
+
+}  // namespace
+
+// Weak: a program that links libhwy takes the library's own.
+
+__attribute__((weak)) std::int64_t SupportedTargets() {
+  static const std::int64_t found = detect();
+  const std::int64_t targets = (set_for_test != 0 ? set_for_test.load() : found) & ~disabled;
+  return targets != 0 ? targets : HWY_STATIC_TARGET;
+}
+
+__attribute__((weak)) void DisableTargets(std::int64_t targets) {
+  disabled = targets;
+  GetChosenTarget().DeInit();
+}
+
+__attribute__((weak)) void SetSupportedTargetsForTest(std::int64_t targets) {
+  set_for_test = targets;
+  GetChosenTarget().DeInit();
+}
+
+__attribute__((weak)) ChosenTarget& GetChosenTarget() {
+  static ChosenTarget chosen;
+  return chosen;
+}
+
+}  // namespace hwy
