@@ -54,7 +54,7 @@ double vector_rate() {
 
 bool has_bf16() {
   const std::string set = instruction_set();
-  return set == "avx512_core_bf16" || set == "avx512_core_amx";
+  return set == "avx512_core_bf16" || set == "avx512_core_fp16" || set == "avx512_core_amx";
 }
 
 bool has_fast_bf16() {

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "runtime/dnnl/engine.h"
+#include "runtime/dnnl/version.h"
 #include "runtime/in_f32.h"
 
 namespace gan::runtime {
@@ -81,12 +82,12 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec) {
     void* b = const_cast<void*>(spec.b);
 
     if (spec.kind == Kind::forward) {
-      const dnnl::convolution_forward::desc forward(dnnl::prop_kind::forward_training, algorithm, src, any_weights, dst,
-                                                    strides, padding, far);
       const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
       dnnl::primitive_attr attributes;
       attributes.set_post_ops(post_ops.ops);
-      const dnnl::convolution_forward::primitive_desc description(forward, attributes, onednn::engine());
+      const auto description =
+          onednn::describe<dnnl::convolution_forward>(onednn::engine(), attributes, dnnl::prop_kind::forward_training,
+                                                      algorithm, src, any_weights, dst, strides, padding, far);
       auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
       std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());
       arguments.emplace(DNNL_ARG_SRC, memory(src, onednn::engine(), a));
@@ -101,14 +102,12 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec) {
     // The gradients take a forward description as a hint, in the precision of their operands.
     const memory::desc hint_src = activations(spec.src, spec.operand_dtype);
     const memory::desc hint_dst = activations(spec.dst, spec.operand_dtype);
-    const dnnl::convolution_forward::primitive_desc hint(
-        dnnl::convolution_forward::desc(dnnl::prop_kind::forward_training, algorithm, hint_src,
-                                        wanted(spec.weights, spec.operand_dtype), hint_dst, strides, padding, far),
-        onednn::engine());
+    const auto hint = onednn::describe<dnnl::convolution_forward>(
+        onednn::engine(), dnnl::primitive_attr(), dnnl::prop_kind::forward_training, algorithm, hint_src,
+        wanted(spec.weights, spec.operand_dtype), hint_dst, strides, padding, far);
     if (spec.kind == Kind::data_gradient) {
-      const dnnl::convolution_backward_data::primitive_desc description(
-          dnnl::convolution_backward_data::desc(algorithm, src, any_weights, dst, strides, padding, far),
-          onednn::engine(), hint);
+      const auto description = onednn::describe_backward<dnnl::convolution_backward_data>(
+          onednn::engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
       auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
       const std::unordered_map<int, memory> arguments{{DNNL_ARG_DIFF_DST, memory(dst, onednn::engine(), a)},
                                                       {DNNL_ARG_WEIGHTS, inner->inner()},
@@ -118,9 +117,8 @@ std::function<void()> convolution_kernel(const ConvolutionSpec& spec) {
         primitive.execute(onednn::stream(), arguments);
       };
     }
-    const dnnl::convolution_backward_weights::primitive_desc description(
-        dnnl::convolution_backward_weights::desc(algorithm, src, any_weights, dst, strides, padding, far),
-        onednn::engine(), hint);
+    const auto description = onednn::describe_backward<dnnl::convolution_backward_weights>(
+        onednn::engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
     auto inner = std::make_shared<Side>(weights, description.diff_weights_desc(), spec.result, true);
     const std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, memory(src, onednn::engine(), a)},
                                                     {DNNL_ARG_DIFF_DST, memory(dst, onednn::engine(), b)},

@@ -3,6 +3,7 @@
 #include <hwy/targets.h>
 
 #include "base/error.h"
+#include "runtime/dnnl/version.h"
 
 namespace gan::runtime::onednn {
 
@@ -35,16 +36,16 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
   for (const PostOp& post_op : post_ops) {
     switch (post_op.op) {
       case TileOp::relu:
-        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f);
+        append_eltwise(arguments.ops, algorithm::eltwise_relu, 0.0f);
         continue;
       case TileOp::leaky_relu:
-        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_relu, post_op.alpha, 0.0f);
+        append_eltwise(arguments.ops, algorithm::eltwise_relu, post_op.alpha);
         continue;
       case TileOp::tanh:
-        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f);
+        append_eltwise(arguments.ops, algorithm::eltwise_tanh, 0.0f);
         continue;
       case TileOp::sigmoid:
-        arguments.ops.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f);
+        append_eltwise(arguments.ops, algorithm::eltwise_logistic, 0.0f);
         continue;
       case TileOp::add:
       case TileOp::mul:
@@ -52,14 +53,11 @@ PostOpArguments post_op_arguments(const std::vector<PostOp>& post_ops, const dnn
       default:
         base::fail_run("elementwise operation {} is no post-op", static_cast<int>(post_op.op));
     }
-    const dnnl::memory::dims full = result.dims();
+    const dnnl::memory::dims full = dims_of(result);
     dnnl::memory::dims dims(full.size(), 1), strides(full.size(), 1);
     if (post_op.access == Access::row) dims[channel] = full[channel];
     dnnl::memory::desc desc(dims, dnnl::memory::data_type::f32, strides);
-    if (post_op.access == Access::full) {
-      const auto* layout = result.data.format_desc.blocking.strides;
-      desc = {full, dnnl::memory::data_type::f32, dnnl::memory::dims(layout, layout + full.size())};
-    }
+    if (post_op.access == Access::full) desc = {full, dnnl::memory::data_type::f32, strides_of(result)};
     const int position = arguments.ops.len();
     arguments.ops.append_binary(post_op.op == TileOp::add ? algorithm::binary_add : algorithm::binary_mul, desc);
     arguments.memories.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
@@ -92,6 +90,11 @@ std::string instruction_set() {
       return "avx512_core_vnni";
     case dnnl::cpu_isa::avx512_core_bf16:
       return "avx512_core_bf16";
+#if DNNL_VERSION_MAJOR >= 3
+    case dnnl::cpu_isa::avx512_core_fp16:
+      return "avx512_core_fp16";
+    case dnnl::cpu_isa::avx512_core_amx_fp16:
+#endif
     case dnnl::cpu_isa::avx512_core_amx:
       return "avx512_core_amx";
     default:

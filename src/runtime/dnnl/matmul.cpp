@@ -1,7 +1,9 @@
 #include <unordered_map>
 
 #include "base/error.h"
+#include "runtime/array.h"
 #include "runtime/dnnl/engine.h"
+#include "runtime/dnnl/version.h"
 #include "runtime/in_f32.h"
 
 namespace gan::runtime {
@@ -29,25 +31,27 @@ std::function<void()> primitive_kernel(const MatmulSpec& spec) {
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operand_dtype);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operand_dtype);
   // Weights that stay are brought once into the layout that the kernel works on, instead of in every run.
-  const memory::desc any(b.dims(), b.data_type(), memory::format_tag::any);
+  const memory::desc any(onednn::dims_of(b), onednn::data_type_of(b), memory::format_tag::any);
   const memory::desc dst = operand_desc(spec.m, spec.n, false, spec.dst_dtype);
   try {
     const onednn::PostOpArguments post_ops = onednn::post_op_arguments(spec.post_ops, dst, 1);
     dnnl::primitive_attr attributes;
     attributes.set_post_ops(post_ops.ops);
-    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, spec.frozen_b ? any : b, dst), attributes,
-                                                   onednn::engine());
+    const auto description =
+        onednn::describe<dnnl::matmul>(onednn::engine(), attributes, a, spec.frozen_b ? any : b, dst);
     std::unordered_map<int, memory> arguments(post_ops.memories.begin(), post_ops.memories.end());
     arguments.emplace(DNNL_ARG_SRC, memory(a, onednn::engine(), const_cast<void*>(spec.a)));
     memory weights(b, onednn::engine(), const_cast<void*>(spec.b));
-    if (description.weights_desc() != b) {
-      memory packed(description.weights_desc(), onednn::engine());
-      dnnl::reorder(weights, packed).execute(onednn::stream(), weights, packed);
-      weights = packed;
+    auto packed = std::make_shared<AlignedBytes>();
+    if (const memory::desc wanted = description.weights_desc(); wanted != b) {
+      *packed = AlignedBytes(wanted.get_size());
+      memory inner(wanted, onednn::engine(), packed->data());
+      dnnl::reorder(weights, inner).execute(onednn::stream(), weights, inner);
+      weights = inner;
     }
     arguments.emplace(DNNL_ARG_WEIGHTS, weights);
     arguments.emplace(DNNL_ARG_DST, memory(dst, onednn::engine(), spec.dst));
-    return [primitive = dnnl::matmul(description), arguments = std::move(arguments)] {
+    return [primitive = dnnl::matmul(description), packed, arguments = std::move(arguments)] {
       primitive.execute(onednn::stream(), arguments);
     };
   } catch (const dnnl::error& error) {
