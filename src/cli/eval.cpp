@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "eval/report.h"
 
 namespace gan::cli {
@@ -37,6 +38,7 @@ struct Options {
 };
 
 void run(const Options& options) {
+  refuse_standard_output("--out", options.out);
   base::set_threads(static_cast<int>(options.threads));
   const train::Model model = train::load_model(options.model);
   data::SourceOptions source;
