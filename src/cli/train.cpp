@@ -252,8 +252,8 @@ void run(const Options& options) {
     train::validate(config);
     if (const std::string path = missing_path(config.data.source); !path.empty())
       base::fail_data(
-          "{}: the data of the run is not there; say where it is now: gan train --resume --out {} --data {}", path,
-          base::shell_quoted(options.out), "NEWPLACE");
+          "{}: the data of the run is not there; say where it is now: gan train --resume --out {} --data NEWPLACE",
+          path, base::shell_quoted(options.out));
     dataset = open_data(config, options);
   } else {
     train::require_new_run(options.out);
