@@ -59,8 +59,20 @@ fi
 
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq || echo "apt-get update failed; trying with the lists that are there" >&2
-if ! apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null; then
+# apt-get can be told to wait for the lock of packages, not for that of their lists.
+update_lists() {
+  local tries errors
+  for ((tries = 0; tries < 120; ++tries)); do
+    errors="$(LC_ALL=C apt-get update -qq 2>&1)" && return
+    [[ "$errors" == *'Could not get lock'* ]] || break
+    ((tries > 0)) || echo "waiting for another apt-get" >&2
+    sleep 5
+  done
+  echo "$errors" >&2
+  return 1
+}
+update_lists || echo "apt-get update failed; trying with the lists that are there" >&2
+if ! apt-get install -o DPkg::Lock::Timeout=600 -y -qq --no-install-recommends "${missing[@]}" > /dev/null; then
   echo "apt-get could not install: ${missing[*]}" >&2
   exit 3
 fi

@@ -1,7 +1,6 @@
 // Runs the program as people and scripts do, on a tiny data set, and looks at what it prints, writes and returns.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -9,12 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "io/npy.h"
 #include "losses/loss.h"
 #include "program.h"
+#include "run_helpers.h"
 #include "train/config.h"
 #include "train/model_file.h"
 
@@ -26,28 +25,6 @@ using namespace test;
 
 std::string read(const fs::path& path) { return test::get(path.string()); }
 void write(const std::string& path, const std::string& bytes) { test::put(path, bytes); }
-
-/// The steps in metrics.jsonl, in its order; a line that is being written is left out.
-std::vector<std::int64_t> logged_steps(const fs::path& path) {
-  std::vector<std::int64_t> steps;
-  std::istringstream text(read(path));
-  for (std::string line; std::getline(text, line);) {
-    const auto json = nlohmann::json::parse(line, nullptr, false);
-    if (!json.is_discarded()) steps.push_back(json.at("step").get<std::int64_t>());
-  }
-  return steps;
-}
-
-/// Waits until `done` or 20 seconds are over.
-template <typename Done>
-bool wait_for(const Done& done) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (std::chrono::steady_clock::now() < end) {
-    if (done()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return false;
-}
 
 TEST(Cli, HelpIsWorthReading) {
   const Folder folder;
@@ -353,7 +330,7 @@ TEST(Cli, ResumeAfterAKillEqualsARunThatNeverStopped) {
   const std::vector<std::int64_t> before = logged_steps(folder / "a/metrics.jsonl");
   const std::string steps = std::to_string((before.empty() ? 0 : before.back()) + 250);
   expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--set", "optim.lr=1"}, 2, "optim.g.lr");
-  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--data", "ring8"}, 2, "data.source");
+  expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--data", "ring8"}, 3, "other data");
   expect_refused(folder, {"train", "--resume", "--out", folder / "a", "--batch", "8"}, 2, "train.batch");
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", steps, "--quiet"});
   const std::string commands = read(folder / "a/command.txt");
@@ -417,8 +394,8 @@ TEST(Cli, AFileThatMayNotGrowBadInput) {
 TEST(Cli, OneTrainingInAFolderAtATime) {
   const Folder folder;
   write_data(folder);
-  Process first(folder, train_args(folder, "a", {"--time", "5m"}));
-  ASSERT_TRUE(wait_for([&] { return !logged_steps(folder / "a/metrics.jsonl").empty() || !first.running(); }));
+  Process first(folder, train_args(folder, "a", {"train.checkpoint_every=10", "--time", "5m"}));
+  ASSERT_TRUE(wait_for([&] { return fs::exists(folder / "a/model.safetensors") || !first.running(); }));
   expect_refused(folder, train_args(folder, "a", {"--steps", "1"}), 2, "holds another run");
   expect_refused(folder, {"train", "--resume", "--out", folder / "a"}, 2, "in use by another process");
   first.signal(SIGKILL);

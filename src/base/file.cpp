@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,13 +25,22 @@ constexpr std::string_view kTemporary = ".tmp";
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
-// Makes a rename durable. Some file systems have no sync of folders and say EINVAL: nothing more can be done there.
-int sync_folder(const std::string& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return errno;
-  const int error = ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
-  ::close(descriptor);
-  return error;
+// Writes all bytes; returns what errno says if that cannot be done, else 0.
+int write_all(int descriptor, const void* src, std::size_t bytes) {
+  const char* next = static_cast<const char*>(src);
+  while (bytes > 0) {
+    const ssize_t put = ::write(descriptor, next, std::min(bytes, kMaxTransfer));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return errno;
+    next += put;
+    bytes -= static_cast<std::size_t>(put);
+  }
+  return 0;
+}
+
+bool is_at(const std::string& path, const struct stat& file) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino;
 }
 
 }  // namespace
@@ -75,52 +85,54 @@ std::string read_file(const std::string& path) {
   return content;
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), target_(path) {
+AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(path), durability_(durability) {
+  // Opening /dev/stdout anew would write over what is in a file that standard output goes to.
+  if (is_standard_output(path)) {
+    descriptor_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (descriptor_ < 0) fail(errno);
+    return;
+  }
   std::error_code ignored;
-  const fs::path followed = fs::canonical(path, ignored);
-  if (!ignored) target_ = followed.string();
+  fs::path target = fs::canonical(path, ignored);
+  if (ignored) target = path;
 
   struct stat status {};
-  if (::stat(target_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     if (S_ISDIR(status.st_mode)) fail(EISDIR);
     // Renaming onto a device such as /dev/null would replace it.
-    descriptor_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC);
-  } else {
-    // The process number keeps two programs that write the same file apart.
-    temporary_ = target_ + "." + std::to_string(::getpid()) + std::string(kTemporary);
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    descriptor_ = ::open(target.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail(errno);
+    return;
   }
-  if (descriptor_ < 0) {
-    const int error = errno;
-    temporary_.clear();
-    fail(error);
-  }
+  const std::string folder = target.has_parent_path() ? target.parent_path().string() : ".";
+  const int access = durability_ == Durability::synced ? O_RDONLY : O_PATH;  // only the former can be synced
+  folder_ = ::open(folder.c_str(), access | O_DIRECTORY | O_CLOEXEC);
+  if (folder_ < 0) fail(errno);
+  name_ = target.filename().string();
+  // The process number keeps two programs that write the same file apart.
+  const std::string temporary = name_ + "." + std::to_string(::getpid()) + std::string(kTemporary);
+  descriptor_ = ::openat(folder_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail(errno);
+  temporary_ = temporary;
 }
 
 AtomicFile::~AtomicFile() { discard(); }
 
 void AtomicFile::write(const void* src, std::size_t bytes) {
-  const char* next = static_cast<const char*>(src);
-  while (bytes > 0) {
-    const ssize_t put = ::write(descriptor_, next, std::min(bytes, kMaxTransfer));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) fail(errno);
-    next += put;
-    bytes -= static_cast<std::size_t>(put);
-  }
+  if (const int error = write_all(descriptor_, src, bytes)) fail(error);
 }
 
 void AtomicFile::commit() {
-  const bool direct = temporary_.empty();
-  if (::fsync(descriptor_) != 0 && !direct) fail(errno);  // devices and pipes have nothing to sync
+  const bool sync = folder_ >= 0 && durability_ == Durability::synced;  // devices and pipes have nothing to sync
+  if (sync && ::fsync(descriptor_) != 0) fail(errno);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   if (closed != 0) fail(errno);
-  if (direct) return;
-  if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail(errno);
+  if (folder_ < 0) return;
+  if (::renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0) fail(errno);
   temporary_.clear();
-  const std::string folder = fs::path(target_).parent_path().string();
-  if (const int error = sync_folder(folder.empty() ? "." : folder)) fail(error);
+  // Some file systems have no sync of folders and say EINVAL: nothing more can be done there.
+  if (sync && ::fsync(folder_) != 0 && errno != EINVAL) fail(errno);
 }
 
 void AtomicFile::fail(int error) {
@@ -131,14 +143,40 @@ void AtomicFile::fail(int error) {
 void AtomicFile::discard() {
   if (descriptor_ >= 0) ::close(descriptor_);
   descriptor_ = -1;
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlinkat(folder_, temporary_.c_str(), 0);
   temporary_.clear();
+  if (folder_ >= 0) ::close(folder_);
+  folder_ = -1;
 }
 
-void write_file(const std::string& path, std::string_view bytes) {
-  AtomicFile file(path);
+void write_file(const std::string& path, std::string_view bytes, Durability durability) {
+  AtomicFile file(path, durability);
   file.write(bytes);
   file.commit();
+}
+
+void append_to_file(const std::string& path, std::string_view bytes) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  int error = descriptor < 0 ? errno : write_all(descriptor, bytes.data(), bytes.size());
+  if (descriptor >= 0 && ::close(descriptor) != 0 && error == 0) error = errno;
+  if (error != 0) fail_data("{}: cannot be written: {}", path, reason(error));
+}
+
+bool is_standard_output(const std::string& path) {
+  struct stat status {};
+  return ::fstat(STDOUT_FILENO, &status) == 0 && is_at(path, status);
+}
+
+void require_room(const std::string& folder, std::uint64_t bytes) {
+  std::error_code ignored;
+  fs::path there = fs::absolute(folder, ignored);
+  while (there.has_relative_path() && !fs::exists(there, ignored)) there = there.parent_path();
+  struct statvfs disk {};
+  if (::statvfs(there.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // not every file system says
+  const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
+  if (static_cast<double>(bytes) > free)
+    fail_data("{}: the disk has {:.3g} GB left, {:.3g} GB are needed; free some, or choose a folder on another disk",
+              folder, free / 1e9, static_cast<double>(bytes) / 1e9);
 }
 
 void remove_leftovers(const std::string& path) {
@@ -156,7 +194,7 @@ void remove_leftovers(const std::string& path) {
 }
 
 FolderLock::FolderLock(const std::string& folder)
-    : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    : folder_(folder), descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
   if (descriptor_ < 0) fail_data("{}: cannot be opened: {}", folder, reason(errno));
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
   ::close(descriptor_);
@@ -164,6 +202,19 @@ FolderLock::FolderLock(const std::string& folder)
 }
 
 FolderLock::~FolderLock() { ::close(descriptor_); }
+
+std::string FolderLock::path() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0 || is_at(folder_, status)) return folder_;
+  std::error_code error;
+  const std::string now = fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor_), error).string();
+  return !error && is_at(now, status) ? now : folder_;
+}
+
+bool FolderLock::deleted() const {
+  struct stat status {};
+  return ::fstat(descriptor_, &status) != 0 ? errno == ESTALE : status.st_nlink == 0;
+}
 
 void create_folder(const std::string& path) {
   std::error_code error;

@@ -33,13 +33,19 @@ class InputFile {
 /// The whole content of a regular file. Throws a data error as InputFile does.
 std::string read_file(const std::string& path);
 
+/// What a file is worth.
+enum class Durability {
+  synced,    ///< the new content is on the disk when commit() returns: for what hours were spent on
+  unsynced,  ///< a power cut may lose it: for what can be made again; a sync takes milliseconds
+};
+
 /// Writes a file so that a crash, a full disk or an exception leaves the old one whole: the bytes go to a temporary
-/// name in the same folder, and commit() syncs and renames it. Links are followed. A device or a pipe is written
-/// directly. Every function throws a data error that names the file and the system's reason, and removes the temporary
-/// first.
+/// name in the same folder, and commit() renames it. The folder may be renamed meanwhile. Links are followed. A device,
+/// a pipe and whatever standard output is connected to are written directly. Every function throws a data error that
+/// names the file and the system's reason, and removes the temporary first.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path);
+  explicit AtomicFile(const std::string& path, Durability durability = Durability::synced);
   /// Removes the temporary if commit() was not reached.
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -47,21 +53,32 @@ class AtomicFile {
 
   void write(const void* src, std::size_t bytes);
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
-  /// Puts the file in place, durably. To be called once, last.
+  /// Puts the file in place. To be called once, last.
   void commit();
 
  private:
   [[noreturn]] void fail(int error);
   void discard();
 
-  std::string path_;       // as the caller said it, for messages
-  std::string target_;     // with links followed
-  std::string temporary_;  // empty: `target_` is a device or a pipe, written directly
+  std::string path_;  // as the caller said it, for messages
+  Durability durability_;
+  int folder_ = -1;        // of the file, with links followed; -1: written directly
+  std::string name_;       // in the folder
+  std::string temporary_;  // in the folder; empty: not made, or in place
   int descriptor_ = -1;
 };
 
 /// Replaces or makes a file with this content, by AtomicFile.
-void write_file(const std::string& path, std::string_view bytes);
+void write_file(const std::string& path, std::string_view bytes, Durability durability = Durability::synced);
+
+/// Writes behind what a file holds; makes it if it is not there. Throws a data error with the system's reason.
+void append_to_file(const std::string& path, std::string_view bytes);
+
+/// Whether writing to the path, such as /dev/stdout, is writing to standard output.
+bool is_standard_output(const std::string& path);
+
+/// Throws a data error if the disk of a folder, which need not be there yet, has less room than this.
+void require_room(const std::string& folder, std::uint64_t bytes);
 
 /// Removes what programs that were killed while they wrote this file by AtomicFile have left beside it. Nobody may be
 /// writing it.
@@ -78,7 +95,13 @@ class FolderLock {
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
+  /// Where the folder is now: as it was given, unless it was renamed or moved since.
+  std::string path() const;
+  /// Whether the folder was deleted since, so that nothing can be written there.
+  bool deleted() const;
+
  private:
+  std::string folder_;
   int descriptor_ = -1;
 };
 

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "cli/command.h"
 #include "cli/floor.h"
+#include "cli/output.h"
 #include "cli/threads.h"
 #include "data/source.h"
 #include "train/model_file.h"
@@ -182,7 +183,8 @@ class StepBench {
   /// The tables of so many steps, logged as often as in a run, and the trace if a file is named.
   void print_profile(std::int64_t steps, const std::string& trace) {
     std::optional<base::AtomicFile> file;  // before anything is timed for a file that cannot be
-    if (!trace.empty()) file.emplace(trace);
+    refuse_standard_output("--trace", trace);
+    if (!trace.empty()) file.emplace(trace, base::Durability::unsynced);
     for (std::int64_t i = 0; i < steps; ++i) run((i + 1) % config_.train.log_every == 0);
     fmt::print("{}, batch {}, {}, {} threads, {} steps\n{}", preset_, config_.train.batch, precision_name(),
                base::threads(), steps, describe_profile(profile_, config_, spec()));

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/threads.h"
 #include "eval/report.h"
 
@@ -37,6 +38,7 @@ struct Options {
 };
 
 void run(const Options& options) {
+  refuse_standard_output("--out", options.out);
   use_threads(options.threads);
   const train::Model model = train::load_model(options.model);
   data::SourceOptions source;

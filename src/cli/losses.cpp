@@ -8,6 +8,7 @@
 #include "autodiff/gradient.h"
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "losses/loss.h"
 #include "runtime/reference.h"
 #include "train/config.h"
@@ -104,8 +105,9 @@ std::function<void()> setup(CLI::App& app) {
     if (curves->empty()) return list();
     std::string text = "loss\tsettings\toutput\tg\tg_slope\td_real\td_real_slope\td_fake\td_fake_slope\n";
     for (const Variant& variant : variants()) text += curve(variant);
-    base::write_file(*curves, text);
-    fmt::print("wrote {}\n", *curves);
+    const std::string out = output_path(*curves);
+    base::write_file(out, text, base::Durability::unsynced);
+    say_written(out, "");
   };
 }
 

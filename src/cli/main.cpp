@@ -36,12 +36,13 @@ std::string started_with;  // set once, by main
 /// Throws a usage error for the first argument that a parser or its subcommands did not know.
 void refuse_unknown(const CLI::App& app) {
   for (const CLI::App* subcommand : app.get_subcommands()) refuse_unknown(*subcommand);
-  const std::vector<std::string> rest = app.remaining();
+  std::vector<std::string> rest = app.remaining();
+  const bool ended = std::erase(rest, "--") > 0;  // what ends the options is among what is left
   if (rest.empty()) return;
   const std::string& word = rest.front();
   const std::string command = app.get_parent() ? app.get_name() + ": " : "";
   std::vector<std::string> known;
-  if (word.size() > 1 && word.front() == '-') {
+  if (!ended && word.size() > 1 && word.front() == '-') {
     for (const CLI::Option* option : app.get_options()) {
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/report_assets.h"
 #include "cli/report_data.h"
 
@@ -68,14 +69,14 @@ std::function<void()> setup(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   app.add_option("RUNDIR", options->run, "Folder of a run")->required();
-  app.add_option("--out", options->out, "The file to write (default RUNDIR/report.html)")->type_name("FILE.html");
+  app.add_option("--out", options->out, "The file to write, or - (default RUNDIR/report.html)")->type_name("FILE.html");
   app.footer(kHelp);
   return [options] {
-    const std::string out =
-        options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string() : options->out;
+    const std::string out = options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string()
+                                                 : output_path(options->out);
     const std::string text = page(script_json(report_data(options->run)));
-    base::write_file(out, text);
-    fmt::print("wrote {}: {}\n", out, size_text(text.size()));
+    base::write_file(out, text, base::Durability::unsynced);
+    say_written(out, ": " + size_text(text.size()));
   };
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "cli/threads.h"
 #include "data/dataset.h"
 #include "io/npy.h"
@@ -26,8 +28,9 @@ constexpr const char* kHelp =
 Without any label option a conditional model draws --count samples of every class, label by label.
 
 FILE.png is a grid, with a row for each label. FILE.npy holds f32: images [N, C, H, W] in [-1, 1] (byte / 127.5 - 1),
-vectors [N, D] in the units of their data. DIR/ receives a picture LABEL-INDEX.png for each image; INDEX counts from 0
-within its label (an unconditional model writes sample-INDEX.png).
+vectors [N, D] in the units of their data; so does standard output, for --out -. DIR/ receives a picture LABEL-INDEX.png
+for each image; INDEX counts from 0 within its label (an unconditional model writes sample-INDEX.png), and zeros in
+front give all names one length: 007-0042.png, so that files in order of name are in order of label and index.
 The same model, seed and options give the same bytes.
 
 Examples:
@@ -52,10 +55,14 @@ Format format_of(const std::string& out) {
   const std::filesystem::path path(out);
   if (out.ends_with('/') || std::filesystem::is_directory(path)) return Format::folder;
   const std::string extension = path.extension().string();
+  const bool stream = std::filesystem::exists(path) && !std::filesystem::is_regular_file(path);  // a pipe, a device
+  if (extension.empty() && (stream || base::is_standard_output(out))) return Format::npy;
   if (extension == ".png") return Format::png;
   if (extension == ".npy") return Format::npy;
   if (extension.empty()) return Format::folder;
-  base::fail_usage("--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy or a folder", out, extension);
+  base::fail_usage(
+      "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy or a folder, or - for standard output",
+      out, extension);
 }
 
 /// What is to be drawn.
@@ -164,42 +171,56 @@ runtime::Array read_noise(const Options& options, const train::Model& model) {
   return noise;
 }
 
-void write_folder(const Options& options, const Plan& plan, const graph::Shape& shape, std::span<const float> images) {
-  base::create_folder(options.out);
+bool is_png(const std::filesystem::directory_entry& entry) { return entry.path().extension() == ".png"; }
+
+/// Writes a file for each sample; returns what is to be said of pictures that were there before.
+std::string write_folder(const std::string& folder, const Plan& plan, int classes, const graph::Shape& shape,
+                         std::span<const float> images) {
+  base::create_folder(folder);
+  std::map<std::int32_t, std::int64_t> counts, next;
+  for (const std::int32_t label : plan.labels) ++counts[label];
+  std::int64_t most = plan.labels.empty() ? plan.total : 0;
+  for (const auto& [label, count] : counts) most = std::max(most, count);
+  const std::size_t width = std::to_string(most - 1).size(), label_width = std::to_string(classes - 1).size();
+
   const auto size = static_cast<std::size_t>(graph::element_count(shape));
-  std::map<std::int32_t, std::int64_t> next;
   for (std::size_t i = 0; i < static_cast<std::size_t>(plan.total); ++i) {
     const std::int32_t label = plan.labels.empty() ? 0 : plan.labels[i];
-    const std::string name =
-        fmt::format("{}-{}.png", plan.labels.empty() ? "sample" : std::to_string(label), next[label]++);
-    io::write_png((std::filesystem::path(options.out) / name).string(),
+    const std::string name = plan.labels.empty() ? "sample" : fmt::format("{:0{}}", label, label_width);
+    io::write_png((std::filesystem::path(folder) / fmt::format("{}-{:0{}}.png", name, next[label]++, width)).string(),
                   io::to_picture(images.subspan(i * size, size), shape));
   }
+  const std::int64_t others = std::ranges::count_if(std::filesystem::directory_iterator(folder), is_png) - plan.total;
+  if (others == 0) return "";
+  return fmt::format("; {} other PNG file{} there from before", base::grouped(static_cast<std::uint64_t>(others)),
+                     others == 1 ? " is" : "s are");
 }
 
-void write(const Options& options, Format format, const Plan& plan, const graph::Shape& sample_shape,
-           std::span<const float> samples) {
-  graph::Shape shape = sample_shape;
+/// Writes the samples; returns what else is to be said of it.
+std::string write(const std::string& out, Format format, const Plan& plan, const train::Model& model,
+                  std::span<const float> samples) {
+  graph::Shape shape = model.sample_shape;
   shape.insert(shape.begin(), plan.total);
   switch (format) {
     case Format::npy:
-      io::write_npy(options.out, shape, samples);
+      io::write_npy(out, shape, samples);
       break;
     case Format::folder:
-      write_folder(options, plan, sample_shape, samples);
-      break;
+      return write_folder(out, plan, model.classes, model.sample_shape, samples);
     case Format::png:
-      if (sample_shape.size() == 3) {
-        io::write_grid(options.out, samples, shape, static_cast<int>(std::min<std::int64_t>(plan.columns, 1 << 20)));
+      if (model.sample_shape.size() == 3) {
+        io::write_grid(out, samples, shape, static_cast<int>(std::min<std::int64_t>(plan.columns, 1 << 20)));
       } else {
-        io::write_png(options.out, io::make_scatter(samples, shape));
+        io::write_png(out, io::make_scatter(samples, shape));
       }
       break;
   }
+  return "";
 }
 
 void run(const Options& options) {
-  const Format format = format_of(options.out);
+  const std::string out = output_path(options.out);
+  const Format format = format_of(out);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const graph::Shape& shape = model.sample_shape;
   if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
@@ -221,15 +242,15 @@ void run(const Options& options) {
     sampler.sample(z, plan.labels, samples);
   }
   sampler.require_finite(samples);
-  write(options, format, plan, shape, samples);
-  fmt::print("wrote {}: {} sample{}\n", options.out, base::grouped(static_cast<std::uint64_t>(plan.total)),
-             plan.total == 1 ? "" : "s");
+  const std::string more = write(out, format, plan, model, samples);
+  say_written(out, fmt::format(": {} sample{}{}", base::grouped(static_cast<std::uint64_t>(plan.total)),
+                               plan.total == 1 ? "" : "s", more));
 }
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run")->required();
-  app.add_option("--out", options->out, "FILE.png, FILE.npy or DIR/")->type_name("PATH")->required();
+  app.add_option("--out", options->out, "FILE.png, FILE.npy, - (as .npy) or DIR/")->type_name("PATH")->required();
   CLI::Option* label = app.add_option("--label", options->label, "Draw this class")->type_name("K");
   CLI::Option* labels =
       app.add_option("--labels", options->labels, "Draw these classes, such as 0,3,7")->type_name("K,K,...");

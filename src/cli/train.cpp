@@ -9,12 +9,14 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/floor.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/threads.h"
 #include "data/source.h"
@@ -33,8 +35,8 @@ vectors from vector. Then count, in this order: --config, --set, the options. La
 RUNDIR receives config.toml (every value), command.txt (what you typed), metrics.jsonl, samples/, model.safetensors and
 checkpoint.safetensors.
 Ctrl-C saves and leaves; --resume goes on as if the run had never stopped. It takes every value from RUNDIR; only
---steps, --epochs, --time (totals, not additions), --threads and the intervals of logging, samples, evaluation and
-checkpoints may be given anew.
+--steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the same data is now) and the
+intervals of logging, samples, evaluation and checkpoints may be given anew. RUNDIR may be renamed while the run trains.
 
 --eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
 best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
@@ -122,20 +124,42 @@ std::string absolute_source(const std::string& source) {
   return result;
 }
 
+/// The first path in a recorded source that is not there; "" if all are.
+std::string missing_path(const std::string& source) {
+  std::error_code ignored;
+  if (std::filesystem::exists(source, ignored)) return "";
+  for (std::size_t begin = 0; begin < source.size();) {
+    const std::size_t comma = std::min(source.find(',', begin), source.size());
+    const std::string part = source.substr(begin, comma - begin);
+    if (part.find('/') != std::string::npos && !std::filesystem::exists(part, ignored)) return part;
+    begin = comma + 1;
+  }
+  return "";
+}
+
+/// The values of a new run, and whether its batch is the preset's, which nobody asked for.
+struct Start {
+  train::Config config;
+  bool default_batch = false;
+};
+
 /// The values of a new run when it starts from `preset`.
-train::Config configure(const Options& options, const std::string& preset) {
+Start configure(const Options& options, const std::string& preset) {
   train::Config config = train::load_preset(preset);
+  const std::int64_t batch = std::exchange(config.train.batch, 0);  // which nothing can be set to
   if (!options.config_file.empty()) {
     train::apply_toml(config, base::read_file(options.config_file), options.config_file);
   }
   config.preset = preset;
   train::apply_settings(config, settings_of(options));
+  const bool default_batch = config.train.batch == 0;
+  if (default_batch) config.train.batch = batch;
   if (!options.data.empty()) config.data.source = options.data;
   if (config.data.source.empty()) {
     base::fail_usage("train: give the data with --data, such as --data mnist; gan data --help lists the sources");
   }
   config.data.source = absolute_source(config.data.source);
-  return config;
+  return {config, default_batch};
 }
 
 data::Dataset open_data(const train::Config& config, const Options& options) {
@@ -167,10 +191,9 @@ train::Config configure_resumed(const Options& options) {
   return wanted;
 }
 
-/// What judges the run's models, its classifier trained at first need; nothing if the run is not to be judged.
+/// What judges the run's models, its classifier trained at first need.
 std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
                                              ProgressPrinter& printer) {
-  if (config.train.eval_every == 0) return nullptr;
   data::SourceOptions source;
   source.cache = options.cache;
   source.seed = static_cast<std::uint64_t>(config.train.seed);
@@ -186,9 +209,30 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
 
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
-  return fmt::format("{} on {}: {} samples {}{}", config.preset, dataset.name,
-                     base::grouped(static_cast<std::uint64_t>(dataset.count())), graph::to_string(dataset.sample_shape),
-                     config.data.unconditional ? ", unconditional" : fmt::format(" in {} classes", dataset.classes));
+  return fmt::format("{} on {}: {} sample{} {}{}", config.preset, dataset.name,
+                     base::grouped(static_cast<std::uint64_t>(dataset.count())), dataset.count() == 1 ? "" : "s",
+                     graph::to_string(dataset.sample_shape),
+                     config.data.unconditional
+                         ? ", unconditional"
+                         : fmt::format(" in {} class{}", dataset.classes, dataset.classes == 1 ? "" : "es"));
+}
+
+/// Makes the preset's batch as small as the data, in whole packs.
+void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
+  const std::int64_t most = samples - samples % config.model.pack;
+  if (config.train.batch <= samples || most == 0) return;
+  notes.push_back(fmt::format("the data has {} sample{}, fewer than the preset's batch of {}: the batch is {}", samples,
+                              samples == 1 ? "" : "s", config.train.batch, most));
+  config.train.batch = most;
+}
+
+/// Whether models are judged; if that would begin behind the last step, a note says so.
+bool is_judged(const train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
+  const std::int64_t steps = train::total_steps(config, samples);
+  if (steps == 0 || config.train.eval_every <= steps) return config.train.eval_every > 0;
+  notes.push_back(fmt::format("train.eval_every = {}, but the run has {} step{}: no model is judged",
+                              config.train.eval_every, steps, steps == 1 ? "" : "s"));
+  return false;
 }
 
 void run(const Options& options) {
@@ -196,12 +240,19 @@ void run(const Options& options) {
   if (options.resume && !options.init.empty()) {
     base::fail_usage("train: --init is for a new run; --resume takes its weights from {}", options.out);
   }
+  refuse_standard_output("--out", options.out);
+  refuse_standard_output("--profile", options.profile);
   require_positive_budgets(options);
   train::Config config;
   data::Dataset dataset;
+  std::vector<std::string> notes;
   if (options.resume) {
     config = configure_resumed(options);
     train::validate(config);
+    if (const std::string path = missing_path(config.data.source); !path.empty())
+      base::fail_data(
+          "{}: the data of the run is not there; say where it is now: gan train --resume --out {} --data NEWPLACE",
+          path, base::shell_quoted(options.out));
     dataset = open_data(config, options);
   } else {
     train::require_new_run(options.out);
@@ -211,9 +262,11 @@ void run(const Options& options) {
     }
     const bool by_data = preset.empty();
     if (by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
-    config = configure(options, preset);
-    dataset = open_data(config, options);
-    if (by_data) config = configure(options, std::string(train::default_preset(dataset.sample_shape)));
+    Start start = configure(options, preset);
+    dataset = open_data(start.config, options);
+    if (by_data) start = configure(options, std::string(train::default_preset(dataset.sample_shape)));
+    config = start.config;
+    if (start.default_batch) shrink_batch(config, dataset.count(), notes);
     train::validate(config);
     if (dataset.classes == 0) config.data.unconditional = true;  // nothing to condition on
   }
@@ -222,17 +275,25 @@ void run(const Options& options) {
   if (options.json) style = ProgressStyle::json;
   if (options.quiet) style = ProgressStyle::quiet;
   ProgressPrinter printer(style);
+  const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
   use_threads(config.train.threads);
+  for (const std::string& text : notes) printer.note(text);
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
   callbacks.stop_requested = [] { return stop_signal != 0; };
-  if (const auto scores = make_scores(config, options, printer)) {
-    callbacks.on_evaluate = [scores, &printer](const train::Model& model, double elapsed_seconds) {
+  const auto scores = judged ? make_scores(config, options, printer) : nullptr;
+  if (scores) {
+    callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds) {
       printer.note(scores->evaluate(model, elapsed_seconds));
     };
   }
+  std::string out = options.out;
+  callbacks.on_move = [&](const std::filesystem::path& directory) {
+    out = directory.string();
+    if (scores) scores->move_to(out);
+  };
   train::RunOptions run_options;
   run_options.directory = options.out;
   run_options.resume = options.resume;
@@ -244,17 +305,17 @@ void run(const Options& options) {
     // A file among the run's own may be the first of them.
     if (std::filesystem::path(options.profile).parent_path().lexically_relative(options.out) == ".")
       base::create_folder(options.out);
-    trace.emplace(options.profile);
+    trace.emplace(options.profile, base::Durability::unsynced);
     run_options.profile = &profile;
   }
   watch_signals();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
   if (outcome == train::Outcome::stopped) {
-    printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", options.out));
+    printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", base::shell_quoted(out)));
   } else {
-    printer.note(fmt::format("wrote {0}/model.safetensors; draw with: gan sample {0} --out samples.{1}", options.out,
-                             dataset.can_be_drawn() ? "png" : "npy"));
+    printer.note(fmt::format("wrote {}/model.safetensors; draw with: gan sample {} --out samples.{}", out,
+                             base::shell_quoted(out), dataset.can_be_drawn() ? "png" : "npy"));
   }
   if (!trace) return;
   trace->write(profile.trace());
@@ -269,7 +330,8 @@ void run(const Options& options) {
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("PRESET", options->preset, "Values to start from");
-  app.add_option("--data", options->data, "Data to learn from (gan data --help); with --resume the run's own")
+  app.add_option("--data", options->data,
+                 "Data to learn from (gan data --help); with --resume where the run's own is now")
       ->type_name("SOURCE");
   app.add_option("--out", options->out, "Folder of the run")->type_name("RUNDIR")->required();
   app.add_flag("--resume", options->resume, "Go on with the run in RUNDIR");

@@ -51,8 +51,16 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Runs a program, without a shell, in a folder; its output goes to a file there. Throws a data error with the first
-// line of output if the program is missing or fails.
+// The line of a program's output that says why it failed: npm has "reason:" in a later one, others begin with it.
+std::string reason_in(const std::string& output) {
+  const std::size_t found = output.find("reason:");
+  const std::size_t before = found == std::string::npos ? std::string::npos : output.rfind('\n', found);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  return output.substr(begin, std::min<std::size_t>(output.find('\n', begin) - begin, 200));
+}
+
+// Runs a program, without a shell, in a folder; its output goes to a file there. Throws a data error with the reason
+// that the program gives if it is missing or fails.
 void run(std::vector<std::string> words, const TemporaryFolder& folder) {
   const std::string output = folder / "output.txt";
   std::vector<char*> arguments;
@@ -74,8 +82,7 @@ void run(std::vector<std::string> words, const TemporaryFolder& folder) {
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  const std::string text = base::read_file(output);
-  const std::string line = text.substr(0, std::min<std::size_t>(text.find('\n'), 200));
+  const std::string line = reason_in(base::read_file(output));
   base::fail_data("{} failed{}{}", words[0], line.empty() ? "" : ": ", line);
 }
 
@@ -124,9 +131,13 @@ void fetch_from_mirror(const std::string& mirror, const std::vector<MnistFile>& 
       run({"curl", "-fsSL", "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", "30", "-o", "part",
            url},
           temporary);
-    } catch (const base::Error& error) {
-      log(error.what());
-      run({"wget", "-nv", "--timeout=30", "--tries=1", "-O", "part", url}, temporary);
+    } catch (const base::Error& of_curl) {
+      log(of_curl.what());
+      try {
+        run({"wget", "-nv", "--timeout=30", "--tries=1", "-O", "part", url}, temporary);
+      } catch (const base::Error& of_wget) {
+        base::fail_data("{}; {}", of_curl.what(), of_wget.what());
+      }
     }
     install_verified(part, file.sha256, folder + "/" + file.name);
   }
@@ -166,7 +177,9 @@ std::string fetch_mnist(const std::string& cache, const FetchLog& log) {
       fetch();
     } catch (const base::Error& error) {
       log(error.what());
-      tried += (tried.empty() ? "" : "; ") + std::string(error.what());
+      // Two mirrors that fail for the same reason need saying it once.
+      if (tried.find(error.what()) == std::string::npos)
+        tried += (tried.empty() ? "" : "; ") + std::string(error.what());
     }
     missing = missing_files(folder);
   };

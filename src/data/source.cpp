@@ -14,6 +14,9 @@ const Reader& reader_of(const std::string& spec) {
     if (!reader->accepts && reader->name == spec) chosen = reader;
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
+  if (!chosen && spec.find('/') != std::string::npos)
+    base::fail_data("{}: no such file or folder; expected a folder, images.idx,labels.idx, or one of {}", spec,
+                    base::joined(source_names()));
   if (!chosen)
     base::fail_usage("unknown data source \"{}\"{} (or give a folder, or images.idx,labels.idx)", spec,
                      base::did_you_mean(spec, source_names()));

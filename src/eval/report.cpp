@@ -238,9 +238,10 @@ void write_report(const std::string& folder, const Evaluation& evaluation, const
   const std::filesystem::path path(folder);
   base::create_folder(folder);
   base::write_file((path / "eval.json").string(),
-                   to_json(evaluation.scores, model).dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+                   to_json(evaluation.scores, model).dump(2, ' ', false, Json::error_handler_t::replace) + "\n",
+                   base::Durability::unsynced);
   if (!evaluation.scores.confusion.empty())
-    base::write_file((path / "confusion.csv").string(), confusion_csv(evaluation.scores));
+    base::write_file((path / "confusion.csv").string(), confusion_csv(evaluation.scores), base::Durability::unsynced);
   if (evaluation.samples.is_image()) write_pictures(path, evaluation, reference);
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
@@ -83,10 +82,7 @@ std::string RunScores::evaluate(const train::Model& model, double elapsed_second
     train::save_model(path("best.safetensors"), model);
     best_ = score;
   }
-  std::ofstream file(path("scores.jsonl"), std::ios::app);
-  file << line_of(scores, elapsed_seconds).dump() << "\n";
-  file.flush();
-  if (!file) base::fail_data("{}: cannot be written; is the disk full?", path("scores.jsonl"));
+  base::append_to_file(path("scores.jsonl"), line_of(scores, elapsed_seconds).dump() + "\n");
   return text_of(scores, best);
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "eval/scores.h"
 
@@ -18,6 +19,9 @@ class RunScores {
   /// Judges one model and returns a line for people. Throws as Judge::evaluate does, and a data error if a file cannot
   /// be written.
   std::string evaluate(const train::Model& model, double elapsed_seconds);
+
+  /// The folder was renamed: the files are here now.
+  void move_to(std::string directory) { directory_ = std::move(directory); }
 
  private:
   std::string path(const std::string& name) const;

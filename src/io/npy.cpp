@@ -221,7 +221,7 @@ void write_npy(const std::string& path, const graph::Shape& shape, std::span<con
   header += '\n';
   if (header.size() > 0xffff) base::fail_usage("{}: too many axes for a .npy file", path);
 
-  base::AtomicFile file(path);
+  base::AtomicFile file(path, base::Durability::unsynced);
   file.write(kMagic);
   const unsigned char rest[4] = {1, 0, static_cast<unsigned char>(header.size() & 0xff),
                                  static_cast<unsigned char>(header.size() >> 8)};

@@ -124,7 +124,7 @@ void write_png(const std::string& path, const Picture& picture) {
   std::string encoded(encoded_bytes, '\0');
   if (!png_image_write_to_memory(&image, encoded.data(), &encoded_bytes, 0, interleaved.data(), 0, nullptr))
     base::fail_data("{}: the picture cannot be encoded: {}", path, image.message);
-  base::write_file(path, std::string_view(encoded).substr(0, encoded_bytes));
+  base::write_file(path, std::string_view(encoded).substr(0, encoded_bytes), base::Durability::unsynced);
 }
 
 void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,

@@ -15,31 +15,35 @@ void save_checkpoint(const std::string& path, const Position& position, const st
                      const runtime::State& state) {
   std::vector<io::NamedArray> tensors;
   for (const nn::Variable& variable : variables) tensors.push_back({variable.name, &state.at(variable.name)});
-  const nlohmann::ordered_json json{{"steps", position.steps},
-                                    {"elapsed_seconds", position.elapsed_seconds},
-                                    {"threads", position.threads},
-                                    {"data", position.data_hash},
-                                    {"class_names", position.class_names}};
+  nlohmann::ordered_json json{{"steps", position.steps},
+                              {"elapsed_seconds", position.elapsed_seconds},
+                              {"threads", position.threads},
+                              {"data", position.data_hash},
+                              {"class_names", position.class_names}};
+  if (position.config) json["config"] = to_json(*position.config);
   io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
 }
 
-Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state) {
+Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state,
+                         const std::function<void(const Position&)>& accept) {
   io::Safetensors file = io::read_safetensors(path);
   if (file.metadata["format"] != kFormat || file.metadata["version"] != "1")
     base::fail_data("{}: not a checkpoint that this program reads (format \"{}\", version \"{}\")", path,
                     file.metadata["format"], file.metadata["version"]);
   Position position;
   try {
-    const auto json = nlohmann::json::parse(file.metadata["position"]);
+    const auto json = nlohmann::ordered_json::parse(file.metadata["position"]);
     if (!json.at("steps").is_number_integer()) base::fail_data("{}: {} steps", path, json.at("steps").dump());
     position = {json.at("steps").get<std::int64_t>(), json.at("elapsed_seconds").get<double>(),
                 json.at("threads").get<int>(), json.at("data").get<std::string>(),
                 json.value("class_names", std::vector<std::string>())};
+    if (json.contains("config")) position.config = config_of_json(json.at("config"), path);
   } catch (const nlohmann::json::exception& error) {
     base::fail_data("{}: the position of the run cannot be read: {}", path, error.what());
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
     base::fail_data("{}: {} steps in {} seconds", path, position.steps, position.elapsed_seconds);
+  accept(position);
   take_variables(path, file, variables, state);
   return position;
 }

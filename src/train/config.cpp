@@ -415,7 +415,8 @@ void validate(const Config& config) {
   }
   if (config.model.g.batch_norm && config.train.batch < 2) {
     base::fail_usage(
-        "train.batch = 1 with model.g.batch_norm = true: the variance of one row is 0; use at least 2 rows");
+        "train.batch = 1 with model.g.batch_norm = true: the variance of one row is 0; use at least 2 rows, or set "
+        "model.g.batch_norm=false");
   }
 }
 
@@ -498,14 +499,16 @@ std::vector<std::string> differing_keys(const Config& a, const Config& b) {
   return names;
 }
 
+std::vector<std::string> fixed_differences(const Config& saved, const Config& wanted) {
+  std::vector<std::string> names = differing_keys(saved, wanted);
+  std::erase_if(names, [](const std::string& name) { return find_key(name)->resumable; });
+  return names;
+}
+
 void require_resumable(const Config& saved, const Config& wanted) {
-  for (const std::string& name : differing_keys(saved, wanted)) {
-    if (find_key(name)->resumable) continue;
-    base::fail_usage(
-        "{} = {}, but the run was started with {}: with --resume only the budget, threads and the intervals of "
-        "logging, samples, evaluation and checkpoints may be given anew; start another run in another folder",
-        name, value_of(wanted, name), value_of(saved, name));
-  }
+  for (const std::string& name : fixed_differences(saved, wanted))
+    base::fail_usage("{} = {}, but the run was started with {}: with --resume {}; start another run in another folder",
+                     name, value_of(wanted, name), value_of(saved, name), kResumable);
 }
 
 std::string value_of(const Config& config, std::string_view key) {

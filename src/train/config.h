@@ -122,8 +122,15 @@ Config config_of_json(const nlohmann::ordered_json& json, const std::string& whe
 /// Names of the keys whose values differ, in the table's order.
 std::vector<std::string> differing_keys(const Config& a, const Config& b);
 
-/// Throws a usage error that names the first key whose value differs and must not when a run is resumed: all but the
-/// budget, threads, and the intervals of logging, samples, evaluation and checkpoints.
+/// What may be given anew when a run is resumed, for messages: "only the budget, ... may be given anew".
+inline constexpr const char* kResumable =
+    "only the budget, the data's place, precision, threads and the intervals of logging, samples, evaluation and "
+    "checkpoints may be given anew";
+
+/// Names of the keys whose values differ and must not when a run is resumed: all but those of kResumable.
+std::vector<std::string> fixed_differences(const Config& saved, const Config& wanted);
+
+/// Throws a usage error that names the first of fixed_differences, if there is one.
 void require_resumable(const Config& saved, const Config& wanted);
 
 /// The values of a run from its config.toml. Throws a data error naming the file, and the line, if no run has written

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -29,8 +28,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr int kLargestPictureRows = 20;
+constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetensors", "best.safetensors"};
 constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
                                      "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
+
+// A loss beyond this, or a weight or moment beyond that, is as lost as one that is infinite: squares, which Adam and
+// penalties take, overflow at 1.8e19. Training that works stays below by ten powers of ten.
+constexpr float kLargestLoss = 1e15f, kLargestState = 1e18f;
+
+bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
 
 /// Whether a variable belongs to a model file, as opposed to moments and averages.
 bool of_network(const nn::Variable& variable) {
@@ -47,23 +53,32 @@ class Run {
         dataset_(dataset),
         options_(options),
         callbacks_(callbacks),
-        classes_(config.data.unconditional ? 0 : dataset.classes) {
-    if (config.train.batch > dataset.count())
-      base::fail_usage("train.batch {} is larger than the data set of {} samples", config.train.batch, dataset.count());
-    total_steps_ =
-        config.train.steps > 0 ? config.train.steps : config.train.epochs * (dataset.count() / config.train.batch);
+        classes_(config.data.unconditional ? 0 : dataset.classes),
+        directory_(options.directory) {
+    if (config.train.batch > dataset.count()) {
+      const std::string found = fmt::format("train.batch = {} is larger than the data set of {} sample{}",
+                                            config.train.batch, dataset.count(), dataset.count() == 1 ? "" : "s");
+      if (options.resume)
+        base::fail_data("{}: {}; is it the data that the run was started with?", dataset.source, found);
+      base::fail_usage("{}; try --batch {}", found,
+                       std::max<std::int64_t>(dataset.count() - dataset.count() % config.model.pack, 1));
+    }
+    total_steps_ = total_steps(config, dataset.count());
     base::set_threads(static_cast<int>(config.train.threads));
-    if (config_.train.precision == "auto")
-      config_.train.precision = compiler::choose_precision("auto") == compiler::Precision::bf16 ? "bf16" : "f32";
+    // Also refuses bf16 where there is none, before the run's files are looked at.
+    const compiler::Precision precision = compiler::choose_precision(config.train.precision);
+    config_.train.precision = precision == compiler::Precision::bf16 ? "bf16" : "f32";
   }
 
   Outcome train() {
     if (options_.resume) take_folder();  // before its checkpoint is read
     const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
+    require_room();
     if (options_.resume && finished())
-      note(fmt::format("nothing to do: the run has {} steps and {:.0f} s behind it, and its budget is the total",
-                       base::grouped(static_cast<std::uint64_t>(position_.steps)), position_.elapsed_seconds));
+      note(fmt::format("nothing to do: the run has {} step{} and {:.0f} s behind it, and its budget is the total",
+                       base::grouped(static_cast<std::uint64_t>(position_.steps)), position_.steps == 1 ? "" : "s",
+                       position_.elapsed_seconds));
     else
       start_files();
     Clock::time_point start = Clock::now();
@@ -80,7 +95,7 @@ class Run {
       stepper_->run(position_.steps, log);
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
-      require_finite_losses();
+      require_sound_losses();
       if (log) {
         const double seconds = seconds_since(last_log);
         const auto images = static_cast<double>((position_.steps - last_log_step) * config_.train.batch);
@@ -92,7 +107,8 @@ class Run {
       const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
       if (evaluate) {
         const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
-        require_finite_state();
+        require_sound_state();
+        directory();  // a move is said before something is written there
         const Clock::time_point pause = Clock::now();
         callbacks_.on_evaluate(current_model(), position_.elapsed_seconds);
         start += Clock::now() - pause;
@@ -106,7 +122,7 @@ class Run {
   }
 
  private:
-  std::string path(const std::string& name) const { return (options_.directory / name).string(); }
+  std::string path(const std::string& name) { return (directory() / name).string(); }
   bool due(std::int64_t interval) const { return interval > 0 && position_.steps % interval == 0; }
   void note(const std::string& text) const {
     if (callbacks_.on_note) callbacks_.on_note(text);
@@ -122,18 +138,9 @@ class Run {
   /// Puts into the state what the run starts from, if that is not chance.
   void load_start(const std::vector<nn::Variable>& variables, runtime::State& state) {
     if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
-      position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state);
-      if (position_.data_hash != dataset_.hash)
-        base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})",
-                        path("checkpoint.safetensors"), dataset_.source, position_.data_hash, dataset_.hash);
-      // What a label draws must not change its name; names that are new are welcome.
-      if (!position_.class_names.empty() && position_.class_names != dataset_.class_names)
-        base::fail_data("{}: the run's classes are {}; those of {} are now {}", path("checkpoint.safetensors"),
-                        base::joined(position_.class_names), dataset_.source,
-                        dataset_.class_names.empty() ? "without names" : base::joined(dataset_.class_names));
-      if (position_.threads != base::threads())
-        note(fmt::format("the run used {} threads so far, now {}: results may differ in the last digits",
-                         position_.threads, base::threads()));
+      position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state,
+                                  [this](const Position& position) { require_own(position); });
+      saved_steps_ = position_.steps;
       return;
     }
     // A checkpoint is always saved before the model.
@@ -141,9 +148,33 @@ class Run {
       base::fail_data(
           "{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
           "--init {}",
-          path("checkpoint.safetensors"), options_.directory.string());
+          path("checkpoint.safetensors"), directory_.string());
     if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
     if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
+  }
+
+  /// Refuses a checkpoint that this data and these values have not made, and says what may differ.
+  void require_own(const Position& position) {
+    const std::string file = path("checkpoint.safetensors");
+    if (position.data_hash != dataset_.hash)
+      base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})", file,
+                      dataset_.source, position.data_hash, dataset_.hash);
+    // What a label draws must not change its name; names that are new are welcome.
+    if (!position.class_names.empty() && position.class_names != dataset_.class_names)
+      base::fail_data("{}: the run's classes are {}; those of {} are now {}", file, base::joined(position.class_names),
+                      dataset_.source,
+                      dataset_.class_names.empty() ? "without names" : base::joined(dataset_.class_names));
+    if (position.config) {
+      for (const std::string& name : fixed_differences(*position.config, config_))
+        base::fail_data("{}: made with {} = {}, but config.toml says {} now: with --resume {}; put the value back",
+                        file, name, value_of(*position.config, name), value_of(config_, name), kResumable);
+      if (position.config->train.precision != config_.train.precision)
+        note(fmt::format("the run multiplied in {} so far, now in {}: results may differ from those without a change",
+                         position.config->train.precision, config_.train.precision));
+    }
+    if (position.threads != base::threads())
+      note(fmt::format("the run used {} thread{} so far, now {}: results may differ in the last digits",
+                       position.threads, position.threads == 1 ? "" : "s", base::threads()));
   }
 
   void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
@@ -157,23 +188,62 @@ class Run {
       if (found == model.weights.end() || found->second.type().shape != variable.shape)
         base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
                          variable.name, graph::to_string(variable.shape));
+      if (const auto bad = std::ranges::find_if(found->second.f32(), is_lost); bad != found->second.f32().end())
+        base::fail_data("--init {}: {} holds {}, from where nothing can be trained", options_.init_model, variable.name,
+                        *bad);
       state[variable.name] = runtime::Array(variable.shape, found->second.f32());
     }
   }
 
-  void require_finite_losses() const {
+  void require_sound_losses() {
     const float g = number("loss.g"), d = number("loss.d");
-    if (std::isfinite(g) && std::isfinite(d)) return;
-    fail_diverged(fmt::format("G's loss is {}, D's is {}", g, d));
+    if (std::abs(g) < kLargestLoss && std::abs(d) < kLargestLoss) return;
+    fail_diverged(fmt::format("G's loss is {}, D's is {}", g, d), saved_steps_ == position_.steps - 1);
   }
 
   // ---- files ----
 
+  /// Where the run's folder is: it may be renamed while the run trains.
+  const std::filesystem::path& directory() {
+    if (!lock_) return directory_;
+    if (lock_->deleted()) save_elsewhere();
+    if (const std::filesystem::path now = lock_->path(); now != directory_) {
+      directory_ = now;
+      note(fmt::format("the folder of the run is now {}: going on there", now.string()));
+      if (callbacks_.on_move) callbacks_.on_move(directory_);
+    }
+    return directory_;
+  }
+
+  /// The folder is gone, but not what was trained: a new folder in its place receives the state.
+  [[noreturn]] void save_elsewhere() {
+    const std::string folder = directory_.string();
+    const std::string gone = fmt::format("{}: the folder was deleted while the run trained in it", folder);
+    lock_.reset();
+    try {
+      if (std::filesystem::exists(directory_)) base::fail_data("another is there now");
+      base::create_folder(folder);
+      lock_.emplace(folder);
+      write_start();
+      save();
+    } catch (const base::Error& error) {
+      base::fail_data("{}, and its {} steps are lost: {}", gone, position_.steps, error.what());
+    }
+    base::fail_data(
+        "{}; its state at step {} is in a new one, metrics and pictures are lost; go on with: gan train "
+        "--resume --out {}",
+        gone, position_.steps, base::shell_quoted(folder));
+  }
+
   /// From here on nobody else trains in the folder.
   void take_folder() {
-    base::create_folder(options_.directory.string());
-    lock_.emplace(options_.directory.string());
-    if (!options_.resume) require_new_run(options_.directory);
+    base::create_folder(directory_.string());
+    lock_.emplace(directory_.string());
+    if (!options_.resume) {
+      require_new_run(directory_);
+      if (std::filesystem::exists(path("config.toml")))
+        note(fmt::format("{} holds a run of which nothing was saved: starting anew in its place", directory_.string()));
+    }
     for (const char* name : kRunFiles) base::remove_leftovers(path(name));
   }
 
@@ -181,19 +251,24 @@ class Run {
     if (!options_.resume) take_folder();  // not before all is known to be right
     // First of all: a run that is killed early must not forget what it started from.
     if (!options_.init_model.empty()) save();
-    base::write_file(path("config.toml"), to_toml(config_));
-    if (!options_.command.empty()) {
-      const bool earlier = options_.resume && std::filesystem::exists(path("command.txt"));
-      base::write_file(path("command.txt"),
-                       (earlier ? base::read_file(path("command.txt")) : "") + options_.command + "\n");
-    }
+    write_start();
     drop_lines_ahead("metrics.jsonl");
     if (std::filesystem::exists(path("scores.jsonl"))) drop_lines_ahead("scores.jsonl");
+    drop_pictures_ahead();
+  }
+
+  /// What says how the run was started.
+  void write_start() {
+    base::write_file(path("config.toml"), to_toml(config_));
+    if (options_.command.empty()) return;
+    const bool earlier = options_.resume && std::filesystem::exists(path("command.txt"));
+    base::write_file(path("command.txt"),
+                     (earlier ? base::read_file(path("command.txt")) : "") + options_.command + "\n");
   }
 
   /// Drops the lines of steps that a resumed run will take again, and with them a line that was cut short; a new run
   /// starts with an empty file.
-  void drop_lines_ahead(const std::string& name) const {
+  void drop_lines_ahead(const std::string& name) {
     std::string kept;
     const bool earlier = options_.resume && std::filesystem::exists(path(name));
     std::istringstream lines(earlier ? base::read_file(path(name)) : std::string());
@@ -203,6 +278,17 @@ class Run {
       if (numbered && json["step"].get<std::int64_t>() <= position_.steps) kept += line + "\n";
     }
     base::write_file(path(name), kept);
+  }
+
+  /// Drops the pictures of such steps, too: a new run starts with none.
+  void drop_pictures_ahead() {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(path("samples"), ignored)) {
+      const std::string name = entry.path().filename().string();
+      const std::size_t digits = name.find_first_not_of("0123456789");
+      if (digits == 0 || digits > 12 || name.substr(digits) != ".png") continue;
+      if (std::stoll(name) > position_.steps) std::filesystem::remove(entry.path(), ignored);
+    }
   }
 
   void report(double images_per_second) {
@@ -225,7 +311,7 @@ class Run {
     if (callbacks_.on_log) callbacks_.on_log(progress);
   }
 
-  void append_metrics(const Progress& p) const {
+  void append_metrics(const Progress& p) {
     const nlohmann::ordered_json line{{"step", p.step},
                                       {"images_per_second", std::round(p.images_per_second)},
                                       {"loss_g", p.loss_g},
@@ -235,10 +321,7 @@ class Run {
                                       {"grad_norm_g", p.grad_norm_g},
                                       {"grad_norm_d", p.grad_norm_d},
                                       {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
-    std::ofstream file(path("metrics.jsonl"), std::ios::app);
-    file << line.dump() << "\n";
-    file.flush();
-    if (!file) base::fail_data("{}: cannot be written; is the disk full?", path("metrics.jsonl"));
+    base::append_to_file(path("metrics.jsonl"), line.dump() + "\n");
   }
 
   /// The model as it stands: G averaged where the run averages, D as it is.
@@ -262,30 +345,65 @@ class Run {
     return model;
   }
 
-  /// A state that is no longer finite must not take the place of one that is.
-  void require_finite_state() const {
+  /// A state that training cannot go on from must not take the place of one that it can.
+  void require_sound_state() {
     for (const nn::Variable& variable : stepper_->variables())
       for (const float value : stepper_->state().at(variable.name).f32())
-        if (!std::isfinite(value)) fail_diverged(fmt::format("{} holds {}", variable.name, value));
+        if (is_lost(value)) fail_diverged(fmt::format("{} holds {}", variable.name, value));
   }
 
-  [[noreturn]] void fail_diverged(const std::string& what) const {
-    base::fail_run("training diverged at step {}: {}; what was saved before in {} is kept; try a lower optim.lr",
-                   position_.steps, what, options_.directory.string());
+  /// Says what is left and which command goes on from there. The saved state is of no use if the first step behind it
+  /// has such losses already.
+  [[noreturn]] void fail_diverged(const std::string& what, bool saved_is_lost = false) {
+    std::string folder = directory().string();
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    std::string other;
+    for (int i = 2; other.empty() || std::filesystem::exists(other); ++i) other = fmt::format("{}-{}", folder, i);
+    std::string left = "nothing was saved before", init;
+    if (!saved_steps_)
+      other = folder;
+    else if (saved_is_lost)
+      left = fmt::format("what was saved at step {} is lost, too", *saved_steps_);
+    else
+      left = fmt::format("what was saved at step {} is kept", *saved_steps_);
+    if (saved_steps_ && !saved_is_lost) init = "--init " + base::shell_quoted(folder) + " ";
+    const double g = config_.optim.g.lr, d = config_.optim.d.lr;
+    const std::string rates = g == d ? fmt::format("optim.lr={:.3g}", g / 10)
+                                     : fmt::format("optim.g.lr={:.3g} --set optim.d.lr={:.3g}", g / 10, d / 10);
+    base::fail_run(
+        "training diverged at step {}: {}; {}; try a lower rate{}: gan train --config {} {}--out {} --set {}",
+        position_.steps, what, left, init.empty() ? "" : " from there", base::shell_quoted(folder + "/config.toml"),
+        init, base::shell_quoted(other), rates);
+  }
+
+  /// Says before hours are spent that a save will not fit on the disk, and that it is large.
+  void require_room() {
+    std::uint64_t checkpoint = 0, model = 0;
+    for (const nn::Variable& variable : stepper_->variables()) {
+      const std::uint64_t bytes = static_cast<std::uint64_t>(graph::element_count(variable.shape)) * sizeof(float);
+      checkpoint += bytes;
+      if (of_network(variable)) model += bytes;
+    }
+    // A resumed run's files are there already, and stay until the new ones are whole.
+    base::require_room(directory_.string(), saved_steps_ ? checkpoint : checkpoint + model);
+    if (const std::string text = describe_saves(checkpoint + model, config_.train.checkpoint_every); !text.empty())
+      note(text);
   }
 
   void save() {
     const Timer timer(options_.profile, Profile::Kind::phase, "checkpoint");
-    require_finite_state();
+    require_sound_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
     position_.class_names = dataset_.class_names;
+    position_.config = config_;
     save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
+    saved_steps_ = position_.steps;
   }
 
   /// samples/STEP.png: the same latents in every picture, a row for each label.
-  void draw_samples() const {
+  void draw_samples() {
     const bool image = dataset_.is_image();
     if (!dataset_.can_be_drawn()) return;
     const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
@@ -316,18 +434,33 @@ class Run {
   const Callbacks& callbacks_;
   int classes_;
   std::int64_t total_steps_ = 0;
+  std::filesystem::path directory_;
   std::optional<base::FolderLock> lock_;
   Position position_;
+  std::optional<std::int64_t> saved_steps_;  // of the checkpoint in the folder
   std::optional<Stepper> stepper_;
 };
 
 }  // namespace
 
 void require_new_run(const std::filesystem::path& directory) {
-  for (const char* name : kRunFiles)
+  for (const char* name : kSavedFiles)
     if (std::filesystem::exists(directory / name))
       base::fail_usage("{} holds another run; go on with it by --resume, or choose another folder for --out",
                        directory.string());
+}
+
+std::int64_t total_steps(const Config& config, std::int64_t samples) {
+  return config.train.steps > 0 ? config.train.steps : config.train.epochs * (samples / config.train.batch);
+}
+
+std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every) {
+  constexpr double kGigabyte = 1e9;
+  const double gigabytes = static_cast<double>(bytes) / kGigabyte;
+  if (gigabytes < 1) return "";
+  return fmt::format("every save writes {:.1f} GB, and there is one every {} step{} (train.checkpoint_every)",
+                     gigabytes, base::grouped(static_cast<std::uint64_t>(checkpoint_every)),
+                     checkpoint_every == 1 ? "" : "s");
 }
 
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,

@@ -33,6 +33,8 @@ struct Callbacks {
   /// Every train.eval_every steps, with the model as it stands and the seconds trained so far. What it does counts as
   /// no training time. A checkpoint is saved behind it, so that a run never goes back behind its last evaluation.
   std::function<void(const Model&, double elapsed_seconds)> on_evaluate;
+  /// When the folder was renamed or moved: where the run goes on.
+  std::function<void(const std::filesystem::path& directory)> on_move = {};
 };
 
 struct RunOptions {
@@ -45,16 +47,23 @@ struct RunOptions {
 
 enum class Outcome { finished, stopped };
 
-/// Throws a usage error if the folder holds a run.
+/// Throws a usage error if the folder holds a run of which something was saved: a checkpoint or a model.
 void require_new_run(const std::filesystem::path& directory);
+
+/// Steps of a whole run on so many samples; 0 if it goes by time.
+std::int64_t total_steps(const Config& config, std::int64_t samples);
+
+/// What to say of saves that write so many bytes before training starts; "" if they are small.
+std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
 /// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
-/// checkpoint.safetensors.
+/// checkpoint.safetensors. The directory may be renamed meanwhile.
 /// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
-/// processor with as many threads. Throws a usage error for values that do not fit the data, for a folder that holds
-/// another run or in which another process trains, a data error for files that cannot be read or written, a run error
-/// when the losses are no longer finite.
+/// processor with as many threads and in the same precision. Throws a usage error for values that do not fit the data,
+/// for a folder that holds another run or in which another process trains, a data error for files that cannot be read
+/// or written, other data than the run had, and a folder that is deleted meanwhile, a run error when losses or state
+/// are no longer finite or beyond what training can come back from.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 
