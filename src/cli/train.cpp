@@ -17,7 +17,9 @@
 #include "cli/command.h"
 #include "cli/floor.h"
 #include "cli/progress.h"
+#include "data/idx_source.h"
 #include "data/source.h"
+#include "data/value_notes.h"
 #include "eval/run_scores.h"
 #include "train/config.h"
 #include "train/preset.h"
@@ -103,23 +105,17 @@ void require_positive_budgets(const Options& options) {
 
 /// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
 std::string absolute_source(const std::string& source) {
-  std::error_code ignored;
-  if (std::filesystem::exists(source, ignored) && source.find(',') != std::string::npos)
-    return std::filesystem::absolute(source).lexically_normal().string();  // one file with a comma in its name
+  const auto absolute = [](const std::string& path) {
+    std::error_code ignored;
+    if (path.empty() || !std::filesystem::exists(path, ignored)) return path;
+    return std::filesystem::absolute(path).lexically_normal().string();
+  };
   const std::vector<std::string> names = data::source_names();
-  std::string result;
-  std::size_t begin = 0;
-  while (begin <= source.size()) {
-    const std::size_t comma = std::min(source.find(',', begin), source.size());
-    const std::string part = source.substr(begin, comma - begin);
-    std::error_code error;
-    const bool exists =
-        !part.empty() && std::ranges::find(names, part) == names.end() && std::filesystem::exists(part, error);
-    result += exists ? std::filesystem::absolute(part).lexically_normal().string() : part;
-    if (comma < source.size()) result += ',';
-    begin = comma + 1;
-  }
-  return result;
+  if (std::ranges::find(names, source) != names.end()) return source;
+  std::error_code ignored;
+  if (std::filesystem::exists(source, ignored)) return absolute(source);
+  const auto [images, labels] = data::split_pair(source);
+  return labels.empty() ? source : absolute(images) + "," + absolute(labels);
 }
 
 /// The values of a new run when it starts from `preset`.
@@ -182,14 +178,17 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
         eval::cached_classifier(reference, options.cache, [&](const std::string& line) { printer.note(line); });
   eval::Judge judge(std::move(reference), std::move(classifier));
   judge.drop_training_part();
-  return std::make_shared<eval::RunScores>(options.out, std::move(judge));
+  auto scores = std::make_shared<eval::RunScores>(options.out, std::move(judge));
+  if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);
+  return scores;
 }
 
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
-  return fmt::format("{} on {}: {} samples {}{}", config.preset, dataset.name,
-                     base::grouped(static_cast<std::uint64_t>(dataset.count())), graph::to_string(dataset.sample_shape),
-                     config.data.unconditional ? ", unconditional" : fmt::format(" in {} classes", dataset.classes));
+  return fmt::format(
+      "{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
+      graph::to_string(dataset.sample_shape),
+      config.data.unconditional ? ", unconditional" : " in " + base::counted(dataset.classes, "class", "classes"));
 }
 
 void run(const Options& options) {
@@ -224,6 +223,7 @@ void run(const Options& options) {
   if (options.quiet) style = ProgressStyle::quiet;
   ProgressPrinter printer(style);
   printer.note(describe(config, dataset));
+  for (const std::string& note : data::value_notes(dataset)) printer.note("note: " + note);
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
