@@ -622,9 +622,10 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
 
   const Scores all = evaluate(0);
   EXPECT_FALSE(all.memorization);
-  EXPECT_EQ(reason(all, "memorization"),
-            "reference has 0 images, needs 10; 100 of its 100 images are in the training part too");
+  EXPECT_EQ(reason(all, "memorization"), "every image of the reference is in the training part too");
   EXPECT_TRUE(all.duplicates && all.spread);
+  EXPECT_EQ(reason(evaluate(9), "memorization"),
+            "reference has 9 different images that the training part lacks, needs 10");
 }
 
 TEST(Eval, PixelsAreJudgedWithoutAClassifier) {
@@ -643,6 +644,7 @@ TEST(Eval, PixelsAreJudgedWithoutAClassifier) {
   const Scores one = evaluate(eval::open_reference(folder.path(), {}), labelled, std::nullopt);
   EXPECT_EQ(one.duplicates.value(), 1);  // it draws one grey image
   EXPECT_TRUE(one.memorization && one.spread && one.real_spread && one.parzen);
+  EXPECT_FALSE(one.spread->between || one.real_spread->between);  // 0 would read as if the model ignored its labels
   const Scores none = evaluate(eval::open_reference(folder / "train-images-idx3-ubyte", {}), unlabelled, std::nullopt);
   EXPECT_TRUE(none.memorization && none.spread && none.duplicates);
   for (const char* key : {"fd", "kid", "precision", "recall", "density", "coverage"}) {

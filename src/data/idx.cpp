@@ -52,7 +52,8 @@ const char* advice_on_type(Item item) {
 /// What an array of so many axes is, and what to do with it.
 std::string advice_on_axes(std::size_t axes, Item item) {
   if (item == Item::labels && axes == 2)
-    return "several labels for each picture are not taken; make each combination of them (the product of the attributes) one class";
+    return "several labels for each picture are not taken; make each combination of them (the product of the "
+           "attributes) one class";
   if (item == Item::labels) return "pictures have as many axes; labels are the second file, images.idx,labels.idx";
   if (axes == 1) return "labels have one axis; images are the first file, images.idx,labels.idx";
   if (axes == 2) return "rows of a table can be pictures of one line: [N, 1, columns]";

@@ -224,7 +224,7 @@ Schedule classifier_schedule(const data::Dataset& dataset) {
 }
 
 std::string why_no_classifier(const data::Dataset& dataset) {
-  constexpr const char* kAdvice = " (gan eval takes another's: --embedding FILE)";
+  constexpr const char* kAdvice = "; gan eval --embedding FILE takes another's";
   if (!dataset.is_image())
     return fmt::format("samples of shape {}, it reads images", graph::to_string(dataset.sample_shape));
   if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)

@@ -81,9 +81,10 @@ std::string too_few_images(std::int64_t images, std::int64_t needed) {
   return too_few(needed, images, base::counted(images, "image"), needed);
 }
 
-/// The labels of the first images; none if there are no labels.
+/// The labels of the first images; none if there is nothing between them.
 std::span<const std::uint8_t> labels_of_first(const data::Dataset& images, std::int64_t count) {
-  return std::span(images.labels).first(images.labels.empty() ? 0 : static_cast<std::size_t>(count));
+  return std::span(images.labels)
+      .first(images.labels.empty() || images.classes < 2 ? 0 : static_cast<std::size_t>(count));
 }
 
 std::int64_t mode_count(const data::Dataset& points) {
@@ -371,11 +372,12 @@ void Judge::judge_copies(Evaluation& evaluation) const {
   std::ranges::set_intersection(not_in_training, distinct_, std::back_inserter(unseen));
   unseen.resize(std::min(unseen.size(), static_cast<std::size_t>(most)));
   const data::Dataset held_out = data::subset(real, unseen);
-  std::string why = too_few(drawn, held_out.count(), base::counted(held_out.count(), "image"), kFewestRows);
-  if (!why.empty() && scores.reference_in_training > 0)
-    why += fmt::format("; {} of its {} are in the training part too", scores.reference_in_training,
-                       base::counted(real.count(), "image"));
-  if (!why.empty()) return miss(scores, {"memorization"}, why);
+  if (unseen.empty()) return miss(scores, {"memorization"}, "every image of the reference is in the training part too");
+  const std::string has = held_out.count() == real.count()
+                              ? base::counted(real.count(), "image")
+                              : base::counted(held_out.count(), "different image") + " that the training part lacks";
+  if (const std::string why = too_few(drawn, held_out.count(), has, kFewestRows); !why.empty())
+    return miss(scores, {"memorization"}, why);
   const std::vector<double> of_samples = per_pixel(evaluation.nearest.distance, real.sample_shape);
   const std::vector<double> of_unseen = per_pixel(
       nearest_images(pixel_rows(held_out, 0, held_out.count()), reference_.train).distance, real.sample_shape);
