@@ -532,7 +532,9 @@ TEST(Cli, EvalJudgesAModel) {
   const Result first = run(folder, eval({"--out", folder / "scores"}));
   EXPECT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.err, "");
-  for (const char* part : {"training a classifier", "label accuracy", "held-out tenth of", "no Frechet distance"})
+  for (const char* part : {"training a classifier", "label accuracy", "held-out tenth of",
+                           "\nFrechet distance    -  (reference has 6 images, needs 129)\n",
+                           "\nscore               -  (needs coverage)\n"})
     EXPECT_NE(first.out.find(part), std::string::npos) << part << "\n" << first.out;
   for (const char* name : {"eval.json", "samples.png", "neighbours.png", "confusion.csv"})
     EXPECT_TRUE(fs::exists(folder / "scores/" + name)) << name;
@@ -551,11 +553,119 @@ TEST(Cli, EvalJudgesAModel) {
   expect_done(folder, eval({"--embedding", classifier}));
   expect_refused(folder, eval({"--embedding", folder / "none"}), 3, "none");
   expect_refused(folder, eval({"--embedding", folder / "run/model.safetensors"}), 3, "not a classifier");
-  expect_refused(folder, {"eval", folder / "run", "--data", source(folder), "--count", "99"}, 2, "99 samples");
   expect_refused(folder, {"eval", folder / "run", "--data", "ring8"}, 2, "draws samples of [1, 8, 8]");
   expect_refused(folder, {"eval", folder / "run", "--data", folder / "x.idx"}, 2, "the model takes labels");
   expect_refused(folder, {"eval", classifier, "--data", source(folder)}, 3, "not a model");
   expect_refused(folder, {"eval", folder / "run"}, 2, "--data");
+}
+
+TEST(Cli, EvalGivesTheScoresThatItCan) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "5", "--quiet"}));
+  const Args eval = {"eval", folder / "run", "--data", source(folder), "--cache", folder / "cache"};
+  const auto scores = [&](const Args& args, const Args& more) {
+    Args all = args;
+    all.insert(all.end(), {"--json", "--threads", "2"});
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(folder, all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  for (const char* count : {"1", "9", "128"}) {
+    const auto json = scores(eval, {"--count", count});
+    EXPECT_TRUE(json.contains("label_accuracy")) << json;
+    EXPECT_TRUE(json.at("missing").contains("fd")) << json;
+    EXPECT_FALSE(json.contains("score")) << json;
+  }
+  // Without labels, and with one: pixels are judged.
+  put(folder / "one.idx", idx({kItems}, std::string(kItems, '\0')));
+  const std::string sources[] = {folder / "x.idx", folder / "x.idx" + "," + folder / "one.idx"};
+  for (const std::string& data : sources) {
+    Args train = train_args(folder, data == sources[0] ? "unlabelled" : "one", {"--steps", "5", "--quiet"});
+    std::replace(train.begin(), train.end(), source(folder), data);
+    expect_done(folder, train);
+    const Args judge = {"eval", train[4], "--data", data, "--cache", folder / "none"};
+    const auto json = scores(judge, {"--out", train[4] + "/eval"});
+    EXPECT_TRUE(json.contains("duplicates") && json.contains("spread")) << json;
+    EXPECT_NE(json.at("missing").at("coverage").get<std::string>().find("needs a classifier"), std::string::npos);
+    EXPECT_TRUE(fs::exists(train[4] + "/eval/neighbours.png"));
+    expect_done(folder, {"report", train[4]});
+    EXPECT_NE(read(train[4] + "/report.html").find("needs a classifier"), std::string::npos);
+  }
+}
+
+TEST(Cli, EvalEveryWritesNoBestModelWithoutAScore) {
+  const Folder folder;
+  write_data(folder);  // six held-out images
+  const Result result =
+      run(folder, train_args(folder, "run", {"--steps", "20", "--eval-every", "10", "--cache", folder / "cache"}));
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::string once = "no best model will be kept";
+  const std::size_t said = result.out.find(once);
+  ASSERT_NE(said, std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find(once, said + 1), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("step 20: label accuracy"), std::string::npos) << result.out;
+  EXPECT_FALSE(fs::exists(folder / "run/best.safetensors"));
+  EXPECT_EQ(logged_steps(folder / "run/scores.jsonl"), (std::vector<std::int64_t>{10, 20}));
+  std::istringstream lines(read(folder / "run/scores.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_FALSE(json.contains("score")) << line;
+    EXPECT_EQ(json.at("missing").at("score"), "needs coverage") << line;
+  }
+}
+
+TEST(Cli, DataWithCommasInItsPathIsFoundAgain) {
+  const Folder folder;
+  write_data(folder);
+  const std::string data = folder / "small, old";
+  fs::create_directory(data);
+  for (const char* name : {"x.idx", "y.idx"}) fs::copy_file(folder / name, data + "/" + name);
+  fs::copy_file(folder / "x.idx", data + "/train-images-idx3-ubyte");
+  fs::copy_file(folder / "y.idx", data + "/train-labels-idx1-ubyte");
+  const fs::path here = fs::current_path();
+  for (const std::string& source : {std::string("small, old/x.idx,small, old/y.idx"), std::string("small, old")}) {
+    const std::string out = folder / (source == "small, old" ? "folder" : "pair");
+    fs::current_path(folder.path());  // the path is relative
+    const Result first =
+        run(folder, {"train", "--data", source, "--out", out, "--steps", "5", "--batch", "16", "--threads", "2"});
+    fs::current_path(here);
+    ASSERT_EQ(first.code, 0) << first.err;
+    EXPECT_NE(first.out.find("64 samples [1, 8, 8] in 3 classes"), std::string::npos) << first.out;
+    expect_done(folder, {"train", "--resume", "--out", out, "--steps", "10"});
+  }
+}
+
+TEST(Cli, ValuesThatHintAtAnExportMistakeAreNoted) {
+  const Folder folder;
+  write_data(folder);
+  std::string bits;
+  for (int i = 0; i < kItems * kSide * kSide; ++i) bits += static_cast<char>(i % 3 == 0);
+  put(folder / "bits.idx", idx({kItems, kSide, kSide}, bits));
+  EXPECT_NE(run(folder, {"info", folder / "bits.idx"}).out.find("every byte is 0 or 1"), std::string::npos);
+  EXPECT_EQ(run(folder, {"info", folder / "x.idx"}).out.find("note"), std::string::npos);
+  const auto train = [&](const std::string& name) {
+    return run(folder, {"train", "--data", folder / name, "--out", folder / ("run-" + name), "--steps", "1", "--batch",
+                        "16", "--threads", "2"})
+        .out;
+  };
+  EXPECT_NE(train("bits.idx").find("note: every byte is 0 or 1"), std::string::npos);
+  EXPECT_EQ(train("x.idx").find("note: "), std::string::npos);
+}
+
+TEST(Cli, CountsOfOneAreInTheSingular) {
+  const Folder folder;
+  put(folder / "x.idx", idx({1, 1, 2}, std::string("\0\xff", 2)));
+  put(folder / "y.idx", idx({1}, std::string(1, '\0')));
+  const std::string info = run(folder, {"info", source(folder)}).out;
+  EXPECT_NE(info.find("1 image [1, 1, 2]\n"), std::string::npos) << info;
+  EXPECT_NE(info.find("1 (label 0)\n"), std::string::npos) << info;
+  const Result train = run(folder, {"train", "--data", source(folder), "--out", folder / "run", "--steps", "1",
+                                    "--batch", "1", "--set", "model.g.batch_norm=false"});
+  ASSERT_EQ(train.code, 0) << train.err;
+  EXPECT_NE(train.out.find(": 1 sample [1, 1, 2] in 1 class\n"), std::string::npos) << train.out;
+  EXPECT_NE(run(folder, {"info", folder / "run"}).out.find(" 1 step\n"), std::string::npos);
 }
 
 TEST(Cli, EvalEveryKeepsTheBestModelAndItsScores) {

@@ -17,8 +17,10 @@
 #include "data/fetch.h"
 #include "data/idx.h"
 #include "data/mnist.h"
+#include "data/repeats.h"
 #include "data/shuffle.h"
 #include "data/source.h"
+#include "data/value_notes.h"
 #include "file_helpers.h"
 
 namespace gan {
@@ -103,6 +105,57 @@ TEST(Idx, LargerThanAnyBuffer) {
   }
 }
 
+// RFC 1952: "A gzip file consists of a series of members"; tape drives pad with zeros.
+TEST(Idx, GzipMayHaveSeveralMembersAndZerosBehind) {
+  TemporaryFolder folder;
+  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  const std::string parts = gzip(content.substr(0, 5)) + gzip("") + gzip(content.substr(5));
+  for (const std::string& stored : {parts, parts + std::string(1, '\0'), parts + std::string(300'000, '\0')}) {
+    const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
+    EXPECT_EQ(file.hash, base::sha256(content));
+    for (int i = 0; i < 12; ++i) EXPECT_EQ(file.bytes[i], i);
+  }
+}
+
+TEST(Idx, LabelsMayBeOtherWholeNumbers) {
+  TemporaryFolder folder;
+  const std::pair<int, std::string> stored[] = {{9, std::string("\0\x7f", 2)},
+                                                {0x0b, std::string("\0\0\0\x7f", 4)},
+                                                {0x0c, std::string("\0\0\0\0\0\0\0\x7f", 8)}};
+  for (const auto& [type, bytes] : stored) {
+    const data::IdxFile file = data::read_idx_labels(put(folder / "y", idx_bytes({2}, bytes, type)));
+    EXPECT_EQ(file.shape, graph::Shape{2});
+    EXPECT_EQ(file.bytes[0], 0);
+    EXPECT_EQ(file.bytes[1], 127);
+  }
+  const data::IdxFile largest =
+      data::read_idx_labels(put(folder / "y", idx_bytes({1}, std::string("\0\0\0\xff", 4), 0x0c)));
+  EXPECT_EQ(largest.bytes[0], 255);
+}
+
+TEST(IdxBadInput, Labels) {
+  TemporaryFolder folder;
+  const struct {
+    std::string content;
+    const char* message;
+  } cases[] = {
+      {idx_bytes({4, 3}, counting(12)),
+       "an array of 2 axes [4, 3], expected 1 (labels); several labels for each picture are not taken; make each "
+       "combination of them (the product of the attributes) one class"},
+      {idx_bytes({3, 2, 2}, counting(12)),
+       "an array of 3 axes [3, 2, 2], expected 1 (labels); pictures have as many axes"},
+      {idx_bytes({2}, counting(8), 0x0d),
+       "holds 32-bit floats, expected unsigned bytes; a label is the number of a class"},
+      {idx_bytes({2}, counting(16), 0x0e), "holds 64-bit floats, expected unsigned bytes"},
+      {idx_bytes({2}, std::string("\0\0\0\0\0\0\1\0", 8), 0x0c), "label 256 of item 1: labels are 0 to 255"},
+      {idx_bytes({2}, std::string("\0\0\0\0\xff\xff\xff\xff", 8), 0x0c), "label -1 of item 1"},
+      {idx_bytes({2}, std::string("\x80\0\0\0", 4), 0x0b), "label -32768 of item 0"},
+      {idx_bytes({3}, counting(2), 0x0c), "more than the file can hold"},
+  };
+  for (const auto& [content, message] : cases)
+    expect_error(ErrorKind::data, message, [&] { data::read_idx_labels(put(folder / "y", content)); });
+}
+
 TEST(IdxBadInput, CutShortAtEveryByte) {
   TemporaryFolder folder;
   const std::string content = idx_bytes({3, 2, 2}, counting(12));
@@ -134,9 +187,9 @@ TEST(IdxBadInput, Table) {
       {idx_bytes({3, 2, 2}, counting(48), 0x0c), "holds 32-bit integers"},
       {idx_bytes({3, 2, 2}, counting(48), 0x0d), "holds 32-bit floats"},
       {idx_bytes({3, 2, 2}, counting(96), 0x0e), "holds 64-bit floats"},
-      {idx_bytes({12}, counting(12)), "an array of 1 axes, expected 3 or 4 (images); are images and labels swapped?"},
-      {idx_bytes({3, 4}, counting(12)), "an array of 2 axes"},
-      {idx_bytes({3, 2, 2, 1, 1}, counting(12)), "an array of 5 axes"},
+      {idx_bytes({12}, counting(12)), "an array of 1 axis [12], expected 3 or 4 (images); labels have one axis"},
+      {idx_bytes({3, 4}, counting(12)), "an array of 2 axes [3, 4], expected 3 or 4 (images); rows of a table can be"},
+      {idx_bytes({3, 2, 2, 1, 1}, counting(12)), "an array of 5 axes [3, 2, 2, 1, 1], expected 3 or 4"},
       {idx_bytes({0, 2, 2}, ""), "holds no images: its shape is [0, 2, 2]"},
       {idx_bytes({2, 0, 2}, ""), "holds no images"},
       {idx_bytes({3, 2, 2}, counting(11)), "is cut short: 11 bytes of 12 for shape [3, 2, 2]"},
@@ -149,6 +202,11 @@ TEST(IdxBadInput, Table) {
       {idx_bytes({0x80000000, 0x80000000, 0x80000000, 0x80000000}, counting(12)), "more than the file can hold"},
       {gzip(idx_bytes({0xffffffff, 28, 28}, counting(12))), "more than the file can hold"},
       {bad_checksum, "the gzip data is damaged"},
+      {gzip(good) + "junk", "4 bytes that are no gzip data follow its end"},
+      {gzip(good) + std::string(200'000, '\0') + "x", "200001 bytes that are no gzip data follow its end"},
+      {gzip(good) + std::string("\x1f\x8b junk behind"), "the gzip data is damaged"},
+      {gzip(good) + gzip("more"), "has bytes left after its images"},
+      {gzip(good) + gzip("").substr(0, 12), "the gzip data is cut short"},
       {bad_data, "the gzip data is damaged"},
   };
   TemporaryFolder folder;
@@ -225,6 +283,59 @@ TEST(Source, LabelsAreLeftOutOnRequest) {
   const Dataset dataset = open_source(images + "," + folder / "none.idx", {.labels = false});
   EXPECT_EQ(dataset.classes, 0);
   EXPECT_EQ(open_source("ring8", {.labels = false}).classes, 0);
+}
+
+TEST(Source, PathsMayHoldCommas) {
+  TemporaryFolder outer;
+  const std::string folder = outer / "data, small";
+  std::filesystem::create_directory(folder);
+  const std::string images = put(folder + "/x,1.idx", idx_bytes({3, 2, 3}, counting(18)));
+  const std::string labels = put(folder + "/y,1.idx", idx_bytes({3}, std::string("\2\0\4", 3)));
+  const Dataset pair = open_source(images + "," + labels);
+  EXPECT_EQ(pair.count(), 3);
+  EXPECT_EQ(pair.label(2), 4);
+  EXPECT_EQ(open_source(images).classes, 0);
+  EXPECT_EQ(open_source(images + "," + folder + "/none,1.idx", {.labels = false}).count(), 3);
+  expect_error(ErrorKind::data, "/none,1.idx: cannot be opened",
+               [&] { open_source(images + "," + folder + "/none,1.idx"); });
+  expect_error(ErrorKind::data, "/none,1.idx: cannot be opened",
+               [&] { open_source(folder + "/none,1.idx," + labels); });
+  put(folder + "/train-images-idx3-ubyte", idx_bytes({2, 1, 1}, "ab"));
+  put(folder + "/train-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
+  EXPECT_EQ(open_source(folder).classes, 2);
+}
+
+TEST(Source, ValuesThatHintAtAnExportMistakeAreNoted) {
+  TemporaryFolder folder;
+  const auto notes = [&](const std::string& bytes) {
+    return data::value_notes(
+        open_source(put(folder / "x.idx", idx_bytes({static_cast<std::uint32_t>(bytes.size() / 4), 2, 2}, bytes))));
+  };
+  const auto expect_note = [&](const std::string& bytes, const std::string& part) {
+    const std::vector<std::string> found = notes(bytes);
+    ASSERT_EQ(found.size(), 1u) << part;
+    EXPECT_NE(found[0].find(part), std::string::npos) << found[0];
+  };
+  expect_note(std::string("\0\1\1\0\1\0\0\0", 8), "every byte is 0 or 1");
+  expect_note(std::string("\0\1\xff\0\1\0\0\0", 8), "every byte is 0, 1 or 255; were values in [-1, 1]");
+  expect_note(std::string("\0\x10\2\0\1\0\0\0", 8), "the bytes are 0 to 16");
+  expect_note("aaaaaaaa", "every byte is 97");
+  expect_note(std::string("\0\x80\xff\0", 4) + "aaaa", "1 of 2 images is of one colour");
+  EXPECT_EQ(notes(std::string("\0\xff\xff\0", 4)), std::vector<std::string>());  // black and white
+  EXPECT_EQ(notes(std::string("\0\x20\x40\0", 4)), std::vector<std::string>());
+  EXPECT_EQ(data::value_notes(open_source("ring8")), std::vector<std::string>());
+  // One colour is one pixel throughout, not one byte.
+  const std::string colours = idx_bytes({1, 1, 2, 3}, std::string("\0\x80\xff\0\x80\xff", 6));
+  EXPECT_EQ(data::value_notes(open_source(put(folder / "x.idx", colours))).size(), 1u);
+}
+
+TEST(Source, RepeatedImagesAreFound) {
+  TemporaryFolder folder;
+  const Dataset part = open_source(put(folder / "a", idx_bytes({5, 1, 2}, "abcdabefcd")));
+  const Dataset whole = open_source(put(folder / "b", idx_bytes({3, 1, 2}, "efxyab")));
+  EXPECT_EQ(data::distinct_images(part), (std::vector<std::uint32_t>{0, 1, 3}));
+  EXPECT_EQ(data::images_not_in(part, whole), (std::vector<std::uint32_t>{1, 4}));
+  EXPECT_EQ(data::images_not_in(whole, part), std::vector<std::uint32_t>{1});
 }
 
 TEST(Source, HashTellsContentsApart) {
@@ -322,7 +433,9 @@ TEST(SourceBadInput, Specs) {
   const std::string labels = put(folder / "y.idx", idx_bytes({2}, std::string("\0\1", 2)));
   expect_error(ErrorKind::data, "y.idx: 2 labels for 3 images; these two files do not belong together",
                [&] { open_source(images + "," + labels); });
-  expect_error(ErrorKind::data, "are images and labels swapped?", [&] { open_source(labels + "," + images); });
+  expect_error(ErrorKind::data, "images and labels are swapped; give " + images + "," + labels,
+               [&] { open_source(labels + "," + images); });
+  expect_error(ErrorKind::data, "an array of 1 axis [2], expected 3 or 4 (images)", [&] { open_source(labels); });
   expect_error(ErrorKind::usage, "has no test part", [&] { open_source(images, {.split = Split::test}); });
   expect_error(ErrorKind::usage, "a name is missing beside the comma", [&] { open_source(images + ","); });
   expect_error(ErrorKind::data, "File name too long", [&] { open_source(std::string(5000, 'x') + "," + labels); });

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/sha256.h"
 #include "data/source.h"
 #include "eval/draw.h"
 #include "eval/report.h"
@@ -198,6 +199,47 @@ TEST(EvalClassifier, LearnsIsKeptAndIsMadeAnewIfItsFileIsBroken_BadInput) {
   EXPECT_NO_THROW(eval::load_classifier(path));
 }
 
+TEST(EvalClassifier, TrainsOnSmallDataForLess) {
+  const auto schedule = [](std::int64_t images, std::int64_t side = 28) {
+    data::Dataset dataset;
+    dataset.sample_shape = {1, side, side};
+    dataset.items = images;
+    return eval::classifier_schedule(dataset);
+  };
+  const auto seen = [&](std::int64_t images, std::int64_t side = 28) {
+    return schedule(images, side).steps * schedule(images, side).batch;
+  };
+  EXPECT_EQ(schedule(60'000).steps, 3 * 468);  // three epochs of batches of 128
+  EXPECT_EQ(schedule(54'000).steps, 3 * 421);
+  for (const std::int64_t images : {60'000, 12'000, 1'920}) EXPECT_EQ(schedule(images).batch, 128) << images;
+  EXPECT_EQ(schedule(12'000).steps, 300);
+  EXPECT_EQ(schedule(1'920).steps, 300);
+  for (const std::int64_t side : {8, 28, 256})
+    for (const std::int64_t images : {60, 180, 500, 1'000, 1'900}) {
+      EXPECT_LE(seen(images, side), 30 * images) << images;
+      EXPECT_GE(seen(images, side), std::min(20 * images, 300 * schedule(images, side).batch)) << images;
+    }
+  for (const std::int64_t images : {1, 2, 9}) EXPECT_EQ(schedule(images).batch, images);
+}
+
+TEST(EvalClassifier, FilesOfSmallDataThatTookMoreStepsAreLeftAlone) {
+  // A file under the key of hash and number of images is taken for data of 300 steps or more alone.
+  for (const std::uint32_t images : {1'920u, 600u}) {
+    const TemporaryFolder folder;
+    write_images(folder, "train", images, 1);
+    write_images(folder, "t10k", 10, 2);
+    const Reference reference = eval::open_reference(folder.path(), {});
+    Classifier other =
+        eval::train_classifier(data::subset(reference.train, std::vector<std::uint32_t>{0, 1, 2, 3, 4, 5}), 0, nullptr);
+    const std::string key = base::sha256(reference.train.hash + " " + std::to_string(images)).substr(0, 16);
+    std::filesystem::create_directory(folder / "classifiers");
+    eval::save_classifier(folder / "classifiers/" + key + ".safetensors", other);
+    const Classifier found = eval::cached_classifier(reference, folder.path(), nullptr);
+    EXPECT_EQ(eval::hash_of(found) == eval::hash_of(other), images == 1'920) << images;
+    EXPECT_GE(accuracy(found, reference.held_out), images == 600 ? 0.98 : 0);
+  }
+}
+
 TEST(EvalClassifier, TakesImagesOfAnyShapeAndBatchesOfAnySize) {
   // Two classes by colour, 3 x 3 x 7 values; 260 images are not a multiple of a batch.
   data::Dataset images;
@@ -282,13 +324,13 @@ TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
   EXPECT_GE(wrong.confusion[2][0], 195);                                  // asked for 2, drawn 0
   EXPECT_NEAR(wrong.fd.value(), good.fd.value(), 0.2 * good.fd.value());  // as a whole the samples are as before
   EXPECT_GT(wrong.per_class[1].fd.value(), 5 * good.per_class[1].fd.value());
-  EXPECT_LT(eval::joint_score(wrong), 0.1);
+  EXPECT_LT(eval::joint_score(wrong).value(), 0.1);
 
   options.fd_curve = options.pixels = options.parzen = false;
   const Scores collapsed = judge.evaluate(image_model(0, false, false), options).scores;  // one image, without labels
   EXPECT_FALSE(collapsed.label_accuracy);
   EXPECT_TRUE(collapsed.per_class.empty());
-  EXPECT_FALSE(collapsed.notes.empty());
+  EXPECT_EQ(collapsed.missing.at(0).reason, "the model is unconditional");
   EXPECT_FALSE(collapsed.duplicates);
   EXPECT_EQ(collapsed.fd_curve.size(), 0u);
   EXPECT_LT(collapsed.prdc.value().coverage, 0.05);
@@ -345,11 +387,14 @@ TEST(Eval, CountsModesOfPointsAndReadsLabelsByThem) {
 
 TEST(Eval, JointScoreIsTheHarmonicMean) {
   Scores scores;
-  EXPECT_EQ(eval::joint_score(scores), 0);
+  EXPECT_FALSE(eval::joint_score(scores));
+  scores.label_accuracy = 1;  // alone it says nothing of variety
+  EXPECT_FALSE(eval::joint_score(scores));
+  scores.label_accuracy.reset();
   scores.prdc = metrics::Prdc{.coverage = 0.5};
-  EXPECT_DOUBLE_EQ(eval::joint_score(scores), 0.5);
+  EXPECT_DOUBLE_EQ(eval::joint_score(scores).value(), 0.5);
   scores.label_accuracy = 1;
-  EXPECT_DOUBLE_EQ(eval::joint_score(scores), 2 / (1 / 0.5 + 1));
+  EXPECT_DOUBLE_EQ(eval::joint_score(scores).value(), 2 / (1 / 0.5 + 1));
   scores.label_accuracy = 0;
   EXPECT_EQ(eval::joint_score(scores), 0);
 }
@@ -375,19 +420,17 @@ TEST(Eval, DrawsWhatPicturesHold) {
 TEST(Eval, BadInput) {
   const ImageFolder folder;
   const auto reference = [&] { return eval::open_reference(folder.path(), {}); };
-  const auto refuse = [&](const train::Model& model, std::int64_t count, const std::string& message) {
-    expect_error(ErrorKind::usage, message, [&] { eval::require_fit(model, reference(), count); });
+  const auto refuse = [&](const train::Model& model, const std::string& message) {
+    expect_error(ErrorKind::usage, message, [&] { eval::require_fit(model, reference()); });
   };
-  EXPECT_NO_THROW(eval::require_fit(image_model(0, true), reference(), 129));
-  refuse(image_model(0, true), 128, "128 samples for 128 features");
-  refuse(ring_model(), 0, "draws samples of [2]");
+  EXPECT_NO_THROW(eval::require_fit(image_model(0, true), reference()));
+  refuse(ring_model(), "draws samples of [2]");
   const auto nothing = [](runtime::State&) {};
-  refuse(make_model({1, 8, 8}, 4, 2, 2, nothing), 0, "the model has 4 classes");
-  refuse(make_model({3, 8, 8}, 3, 2, 2, nothing), 0, "draws samples of [3, 8, 8]");
+  refuse(make_model({1, 8, 8}, 4, 2, 2, nothing), "the model has 4 classes");
+  refuse(make_model({3, 8, 8}, 3, 2, 2, nothing), "draws samples of [3, 8, 8]");
   const Reference unlabelled = eval::open_reference(folder / "train-images-idx3-ubyte", {});
-  expect_error(ErrorKind::usage, "takes labels", [&] { eval::require_fit(image_model(0, true), unlabelled, 0); });
+  expect_error(ErrorKind::usage, "takes labels", [&] { eval::require_fit(image_model(0, true), unlabelled); });
 
-  expect_error(ErrorKind::usage, "need a classifier", [&] { Judge(reference(), std::nullopt); });
   Reference points = eval::open_reference("ring8", {});
   points.held_out.modes.clear();
   expect_error(ErrorKind::usage, "modes are not known", [&] { Judge(std::move(points), std::nullopt); });
@@ -407,18 +450,221 @@ TEST(Eval, BadInput) {
   expect_error(ErrorKind::data, "the test part has samples", reference);
   put(folder / "train-images-idx3-ubyte", idx({600, 4, 16}, std::string(600 * 64, '\1')));
   expect_error(ErrorKind::usage, "the embedding reads [1, 8, 8]", [&] { Judge(reference(), classifier()); });
+}
 
-  // A reference too small for distances says so and gives the rest.
+/// Why a score is missing; "" if it is not said to be.
+std::string reason(const Scores& scores, const std::string& key) {
+  for (const Scores::Missing& missing : scores.missing)
+    if (missing.score == key) return missing.reason;
+  return "";
+}
+
+/// What a program that reads JSON finds; no number may have been NaN.
+nlohmann::json read_json(const Scores& scores) {
+  const std::string text = eval::to_json(scores, "m").dump();
+  EXPECT_EQ(text.find("null"), std::string::npos) << text;
+  EXPECT_EQ(text.find("nan"), std::string::npos) << text;
+  return nlohmann::json::parse(text);
+}
+
+TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
+  const ImageFolder folder;
+  const Classifier classifier = [&] {
+    eval::save_classifier(folder / "c", eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, {}));
+    return eval::load_classifier(folder / "c");
+  }();
+  const auto evaluate = [&](std::uint32_t reference, std::int64_t samples) {
+    write_images(folder, "t10k", reference, 2);
+    eval::Options options;
+    options.count = samples;
+    options.fd_curve = true;
+    return Judge(eval::open_reference(folder.path(), {}), eval::load_classifier(folder / "c"))
+        .evaluate(image_model(0, true), options)
+        .scores;
+  };
+  const struct {
+    std::vector<std::string> keys;  // scores of one kind
+    std::int64_t needed;
+  } kinds[] = {{{"fd", "fd_curve"}, 129},
+               {{"kid"}, 100},
+               {{"precision", "recall", "density", "coverage"}, 50},
+               {{"memorization", "parzen"}, 10}};
+  for (const auto& [keys, needed] : kinds)
+    for (const std::int64_t missing : {0, 1}) {
+      const std::string few = std::to_string(needed - missing);
+      const Scores by_reference = evaluate(static_cast<std::uint32_t>(needed - missing), 600);
+      const Scores by_samples = evaluate(450, needed - missing);
+      const auto json_r = read_json(by_reference), json_s = read_json(by_samples);
+      for (const std::string& key : keys) {
+        SCOPED_TRACE(key + " of " + few);
+        EXPECT_EQ(reason(by_reference, key),
+                  missing ? "reference has " + few + " images, needs " + std::to_string(needed) : "");
+        EXPECT_EQ(reason(by_samples, key), missing ? few + " samples, needs " + std::to_string(needed) : "");
+        for (const auto& json : {json_r, json_s}) {
+          EXPECT_EQ(json.contains(key), missing == 0);
+          EXPECT_EQ(json.contains("missing") && json.at("missing").contains(key), missing == 1);
+        }
+      }
+      // The joint score goes with coverage: label accuracy alone would be 1.
+      EXPECT_EQ(json_r.contains("score"), json_r.contains("coverage")) << few;
+      EXPECT_EQ(json_s.contains("score"), json_s.contains("coverage")) << few;
+      EXPECT_GE(json_s.at("label_accuracy"), 0.9) << few;
+    }
+
+  const Scores least = evaluate(1, 1);
+  EXPECT_EQ(reason(least, "coverage"), "reference has 1 image, 1 sample, needs 50");
+  EXPECT_EQ(reason(least, "score"), "needs coverage");
+  EXPECT_EQ(reason(least, "duplicates"), "1 sample, needs 10");
+  EXPECT_EQ(reason(least, "spread"), "1 sample, needs 30");  // three labels
+  EXPECT_EQ(reason(least, "real_spread"), "reference has 1 image, needs 30");
+  EXPECT_EQ(reason(least, "per_class.accuracy"), "no sample of 2 of 3 classes");
+  EXPECT_FALSE(read_json(least).at("per_class").at(1).contains("accuracy"));
+  const std::string text = eval::to_text(least, "m");
+  for (const char* part : {"\ncoverage            -  (reference has 1 image, 1 sample, needs 50)\n",
+                           "\nscore               -  (needs coverage)\n", "\n1             -"})
+    EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+
+  const Scores few_of_class = evaluate(450, 3 * 128);
+  EXPECT_EQ(reason(few_of_class, "per_class.fd"),
+            "3 of 3 classes have fewer than 129 samples or images in the reference");
+  EXPECT_EQ(reason(evaluate(450, 3 * 129), "per_class.fd"), "");
+}
+
+TEST(Eval, ModesNeedTenSamplesEach) {
   eval::Options options;
-  options.count = 129;
-  Reference small = eval::open_reference(other.path(), {});
-  Classifier of_small = eval::train_classifier(small.train, 0, nullptr);
-  const Scores scores =
-      Judge(std::move(small), std::move(of_small)).evaluate(make_model({1, 8, 8}, 2, 2, 2, nothing), options).scores;
-  EXPECT_FALSE(scores.fd);
-  EXPECT_TRUE(scores.label_accuracy && scores.prdc);
-  ASSERT_FALSE(scores.notes.empty());
-  EXPECT_NE(scores.notes[0].find("no Frechet distance: the reference has 20 images"), std::string::npos);
+  options.count = 79;
+  const Scores few = ring_judge().evaluate(ring_model(), options).scores;
+  EXPECT_FALSE(few.modes || eval::joint_score(few));
+  EXPECT_EQ(reason(few, "modes"), "79 samples, needs 80");
+  EXPECT_EQ(few.label_accuracy, 1);
+  EXPECT_TRUE(read_json(few).at("missing").contains("score"));
+}
+
+TEST(Eval, EqualImagesOfTheReferenceCountOnce) {
+  const ImageFolder folder;
+  Classifier classifier = eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr);
+  eval::save_classifier(folder / "c", classifier);
+  const auto judge = [&](std::uint32_t different) {  // the same images again and again, 600 in all
+    Reference reference = eval::open_reference(folder.path(), {});
+    std::vector<std::uint32_t> indices;
+    for (std::uint32_t i = 0; i < 600; ++i) indices.push_back(i % different);
+    reference.held_out = data::subset(reference.held_out, indices);
+    return Judge(std::move(reference), eval::load_classifier(folder / "c")).evaluate(image_model(0, true), {}).scores;
+  };
+  const Scores one = judge(1);
+  for (const char* key : {"fd", "kid", "coverage"})
+    EXPECT_NE(reason(one, key).find("reference has 600 images, 1 different, needs "), std::string::npos) << key;
+  read_json(one);
+  // Balls around equal rows are empty; without their repeats the images can be covered.
+  const Scores some = judge(60);
+  EXPECT_GT(some.prdc.value().coverage, 0.2);
+  EXPECT_EQ(reason(some, "fd"), "reference has 600 images, 60 different, needs 129");
+}
+
+TEST(Eval, CoverageOfFewImagesIsThatOfAsManySamples) {
+  // Naeem et al. 2020: of equal distributions and equal numbers 1 - 2^-k is expected. Many more samples than images
+  // give 1, however the samples are spread.
+  const ImageFolder folder;
+  eval::save_classifier(folder / "c",
+                        eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
+  const train::Model model = image_model(0, true);
+  std::vector<std::uint8_t> labels;
+  for (int i = 0; i < 60; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  double coverage = 0;
+  constexpr int kReferences = 10;
+  for (std::uint64_t seed = 2; seed < 2 + kReferences; ++seed) {
+    Reference reference = eval::open_reference(folder.path(), {});
+    reference.held_out = eval::draw(model, 60, labels, seed);
+    eval::Options options;
+    options.count = 1200;
+    options.pixels = options.parzen = false;
+    coverage += Judge(std::move(reference), eval::load_classifier(folder / "c"))
+                    .evaluate(model, options)
+                    .scores.prdc.value()
+                    .coverage;
+  }
+  EXPECT_NEAR(coverage / kReferences, 1 - 1.0 / 32, 0.025);
+}
+
+TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
+  // The training part is what the model draws, and so are 100 of the held-out images.
+  const ImageFolder folder;
+  const train::Model model = image_model(0, true);
+  std::vector<std::uint8_t> labels;
+  for (int i = 0; i < 200; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  eval::save_classifier(folder / "c",
+                        eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
+  const auto evaluate = [&](std::uint32_t others) {
+    Reference reference = eval::open_reference(folder.path(), {});
+    reference.train = eval::draw(model, 200, labels, 1);
+    std::vector<std::uint32_t> copied, new_ones;
+    for (std::uint32_t i = 0; i < 100; ++i) copied.push_back(i);
+    for (std::uint32_t i = 0; i < others; ++i) new_ones.push_back(i);
+    data::Dataset held_out = data::subset(reference.train, copied);
+    const data::Dataset more = data::subset(reference.held_out, new_ones);
+    auto pixels = std::make_unique<std::uint8_t[]>((100 + others) * 64);
+    std::copy_n(more.pixels.get(), others * 64, std::copy_n(held_out.pixels.get(), 100 * 64, pixels.get()));
+    held_out.pixels = std::move(pixels);
+    held_out.labels.insert(held_out.labels.end(), more.labels.begin(), more.labels.end());
+    held_out.items = 100 + others;
+    reference.held_out = std::move(held_out);
+    eval::Options options;
+    options.count = 200;
+    options.parzen = false;
+    return Judge(std::move(reference), eval::load_classifier(folder / "c")).evaluate(model, options).scores;
+  };
+  const Scores some = evaluate(30);
+  EXPECT_EQ(some.memorization.value().share_closer, 1);
+  EXPECT_GT(some.memorization.value().held_out_median, 0);
+  EXPECT_EQ(some.reference_in_training, 100);
+  EXPECT_EQ(read_json(some).at("reference").at("in_training"), 100);
+  EXPECT_NE(eval::to_text(some, "m").find("100 in the training part too"), std::string::npos);
+
+  const Scores all = evaluate(0);
+  EXPECT_FALSE(all.memorization);
+  EXPECT_EQ(reason(all, "memorization"), "every image of the reference is in the training part too");
+  EXPECT_TRUE(all.duplicates && all.spread);
+  EXPECT_EQ(reason(evaluate(9), "memorization"),
+            "reference has 9 different images that the training part lacks, needs 10");
+}
+
+TEST(Eval, PixelsAreJudgedWithoutAClassifier) {
+  const ImageFolder folder;
+  write_images(folder, "train", 600, 1, 1);  // one class
+  write_images(folder, "t10k", 450, 2, 1);
+  const auto nothing = [](runtime::State&) {};
+  const train::Model labelled = make_model({1, kSide, kSide}, 1, 2, 2, nothing),
+                     unlabelled = make_model({1, kSide, kSide}, 0, 2, 2, nothing);
+  const auto evaluate = [&](Reference reference, const train::Model& model, std::optional<Classifier> classifier) {
+    eval::Options options;
+    options.count = 100;
+    options.cas = true;
+    return Judge(std::move(reference), std::move(classifier)).evaluate(model, options).scores;
+  };
+  const Scores one = evaluate(eval::open_reference(folder.path(), {}), labelled, std::nullopt);
+  EXPECT_EQ(one.duplicates.value(), 1);  // it draws one grey image
+  EXPECT_TRUE(one.memorization && one.spread && one.real_spread && one.parzen);
+  EXPECT_FALSE(one.spread->between || one.real_spread->between);  // 0 would read as if the model ignored its labels
+  const Scores none = evaluate(eval::open_reference(folder / "train-images-idx3-ubyte", {}), unlabelled, std::nullopt);
+  EXPECT_TRUE(none.memorization && none.spread && none.duplicates);
+  for (const char* key : {"fd", "kid", "precision", "recall", "density", "coverage"}) {
+    EXPECT_NE(reason(one, key).find("needs a classifier: one class"), std::string::npos) << key;
+    EXPECT_NE(reason(none, key).find("needs a classifier: no labels"), std::string::npos) << key;
+  }
+  EXPECT_NE(reason(one, "label_accuracy").find("one class"), std::string::npos);
+  EXPECT_EQ(reason(none, "label_accuracy"), "the model is unconditional");
+  EXPECT_NE(reason(one, "cas"), "");
+  read_json(one);
+  read_json(none);
+
+  // A classifier of other classes knows features, but no labels of these.
+  const ImageFolder other;
+  const Scores by_other = evaluate(eval::open_reference(folder.path(), {}), labelled,
+                                   eval::train_classifier(eval::open_reference(other.path(), {}).train, 0, nullptr));
+  EXPECT_TRUE(by_other.kid && by_other.prdc && !by_other.label_accuracy && by_other.per_class.empty());
+  EXPECT_FALSE(by_other.embedding.value().accuracy);
+  EXPECT_NE(reason(by_other, "label_accuracy").find("one class"), std::string::npos);
+  read_json(by_other);
 }
 
 // ---- reports ----
@@ -462,6 +708,33 @@ TEST(EvalReport, WritesJsonPicturesAndConfusions) {
   const std::string text = eval::to_text(evaluation.scores, "runs/a");
   for (const char* part : {"runs/a, 7 steps", "450 samples", "128 features", "label accuracy", "\nhigh "})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(EvalReport, ExplainsAKidBelowZero) {
+  Scores scores;
+  scores.kid = metrics::Estimate{-0.0001, 0.0002};
+  EXPECT_NE(eval::to_text(scores, "m").find("-0.00010 +- 0.00020  (below 0 by chance"), std::string::npos);
+  scores.kid = metrics::Estimate{0.0001, 0.0002};
+  EXPECT_EQ(eval::to_text(scores, "m").find("by chance"), std::string::npos);
+}
+
+TEST(EvalRunScores, NamesNoBestModelWithoutAJointScore) {
+  const ImageFolder folder;
+  write_images(folder, "t10k", 49, 2);
+  Reference reference = eval::open_reference(folder.path(), {});
+  Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
+  const TemporaryFolder run;
+  eval::RunScores scores(run.path(), Judge(std::move(reference), std::move(classifier)));
+  EXPECT_NE(scores.warning().find("no best model will be kept"), std::string::npos) << scores.warning();
+  EXPECT_NE(scores.warning().find("reference has 49 images, needs 50"), std::string::npos) << scores.warning();
+  const std::string line = scores.evaluate(image_model(0, true), 1);
+  EXPECT_EQ(line.find("best"), std::string::npos) << line;
+  EXPECT_NE(line.find("label accuracy"), std::string::npos) << line;
+  EXPECT_FALSE(std::filesystem::exists(run / "best.safetensors"));
+  const auto json = nlohmann::json::parse(get(run / "scores.jsonl"));
+  EXPECT_FALSE(json.contains("score") || json.contains("coverage"));
+  EXPECT_EQ(json.at("missing").at("coverage"), "reference has 49 images, needs 50");
+  EXPECT_EQ(eval::RunScores(run.path(), ring_judge()).warning(), "");
 }
 
 TEST(EvalRunScores, KeepsTheBestModelOverResumedRuns) {

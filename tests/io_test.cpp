@@ -96,6 +96,12 @@ TEST(Text, Messages) {
   EXPECT_EQ(base::grouped(999), "999");
   EXPECT_EQ(base::grouped(59'990), "59,990");
   EXPECT_EQ(base::grouped(1'234'567), "1,234,567");
+  EXPECT_EQ(base::counted(0, "class", "classes"), "0 classes");
+  EXPECT_EQ(base::counted(1, "class", "classes"), "1 class");
+  EXPECT_EQ(base::counted(2, "class", "classes"), "2 classes");
+  EXPECT_EQ(base::counted(1, "step"), "1 step");
+  EXPECT_EQ(base::counted(60'000, "step"), "60,000 steps");
+  EXPECT_EQ(base::counted(-1'000, "step"), "-1,000 steps");
 }
 
 TEST(Text, ShellQuoted) {

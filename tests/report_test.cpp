@@ -138,6 +138,66 @@ TEST(Report, SaysHowToGetWhatIsMissing) {
   EXPECT_TRUE(holds(empty, "gan train --resume --out " + (folder / "empty")));
 }
 
+TEST(Report, BrokenLinesAreLeftOutAndCountedBadInput) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "30", "--quiet"}));
+  const std::string run_folder = folder / "run", metrics = get(run_folder + "/metrics.jsonl");
+  const struct {
+    std::string file, text, note;
+  } broken[] = {
+      {"metrics.jsonl", "{\"step\":10,\n" + metrics,
+       "a line is left out (line 1: not a JSON object with a \\\"step\\\")"},
+      {"metrics.jsonl", metrics + "{\"stop\":30}\n\n" + metrics,
+       "2 lines are left out (the first is line 4: not a JSON"},
+      {"metrics.jsonl", metrics + "{\"step\":30,\"loss_g\":\"nan\"}\n", "(line 4: \\\"loss_g\\\" is not a number)"},
+      {"metrics.jsonl", std::string(100'000, '[') + "\n" + metrics, "a line is left out (line 1: not a JSON object"},
+      {"scores.jsonl", "[]\n{\"step\":10,\"fd\":1}\n", "a line is left out (line 1: not a JSON object"},
+      {"scores.jsonl", "[]\n", "a line is left out (line 1: not a JSON object"},
+  };
+  for (const auto& [file, text, note] : broken) {
+    const std::string path = run_folder + "/" + file, before = fs::exists(path) ? get(path) : "";
+    put(path, text);
+    expect_done(folder, {"report", run_folder});
+    EXPECT_TRUE(holds(get(run_folder + "/report.html"), note)) << note;
+    EXPECT_TRUE(holds(get(run_folder + "/report.html"), "\"step\":[10,20,30")) << "the other lines are there";
+    if (before.empty())
+      fs::remove(path);
+    else
+      put(path, before);
+  }
+  // As a browser shows it, with the curves of the good lines.
+  put(run_folder + "/metrics.jsonl", "{\"step\":10,\n" + metrics);
+  expect_done(folder, {"report", run_folder});
+  const std::string page = drawn(folder, run_folder + "/report.html");
+  expect_drawn(page, 4, "1/1");
+  EXPECT_TRUE(holds(page, "metrics.jsonl: a line is left out (line 1: not a JSON object with a \"step\")."));
+}
+
+TEST(Report, SaysWhyScoresAreMissing) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "30", "--quiet"}));
+  put_scores(folder / "run");
+  Json eval = Json::parse(get(folder / "run/eval/eval.json"));
+  eval.erase("fd");
+  eval["missing"] = {{"fd", "reference has 6 images, needs 129"}, {"per_class.fd", "<b id=wicked>"}};
+  eval["reference"]["in_training"] = 3;
+  put(folder / "run/eval/eval.json", eval.dump());
+  put(folder / "run/scores.jsonl", R"({"step":10,"label_accuracy":0.3,"missing":{"score":"needs coverage"}})"
+                                   "\n");
+  expect_done(folder, {"report", folder / "run"});
+  const std::string page = drawn(folder, folder / "run/report.html");
+  EXPECT_EQ(status(page, "status"), "drawn");
+  EXPECT_TRUE(holds(page,
+                    "<th class=\"\">Fréchet distance</th><td class=\"\">–</td><td class=\"\">reference has 6 images, "
+                    "needs 129</td>"));
+  EXPECT_TRUE(holds(page, "&lt;b id=wicked&gt;")) << "reasons are text";
+  EXPECT_FALSE(holds(page, "<b id="));
+  EXPECT_TRUE(holds(page, "No score: needs coverage."));
+  EXPECT_TRUE(holds(page, "3 of these rows are in the training part too"));
+}
+
 TEST(Report, BrokenRunsBadInput) {
   const Folder folder;
   write_data(folder);
@@ -160,11 +220,6 @@ TEST(Report, BrokenRunsBadInput) {
   const struct {
     std::string file, text, message;
   } broken[] = {
-      {"metrics.jsonl", "{\"step\":10,\n" + metrics, "metrics.jsonl:1: not a JSON object"},
-      {"metrics.jsonl", metrics + "{\"stop\":30}\n", "metrics.jsonl:3: not a JSON object with a \"step\""},
-      {"metrics.jsonl", metrics + "{\"step\":30,\"loss_g\":\"nan\"}\n", "metrics.jsonl:3: \"loss_g\" is not a number"},
-      {"metrics.jsonl", std::string(100'000, '[') + "\n" + metrics, "metrics.jsonl:1: not a JSON object"},
-      {"scores.jsonl", "[]\n", "scores.jsonl:1: not a JSON object"},
       {"eval/eval.json", "", "eval.json: not a JSON object; make it again with: gan eval "},
       {"eval/eval.json", "{\"fd\":1", "eval.json: not a JSON object"},
       {"eval/eval.json", "{\"modes\":" + std::string(100, '[') + std::string(100, ']') + "}", "not a JSON object"},
@@ -172,6 +227,7 @@ TEST(Report, BrokenRunsBadInput) {
       {"eval/eval.json", "{\"confusion\":[[1,2],[3]]}", "\"confusion\" is not a square table"},
       {"eval/eval.json", "{\"confusion\":[[1,\"x\"],[3,4]]}", "\"confusion\" is not a square table"},
       {"eval/eval.json", "{\"per_class\":[1]}", "\"per_class\" is not a list of objects"},
+      {"eval/eval.json", "{\"missing\":{\"fd\":1}}", "\"missing\" is not an object of texts"},
       {"eval/samples.png", "no picture", "samples.png: not a PNG file"},
       {"samples/20.png", "", "20.png: not a PNG file"},
       {"model.safetensors", "12345678", "model.safetensors"},

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::base {
 
@@ -67,7 +68,7 @@ void InputFile::read(void* dst, std::size_t bytes) {
     const ssize_t got = ::read(descriptor_, next, std::min(bytes, kMaxTransfer));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail_data("{}: cannot be read: {}", path_, reason(errno));
-    if (got == 0) fail_data("{}: ends {} bytes early", path_, bytes);
+    if (got == 0) fail_data("{}: ends {} early", path_, counted(static_cast<std::int64_t>(bytes), "byte"));
     next += got;
     bytes -= static_cast<std::size_t>(got);
   }

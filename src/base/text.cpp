@@ -98,4 +98,11 @@ std::string grouped(std::uint64_t count) {
   return digits;
 }
 
+std::string counted(std::int64_t count, std::string_view one, std::string_view many) {
+  const auto size = static_cast<std::uint64_t>(count);
+  std::string text = (count < 0 ? "-" + grouped(0 - size) : grouped(size)) + ' ';
+  if (count == 1) return text.append(one);
+  return many.empty() ? text.append(one) + 's' : text.append(many);
+}
+
 }  // namespace gan::base

@@ -31,4 +31,8 @@ bool is_utf8(std::string_view text);
 /// A count as people read it: "59,990".
 std::string grouped(std::uint64_t count);
 
+/// A count with its noun in singular or plural: "1 class", "2 classes", "60,000 images". `many` is the
+/// plural; "": `one` and an s.
+std::string counted(std::int64_t count, std::string_view one, std::string_view many = "");
+
 }  // namespace gan::base

@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/floor.h"
 #include "cli/output.h"
@@ -131,8 +132,8 @@ class StepBench {
     precision_ = compiler::choose_precision(config_.train.precision);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8") : random_images();
     if (config_.train.batch > dataset_.count())
-      base::fail_usage("train.batch {} is larger than the data set of {} samples", config_.train.batch,
-                       dataset_.count());
+      base::fail_usage("train.batch {} is larger than the data set of {}", config_.train.batch,
+                       base::counted(dataset_.count(), "sample"));
     period_ = train::variant_period(config_);
     Profile* profile = options.profile ? &profile_ : nullptr;
     stepper_ = std::make_unique<train::Stepper>(
@@ -186,8 +187,9 @@ class StepBench {
     refuse_standard_output("--trace", trace);
     if (!trace.empty()) file.emplace(trace, base::Durability::unsynced);
     for (std::int64_t i = 0; i < steps; ++i) run((i + 1) % config_.train.log_every == 0);
-    fmt::print("{}, batch {}, {}, {} threads, {} steps\n{}", preset_, config_.train.batch, precision_name(),
-               base::threads(), steps, describe_profile(profile_, config_, spec()));
+    fmt::print("{}, batch {}, {}, {}, {}\n{}", preset_, config_.train.batch, precision_name(),
+               base::counted(base::threads(), "thread"), base::counted(steps, "step"),
+               describe_profile(profile_, config_, spec()));
     if (!file) return;
     file->write(profile_.trace());
     file->commit();
@@ -196,9 +198,9 @@ class StepBench {
   void print(std::int64_t steps) {
     const Json result = measure(steps);
     const double ms = result["median_ms"];
-    fmt::print("{}, batch {}, {}, {} threads: {:.3f} ms a step (best {:.3f}), {:.0f} images/s, logging {:.1f}% of it\n",
-               preset_, config_.train.batch, precision_name(), base::threads(), ms, double(result["min_ms"]),
-               double(result["images_per_s"]), 100 * double(result["log_ms"]) / ms);
+    fmt::print("{}, batch {}, {}, {}: {:.3f} ms a step (best {:.3f}), {:.0f} images/s, logging {:.1f}% of it\n",
+               preset_, config_.train.batch, precision_name(), base::counted(base::threads(), "thread"), ms,
+               double(result["min_ms"]), double(result["images_per_s"]), 100 * double(result["log_ms"]) / ms);
     fmt::print("{}\n",
                describe_floor(needed_work(config_, spec(), contraction_operations()), best_rates(config_), ms / 1e3));
   }
@@ -281,9 +283,9 @@ class SampleBench {
   void print(std::int64_t calls) {
     const Json result = measure(calls);
     const double ms = result["median_ms"];
-    fmt::print("{}, batch {}, {}, {} threads: {:.1f} us a call (best {:.1f}), {:.2f} us a sample\n", options_.what,
-               batch_, std::string(result["precision"]), base::threads(), 1e3 * ms, 1e3 * double(result["min_ms"]),
-               1e3 * ms / static_cast<double>(batch_));
+    fmt::print("{}, batch {}, {}, {}: {:.1f} us a call (best {:.1f}), {:.2f} us a sample\n", options_.what, batch_,
+               std::string(result["precision"]), base::counted(base::threads(), "thread"), 1e3 * ms,
+               1e3 * double(result["min_ms"]), 1e3 * ms / static_cast<double>(batch_));
   }
 
  private:

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "data/mnist.h"
 #include "data/source.h"
+#include "data/value_notes.h"
 #include "runtime/packed_product.h"
 #include "train/model_file.h"
 
@@ -73,7 +74,7 @@ std::string shape_text(const graph::Shape& shape) {
 
 std::string classes_text(int classes, const std::vector<std::string>& names) {
   if (classes == 0) return "none";
-  if (names.empty()) return fmt::format("{} (labels 0 to {})", classes, classes - 1);
+  if (names.empty()) return classes == 1 ? "1 (label 0)" : fmt::format("{} (labels 0 to {})", classes, classes - 1);
   return fmt::format("{}: {}", classes, fmt::join(names, ", "));
 }
 
@@ -92,7 +93,7 @@ void print_model(const std::string& path) {
                                  config.loss.c, config.loss.sigmoid ? ", with a Sigmoid behind D" : "")
                    : config.loss.name);
   line("data", fmt::format("{}, sha256 {}", model.data_name, model.data_hash));
-  line("trained", base::grouped(static_cast<std::uint64_t>(model.steps)) + " steps");
+  line("trained", base::counted(model.steps, "step"));
   std::int64_t parameters = 0;
   for (const auto& [name, array] : model.weights) parameters += array.type().elements();
   line("numbers", base::grouped(static_cast<std::uint64_t>(parameters)));
@@ -103,14 +104,15 @@ void print_data(const std::string& source, const std::string& cache) {
   options.cache = cache;
   const data::Dataset dataset = data::open_source(source, options);
   line("data", dataset.name);
-  line("samples", fmt::format("{} {}", base::grouped(static_cast<std::uint64_t>(dataset.count())),
-                              shape_text(dataset.sample_shape)));
+  line("samples", base::counted(dataset.count(), dataset.is_image() ? "image" : "vector") + " " +
+                      graph::to_string(dataset.sample_shape));
   line("classes", classes_text(dataset.classes, dataset.class_names));
   if (dataset.classes > 0) {
     std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
     for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
     line("per class", fmt::format("{}", fmt::join(counts, ", ")));
   }
+  for (const std::string& note : data::value_notes(dataset)) line("note", note);
   line("sha256", dataset.hash);
 }
 

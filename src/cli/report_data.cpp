@@ -28,8 +28,6 @@ constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
 constexpr int kDeepestJson = 32;
 constexpr int kMostRowLabels = 20;  // rows of the trainer's pictures
 
-std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
-
 std::string base64(std::string_view bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
@@ -59,14 +57,31 @@ std::optional<Json> parse(const std::string& text) {
   return json;
 }
 
+/// The scores that could not be computed, and why.
+bool is_reasons(const Json& missing) {
+  return missing.is_object() && std::ranges::all_of(missing, [](const Json& reason) { return reason.is_string(); });
+}
+
+/// What is wrong with a line of metrics.jsonl or scores.jsonl; "" if it is one.
+std::string fault_of(const std::optional<Json>& line, std::span<const char* const> keys) {
+  if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
+    return "not a JSON object with a \"step\"";
+  for (const char* key : keys)
+    if (const Json value = line->value(key, Json()); !value.is_number() && !value.is_null())
+      return fmt::format("\"{}\" is not a number", key);
+  return "";
+}
+
 /// A file of a JSON object a line as {"step": [...], KEY: [...]}, null where a line has no number for a key; keys that
-/// no line has are left out. Null if the file is missing or empty. A last line that was cut short is noted.
+/// no line has are left out; "missing" is that of the last line. Null if the file is missing or holds no such line.
+/// Lines that are left out are noted.
 Json read_lines(const std::string& path, std::span<const char* const> keys, Json& notes) {
   if (!fs::exists(path)) return nullptr;
   const std::string text = base::read_file(path);
   Json columns{{"step", Json::array()}};
   for (const char* key : keys) columns[key] = Json::array();
-  std::size_t number = 0;
+  std::size_t number = 0, bad = 0;
+  std::string first_fault;
   for (std::size_t begin = 0; begin < text.size();) {
     ++number;
     const std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -76,16 +91,18 @@ Json read_lines(const std::string& path, std::span<const char* const> keys, Json
       notes.push_back(fmt::format("{}: the last line was cut short and is left out.", path));
       break;
     }
-    if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
-      base::fail_data("{}:{}: not a JSON object with a \"step\"; delete the line", path, number);
-    columns["step"].push_back((*line)["step"]);
-    for (const char* key : keys) {
-      const Json value = line->value(key, Json());
-      if (!value.is_number() && !value.is_null())
-        base::fail_data("{}:{}: \"{}\" is not a number; delete the line", path, number, key);
-      columns[key].push_back(value);
+    if (const std::string fault = fault_of(line, keys); !fault.empty()) {
+      if (++bad == 1) first_fault = fmt::format("line {}: {}", number, fault);
+      continue;
     }
+    columns["step"].push_back((*line)["step"]);
+    for (const char* key : keys) columns[key].push_back(line->value(key, Json()));
+    if (line->contains("missing") && is_reasons((*line)["missing"])) columns["missing"] = (*line)["missing"];
   }
+  if (bad > 0)
+    notes.push_back(fmt::format("{}: {} left out ({}{}).", path,
+                                bad == 1 ? "a line is" : base::grouped(bad) + " lines are",
+                                bad == 1 ? "" : "the first is ", first_fault));
   if (columns["step"].empty()) return nullptr;
   for (const char* key : keys)
     if (std::ranges::all_of(columns[key], [](const Json& value) { return value.is_null(); })) columns.erase(key);
@@ -124,6 +141,7 @@ Json read_eval(const std::string& path, const std::string& command) {
   require("confusion", is_square, "a square table of numbers");
   require("per_class", is_objects, "a list of objects");
   require("fd_curve", is_objects, "a list of objects");
+  require("missing", is_reasons, "an object of texts");
   return *eval;
 }
 
@@ -155,7 +173,8 @@ std::string network_text(const train::NetworkConfig& network, const train::Model
   std::int64_t numbers = 0;
   for (const auto& [key, array] : model.weights)
     if (key.starts_with(name)) numbers += array.type().elements();
-  return fmt::format("{} {}; {} numbers", model.config.model.kind, fmt::join(network.widths, "-"), grouped(numbers));
+  return fmt::format("{} {}; {}", model.config.model.kind, fmt::join(network.widths, "-"),
+                     base::counted(numbers, "number"));
 }
 
 /// Rows [name, text] of the summary.
@@ -165,9 +184,10 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
   row("preset", config.preset);
   row("data", model ? fmt::format("{}, sha256 {}", config.data.source, model->data_hash) : config.data.source);
   if (model) {
-    row("samples", fmt::format("{} {}, {}", model->sample_shape.size() == 3 ? "images" : "vectors",
-                               graph::to_string(model->sample_shape),
-                               model->conditional ? fmt::format("{} classes", model->classes) : "unconditional"));
+    row("samples",
+        fmt::format("{} {}, {}", model->sample_shape.size() == 3 ? "images" : "vectors",
+                    graph::to_string(model->sample_shape),
+                    model->conditional ? base::counted(model->classes, "class", "classes") : "unconditional"));
     row("generator", network_text(config.model.g, *model, "generator."));
     row("discriminator", network_text(config.model.d, *model, "discriminator."));
   }

@@ -83,9 +83,8 @@ std::int64_t count_per_label(const Options& options, std::int64_t labels, std::i
         options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels);
   const std::int64_t count = asked > 0 ? asked : noise_rows / labels;
   if (count * labels != noise_rows) {
-    base::fail_usage("--noise {}: {} rows for {} label{} of {} sample{} each; expected a row for every sample",
-                     options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels,
-                     labels == 1 ? "" : "s", count, count == 1 ? "" : "s");
+    base::fail_usage("--noise {}: {} for {} of {} each; expected a row for every sample", options.noise,
+                     base::counted(noise_rows, "row"), base::counted(labels, "label"), base::counted(count, "sample"));
   }
   return count;
 }
@@ -243,8 +242,7 @@ void run(const Options& options) {
   }
   sampler.require_finite(samples);
   const std::string more = write(out, format, plan, model, samples);
-  say_written(out, fmt::format(": {} sample{}{}", base::grouped(static_cast<std::uint64_t>(plan.total)),
-                               plan.total == 1 ? "" : "s", more));
+  say_written(out, ": " + base::counted(plan.total, "sample") + more);
 }
 
 std::function<void()> setup(CLI::App& app) {

@@ -19,7 +19,9 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/threads.h"
+#include "data/idx_source.h"
 #include "data/source.h"
+#include "data/value_notes.h"
 #include "eval/run_scores.h"
 #include "train/config.h"
 #include "train/preset.h"
@@ -105,35 +107,26 @@ void require_positive_budgets(const Options& options) {
 
 /// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
 std::string absolute_source(const std::string& source) {
-  std::error_code ignored;
-  if (std::filesystem::exists(source, ignored) && source.find(',') != std::string::npos)
-    return std::filesystem::absolute(source).lexically_normal().string();  // one file with a comma in its name
+  const auto absolute = [](const std::string& path) {
+    std::error_code ignored;
+    if (path.empty() || !std::filesystem::exists(path, ignored)) return path;
+    return std::filesystem::absolute(path).lexically_normal().string();
+  };
   const std::vector<std::string> names = data::source_names();
-  std::string result;
-  std::size_t begin = 0;
-  while (begin <= source.size()) {
-    const std::size_t comma = std::min(source.find(',', begin), source.size());
-    const std::string part = source.substr(begin, comma - begin);
-    std::error_code error;
-    const bool exists =
-        !part.empty() && std::ranges::find(names, part) == names.end() && std::filesystem::exists(part, error);
-    result += exists ? std::filesystem::absolute(part).lexically_normal().string() : part;
-    if (comma < source.size()) result += ',';
-    begin = comma + 1;
-  }
-  return result;
+  if (std::ranges::find(names, source) != names.end()) return source;
+  std::error_code ignored;
+  if (std::filesystem::exists(source, ignored)) return absolute(source);
+  const auto [images, labels] = data::split_pair(source);
+  return labels.empty() ? source : absolute(images) + "," + absolute(labels);
 }
 
 /// The first path in a recorded source that is not there; "" if all are.
 std::string missing_path(const std::string& source) {
   std::error_code ignored;
   if (std::filesystem::exists(source, ignored)) return "";
-  for (std::size_t begin = 0; begin < source.size();) {
-    const std::size_t comma = std::min(source.find(',', begin), source.size());
-    const std::string part = source.substr(begin, comma - begin);
-    if (part.find('/') != std::string::npos && !std::filesystem::exists(part, ignored)) return part;
-    begin = comma + 1;
-  }
+  const auto [images, labels] = data::split_pair(source);
+  for (const std::string& path : {images, labels})
+    if (path.find('/') != std::string::npos && !std::filesystem::exists(path, ignored)) return path;
   return "";
 }
 
@@ -204,25 +197,25 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
         eval::cached_classifier(reference, options.cache, [&](const std::string& line) { printer.note(line); });
   eval::Judge judge(std::move(reference), std::move(classifier));
   judge.drop_training_part();
-  return std::make_shared<eval::RunScores>(options.out, std::move(judge));
+  auto scores = std::make_shared<eval::RunScores>(options.out, std::move(judge));
+  if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);
+  return scores;
 }
 
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
-  return fmt::format("{} on {}: {} sample{} {}{}", config.preset, dataset.name,
-                     base::grouped(static_cast<std::uint64_t>(dataset.count())), dataset.count() == 1 ? "" : "s",
-                     graph::to_string(dataset.sample_shape),
-                     config.data.unconditional
-                         ? ", unconditional"
-                         : fmt::format(" in {} class{}", dataset.classes, dataset.classes == 1 ? "" : "es"));
+  return fmt::format(
+      "{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
+      graph::to_string(dataset.sample_shape),
+      config.data.unconditional ? ", unconditional" : " in " + base::counted(dataset.classes, "class", "classes"));
 }
 
 /// Makes the preset's batch as small as the data, in whole packs.
 void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
   const std::int64_t most = samples - samples % config.model.pack;
   if (config.train.batch <= samples || most == 0) return;
-  notes.push_back(fmt::format("the data has {} sample{}, fewer than the preset's batch of {}: the batch is {}", samples,
-                              samples == 1 ? "" : "s", config.train.batch, most));
+  notes.push_back(fmt::format("the data has {}, fewer than the preset's batch of {}: the batch is {}",
+                              base::counted(samples, "sample"), config.train.batch, most));
   config.train.batch = most;
 }
 
@@ -230,8 +223,8 @@ void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::
 bool is_judged(const train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
   const std::int64_t steps = train::total_steps(config, samples);
   if (steps == 0 || config.train.eval_every <= steps) return config.train.eval_every > 0;
-  notes.push_back(fmt::format("train.eval_every = {}, but the run has {} step{}: no model is judged",
-                              config.train.eval_every, steps, steps == 1 ? "" : "s"));
+  notes.push_back(fmt::format("train.eval_every = {}, but the run has {}: no model is judged", config.train.eval_every,
+                              base::counted(steps, "step")));
   return false;
 }
 
@@ -278,6 +271,7 @@ void run(const Options& options) {
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
   use_threads(config.train.threads);
+  for (const std::string& text : data::value_notes(dataset)) notes.push_back("note: " + text);
   for (const std::string& text : notes) printer.note(text);
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };

@@ -131,8 +131,8 @@ void set_labels(Dataset& dataset, std::vector<std::uint8_t> labels, const std::s
   dataset.class_names = read_class_names(names.string());
   const int named = static_cast<int>(dataset.class_names.size());
   if (named < needed)
-    base::fail_data("{}: {} class names for labels up to {}, expected {} or more", names.string(), named, needed - 1,
-                    needed);
+    base::fail_data("{}: {} for labels up to {}, expected {} or more", names.string(),
+                    base::counted(named, "class name"), needed - 1, needed);
   dataset.classes = named;
 }
 

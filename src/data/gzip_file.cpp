@@ -5,40 +5,89 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/file.h"
 
 namespace gan::data {
 
 namespace {
+constexpr std::size_t kBuffer = std::size_t{1} << 17;
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxDeflateRatio = 1032;  // no deflate data grows by more
+constexpr std::uint8_t kMagic[] = {0x1f, 0x8b};
 }  // namespace
 
-GzipFile::GzipFile(const std::string& path) : path_(path), file_bytes_(base::InputFile(path).size()) {
-  file_ = gzopen(path.c_str(), "rbe");
-  if (!file_) base::fail_data("{}: cannot be opened", path);
-  gzbuffer(file_, 1 << 17);
-  compressed_ = gzdirect(file_) == 0;
+GzipFile::GzipFile(const std::string& path) : file_(path), unread_(file_.size()), buffer_(kBuffer) {
+  if (!fill() || end_ < 2 || !std::equal(std::begin(kMagic), std::end(kMagic), buffer_.begin())) return;
+  stream_ = std::make_unique<z_stream>();
+  if (inflateInit2(stream_.get(), 15 + 16) != Z_OK) base::fail_run("{}: no memory to decompress it", path);
 }
 
-GzipFile::~GzipFile() { gzclose(file_); }
+GzipFile::~GzipFile() {
+  if (stream_) inflateEnd(stream_.get());
+}
 
-std::uint64_t GzipFile::max_content() const { return compressed_ ? file_bytes_ * kMaxDeflateRatio : file_bytes_; }
+std::uint64_t GzipFile::max_content() const { return stream_ ? file_.size() * kMaxDeflateRatio : file_.size(); }
 
 std::size_t GzipFile::read(void* dst, std::size_t bytes) {
-  auto* next = static_cast<std::uint8_t*>(dst);
+  auto* const first = static_cast<std::uint8_t*>(dst);
   std::size_t done = 0;
   while (done < bytes) {
-    const int got = gzread(file_, next + done, static_cast<unsigned>(std::min(bytes - done, kChunk)));
-    int error = Z_OK;
-    const char* text = gzerror(file_, &error);
-    if (error == Z_BUF_ERROR) base::fail_data("{}: the gzip data is cut short", path_);
-    if (got < 0) base::fail_data("{}: the gzip data is damaged or cannot be read: {}", path_, text);
+    const std::size_t wanted = std::min(bytes - done, kChunk);
+    const std::size_t got = stream_ ? read_compressed(first + done, wanted) : read_plain(first + done, wanted);
     if (got == 0) break;
-    hash_.update(next + done, static_cast<std::size_t>(got));
-    done += static_cast<std::size_t>(got);
+    hash_.update(first + done, got);
+    done += got;
   }
   return done;
+}
+
+bool GzipFile::fill() {
+  begin_ = 0;
+  end_ = static_cast<std::size_t>(std::min<std::uint64_t>(kBuffer, unread_));
+  file_.read(buffer_.data(), end_);
+  unread_ -= end_;
+  return end_ > 0;
+}
+
+std::size_t GzipFile::read_plain(std::uint8_t* dst, std::size_t bytes) {
+  if (begin_ == end_ && !fill()) return 0;
+  const std::size_t got = std::min(bytes, end_ - begin_);
+  std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), got, dst);
+  begin_ += got;
+  return got;
+}
+
+std::size_t GzipFile::read_compressed(std::uint8_t* dst, std::size_t bytes) {
+  stream_->next_out = dst;
+  stream_->avail_out = static_cast<uInt>(bytes);
+  while (stream_->avail_out > 0 && !ended_) {
+    if (begin_ == end_ && !fill()) base::fail_data("{}: the gzip data is cut short", file_.path());
+    stream_->next_in = buffer_.data() + begin_;
+    stream_->avail_in = static_cast<uInt>(end_ - begin_);
+    const int result = inflate(stream_.get(), Z_NO_FLUSH);
+    begin_ = end_ - stream_->avail_in;
+    if (result == Z_STREAM_END)
+      ended_ = !next_member();
+    else if (result != Z_OK && result != Z_BUF_ERROR)
+      base::fail_data("{}: the gzip data is damaged: {}", file_.path(),
+                      stream_->msg ? stream_->msg : "no reason given");
+  }
+  return bytes - stream_->avail_out;
+}
+
+bool GzipFile::next_member() {
+  if (begin_ == end_ && !fill()) return false;
+  if (buffer_[begin_] == kMagic[0]) {
+    inflateReset(stream_.get());
+    return true;
+  }
+  const std::uint64_t behind = unread_ + (end_ - begin_);
+  do {
+    const auto rest = buffer_.begin() + static_cast<std::ptrdiff_t>(begin_);
+    if (std::any_of(rest, buffer_.begin() + static_cast<std::ptrdiff_t>(end_), [](std::uint8_t byte) { return byte; }))
+      base::fail_data("{}: {} bytes that are no gzip data follow its end; were two files joined?", file_.path(),
+                      behind);
+  } while (fill());
+  return false;
 }
 
 }  // namespace gan::data

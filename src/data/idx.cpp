@@ -31,25 +31,65 @@ std::string_view type_name(int code) {
   }
 }
 
-// `item` is "images" or "labels".
-IdxFile read_idx(const std::string& path, std::string_view item, int min_axes, int max_axes) {
+enum class Item { images, labels };
+
+const char* name_of(Item item) { return item == Item::images ? "images" : "labels"; }
+
+/// Bytes of an element of this type; 0 if the item cannot have it. Labels may be integers of any size.
+std::size_t element_bytes(int type, Item item) {
+  if (type == 0x08) return 1;
+  if (item == Item::images) return 0;
+  return type == 0x09 ? 1 : type == 0x0b ? 2 : type == 0x0c ? 4 : 0;
+}
+
+/// What to do with elements of another type.
+const char* advice_on_type(Item item) {
+  return item == Item::images
+             ? "scale the values to 0 to 255 and write them as uint8"
+             : "a label is the number of a class, so sort such values into bins and write their numbers";
+}
+
+/// What an array of so many axes is, and what to do with it.
+std::string advice_on_axes(std::size_t axes, Item item) {
+  if (item == Item::labels && axes == 2)
+    return "several labels for each picture are not taken; make each combination of them (the product of the "
+           "attributes) one class";
+  if (item == Item::labels) return "pictures have as many axes; labels are the second file, images.idx,labels.idx";
+  if (axes == 1) return "labels have one axis; images are the first file, images.idx,labels.idx";
+  if (axes == 2) return "rows of a table can be pictures of one line: [N, 1, columns]";
+  return "such arrays are no pictures";
+}
+
+/// Integers of `size` bytes with a sign, the highest byte first, as bytes. Throws a data error for one that is no
+/// label.
+std::unique_ptr<std::uint8_t[]> narrowed(const std::string& path, const std::uint8_t* wide, std::uint64_t elements,
+                                         std::size_t size) {
+  auto bytes = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    std::int64_t value = *wide >= 0x80 ? -1 : 0;
+    for (std::size_t k = 0; k < size; ++k) value = value * 256 + *wide++;
+    if (value < 0 || value > 255) base::fail_data("{}: label {} of item {}: labels are 0 to 255", path, value, i);
+    bytes[i] = static_cast<std::uint8_t>(value);
+  }
+  return bytes;
+}
+
+IdxFile read_idx(const std::string& path, Item item) {
+  const std::size_t min_axes = item == Item::images ? 3 : 1, max_axes = item == Item::images ? 4 : 1;
   GzipFile file(path);
   std::uint8_t magic[4] = {};
   const std::size_t got = file.read(magic, 4);
-  if (got < 4) base::fail_data("{}: not an IDX file: {} bytes", path, got);
-  const int type = magic[2], axes = magic[3];
+  if (got < 4) base::fail_data("{}: not an IDX file: {}", path, base::counted(static_cast<std::int64_t>(got), "byte"));
+  const int type = magic[2];
+  const std::size_t axes = magic[3];
   if (magic[0] != 0 || magic[1] != 0 || type_name(type).empty() || axes == 0)
     base::fail_data("{}: not an IDX file: starts with {:02x} {:02x} {:02x} {:02x}, {} start with 00 00 08 {:02x}", path,
-                    magic[0], magic[1], magic[2], magic[3], item, min_axes);
-  if (type != 0x08) base::fail_data("{}: holds {}, expected unsigned bytes", path, type_name(type));
-  if (axes < min_axes || axes > max_axes)
-    base::fail_data("{}: holds an array of {} axes, expected {} ({}); are images and labels swapped?", path, axes,
-                    item == "images" ? "3 or 4" : "1", item);
+                    magic[0], magic[1], magic[2], magic[3], name_of(item), min_axes);
 
   IdxFile out;
   std::uint64_t elements = 1;
   bool overflow = false;
-  for (int axis = 0; axis < axes; ++axis) {
+  for (std::size_t axis = 0; axis < axes; ++axis) {
     std::uint8_t length[4];
     if (file.read(length, 4) < 4) base::fail_data("{}: ends inside its header", path);
     const std::uint64_t value = std::uint64_t{length[0]} << 24 | std::uint64_t{length[1]} << 16 |
@@ -57,29 +97,50 @@ IdxFile read_idx(const std::string& path, std::string_view item, int min_axes, i
     overflow |= __builtin_mul_overflow(elements, value, &elements);
     out.shape.push_back(static_cast<std::int64_t>(value));
   }
+  if (axes < min_axes || axes > max_axes)
+    base::fail_data("{}: holds an array of {} {}, expected {} ({}); {}", path,
+                    base::counted(static_cast<std::int64_t>(axes), "axis", "axes"), graph::to_string(out.shape),
+                    item == Item::images ? "3 or 4" : "1", name_of(item), advice_on_axes(axes, item));
+  const std::size_t size = element_bytes(type, item);
+  if (size == 0)
+    base::fail_data("{}: holds {}, expected unsigned bytes; {}", path, type_name(type), advice_on_type(item));
   if (std::find(out.shape.begin(), out.shape.end(), 0) != out.shape.end())
-    base::fail_data("{}: holds no {}: its shape is {}", path, item, graph::to_string(out.shape));
-  if (overflow || elements > file.max_content())
-    base::fail_data("{}: announces {} of shape {}, more than the file can hold; is it cut short?", path, item,
+    base::fail_data("{}: holds no {}: its shape is {}", path, name_of(item), graph::to_string(out.shape));
+  std::uint64_t bytes = 0;
+  overflow |= __builtin_mul_overflow(elements, size, &bytes);
+  if (overflow || bytes > file.max_content())
+    base::fail_data("{}: announces {} of shape {}, more than the file can hold; is it cut short?", path, name_of(item),
                     graph::to_string(out.shape));
 
   // Not cleared: the system hands out pages as data arrives, so a file that lies about its size costs nothing.
-  out.bytes = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
-  const std::size_t filled = file.read(out.bytes.get(), elements);
-  if (filled < elements)
-    base::fail_data("{}: is cut short: {} bytes of {} for shape {}", path, base::grouped(filled),
-                    base::grouped(elements), graph::to_string(out.shape));
+  out.bytes = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  const std::size_t filled = file.read(out.bytes.get(), bytes);
+  if (filled < bytes)
+    base::fail_data("{}: is cut short: {} of {} for shape {}", path,
+                    base::counted(static_cast<std::int64_t>(filled), "byte"), base::grouped(bytes),
+                    graph::to_string(out.shape));
   std::uint8_t extra = 0;  // asking for it also makes gzip compare its checksum
   if (file.read(&extra, 1) > 0)
-    base::fail_data("{}: has bytes left after its {} of shape {}", path, item, graph::to_string(out.shape));
+    base::fail_data("{}: has bytes left after its {} of shape {}", path, name_of(item), graph::to_string(out.shape));
+  if (type != 0x08) out.bytes = narrowed(path, out.bytes.get(), elements, size);
   out.hash = file.hash();
   return out;
 }
 
 }  // namespace
 
-IdxFile read_idx_images(const std::string& path) { return read_idx(path, "images", 3, 4); }
+IdxFile read_idx_images(const std::string& path) { return read_idx(path, Item::images); }
 
-IdxFile read_idx_labels(const std::string& path) { return read_idx(path, "labels", 1, 1); }
+IdxFile read_idx_labels(const std::string& path) { return read_idx(path, Item::labels); }
+
+int idx_axes(const std::string& path) {
+  try {
+    std::uint8_t magic[4] = {};
+    GzipFile file(path);
+    return file.read(magic, 4) == 4 && magic[0] == 0 && magic[1] == 0 && !type_name(magic[2]).empty() ? magic[3] : 0;
+  } catch (const base::Error&) {
+    return 0;
+  }
+}
 
 }  // namespace gan::data

@@ -8,7 +8,7 @@
 
 namespace gan::data {
 
-/// The content of an IDX file of unsigned bytes (the format of MNIST's files).
+/// The content of an IDX file (the format of MNIST's files) as unsigned bytes.
 struct IdxFile {
   graph::Shape shape;                     ///< [N, H, W] or [N, H, W, C] of images, [N] of labels; no length is 0
   std::unique_ptr<std::uint8_t[]> bytes;  ///< the elements, row-major
@@ -19,7 +19,10 @@ struct IdxFile {
 /// against the file's before memory is taken. Throws a data error that says what was found and what was expected.
 IdxFile read_idx_images(const std::string& path);
 
-/// The same for labels.
+/// The same for labels, which may be whole numbers of other types if they are 0 to 255.
 IdxFile read_idx_labels(const std::string& path);
+
+/// The number of axes that an IDX file announces; 0 if the file is none or cannot be read.
+int idx_axes(const std::string& path);
 
 }  // namespace gan::data

@@ -26,8 +26,8 @@ Dataset image_dataset(IdxFile images) {
 
 void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const std::string& advice) {
   if (labels.shape[0] != dataset.items)
-    base::fail_data("{}: {} labels for {} images{}", path, base::grouped(labels.shape[0]), base::grouped(dataset.items),
-                    advice);
+    base::fail_data("{}: {} for {}{}", path, base::counted(labels.shape[0], "label"),
+                    base::counted(dataset.items, "image"), advice);
   set_labels(dataset, {labels.bytes.get(), labels.bytes.get() + labels.shape[0]},
              fs::path(path).parent_path().string());
   dataset.hash = base::sha256(dataset.hash + labels.hash);
@@ -35,11 +35,30 @@ void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels
 
 namespace {
 
-// A path may hold a comma too.
 bool is_file(const std::string& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
 }
+
+}  // namespace
+
+std::pair<std::string, std::string> split_pair(const std::string& spec) {
+  if (is_file(spec)) return {spec, ""};
+  // Of the commas the one with files on both sides, else with one on one side, else the first.
+  std::size_t chosen = spec.find(',');
+  int most = 0;
+  for (std::size_t comma = chosen; comma != std::string::npos; comma = spec.find(',', comma + 1)) {
+    const int files = is_file(spec.substr(0, comma)) + is_file(spec.substr(comma + 1));
+    if (files > most) {
+      most = files;
+      chosen = comma;
+    }
+  }
+  if (chosen == std::string::npos) return {spec, ""};
+  return {spec.substr(0, chosen), spec.substr(chosen + 1)};
+}
+
+namespace {
 
 bool accepts(const std::string& spec) {
   for (const char* ending : {".idx", "-ubyte", ".gz"})
@@ -50,12 +69,13 @@ bool accepts(const std::string& spec) {
 Dataset open(const std::string& spec, const SourceOptions& options) {
   if (options.split == Split::test)
     base::fail_usage("{}: has no test part; name the test files themselves, or a folder with t10k-* files", spec);
-  const std::size_t comma = is_file(spec) ? std::string::npos : spec.find(',');
-  if (comma == 0 || (comma != std::string::npos && comma + 1 == spec.size()))
+  const auto [images, labels] = split_pair(spec);
+  if (images.empty() || (labels.empty() && images.size() < spec.size()))
     base::fail_usage("{}: a name is missing beside the comma; expected images.idx,labels.idx", spec);
-  Dataset dataset = image_dataset(read_idx_images(spec.substr(0, comma)));
-  if (comma == std::string::npos || !options.labels) return dataset;
-  const std::string labels = spec.substr(comma + 1);
+  if (!labels.empty() && idx_axes(images) == 1 && idx_axes(labels) > 2)
+    base::fail_data("{}: images and labels are swapped; give {},{}", spec, labels, images);
+  Dataset dataset = image_dataset(read_idx_images(images));
+  if (labels.empty() || !options.labels) return dataset;
   add_labels(dataset, labels, read_idx_labels(labels), "; these two files do not belong together");
   return dataset;
 }

@@ -32,7 +32,8 @@ constexpr const char* kFormat = "gan.cpp classifier";
 constexpr const char* kVersion = "1";  // another number for every change of the network or of its training
 constexpr const char* kScope = "classifier";
 
-constexpr std::int64_t kEpochs = 3, kFewestSteps = 300;
+constexpr std::int64_t kEpochs = 3;
+constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300, kSmallestBatch = 16;  // small data
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3;
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
@@ -124,17 +125,15 @@ class Training {
   Training(const data::Dataset& images, std::uint64_t seed)
       : images_(images),
         seed_(seed),
-        batch_(std::min(training_batch(images.sample_shape), images.count())),
-        epoch_steps_(images.count() / batch_),
-        steps_(std::max(kEpochs * epoch_steps_, kFewestSteps)),
+        schedule_(classifier_schedule(images)),
         shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
 
   Classifier run(const Log& log) {
     const runtime::Program program = compile();
-    for (std::int64_t step = 0, report = 1; step < steps_; ++step) {
+    for (std::int64_t step = 0, report = 1; step < schedule_.steps; ++step) {
       fill_batch(step);
       program.run();
-      if (step + 1 < steps_ * report / kReports) continue;
+      if (step + 1 < schedule_.steps * report / kReports) continue;
       const double loss = static_cast<double>(state_.at("loss").f32()[0]);
       if (!std::isfinite(loss)) base::fail_run("{}: the classifier diverged (loss {})", images_.source, loss);
       if (log) log(fmt::format("{:5}%  loss {:.4f}", 100 * report / kReports, loss));
@@ -155,7 +154,7 @@ class Training {
   runtime::Program compile() {
     Graph graph;
     const std::vector<Variable> variables =
-        build_training(graph, images_.sample_shape, images_.classes, batch_, steps_);
+        build_training(graph, images_.sample_shape, images_.classes, schedule_.batch, schedule_.steps);
     nn::initialize(variables, seed_, state_);
     for (const Variable& variable : variables)  // averages start where the averaged starts
       if (variable.name.starts_with("ema."))
@@ -168,15 +167,16 @@ class Training {
   }
 
   void fill_batch(std::int64_t step) {
-    const auto epoch = static_cast<std::uint32_t>(step / epoch_steps_);
+    const auto epoch = static_cast<std::uint32_t>(step / schedule_.epoch_steps);
     const std::span<const std::uint32_t> order = shuffle_.epoch(epoch);
-    const std::int64_t first = step % epoch_steps_ * batch_, size = graph::element_count(images_.sample_shape);
+    const std::int64_t first = step % schedule_.epoch_steps * schedule_.batch,
+                       size = graph::element_count(images_.sample_shape);
     const std::int64_t reach = std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14;  // 2 pixels of 28
     const auto places = static_cast<std::uint64_t>(2 * reach + 1);
     const base::RandomStream random(seed_, base::stream_of("shift"), static_cast<std::uint32_t>(step));
     float* x = state_.at("x").f32().data();
     const std::span<std::int32_t> y = state_.at("y").i32();
-    base::parallel_for(batch_, 16, [&](std::int64_t begin, std::int64_t end) {
+    base::parallel_for(schedule_.batch, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
         const auto shift = [&](std::uint64_t number) {
@@ -192,11 +192,17 @@ class Training {
 
   const data::Dataset& images_;
   std::uint64_t seed_;
-  std::int64_t batch_, epoch_steps_, steps_;
+  Schedule schedule_;
   data::Shuffle shuffle_;
   runtime::State state_;
   runtime::Arena arena_;
 };
+
+/// Throws a usage error if no classifier can be trained on this data.
+void require_classes(const data::Dataset& dataset) {
+  if (const std::string why = why_no_classifier(dataset); !why.empty())
+    base::fail_usage("{}: images are compared by a classifier: {}", dataset.source, why);
+}
 
 }  // namespace
 
@@ -209,28 +215,30 @@ std::string hash_of(const Classifier& classifier) {
   return hash.finish();
 }
 
-void require_classes(const data::Dataset& dataset) {
+Schedule classifier_schedule(const data::Dataset& dataset) {
+  const std::int64_t most = training_batch(dataset.sample_shape), count = dataset.count();
+  const std::int64_t of_small = std::max(count * kEpochsOfSmall / kStepsOfSmall, kSmallestBatch);
+  const std::int64_t batch = std::min({most, of_small, count}), epoch_steps = count / batch;
+  return {batch, epoch_steps,
+          std::max(kEpochs * epoch_steps, std::clamp(kEpochsOfSmall * epoch_steps, kFewestSteps, kStepsOfSmall))};
+}
+
+std::string why_no_classifier(const data::Dataset& dataset) {
+  constexpr const char* kAdvice = "; gan eval --embedding FILE takes another's";
   if (!dataset.is_image())
-    base::fail_usage("{}: samples of shape {}; the classifier reads images", dataset.source,
-                     graph::to_string(dataset.sample_shape));
+    return fmt::format("samples of shape {}, it reads images", graph::to_string(dataset.sample_shape));
   if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)
-    base::fail_usage("{}: images of {}; the classifier reads images of up to {} pixels a side", dataset.source,
-                     graph::to_string(dataset.sample_shape), kLargestSide);
-  if (dataset.classes == 0)
-    base::fail_usage(
-        "{}: no labels, so no classifier can be trained to compare images by (gan eval takes another's: --embedding "
-        "FILE)",
-        dataset.source);
-  if (dataset.classes == 1)
-    base::fail_usage(
-        "{}: one class; a classifier to compare images by needs at least two (or gan eval --embedding FILE)",
-        dataset.source);
+    return fmt::format("images of {}, it reads those of up to {} pixels a side", graph::to_string(dataset.sample_shape),
+                       kLargestSide);
+  if (dataset.classes == 0) return std::string("no labels to train it by") + kAdvice;
+  if (dataset.classes == 1) return std::string("one class to train it by, two are the least") + kAdvice;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
   for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
   for (std::size_t k = 0; k < counts.size(); ++k)
     if (counts[k] == 0)
-      base::fail_usage("{}: class {}{} has no images to train the classifier on", dataset.source, k,
-                       dataset.class_names.empty() ? "" : " (" + dataset.class_names[k] + ")");
+      return fmt::format("class {}{} has no images to train it by{}", k,
+                         dataset.class_names.empty() ? "" : " (" + dataset.class_names[k] + ")", kAdvice);
+  return "";
 }
 
 Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
@@ -267,7 +275,8 @@ Classifier load_classifier(const std::string& path) {
   const auto fits = [](std::int64_t side) { return side >= 1 && side <= kLargestSide; };
   if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > kLargestSample ||
       classifier.classes < 2 || classifier.classes > 65536)
-    base::fail_data("{}: a classifier of images {} in {} classes", path, graph::to_string(shape), classifier.classes);
+    base::fail_data("{}: a classifier of images {} in {}", path, graph::to_string(shape),
+                    base::counted(classifier.classes, "class", "classes"));
   Graph graph;
   train::take_variables(path, file, build_embedding(graph, shape, classifier.classes, 1), classifier.weights);
   return classifier;
@@ -278,8 +287,13 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
   require_classes(data);
   const std::filesystem::path folder =
       std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
-  // The hash is that of the whole source: how much of it was held out belongs to the key.
-  const std::string key = base::sha256(fmt::format("{} {}", data.hash, data.count())).substr(0, 16);
+  // The hash is that of the whole source: how much of it was held out belongs to the key. So does the schedule of small
+  // data: a file without it comes from a version that took 300 full batches for all, and gives other scores.
+  std::string trained_on = fmt::format("{} {}", data.hash, data.count());
+  const Schedule schedule = classifier_schedule(data);
+  if (schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(data.sample_shape), data.count()))
+    trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
+  const std::string key = base::sha256(trained_on).substr(0, 16);
   const std::string path = (folder / (key + ".safetensors")).string();
   const auto say = [&](const std::string& line) {
     if (log) log(line);
@@ -296,8 +310,8 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
       say(fmt::format("{}; it is trained anew", error.what()));
     }
   }
-  say(fmt::format("training a classifier to judge by on {} images of {}, once",
-                  base::grouped(static_cast<std::uint64_t>(data.count())), data.source));
+  say(fmt::format("training a classifier to judge by on {} of {}, once", base::counted(data.count(), "image"),
+                  data.source));
   Classifier classifier = train_classifier(data, 0, log);
   try {
     base::create_folder(folder.string());

@@ -26,14 +26,23 @@ struct Classifier {
 /// SHA-256 of the weights, in hexadecimal: scores compare only under one embedding.
 std::string hash_of(const Classifier& classifier);
 
-/// Trains a classifier on labelled images: Adam, softmax cross entropy, three epochs (more of small data) with a
-/// falling learning rate, random shifts of the images, running average of the weights. Depends on data, seed, threads
+/// Trains a classifier on labelled images: Adam, softmax cross entropy, three epochs (more of small data) with
+/// a falling learning rate, random shifts of the images, running average of the weights. Depends on data, seed, threads
 /// and kind of processor alone. Throws a usage error for data without labels, with fewer than two classes, with a class
 /// that has no images, or that is no images.
 Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, const Log& log);
 
-/// Throws a usage error, as train_classifier does, if no classifier can be trained on this data.
-void require_classes(const data::Dataset& dataset);
+/// Images in a step of training, steps of an epoch and of all.
+struct Schedule {
+  std::int64_t batch, epoch_steps, steps;
+};
+
+/// How train_classifier trains on this many images of this shape: three epochs in batches of up to 128, fewer of large
+/// images; small data some thirty epochs in smaller batches, so that it takes less time, too.
+Schedule classifier_schedule(const data::Dataset& dataset);
+
+/// Why no classifier can be trained on this data, for the end of a message; "" if one can.
+std::string why_no_classifier(const data::Dataset& dataset);
 
 /// Writes a classifier's file (safetensors). Throws a data error if it cannot be written.
 void save_classifier(const std::string& path, const Classifier& classifier);

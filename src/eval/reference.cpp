@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/shuffle.h"
 #include "data/source.h"
 
@@ -18,15 +19,17 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
     part.split = data::Split::test;
     data::Dataset test = data::open_source(source, part);
     if (test.sample_shape != all.sample_shape || test.classes > all.classes)
-      base::fail_data("{}: the test part has samples {} in {} classes, the rest {} in {}", source,
-                      graph::to_string(test.sample_shape), test.classes, graph::to_string(all.sample_shape),
-                      all.classes);
+      base::fail_data("{}: the test part has samples {} in {}, the rest {} in {}", source,
+                      graph::to_string(test.sample_shape), base::counted(test.classes, "class", "classes"),
+                      graph::to_string(all.sample_shape), all.classes);
     test.classes = all.classes;
     std::string hash = all.hash;
     return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
   }
   const std::int64_t held_out = all.count() / 10;
-  if (held_out < 1) base::fail_data("{}: {} samples; a tenth of them is too few to compare with", source, all.count());
+  if (held_out < 1)
+    base::fail_data("{}: {}; a tenth of them is held out to compare with, so give 10 or more", source,
+                    base::counted(all.count(), "sample"));
   // By chance: the data may be sorted by class, or take the classes in turn.
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);

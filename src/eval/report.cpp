@@ -32,6 +32,21 @@ void line(std::string& text, std::string_view name, const std::string& value) {
   fmt::format_to(std::back_inserter(text), "{:<20}{}\n", name, value);
 }
 
+/// A line for a score: its value, or why it is missing; none if it was not asked for.
+void score_line(std::string& text, std::string_view name, const Scores& scores, std::string_view key,
+                const std::string& value) {
+  const auto missing = std::ranges::find(scores.missing, key, &Scores::Missing::score);
+  if (!value.empty())
+    line(text, name, value);
+  else if (missing != scores.missing.end())
+    line(text, name, fmt::format("-  ({})", missing->reason));
+}
+
+/// A score with so many digits behind the point, and what stands behind it; "" if there is none.
+std::string shown(const std::optional<double>& score, int digits, std::string_view behind = "") {
+  return score ? fmt::format("{:.{}f}{}", *score, digits, behind) : "";
+}
+
 /// The largest entries beside the diagonal: "4 as 9 (17), 7 as 2 (9)".
 std::string confusions_text(const Scores& scores) {
   struct Entry {
@@ -108,6 +123,41 @@ std::string confusion_csv(const Scores& scores) {
   return text + "\n";
 }
 
+/// "test part of mnist, 10,000 samples".
+std::string reference_text(const Scores& scores) {
+  std::string text = fmt::format("{}, {}", scores.reference, base::counted(scores.reference_count, "sample"));
+  if (scores.reference_distinct < scores.reference_count)
+    text += fmt::format(", {} different", grouped(scores.reference_distinct));
+  if (scores.reference_in_training > 0)
+    text += fmt::format("; {} in the training part too, which the search for copies leaves out",
+                        grouped(scores.reference_in_training));
+  return text;
+}
+
+std::string kid_text(const metrics::Estimate& kid) {
+  return fmt::format("{:.5f} +- {:.5f}{}", kid.mean, kid.se,
+                     kid.mean < 0 ? "  (below 0 by chance, as an unbiased estimate of a small distance may be)" : "");
+}
+
+std::string spread_text(const metrics::Spread& spread) {
+  return spread.between ? fmt::format("{:.3f} between labels, {:.3f} within", *spread.between, spread.within)
+                        : fmt::format("{:.3f}", spread.within);
+}
+
+/// A row for each class, with what there is of its scores.
+std::string class_table(const Scores& scores) {
+  std::size_t width = 5;
+  for (const std::string& name : scores.class_names) width = std::max(width, name.size());
+  std::string text = fmt::format("{:<{}}  accuracy{}\n", "class", width, scores.embedding ? "  Frechet distance" : "");
+  for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
+    const auto& [accuracy, fd] = scores.per_class[k];
+    text += fmt::format("{:<{}}  {:>8}", class_name(scores, k), width, accuracy ? shown(accuracy, 4) : "-");
+    if (scores.embedding) text += fmt::format("  {:>16}", fd ? shown(fd, 2) : "-");
+    text += '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 Json to_json(const Scores& scores, const std::string& model) {
@@ -117,6 +167,8 @@ Json to_json(const Scores& scores, const std::string& model) {
   json["data"] = scores.data;
   json["data_hash"] = scores.data_hash;
   json["reference"] = {{"name", scores.reference}, {"count", scores.reference_count}};
+  if (scores.reference_distinct < scores.reference_count) json["reference"]["distinct"] = scores.reference_distinct;
+  if (scores.reference_in_training > 0) json["reference"]["in_training"] = scores.reference_in_training;
   json["samples"] = scores.samples;
   json["seed"] = scores.seed;
   if (scores.embedding) {
@@ -128,7 +180,7 @@ Json to_json(const Scores& scores, const std::string& model) {
   for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
     Json of_class{{"class", k}};
     if (!scores.class_names.empty()) of_class["name"] = scores.class_names[k];
-    of_class["accuracy"] = scores.per_class[k].accuracy;
+    if (scores.per_class[k].accuracy) of_class["accuracy"] = *scores.per_class[k].accuracy;
     if (scores.per_class[k].fd) of_class["fd"] = *scores.per_class[k].fd;
     json["per_class"].push_back(of_class);
   }
@@ -160,7 +212,8 @@ Json to_json(const Scores& scores, const std::string& model) {
   if (const auto& p = scores.parzen) json["parzen"] = {{"mean", p->mean}, {"se", p->se}, {"sigma", p->sigma}};
   if (const auto& m = scores.modes)
     json["modes"] = {{"found", m->found}, {"of", m->of}, {"high_quality", m->high_quality}};
-  json["score"] = joint_score(scores);
+  if (const auto score = joint_score(scores)) json["score"] = *score;
+  for (const Scores::Missing& missing : scores.missing) json["missing"][missing.score] = missing.reason;
   json["seconds"] = scores.seconds;
   if (!scores.notes.empty()) json["notes"] = scores.notes;
   return json;
@@ -168,8 +221,8 @@ Json to_json(const Scores& scores, const std::string& model) {
 
 std::string to_text(const Scores& scores, const std::string& model) {
   std::string text;
-  line(text, "model", fmt::format("{}, {} steps", model, grouped(scores.steps)));
-  line(text, "reference", fmt::format("{}, {} samples", scores.reference, grouped(scores.reference_count)));
+  line(text, "model", fmt::format("{}, {}", model, base::counted(scores.steps, "step")));
+  line(text, "reference", reference_text(scores));
   const bool by_class = !scores.per_class.empty();
   line(text, "samples",
        fmt::format("{}{}, seed {}", grouped(scores.samples), by_class ? ", as many of each class" : "", scores.seed));
@@ -178,55 +231,47 @@ std::string to_text(const Scores& scores, const std::string& model) {
          fmt::format("{}, {} features{}", e->hash.substr(0, 16), e->width,
                      e->accuracy ? fmt::format("; reads {:.2f}% of the reference right", 100 * *e->accuracy) : ""));
   text += "\n";
-  if (scores.label_accuracy) line(text, "label accuracy", fmt::format("{:.4f}", *scores.label_accuracy));
+  const auto add = [&](std::string_view name, std::string_view key, const std::string& value) {
+    score_line(text, name, scores, key, value);
+  };
+  add("label accuracy", "label_accuracy", shown(scores.label_accuracy, 4));
   if (const std::string confusions = confusions_text(scores); !confusions.empty())
     line(text, "most often misread", confusions);
-  if (scores.modes) {
-    line(text, "modes found", fmt::format("{} of {}", scores.modes->found, scores.modes->of));
-    line(text, "high quality", fmt::format("{:.4f}  within three deviations of a mode", scores.modes->high_quality));
+  if (const auto& m = scores.modes) {
+    line(text, "modes found", fmt::format("{} of {}", m->found, m->of));
+    line(text, "high quality", fmt::format("{:.4f}  within three deviations of a mode", m->high_quality));
   }
-  if (scores.fd) line(text, "Frechet distance", fmt::format("{:.3f}", *scores.fd));
+  add("modes found", "modes", "");
+  add("Frechet distance", "fd", shown(scores.fd, 3));
   for (const Scores::CurvePoint& point : scores.fd_curve)
     line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}", point.fd));
-  if (scores.kid) line(text, "KID", fmt::format("{:.5f} +- {:.5f}", scores.kid->mean, scores.kid->se));
-  if (scores.prdc) {
-    line(text, "precision", fmt::format("{:.4f}", scores.prdc->precision));
-    line(text, "recall", fmt::format("{:.4f}", scores.prdc->recall));
-    line(text, "density", fmt::format("{:.4f}", scores.prdc->density));
-    line(text, "coverage", fmt::format("{:.4f}", scores.prdc->coverage));
-  }
-  if (scores.spread && scores.real_spread) {
-    const auto numbers = [](const metrics::Spread& of) {
-      return of.between ? fmt::format("{:.3f} between labels, {:.3f} within", *of.between, of.within)
-                        : fmt::format("{:.3f}", of.within);
-    };
-    line(text, "spread", fmt::format("{}; real images {}", numbers(*scores.spread), numbers(*scores.real_spread)));
-  }
-  if (scores.duplicates)
-    line(text, "duplicates", fmt::format("{:.4f}  within 5 grey levels of another sample", *scores.duplicates));
-  if (const auto& m = scores.memorization)
-    line(
-        text, "nearest training",
-        fmt::format("{:.4f}  median distance; {:.4f} of held-out images; a sample is the closer one in {:.2f} of pairs",
-                    m->samples_median, m->held_out_median, m->share_closer));
-  if (const auto& p = scores.parzen)
-    line(text, "Parzen window", fmt::format("{:.1f} +- {:.1f}  nats, sigma {:.3f}", p->mean, p->se, p->sigma));
-  if (scores.cas)
-    line(text, "CAS",
-         fmt::format("{:.4f}  of a classifier trained on samples; {:.4f} on real images", scores.cas->accuracy,
-                     scores.cas->real_accuracy));
-  line(text, "score", fmt::format("{:.4f}  joint, for choosing among models", joint_score(scores)));
-  if (by_class) {
-    std::size_t width = 5;
-    for (const std::string& name : scores.class_names) width = std::max(width, name.size());
-    fmt::format_to(std::back_inserter(text), "\n{:<{}}  accuracy{}\n", "class", width,
-                   scores.embedding ? "  Frechet distance" : "");
-    for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
-      const auto& [accuracy, fd] = scores.per_class[k];
-      fmt::format_to(std::back_inserter(text), "{:<{}}  {:8.4f}{}\n", class_name(scores, k), width, accuracy,
-                     fd ? fmt::format("  {:16.2f}", *fd) : "");
-    }
-  }
+  add("  of fewer samples", "fd_curve", "");
+  add("KID", "kid", scores.kid ? kid_text(*scores.kid) : "");
+  const auto& p = scores.prdc;
+  add("precision", "precision", p ? fmt::format("{:.4f}", p->precision) : "");
+  add("recall", "recall", p ? fmt::format("{:.4f}", p->recall) : "");
+  add("density", "density", p ? fmt::format("{:.4f}", p->density) : "");
+  add("coverage", "coverage", p ? fmt::format("{:.4f}", p->coverage) : "");
+  add("spread", "spread", scores.spread ? spread_text(*scores.spread) : "");
+  add("  of real images", "real_spread", scores.real_spread ? spread_text(*scores.real_spread) : "");
+  add("duplicates", "duplicates", shown(scores.duplicates, 4, "  within 5 grey levels of another sample"));
+  const auto& m = scores.memorization;
+  add("nearest training", "memorization",
+      m ? fmt::format(
+              "{:.4f}  median distance; {:.4f} of held-out images; a sample is the closer one in {:.2f} of pairs",
+              m->samples_median, m->held_out_median, m->share_closer)
+        : "");
+  const auto& parzen = scores.parzen;
+  add("Parzen window", "parzen",
+      parzen ? fmt::format("{:.1f} +- {:.1f}  nats, sigma {:.3f}", parzen->mean, parzen->se, parzen->sigma) : "");
+  add("CAS", "cas",
+      scores.cas ? fmt::format("{:.4f}  of a classifier trained on samples; {:.4f} on real images",
+                               scores.cas->accuracy, scores.cas->real_accuracy)
+                 : "");
+  add("score", "score", shown(joint_score(scores), 4, "  joint, for choosing among models"));
+  if (by_class) text += "\n" + class_table(scores);
+  add("accuracy of classes", "per_class.accuracy", "");
+  add("FD of classes", "per_class.fd", "");
   text += "\n";
   for (const std::string& note : scores.notes) line(text, "note", note);
   line(text, "took", fmt::format("{:.1f} s", scores.seconds));

@@ -34,7 +34,8 @@ nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
     line["modes_found"] = modes->found;
     line["high_quality"] = modes->high_quality;
   }
-  line["score"] = joint_score(scores);
+  if (const auto score = joint_score(scores)) line["score"] = *score;
+  for (const Scores::Missing& missing : scores.missing) line["missing"][missing.score] = missing.reason;
   return line;
 }
 
@@ -47,7 +48,11 @@ std::string text_of(const Scores& scores, bool best) {
   if (scores.modes)
     text += fmt::format(" {} of {} modes, high quality {:.3f},", scores.modes->found, scores.modes->of,
                         scores.modes->high_quality);
-  return text + fmt::format(" score {:.3f}{}", joint_score(scores), best ? " (best so far)" : "");
+  if (const auto score = joint_score(scores))
+    text += fmt::format(" score {:.3f}{}", *score, best ? " (best so far)" : "");
+  else
+    text += " no score";
+  return text;
 }
 
 }  // namespace
@@ -70,14 +75,19 @@ double RunScores::best_so_far() const {
   return best;
 }
 
+std::string RunScores::warning() const {
+  const std::string why = judge_.why_no_score(kImages);
+  return why.empty() ? "" : "no best model will be kept, for there is no joint score to choose by: " + why;
+}
+
 std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds) {
   if (!best_) best_ = best_so_far();
   Options options;
   if (model.sample_shape.size() == 3) options.count = kImages;
   options.pixels = options.parzen = false;
   const Scores scores = judge_.evaluate(model, options).scores;
-  const double score = joint_score(scores);
-  const bool best = score > *best_;
+  const std::optional<double> score = joint_score(scores);
+  const bool best = score && *score > *best_;
   if (best) {
     train::save_model(path("best.safetensors"), model);
     best_ = score;

@@ -16,6 +16,9 @@ class RunScores {
  public:
   RunScores(std::string directory, Judge judge);
 
+  /// What to tell before the run starts; "" if nothing. Data that is too small for a joint score gives no best model.
+  std::string warning() const;
+
   /// Judges one model and returns a line for people. Throws as Judge::evaluate does, and a data error if a file cannot
   /// be written.
   std::string evaluate(const train::Model& model, double elapsed_seconds);

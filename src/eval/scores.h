@@ -17,26 +17,28 @@
 
 namespace gan::eval {
 
-/// What is known of a model. What was not computed is absent; `notes` says why where that is not by request.
+/// What is known of a model. What was not computed is absent; `missing` says why where that is not by request.
 struct Scores {
   std::int64_t steps = 0;       ///< the model was trained
   std::string data, data_hash;  ///< judged by; the hash is that of the training part
   std::string reference;
   std::int64_t reference_count = 0;
-  std::int64_t samples = 0;  ///< drawn, equally many of each class
+  std::int64_t reference_distinct = 0;     ///< images of the reference that differ from each other
+  std::int64_t reference_in_training = 0;  ///< images of the reference that the training part holds too, if looked for
+  std::int64_t samples = 0;                ///< drawn, equally many of each class
   std::uint64_t seed = 0;
 
   struct Embedding {
     std::string hash;                ///< SHA-256 of the classifier's weights
-    std::optional<double> accuracy;  ///< of the classifier on the reference; absent if that has no labels
+    std::optional<double> accuracy;  ///< of the classifier on the reference; absent if it cannot read its labels
     std::int64_t width = 0;
   };
   std::optional<Embedding> embedding;
 
   std::optional<double> label_accuracy;  ///< share of samples read as the class that was asked for
   struct Class {
-    double accuracy = 0;
-    std::optional<double> fd;  ///< against the reference's images of the class
+    std::optional<double> accuracy;  ///< absent if no sample of the class was drawn
+    std::optional<double> fd;        ///< against the reference's images of the class
   };
   std::vector<Class> per_class;
   std::vector<std::vector<std::int64_t>> confusion;  ///< [asked][read as]: samples
@@ -77,15 +79,31 @@ struct Scores {
 
   double seconds = 0;
   std::vector<std::string> notes;
+
+  struct Missing {
+    std::string score;   ///< its key in JSON, see eval/report.h
+    std::string reason;  ///< "reference has 10 images, needs 50"
+  };
+  std::vector<Missing> missing;  ///< what was asked for and is not there
 };
+
+/// Rows that a score needs, of the samples and of the reference, to say something. Equal images of the reference count
+/// once.
+inline constexpr std::int64_t kNeighbours = 5;                     ///< k of precision, recall, density, coverage
+inline constexpr std::int64_t kRowsOfCoverage = 10 * kNeighbours;  ///< and of precision, recall, density
+inline constexpr std::int64_t kRowsOfFrechet = kFeatures + 1;      ///< else covariances are singular
+inline constexpr std::int64_t kRowsOfKid = 100;                    ///< ten blocks of ten
+/// Of medians and shares of distances, of Parzen windows and of CAS; of spread for each label, of modes for each mode.
+inline constexpr std::int64_t kFewestRows = 10;
 
 /// Distances between images are root mean square differences of pixels in [0, 1]; this one is five grey levels.
 inline constexpr double kDuplicateDistance = 5.0 / 255;
 
-/// One number to choose the best of a run's models by: the harmonic mean of what there is of label accuracy, coverage,
-/// share of modes found and share of samples of high quality. In [0, 1]; 0 as soon as one of them is 0, so neither
-/// samples that are right but all alike nor varied ones of the wrong class pass.
-double joint_score(const Scores& scores);
+/// One number to choose the best of a run's models by: the harmonic mean of label accuracy, if the model takes labels,
+/// and coverage; of points of label accuracy, share of modes found and share of samples of high quality. In [0, 1]; 0
+/// as soon as one of them is 0, so neither samples that are right but all alike nor varied ones of the wrong class
+/// pass. None without coverage or modes: label accuracy alone says nothing of variety.
+std::optional<double> joint_score(const Scores& scores);
 
 struct Options {
   std::int64_t count = 0;  ///< samples; 0: 10,000 images, 2,500 points (as in the papers on modes)
@@ -103,19 +121,21 @@ struct Evaluation {
   metrics::Nearest nearest;  ///< of the first samples: the nearest image of the reference's training part
 };
 
-/// Throws a usage error if a model does not fit the data (shape, labels, number of classes) or `count`, unless 0, does
-/// not exceed the features.
-void require_fit(const train::Model& model, const Reference& reference, std::int64_t count);
+/// Throws a usage error if a model does not fit the data (shape, labels, number of classes).
+void require_fit(const train::Model& model, const Reference& reference);
 
 /// Judges models against one reference; what does not depend on the model is computed once.
 class Judge {
  public:
-  /// Vectors need no classifier. Throws a usage error if images have none or one of another shape or number of
-  /// classes, and for vectors whose modes are not known.
+  /// Vectors need no classifier; images without one are judged by their pixels alone. Throws a usage error if it is of
+  /// another shape or number of classes (data of one class takes any), and for vectors whose modes are not known.
   Judge(Reference reference, std::optional<Classifier> classifier);
 
   /// Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
+
+  /// Why models get no joint score with this many samples; "" if they do.
+  std::string why_no_score(std::int64_t samples) const;
 
   const Reference& reference() const { return reference_; }
   /// Frees the training part, which cas, pixels and parzen need.
@@ -124,16 +144,25 @@ class Judge {
  private:
   void judge_vectors(const train::Model& model, Evaluation& evaluation) const;
   void judge_features(const train::Model& model, const Options& options, Evaluation& evaluation);
+  void judge_classes(const metrics::Rows& samples, Evaluation& evaluation) const;
   void judge_pixels(Evaluation& evaluation) const;
+  void judge_copies(Evaluation& evaluation) const;
   void judge_parzen(Evaluation& evaluation) const;
   void judge_cas(const train::Model& model, const Options& options, Evaluation& evaluation, const Log& log) const;
 
+  /// Whether the classifier, if there is one, tells the classes of the reference apart.
+  bool reads_labels() const;
+  /// Why a score is missing that needs so many samples and distinct images of the reference; "" if they are there.
+  std::string why_too_few(std::int64_t samples, std::int64_t needed) const;
+
   Reference reference_;
+  std::vector<std::uint32_t> distinct_;  // images of reference_.held_out, the first of each set of equal ones
   std::optional<Classifier> classifier_;
+  std::string why_no_classifier_;  // if there is none
   std::unique_ptr<Embedder> embedder_;
   Scores::Embedding embedding_;
   Embedded real_;                                          // of reference_.held_out
-  std::optional<metrics::Gaussian> gaussian_;              // if there are more images than features
+  std::optional<metrics::Gaussian> gaussian_;              // if there are kRowsOfFrechet distinct images
   std::vector<std::optional<metrics::Gaussian>> classes_;  // the same of each class
 };
 

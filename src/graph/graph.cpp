@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::graph {
 
@@ -54,7 +55,8 @@ const TensorType& Tensor::type() const { return graph->node(id).type; }
 namespace {
 TensorType infer(const Op& op, std::span<const TensorType> inputs, const Attributes& attributes) {
   if (op.inputs >= 0 && inputs.size() != static_cast<std::size_t>(op.inputs))
-    base::fail_usage("{} tensors given, {} expected", inputs.size(), op.inputs);
+    base::fail_usage("{} given, {} expected", base::counted(static_cast<std::int64_t>(inputs.size()), "tensor"),
+                     op.inputs);
   if (op.infer) return op.infer(inputs, attributes);
   TensorType type = inputs[0];
   for (const TensorType& input : inputs) {

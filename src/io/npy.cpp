@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace gan::io {
 
@@ -150,7 +151,9 @@ class Parser {
 Header read_header(base::InputFile& file, std::string_view kinds, const char* expected) {
   const std::string& path = file.path();
   unsigned char start[12] = {};  // magic, major and minor version, header length of 2 or (from version 2) 4 bytes
-  if (file.size() < 10) base::fail_data("{}: not a .npy file: it has {} bytes", path, file.size());
+  if (file.size() < 10)
+    base::fail_data("{}: not a .npy file: it has {}", path,
+                    base::counted(static_cast<std::int64_t>(file.size()), "byte"));
   file.read(start, 10);
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0)
     base::fail_data("{}: not a .npy file: it does not start with \\x93NUMPY", path);
@@ -164,8 +167,8 @@ Header read_header(base::InputFile& file, std::string_view kinds, const char* ex
     offset = 12;
   }
   if (header_bytes > file.size() - offset)
-    base::fail_data("{}: not a whole .npy file: it announces a header of {} bytes, {} follow", path, header_bytes,
-                    file.size() - offset);
+    base::fail_data("{}: not a whole .npy file: it announces a header of {}, {} follow", path,
+                    base::counted(static_cast<std::int64_t>(header_bytes), "byte"), file.size() - offset);
   std::string text(header_bytes, '\0');
   file.read(text.data(), text.size());
   Header header = Parser(path, text).parse();
@@ -182,8 +185,8 @@ Header read_header(base::InputFile& file, std::string_view kinds, const char* ex
       base::fail_data("{}: the shape {} is too large", path, graph::to_string(header.shape));
   const std::uint64_t rest = file.size() - offset - header_bytes;
   if (!std::cmp_equal(rest, data_bytes))
-    base::fail_data("{}: {} of \"{}\" needs {} bytes of data, the file holds {}", path, graph::to_string(header.shape),
-                    descr, data_bytes, rest);
+    base::fail_data("{}: {} of \"{}\" needs {} of data, the file holds {}", path, graph::to_string(header.shape), descr,
+                    base::counted(data_bytes, "byte"), rest);
   return header;
 }
 
@@ -210,7 +213,8 @@ void read_integers(base::InputFile& file, std::span<std::int32_t> dst) {
 
 void write_npy(const std::string& path, const graph::Shape& shape, std::span<const float> values) {
   if (static_cast<std::int64_t>(values.size()) != graph::element_count(shape))
-    base::fail_usage("{}: {} values for an array of {}", path, values.size(), graph::to_string(shape));
+    base::fail_usage("{}: {} for an array of {}", path,
+                     base::counted(static_cast<std::int64_t>(values.size()), "value"), graph::to_string(shape));
   std::string lengths;
   for (const std::int64_t length : shape) lengths += fmt::format("{}, ", length);
   if (shape.size() > 1) lengths.resize(lengths.size() - 2);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 
 namespace gan::io {
 
@@ -58,8 +59,8 @@ std::uint8_t to_byte(float value) {
 
 Picture to_picture(std::span<const float> image, const graph::Shape& shape) {
   if (shape.size() != 3 || static_cast<std::int64_t>(image.size()) != graph::element_count(shape))
-    base::fail_usage("{} values of shape {} are not an image of [channels, height, width]", image.size(),
-                     graph::to_string(shape));
+    base::fail_usage("{} of shape {} are no image of [channels, height, width]",
+                     base::counted(static_cast<std::int64_t>(image.size()), "value"), graph::to_string(shape));
   Picture picture = blank(shape[0], shape[1], shape[2], 0);
   draw(picture, image.data(), shape[1], shape[2], 0, 0);
   return picture;
@@ -67,9 +68,10 @@ Picture to_picture(std::span<const float> image, const graph::Shape& shape) {
 
 Picture make_grid(std::span<const float> images, const graph::Shape& shape, int columns, int pad) {
   if (shape.size() != 4 || static_cast<std::int64_t>(images.size()) != graph::element_count(shape) || images.empty())
-    base::fail_usage("{} values of shape {} are not images of [count, channels, height, width]", images.size(),
-                     graph::to_string(shape));
-  if (columns < 1 || pad < 0) base::fail_usage("a grid of {} columns with a pad of {} cannot be drawn", columns, pad);
+    base::fail_usage("{} of shape {} are not images of [count, channels, height, width]",
+                     base::counted(static_cast<std::int64_t>(images.size()), "value"), graph::to_string(shape));
+  if (columns < 1 || pad < 0)
+    base::fail_usage("a grid of {} with a pad of {} cannot be drawn", base::counted(columns, "column"), pad);
   const std::int64_t count = shape[0], channels = shape[1], height = shape[2], width = shape[3];
   const std::int64_t across = std::min<std::int64_t>(columns, count);
   const std::int64_t down = (count + across - 1) / across;
@@ -109,8 +111,9 @@ void write_png(const std::string& path, const Picture& picture) {
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
   if ((channels != 1 && channels != 3) || pixels == 0 || picture.bytes.size() != channels * pixels)
-    base::fail_usage("{}: {} bytes are not a picture of {} channels, {} x {} pixels", path, picture.bytes.size(),
-                     picture.channels, picture.width, picture.height);
+    base::fail_usage("{}: {} are no picture of {}, {} x {} pixels", path,
+                     base::counted(static_cast<std::int64_t>(picture.bytes.size()), "byte"),
+                     base::counted(picture.channels, "channel"), picture.width, picture.height);
   std::vector<std::uint8_t> interleaved(picture.bytes.size());  // [H, W, C]
   for (std::size_t c = 0; c < channels; ++c)
     for (std::size_t i = 0; i < pixels; ++i) interleaved[i * channels + c] = picture.bytes[c * pixels + i];

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::metrics {
 
@@ -44,7 +45,8 @@ Gaussian fit_gaussian(const Rows& rows) {
 
 double frechet_distance(const Gaussian& a, const Gaussian& b) {
   if (a.mean.size() != b.mean.size() || a.mean.empty())
-    base::fail_usage("Gaussians of {} and {} dimensions; expected as many", a.mean.size(), b.mean.size());
+    base::fail_usage("Gaussians of {} and {}; expected as many", a.mean.size(),
+                     base::counted(static_cast<std::int64_t>(b.mean.size()), "dimension"));
   // tr (Ca Cb)^(1/2) = tr (Ra Cb Ra)^(1/2) with Ra = Ca^(1/2), and both roots are of symmetric matrices. Rounding can
   // push an eigenvalue below 0.
   const Eigen::SelfAdjointEigenSolver<Matrix> of_a(covariance_of(a));

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::metrics {
 
@@ -64,7 +65,8 @@ double median(std::vector<double> values) {
 }
 
 double share_smaller(std::vector<double> a, std::vector<double> b) {
-  if (a.empty() || b.empty()) base::fail_usage("{} and {} values to compare", a.size(), b.size());
+  if (a.empty() || b.empty())
+    base::fail_usage("{} and {} to compare", a.size(), base::counted(static_cast<std::int64_t>(b.size()), "value"));
   std::ranges::sort(b);
   double pairs = 0;
   for (const double value : a) {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::metrics {
 
@@ -37,8 +38,8 @@ double share(const std::vector<std::uint8_t>& flags) {
 Prdc prdc(const Rows& real, const Rows& fake, int k) {
   require_same_width(real, fake);
   if (k < 1 || real.count() <= k || fake.count() <= k)
-    base::fail_usage("{} real and {} generated samples; precision and coverage by {} neighbours need more than {} each",
-                     real.count(), fake.count(), k, k);
+    base::fail_usage("{} real and {}; precision and coverage by {} neighbours need more than {} each", real.count(),
+                     base::counted(fake.count(), "generated sample"), k, k);
   const std::vector<float> real_radii = ball_radii(real, k), fake_radii = ball_radii(fake, k);
   const auto fakes = static_cast<std::size_t>(fake.count()), reals = static_cast<std::size_t>(real.count());
   std::vector<std::uint8_t> precise(fakes), recalled(reals), covered(reals);

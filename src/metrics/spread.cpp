@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::metrics {
 
@@ -11,7 +12,9 @@ Spread spread(const Rows& rows, std::span<const std::uint8_t> labels) {
   const auto count = static_cast<std::size_t>(rows.count()), width = static_cast<std::size_t>(rows.width);
   if (count == 0) base::fail_usage("spread: no rows");
   if (!labels.empty() && labels.size() != count)
-    base::fail_usage("spread: {} labels for {} rows; expected as many", labels.size(), count);
+    base::fail_usage("spread: {} for {}; expected as many",
+                     base::counted(static_cast<std::int64_t>(labels.size()), "label"),
+                     base::counted(static_cast<std::int64_t>(count), "row"));
   std::vector<double> mean(width);
   std::array<std::vector<double>, 256> means;
   std::array<double, 256> counts{};

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/text.h"
 #include "models/condition.h"
 
 // The MNIST networks of Mirza and Osindero 2014 (arXiv 1411.1784): latents and one-hot label are mapped apart and then
@@ -19,8 +20,8 @@ struct Widths {
 
 Widths three_widths(const NetworkSpec& network, const char* key) {
   if (network.widths.size() != 3)
-    base::fail_usage("{} has {} widths; model.kind = cgan-paper takes three: of the input, of the label, joint", key,
-                     network.widths.size());
+    base::fail_usage("{} has {}; model.kind = cgan-paper takes three: of the input, of the label, joint", key,
+                     base::counted(static_cast<std::int64_t>(network.widths.size()), "width"));
   // What these networks do not have must not be asked for in vain.
   if (network.spectral_norm || network.batch_norm || network.condition != "embedding" || network.activation != "relu")
     base::fail_usage(

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace gan::nn {
 
@@ -77,7 +78,8 @@ Tensor dropout(const Scope& s, Tensor x, double probability) {
 }
 
 Tensor maxout(Tensor x, std::int64_t pieces) {
-  if (pieces < 1 || x.dim(1) % pieces != 0) base::fail_usage("maxout: {} columns in pieces of {}", x.dim(1), pieces);
+  if (pieces < 1 || x.dim(1) % pieces != 0)
+    base::fail_usage("maxout: {} in pieces of {}", base::counted(x.dim(1), "column"), pieces);
   const std::int64_t width = x.dim(1) / pieces;
   const Tensor grouped = reshape(x, {x.dim(0), width, pieces});
   Tensor largest = slice(grouped, 2, 0, 1);

@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
 
@@ -24,7 +25,8 @@ void lower(runtime::Lowering& lowering) {
                      count = lowering.src_shape(1)[0];
   lowering.emit(0, [=] {
     for (std::int64_t i = 0; i < count; ++i) {
-      if (index[i] < 0 || index[i] >= rows) base::fail_run("gather: index {} of a table of {} rows", index[i], rows);
+      if (index[i] < 0 || index[i] >= rows)
+        base::fail_run("gather: index {} of a table of {}", index[i], base::counted(rows, "row"));
       std::memcpy(dst + i * width, table + index[i] * width, static_cast<std::size_t>(width) * sizeof(float));
     }
   });

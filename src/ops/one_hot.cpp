@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
 
@@ -11,7 +12,8 @@ namespace {
 graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
   expect_rank(inputs[0], 1, "the labels");
   if (inputs[0].dtype != DType::i32 || attributes.integer("classes") < 1)
-    base::fail_usage("{} in {} classes: i32 labels expected", to_string(inputs[0]), attributes.integer("classes"));
+    base::fail_usage("{} in {}: i32 labels expected", to_string(inputs[0]),
+                     base::counted(attributes.integer("classes"), "class", "classes"));
   return {DType::f32, {inputs[0].shape[0], attributes.integer("classes")}};
 }
 
@@ -22,7 +24,8 @@ void lower(runtime::Lowering& lowering) {
   lowering.emit(0, [=] {
     std::fill_n(dst, count * classes, 0.0f);
     for (std::int64_t i = 0; i < count; ++i) {
-      if (labels[i] < 0 || labels[i] >= classes) base::fail_run("one_hot: label {} of {} classes", labels[i], classes);
+      if (labels[i] < 0 || labels[i] >= classes)
+        base::fail_run("one_hot: label {} of {}", labels[i], base::counted(classes, "class", "classes"));
       dst[i * classes + labels[i]] = 1.0f;
     }
   });

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/support.h"
 #include "runtime/lowering.h"
 
@@ -26,7 +27,8 @@ void lower(runtime::Lowering& lowering) {
   lowering.emit(static_cast<double>(count * width), [=] {
     std::fill_n(dst, rows * width, 0.0f);
     for (std::int64_t i = 0; i < count; ++i) {
-      if (index[i] < 0 || index[i] >= rows) base::fail_run("scatter_add: index {} of {} rows", index[i], rows);
+      if (index[i] < 0 || index[i] >= rows)
+        base::fail_run("scatter_add: index {} of {}", index[i], base::counted(rows, "row"));
       for (std::int64_t j = 0; j < width; ++j) dst[index[i] * width + j] += values[i * width + j];
     }
   });

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "train/variables_file.h"
 
 namespace gan::train {
@@ -42,7 +43,7 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
     base::fail_data("{}: the position of the run cannot be read: {}", path, error.what());
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
-    base::fail_data("{}: {} steps in {} seconds", path, position.steps, position.elapsed_seconds);
+    base::fail_data("{}: {} in {} seconds", path, base::counted(position.steps, "step"), position.elapsed_seconds);
   accept(position);
   take_variables(path, file, variables, state);
   return position;

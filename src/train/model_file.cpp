@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "io/safetensors.h"
 #include "train/step.h"
 #include "train/variables_file.h"
@@ -56,7 +57,7 @@ void read_description(Model& model, const std::string& text, const std::string& 
   } catch (const Json::exception& error) {
     base::fail_data("{}: the description of the model cannot be read: {}", path, error.what());
   }
-  if (model.steps < 0) base::fail_data("{}: trained {} steps", path, model.steps);
+  if (model.steps < 0) base::fail_data("{}: trained {}", path, base::counted(model.steps, "step"));
   const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;
   std::int64_t elements = 1;
   for (std::int64_t length : model.sample_shape) {
@@ -67,10 +68,12 @@ void read_description(Model& model, const std::string& text, const std::string& 
   if (!shape_fits)
     base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
   if (model.conditional != (model.classes > 0) || model.classes < 0)
-    base::fail_data("{}: {} classes in a{} model", path, model.classes,
+    base::fail_data("{}: {} in a{} model", path, base::counted(model.classes, "class", "classes"),
                     model.conditional ? " conditional" : "n unconditional");
   if (!model.class_names.empty() && model.class_names.size() != static_cast<std::size_t>(model.classes))
-    base::fail_data("{}: {} class names for {} classes", path, model.class_names.size(), model.classes);
+    base::fail_data("{}: {} for {}", path,
+                    base::counted(static_cast<std::int64_t>(model.class_names.size()), "class name"),
+                    base::counted(model.classes, "class", "classes"));
 }
 
 }  // namespace

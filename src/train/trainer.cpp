@@ -56,8 +56,8 @@ class Run {
         classes_(config.data.unconditional ? 0 : dataset.classes),
         directory_(options.directory) {
     if (config.train.batch > dataset.count()) {
-      const std::string found = fmt::format("train.batch = {} is larger than the data set of {} sample{}",
-                                            config.train.batch, dataset.count(), dataset.count() == 1 ? "" : "s");
+      const std::string found = fmt::format("train.batch = {} is larger than the data set of {}", config.train.batch,
+                                            base::counted(dataset.count(), "sample"));
       if (options.resume)
         base::fail_data("{}: {}; is it the data that the run was started with?", dataset.source, found);
       base::fail_usage("{}; try --batch {}", found,
@@ -76,9 +76,8 @@ class Run {
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
     require_room();
     if (options_.resume && finished())
-      note(fmt::format("nothing to do: the run has {} step{} and {:.0f} s behind it, and its budget is the total",
-                       base::grouped(static_cast<std::uint64_t>(position_.steps)), position_.steps == 1 ? "" : "s",
-                       position_.elapsed_seconds));
+      note(fmt::format("nothing to do: the run has {} and {:.0f} s behind it, and its budget is the total",
+                       base::counted(position_.steps, "step"), position_.elapsed_seconds));
     else
       start_files();
     Clock::time_point start = Clock::now();
@@ -173,8 +172,8 @@ class Run {
                          position.config->train.precision, config_.train.precision));
     }
     if (position.threads != base::threads())
-      note(fmt::format("the run used {} thread{} so far, now {}: results may differ in the last digits",
-                       position.threads, position.threads == 1 ? "" : "s", base::threads()));
+      note(fmt::format("the run used {} so far, now {}: results may differ in the last digits",
+                       base::counted(position.threads, "thread"), base::threads()));
   }
 
   void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
@@ -458,9 +457,8 @@ std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every) {
   constexpr double kGigabyte = 1e9;
   const double gigabytes = static_cast<double>(bytes) / kGigabyte;
   if (gigabytes < 1) return "";
-  return fmt::format("every save writes {:.1f} GB, and there is one every {} step{} (train.checkpoint_every)",
-                     gigabytes, base::grouped(static_cast<std::uint64_t>(checkpoint_every)),
-                     checkpoint_every == 1 ? "" : "s");
+  return fmt::format("every save writes {:.1f} GB, and there is one every {} (train.checkpoint_every)", gigabytes,
+                     base::counted(checkpoint_every, "step"));
 }
 
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,

@@ -38,6 +38,8 @@ function number(value) {
   if (Math.abs(value) >= 1e6 || Math.abs(value) < 1e-3) return value.toExponential(2);
   return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
+/** A number with its noun in singular or plural. */
+const counted = (value, noun) => number(value) + " " + noun + (value === 1 ? "" : "s");
 const percent = value => (typeof value === "number" ? (100 * value).toFixed(1) + "%" : "–");
 const className = index => data.class_names[index] ?? String(index);
 
@@ -144,7 +146,7 @@ function summary() {
   const { metrics, eval: scores } = data;
   const tile = (value, text) => element("div", {}, element("b", {}, value), element("span", {}, text));
   const tiles = [];
-  if (data.steps) tiles.push(tile(number(data.steps), "steps"));
+  if (data.steps) tiles.push(tile(number(data.steps), data.steps === 1 ? "step" : "steps"));
   if (data.trained_for) tiles.push(tile(data.trained_for, "of training"));
   const speeds = (metrics?.images_per_second ?? []).filter(Number.isFinite).sort((a, b) => a - b);
   if (speeds.length) tiles.push(tile(number(speeds[speeds.length >> 1]), "rows a second (median)"));
@@ -160,7 +162,7 @@ function samples() {
   if (pictures.length === 0) return missing("samples", data.samples.why, data.hints.samples);
   const last = pictures[pictures.length - 1];
   const labels = data.samples.row_labels;
-  const final = figure("After " + number(last.step) + " steps", picture(last.png, "final samples", labels).box);
+  const final = figure("After " + counted(last.step, "step"), picture(last.png, "final samples", labels).box);
   if (pictures.length === 1) {
     section("samples").append(row(final));
     return missing("samples", "This is the only picture of the run. Pictures through training:", data.hints.pictures);
@@ -226,7 +228,7 @@ function scoresOverTime() {
     plot("Fréchet distance", s.step, [["fd", "blue", s.fd]], { log: true, note: "Lower is better." }),
     plot("Modes found", s.step, [["modes", "green", s.modes_found]], { zero: true }),
     plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them." }),
-  ].filter(Boolean)));
+  ].filter(Boolean)), ...Object.entries(s.missing ?? {}).map(([key, reason]) => paragraph(`No ${key.replaceAll(/[_.]/g, " ")}: ${reason}.`, "quiet")));
 }
 
 /** A value of eval.json as rows [name, text], whatever it holds. */
@@ -246,11 +248,12 @@ function evaluation() {
   const e = data.eval;
   if (!e) return missing("evaluation", "The model was not evaluated. To score it:", data.hints.eval);
   const of = [];
-  if (e.samples) of.push(number(e.samples) + " samples");
-  if (e.reference?.name) of.push("against " + e.reference.name + (e.reference.count ? ` (${number(e.reference.count)} rows)` : ""));
+  if (e.samples) of.push(counted(e.samples, "sample"));
+  if (e.reference?.name) of.push("against " + e.reference.name + (e.reference.count ? ` (${counted(e.reference.count, "row")})` : ""));
   if (e.embedding) of.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
     e.embedding.accuracy && "accuracy " + percent(e.embedding.accuracy)].filter(Boolean).join(", "));
   if (typeof e.steps === "number") of.push("model of step " + number(e.steps));
+  if (e.reference?.in_training) of.push(number(e.reference.in_training) + " of these rows are in the training part too, which the search for copies leaves out");
   section("evaluation").append(paragraph(of.join("; "), "quiet"));
   if (data.steps && typeof e.steps === "number" && e.steps !== data.steps) {
     section("evaluation").append(element("p", { className: "note" },
@@ -270,6 +273,8 @@ function evaluation() {
   const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"], 
     ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"]];
   for (const [key, name] of more) rows.push(...flatten(name, e[key]).map(([label, text]) => [label, text, ""]));
+  const names = Object.fromEntries([...known, ...more]);
+  for (const [key, reason] of Object.entries(e.missing ?? {})) rows.push([names[key] ?? key.replaceAll(/[_.]/g, " "), "–", reason]);
   section("evaluation").append(table(["", "value", ""], rows), ...(e.notes ?? []).map(text => paragraph(text, "quiet")));
   const curve = e.fd_curve ?? [];
   const figures = [
