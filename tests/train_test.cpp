@@ -297,7 +297,7 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
     m.weights["generator.model.0.bias"] = runtime::Array(graph::TensorType{DType::f32, {3}});
   });
   expect_refused("classes", [](train::Model& m) { m.conditional = false; });
-  expect_refused("class names", [](train::Model& m) { m.class_names = {"one"}; });
+  expect_refused("1 class name for 8 classes", [](train::Model& m) { m.class_names = {"one"}; });
   expect_refused("trained -1 steps", [](train::Model& m) { m.steps = -1; });
   expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
 }

@@ -59,7 +59,7 @@ std::uint8_t to_byte(float value) {
 
 Picture to_picture(std::span<const float> image, const graph::Shape& shape) {
   if (shape.size() != 3 || static_cast<std::int64_t>(image.size()) != graph::element_count(shape))
-    base::fail_usage("{} of shape {} are no image of [channels, height, width]",
+    base::fail_usage("{} of shape {} are not an image of [channels, height, width]",
                      base::counted(static_cast<std::int64_t>(image.size()), "value"), graph::to_string(shape));
   Picture picture = blank(shape[0], shape[1], shape[2], 0);
   draw(picture, image.data(), shape[1], shape[2], 0, 0);
@@ -111,7 +111,7 @@ void write_png(const std::string& path, const Picture& picture) {
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
   if ((channels != 1 && channels != 3) || pixels == 0 || picture.bytes.size() != channels * pixels)
-    base::fail_usage("{}: {} are no picture of {}, {} x {} pixels", path,
+    base::fail_usage("{}: {} are not a picture of {}, {} x {} pixels", path,
                      base::counted(static_cast<std::int64_t>(picture.bytes.size()), "byte"),
                      base::counted(picture.channels, "channel"), picture.width, picture.height);
   std::vector<std::uint8_t> interleaved(picture.bytes.size());  // [H, W, C]
