@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build pkg-config ca-certificates
+  g++ cmake ninja-build ca-certificates
   libdnnl-dev               # CPU kernels
   libhwy-dev                # SIMD
   libxbyak-dev              # machine code for chains of elementwise operations

@@ -41,7 +41,7 @@ Examples:
 
 constexpr std::int64_t kMaximumCount = 100'000'000;
 constexpr std::int64_t kDefaultCount = 8;
-constexpr std::int64_t kFewSamples = 100;  // drawn before a second thread would be awake
+constexpr std::int64_t kFewSamples = 100;  // drawn one by one before a program for all of them would be compiled
 
 struct Options {
   std::string model, label, labels, labels_file, noise, out, precision = "auto";
@@ -229,16 +229,23 @@ void run(const Options& options) {
   const runtime::Array noise = read_noise(options, model);
   const std::int64_t noise_rows = noise.type().shape.empty() ? 0 : noise.type().shape[0];
   const Plan plan = make_plan(options, model, noise_rows);
-  use_threads(options.threads == 0 && plan.total <= kFewSamples ? 1 : options.threads);
+  const bool few = plan.total <= kFewSamples;
+  use_threads(options.threads == 0 && few ? 1 : options.threads);
 
   train::Sampler sampler(model, options.precision);
+  std::vector<float> drawn;
+  if (noise_rows == 0) {
+    drawn.resize(static_cast<std::size_t>(plan.total * model.config.model.latent));
+    sampler.latents(static_cast<std::uint64_t>(options.seed), 0, drawn);
+  }
+  const std::span<const float> z = noise_rows > 0 ? noise.f32() : std::span<float>(drawn);
   std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
-  if (noise_rows > 0) {
-    sampler.sample(noise.f32(), plan.labels, samples);
-  } else {
-    std::vector<float> z(static_cast<std::size_t>(plan.total * model.config.model.latent));
-    sampler.latents(static_cast<std::uint64_t>(options.seed), 0, z);
-    sampler.sample(z, plan.labels, samples);
+  const auto total = static_cast<std::size_t>(plan.total), at_once = few ? 1 : total;
+  for (std::size_t first = 0; first < total; first += at_once) {
+    const auto part = [&](auto rows) {  // of [total, ...] or of nothing
+      return rows.subspan(first * (rows.size() / total), at_once * (rows.size() / total));
+    };
+    sampler.sample(part(z), part(std::span(plan.labels)), part(std::span(samples)));
   }
   sampler.require_finite(samples);
   const std::string more = write(out, format, plan, model, samples);
