@@ -20,8 +20,7 @@ using runtime::RowProduct;
 
 struct FrozenProduct : Product {
   FrozenProduct(std::int64_t n, std::int64_t k, DType dtype = DType::f32) : Product(1, n, k, false, true, dtype) {
-    spec.frozen_b = true;
-    spec.rounding = runtime::FrozenRounding::compact;
+    spec.frozen_b = spec.compact = true;
   }
   std::vector<float> result() const { return {dst.f32().begin(), dst.f32().end()}; }
 };
@@ -122,7 +121,7 @@ TEST(RowProduct, OtherProductsAreRefused) {
   EXPECT_FALSE(refused([](FrozenProduct&) {}));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.m = 2; }));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.frozen_b = false; }));
-  EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.rounding = runtime::FrozenRounding::split; }));
+  EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.compact = false; }));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.transpose_b = false; }));
   // A large number in each row: rounding would miss too much of the others.
   EXPECT_TRUE(refused([](FrozenProduct& product) {

@@ -68,13 +68,12 @@ void lower(runtime::Lowering& lowering) {
                                  .post_ops = lowering.post_ops(),
                                  // What is computed once is not worth another form of its weights.
                                  .frozen_b = lowering.src_frozen(1) && !lowering.src_frozen(0),
-                                 .rounding = lowering.rounding()};
+                                 .compact = lowering.compact()};
   const double operations = 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
   if (auto row_product = runtime::RowProduct::make(spec)) return lowering.emit(operations, std::move(row_product));
-  lowering.emit(operations, lowering.chain()                 ? runtime::matmul_chain_kernel(spec, *lowering.chain())
-                            : runtime::is_matvec(spec)       ? runtime::matvec_kernel(spec)
-                            : runtime::matmul_is_split(spec) ? runtime::matmul_chain_kernel(spec)
-                                                             : runtime::matmul_kernel(spec));
+  lowering.emit(operations, lowering.chain()           ? runtime::matmul_chain_kernel(spec, *lowering.chain())
+                            : runtime::is_matvec(spec) ? runtime::matvec_kernel(spec)
+                                                       : runtime::matmul_kernel(spec));
 }
 
 /// A product over one number is elementwise, and need not be stored where the next op is elementwise too.

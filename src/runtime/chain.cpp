@@ -149,11 +149,6 @@ TileProgram chain_behind(const MatmulSpec& spec) {
 
 bool chains_take_sums() { return has_machine_code(); }
 
-bool matmul_is_split(const MatmulSpec& spec) {
-  return spec.operand_dtype == graph::DType::f32 && spec.frozen_b && spec.rounding == FrozenRounding::split &&
-         !spec.transpose_a && spec.transpose_b && spec.m > 1 && multiplier() == Multiplier::tiles;
-}
-
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec) {
   return matmul_chain_kernel(spec, chain_behind(spec));
 }

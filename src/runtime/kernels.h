@@ -108,11 +108,6 @@ struct PostOp {
   float alpha = 0;                 ///< leaky_relu: the slope
 };
 
-/// How products with frozen weights may round their operands, if these are f32: not at all; each element to the sum of
-/// two of bf16, within 1e-5 of the product's norm; or the weights to 16 bits with a factor for each row, within 1e-4 of
-/// their norm.
-enum class FrozenRounding : std::uint8_t { none, split, compact };
-
 /// dst[m, n] = post_ops(sum over k of a[m, k] b[k, n]); a transposed operand is stored [k, m] or [n, k].
 struct MatmulSpec {
   std::int64_t m = 0, n = 0, k = 0;
@@ -123,7 +118,7 @@ struct MatmulSpec {
   void* dst = nullptr;
   std::vector<PostOp> post_ops;
   bool frozen_b = false;  ///< b holds already what it holds in every run: kernels may keep it in a form of theirs
-  FrozenRounding rounding = FrozenRounding::none;  ///< with a frozen b; compact: only if m is 1
+  bool compact = false;   ///< a frozen b may be rounded to 16 bits, within 1e-4 of its norm, if m is 1
 };
 /// Like every kernel here it divides its work among the threads that can be had when it is made, and must run with as
 /// many (base::ScopedThreads, which programs hold).
@@ -133,14 +128,10 @@ std::function<void()> matmul_kernel(const MatmulSpec& spec);
 /// programs that do not freeze their operands.
 bool matmul_takes_post_ops(const graph::TensorType& a, const graph::TensorType& product, bool transpose_b);
 
-/// Whether operands of f32 are multiplied as sums of two elements of bf16: where spec.rounding is split and the
-/// processor has matrix registers (AMX), which are faster so.
-bool matmul_is_split(const MatmulSpec& spec);
-
 /// A product of matrices and the chain that follows it: operands of access `product` are the product's elements.
 /// spec.dst and spec.post_ops are not used. Where the chain can run as machine code, the product never lies in memory.
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec, TileProgram chain);
-/// The same with the chain that spec.post_ops and spec.dst describe. Takes the f32 operands of matmul_is_split, too.
+/// The same with the chain that spec.post_ops and spec.dst describe.
 std::function<void()> matmul_chain_kernel(const MatmulSpec& spec);
 /// Whether that is the better way: for bf16 operands, where we have a kernel of our own (packed_product.h).
 bool matmul_takes_chain(const graph::TensorType& a, const graph::TensorType& product);

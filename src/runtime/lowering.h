@@ -17,7 +17,7 @@ namespace gan::runtime {
 /// once, then.
 struct Frozen {
   std::set<std::string> inputs;
-  FrozenRounding rounding = FrozenRounding::none;
+  bool compact = false;  ///< weights may be rounded to 16 bits where one row is multiplied (MatmulSpec::compact)
 };
 
 /// One step of a program.
@@ -35,7 +35,7 @@ struct Kernel {
 class Lowering {
  public:
   Lowering(const graph::Graph& graph, const graph::Node& node, std::vector<const void*> src, void* dst,
-           graph::TensorType dst_type, std::vector<PostOp> post_ops, std::vector<bool> frozen, FrozenRounding rounding)
+           graph::TensorType dst_type, std::vector<PostOp> post_ops, std::vector<bool> frozen, bool compact)
       : graph_(graph),
         node_(node),
         src_(std::move(src)),
@@ -43,7 +43,7 @@ class Lowering {
         dst_type_(std::move(dst_type)),
         post_ops_(std::move(post_ops)),
         frozen_(std::move(frozen)),
-        rounding_(rounding) {}
+        compact_(compact) {}
 
   const graph::Node& node() const { return node_; }
   const graph::Attributes& attributes() const { return node_.attributes; }
@@ -62,8 +62,8 @@ class Lowering {
   const std::vector<PostOp>& post_ops() const { return post_ops_; }
   /// Whether an operand holds already what it holds in every run.
   bool src_frozen(std::size_t i) const { return frozen_[i]; }
-  /// How products with frozen weights may round them.
-  FrozenRounding rounding() const { return rounding_; }
+  /// Whether frozen weights may be rounded to 16 bits (Frozen::compact).
+  bool compact() const { return compact_; }
   /// The chain that the kernel of a contraction runs behind it in place of post-ops, or null.
   const TileProgram* chain() const { return chain_ ? &*chain_ : nullptr; }
   void follow_with(TileProgram chain) { chain_ = std::move(chain); }
@@ -81,7 +81,7 @@ class Lowering {
   graph::TensorType dst_type_;
   std::vector<PostOp> post_ops_;
   std::vector<bool> frozen_;
-  FrozenRounding rounding_;
+  bool compact_;
   std::optional<TileProgram> chain_;
   Kernel kernel_;
 };

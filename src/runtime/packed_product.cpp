@@ -168,28 +168,23 @@ std::int64_t part(std::int64_t count, std::int64_t most) {
 static_assert(GatheredRows::kBlock == kTileLines);
 static_assert(kPair % kSumRows == 0);  // what chains want that add up rows
 
-PackedForm form_of(const MatmulSpec& spec) {
-  if (spec.operand_dtype == graph::DType::f32) return PackedForm::split;
-  return multiplier() == Multiplier::tiles ? PackedForm::bf16 : PackedForm::halves;
-}
+PackedForm form() { return multiplier() == Multiplier::tiles ? PackedForm::bf16 : PackedForm::halves; }
 
 class PackedProduct {
  public:
   PackedProduct(const MatmulSpec& spec, PieceFunction chain, GatheredRows gathered)
-      : form_(form_of(spec)),
+      : form_(form()),
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
         depth_(divide_up(spec.k, kTileDepth)),
         panel_(depth_ * kTile + (form_ == PackedForm::halves
                                      ? kPanelRoom
                                      : kTileDepth)),  // no power of two, which would crowd a few sets of the cache
-        pair_((form_ == PackedForm::split ? 4 : 2) * panel_),
+        pair_(2 * panel_),
         chain_(std::move(chain)) {
-    const bool split = form_ == PackedForm::split;
-    if (split && (spec.transpose_a || !spec.transpose_b || multiplier() != Multiplier::tiles))
-      base::fail_run("f32 operands need matrix registers and must lie along their lines");
+    if (spec.operand_dtype != graph::DType::bf16) base::fail_run("packed products are of bf16");
     if (!gathered.rows.empty()) {
-      if (split || spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
+      if (spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
       // Addresses are made for whole registers, and of what is asked for ahead.
       gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
       gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPair)), gathered.blocks.back());
@@ -206,8 +201,8 @@ class PackedProduct {
   /// that is not packed already.
   void operator()() const {
     const std::int64_t rows = divide_up(left_.lines, kPair), columns = divide_up(right_.lines, kPair);
-    const double operations = (form_ == PackedForm::split ? 6.0 : 2.0) * static_cast<double>(rows * kPair) *
-                              static_cast<double>(columns * kPair) * static_cast<double>(left_.depth);
+    const double operations = 2.0 * static_cast<double>(rows * kPair) * static_cast<double>(columns * kPair) *
+                              static_cast<double>(left_.depth);
     const bool by_rows = 2 * rows >= columns;
     const std::int64_t divided = by_rows ? rows : columns;
     const auto grain = static_cast<std::int64_t>(static_cast<double>(divided) * kOperationsOfAThread / operations) + 1;
@@ -256,26 +251,19 @@ class PackedProduct {
     }
   }
 
-  /// A row of the product from two panels of the left operand, some of their depth at a time. Of split operands the
-  /// product of the rests, some 2^-18 of the whole, is left out.
+  /// A row of the product from two panels of the left operand, some of their depth at a time.
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
-    const bool halves = form_ == PackedForm::halves, split = form_ == PackedForm::split;
-    const std::int64_t step = part(depth_, halves ? kHalvesAtOnce : kDepthAtOnce), rest = 2 * panel_;
+    const bool halves = form_ == PackedForm::halves;
+    const std::int64_t step = part(depth_, halves ? kHalvesAtOnce : kDepthAtOnce);
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);
-        const Bf16* const l = left + k * kTile;
-        const Bf16* const r = right + v * pair_ + k * kTile;
         float* const dst = product + v * kPair;
-        if (halves) {
+        if (halves)
           multiply_halves(left, right + v * pair_, panel_, k, k + depth, dst, stride);
-          continue;
-        }
-        multiply_tiles(l, r, panel_, depth, k == 0, dst, stride);
-        if (!split) continue;
-        multiply_tiles(l, r + rest, panel_, depth, false, dst, stride);
-        multiply_tiles(l + rest, r, panel_, depth, false, dst, stride);
+        else
+          multiply_tiles(left + k * kTile, right + v * pair_ + k * kTile, panel_, depth, k == 0, dst, stride);
       }
   }
 

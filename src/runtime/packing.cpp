@@ -53,21 +53,6 @@ __mmask32 first_lanes(std::int64_t count) {
   return static_cast<__mmask32>((std::uint64_t{1} << std::clamp<std::int64_t>(count, 0, kTileDepth)) - 1);
 }
 
-GAN_AVX512 inline __m512 widened(__m256i numbers) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
-}
-
-/// 32 numbers in bf16, and what is left of them.
-GAN_AVX512 inline __m512i split(const float* src, __mmask32 lanes, __m512i* rest) {
-  const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), src),
-               high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes >> 16), src + 16);
-  const __m512i rounded = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-  const __m512 low_rest = _mm512_sub_ps(low, widened(_mm512_castsi512_si256(rounded))),
-               high_rest = _mm512_sub_ps(high, widened(_mm512_extracti64x4_epi64(rounded, 1)));
-  *rest = (__m512i)_mm512_cvtne2ps_pbh(high_rest, low_rest);
-  return rounded;
-}
-
 GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(static_cast<short>(number)); }
 
 /// 32 numbers of bf16 as halves; `shifts` is taken from them as they lie. What would be denormal, 2^-17 of the line's
@@ -88,16 +73,12 @@ GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {
 /// beyond the ends. Asks for what is packed later; what lies behind the end does no harm.
 template <PackedForm form>
 GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t line, std::int64_t at,
-                                  const std::int32_t* shifts, Bf16* dst, Bf16* rest) {
+                                  const std::int32_t* shifts, Bf16* dst) {
   const __mmask32 lanes = first_lanes(operand.depth - at);
-  __m512i rows[kTileLines], rests[kTileLines];
+  __m512i rows[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t offset = (line + i) * operand.depth + at;
     const __mmask32 in_line = line + i < operand.lines ? lanes : 0;
-    if constexpr (form == PackedForm::split) {
-      rows[i] = split(static_cast<const float*>(operand.data) + offset, in_line, rests + i);
-      continue;
-    }
     const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
     _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
     rows[i] = _mm512_maskz_loadu_epi16(in_line, src);
@@ -105,7 +86,6 @@ GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t lin
   }
   // Rows of the left operand lie as they are multiplied.
   store_tile(rows, !operand.left, dst);
-  if constexpr (form == PackedForm::split) store_tile(rests, !operand.left, rest);
 }
 
 /// A row's numbers for two registers, of the lines from `line` on, of which the operand has `lanes`.
@@ -222,15 +202,14 @@ GAN_AVX512 void find_scales_across(const PackedOperand& operand, std::int64_t be
 template <PackedForm form>
 GAN_AVX512 void pack_lines(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
                            Bf16* dst) {
-  constexpr std::int64_t parts = form == PackedForm::split ? 2 : 1;
-  for (std::int64_t p = begin; p < end; ++p, dst += 2 * parts * panel)
+  for (std::int64_t p = begin; p < end; ++p, dst += 2 * panel)
     for (std::int64_t i = 0; i < 2; ++i) {
       const std::int64_t line = p * kPair + i * kTileLines;
       Bf16* const to = dst + i * panel;
       LineScales* const scales = scales_of(to, panel);
       if constexpr (form == PackedForm::halves) store_scales(largest_along(operand, line), scales);
       for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
-        pack_along<form>(operand, line, at, scales->shifts, to + at * kTileLines, to + at * kTileLines + 2 * panel);
+        pack_along<form>(operand, line, at, scales->shifts, to + at * kTileLines);
     }
 }
 
@@ -251,10 +230,9 @@ GAN_AVX512 void pack_rows(const PackedOperand& operand, std::int64_t begin, std:
 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, Bf16* dst) {
   using enum PackedForm;
   const bool as_halves = operand.form == halves;
-  const auto packing = operand.form == split ? pack_lines<split>
-                       : operand.along_lines ? (as_halves ? pack_lines<halves> : pack_lines<bf16>)
-                       : operand.gathered    ? (as_halves ? pack_rows<halves, true> : pack_rows<bf16, true>)
-                                             : (as_halves ? pack_rows<halves, false> : pack_rows<bf16, false>);
+  const auto packing = operand.along_lines ? (as_halves ? pack_lines<halves> : pack_lines<bf16>)
+                       : operand.gathered  ? (as_halves ? pack_rows<halves, true> : pack_rows<bf16, true>)
+                                           : (as_halves ? pack_rows<halves, false> : pack_rows<bf16, false>);
   packing(operand, begin, end, panel, dst);
 }
 

@@ -23,8 +23,6 @@ constexpr std::int64_t kPair = 2 * kTileLines;  // lines of the two registers th
 /// What the numbers of an operand become.
 enum class PackedForm : std::uint8_t {
   bf16,    ///< what they are
-  split,   ///< f32 numbers, along lines, each the sum of two of bf16: the first half of a pair of panels holds the one,
-           ///< the second half the other
   halves,  ///< of bf16 numbers fp16, each line scaled by a power of two
 };
 
@@ -62,7 +60,7 @@ struct PackedOperand {
 
 /// Packs the pairs of panels [begin, end). A panel is 16 lines in all their depth, in whole registers, of halves
 /// with kPanelRoom numbers behind; `panel` is the distance from one to the next. x86-64 processors with AVX-512 only,
-/// split operands those with its bf16, halves those with its fp16.
+/// halves those with its fp16.
 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, std::uint16_t* dst);
 
 inline LineScales* scales_of(std::uint16_t* at, std::int64_t panel) {

@@ -402,7 +402,7 @@ class Builder {
       src.push_back(address(input));
       frozen.push_back(is_frozen_[index(storage(input))]);
     }
-    return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.rounding};
+    return {graph_, node, std::move(src), dst, dst_type, std::move(post_ops), std::move(frozen), frozen_.compact};
   }
 
   /// The operands of a kernel, the first result of an elementwise chain.

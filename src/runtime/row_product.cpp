@@ -191,8 +191,7 @@ RowProduct::RowProduct(const MatmulSpec& spec)
 std::shared_ptr<RowProduct> RowProduct::make(const MatmulSpec& spec) {
   const auto group = static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)());
   const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts are whole quads
-  if (spec.m != 1 || !spec.frozen_b || spec.rounding != FrozenRounding::compact || !spec.transpose_b || !fits)
-    return nullptr;
+  if (spec.m != 1 || !spec.frozen_b || !spec.compact || !spec.transpose_b || !fits) return nullptr;
   std::shared_ptr<RowProduct> product(new RowProduct(spec));
   return product->pack() ? product : nullptr;
 }

@@ -16,7 +16,7 @@ namespace gan::runtime {
 /// one thread, because waking another can cost more than all the work, and allocates nothing.
 class RowProduct {
  public:
-  /// The product that spec describes if m is 1, b frozen and transposed, and spec.rounding compact; else null, and also
+  /// The product that spec describes if m is 1, b frozen and transposed, and spec.compact set; else null, and also
   /// if the rows of w are so uneven that 16 bits lose more than 1e-4 of its norm.
   static std::shared_ptr<RowProduct> make(const MatmulSpec& spec);
 

@@ -14,10 +14,9 @@ namespace gan::train {
 class Sampler {
  public:
   /// Shares the weights of `model`, which must not change; the model itself may go. precision: "f32", "bf16" or "auto".
-  /// auto draws a sample to within 1e-5 of its f32 values, however many are drawn together: with AMX several are
-  /// multiplied with each element as the sum of two of bf16. bf16 is faster: a single sample takes weights of 16 bits
-  /// with a factor for each row (errors of some 1e-4), several are multiplied in bf16 where the processor has it
-  /// (1e-2).
+  /// auto is f32: a sample is the same to 1e-5 however many are drawn together. bf16 is faster: a single sample takes
+  /// weights of 16 bits with a factor for each row (errors of some 1e-4), several are multiplied in bf16 where the
+  /// processor has it (1e-2).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 
   /// Samples of latents z [N, latent] and labels [N], each in [0, classes), none for an unconditional model, into
