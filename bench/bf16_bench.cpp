@@ -58,7 +58,7 @@ double median(Values values) {
 struct Step {
   Step(const train::Config& config, const data::Dataset& dataset, compiler::Precision precision) {
     graph::Graph graph;
-    const models::ModelSpec spec = train::model_spec(config, dataset.sample_shape, dataset.classes);
+    const models::ModelSpec spec = train::model_spec(config, dataset.sample_shape, dataset.condition);
     variables = train::build_step(graph, config, spec, {.batch = config.train.batch, .gradient_outputs = true});
     nn::initialize(variables, /*seed=*/1, state);
     program = std::make_unique<runtime::Program>(

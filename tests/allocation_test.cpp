@@ -45,7 +45,7 @@ TEST(Sampler, DrawsOneSampleWithoutAllocatingOnOneThread) {
       const train::Model model = untrained_model(preset);
       train::Sampler sampler(model, precision);
       std::vector<float> z(static_cast<std::size_t>(model.config.model.latent)), out(784), first(784);
-      const std::vector<std::int32_t> label{3};
+      const data::ConditionRows label(std::vector<std::int32_t>{3});
       const auto draw = [&](std::int64_t number) {
         const long before = allocations;
         sampler.latents(1, number, z);

@@ -89,9 +89,8 @@ TEST(Idx, PlainAndCompressedAreTheSame) {
     for (int i = 0; i < 12; ++i) EXPECT_EQ(file.bytes[i], i);
     EXPECT_EQ(file.hash, base::sha256(content));
   }
-  const data::IdxFile labels = data::read_idx_labels(put(folder / "y", idx_bytes({2}, "\1\2")));
-  EXPECT_EQ(labels.shape, graph::Shape{2});
-  EXPECT_EQ(labels.bytes[1], 2);
+  const data::IdxLabels labels = data::read_idx_labels(put(folder / "y", idx_bytes({2}, "\1\xff")));
+  EXPECT_EQ(labels.values, (std::vector<std::int32_t>{1, 255}));
 }
 
 TEST(Idx, LargerThanAnyBuffer) {
@@ -123,14 +122,12 @@ TEST(Idx, LabelsMayBeOtherWholeNumbers) {
                                                 {0x0b, std::string("\0\0\0\x7f", 4)},
                                                 {0x0c, std::string("\0\0\0\0\0\0\0\x7f", 8)}};
   for (const auto& [type, bytes] : stored) {
-    const data::IdxFile file = data::read_idx_labels(put(folder / "y", idx_bytes({2}, bytes, type)));
-    EXPECT_EQ(file.shape, graph::Shape{2});
-    EXPECT_EQ(file.bytes[0], 0);
-    EXPECT_EQ(file.bytes[1], 127);
+    const data::IdxLabels file = data::read_idx_labels(put(folder / "y", idx_bytes({2}, bytes, type)));
+    EXPECT_EQ(file.values, (std::vector<std::int32_t>{0, 127}));
   }
-  const data::IdxFile largest =
-      data::read_idx_labels(put(folder / "y", idx_bytes({1}, std::string("\0\0\0\xff", 4), 0x0c)));
-  EXPECT_EQ(largest.bytes[0], 255);
+  const data::IdxLabels largest =
+      data::read_idx_labels(put(folder / "y", idx_bytes({1}, std::string("\0\x0f\x42\x3f", 4), 0x0c)));
+  EXPECT_EQ(largest.values[0], 999'999);
 }
 
 TEST(IdxBadInput, Labels) {
@@ -147,7 +144,8 @@ TEST(IdxBadInput, Labels) {
       {idx_bytes({2}, counting(8), 0x0d),
        "holds 32-bit floats, expected unsigned bytes; a label is the number of a class"},
       {idx_bytes({2}, counting(16), 0x0e), "holds 64-bit floats, expected unsigned bytes"},
-      {idx_bytes({2}, std::string("\0\0\0\0\0\0\1\0", 8), 0x0c), "label 256 of item 1: labels are 0 to 255"},
+      {idx_bytes({2}, std::string("\0\0\0\0\0\x0f\x42\x40", 8), 0x0c),
+       "label 1000000 of item 1: labels are 0 to 999,999"},
       {idx_bytes({2}, std::string("\0\0\0\0\xff\xff\xff\xff", 8), 0x0c), "label -1 of item 1"},
       {idx_bytes({2}, std::string("\x80\0\0\0", 4), 0x0b), "label -32768 of item 0"},
       {idx_bytes({3}, counting(2), 0x0c), "more than the file can hold"},
@@ -237,8 +235,8 @@ TEST(Source, PairOfFiles) {
   EXPECT_EQ(dataset.count(), 3);
   EXPECT_TRUE(dataset.is_image());
   EXPECT_EQ(dataset.sample_shape, (graph::Shape{1, 2, 3}));
-  EXPECT_EQ(dataset.classes, 5);
-  EXPECT_TRUE(dataset.class_names.empty());
+  EXPECT_EQ(dataset.classes(), 5);
+  EXPECT_TRUE(dataset.condition.class_names().empty());
   EXPECT_EQ(dataset.label(0), 2);
   EXPECT_EQ(dataset.label(2), 4);
   float sample[6];
@@ -271,18 +269,17 @@ TEST(Source, LoneImagesAreUnlabelled) {
   TemporaryFolder folder;
   const std::string images = put(folder / "odd,name", idx_bytes({3, 2, 3}, counting(18)));  // a file may hold a comma
   const Dataset dataset = open_source(images);
-  EXPECT_EQ(dataset.classes, 0);
-  EXPECT_TRUE(dataset.labels.empty());
+  EXPECT_EQ(dataset.classes(), 0);
+  EXPECT_TRUE(dataset.labels().empty());
   expect_error(ErrorKind::run, "has no labels", [&] { dataset.label(0); });
-  expect_error(ErrorKind::usage, "there are no labels", [&] { dataset.parse_label("0"); });
 }
 
 TEST(Source, LabelsAreLeftOutOnRequest) {
   TemporaryFolder folder;
   const std::string images = put(folder / "images.idx", idx_bytes({3, 2, 3}, counting(18)));
   const Dataset dataset = open_source(images + "," + folder / "none.idx", {.labels = false});
-  EXPECT_EQ(dataset.classes, 0);
-  EXPECT_EQ(open_source("ring8", {.labels = false}).classes, 0);
+  EXPECT_EQ(dataset.classes(), 0);
+  EXPECT_EQ(open_source("ring8", {.labels = false}).classes(), 0);
 }
 
 TEST(Source, PathsMayHoldCommas) {
@@ -294,7 +291,7 @@ TEST(Source, PathsMayHoldCommas) {
   const Dataset pair = open_source(images + "," + labels);
   EXPECT_EQ(pair.count(), 3);
   EXPECT_EQ(pair.label(2), 4);
-  EXPECT_EQ(open_source(images).classes, 0);
+  EXPECT_EQ(open_source(images).classes(), 0);
   EXPECT_EQ(open_source(images + "," + folder + "/none,1.idx", {.labels = false}).count(), 3);
   expect_error(ErrorKind::data, "/none,1.idx: cannot be opened",
                [&] { open_source(images + "," + folder + "/none,1.idx"); });
@@ -302,7 +299,7 @@ TEST(Source, PathsMayHoldCommas) {
                [&] { open_source(folder + "/none,1.idx," + labels); });
   put(folder + "/train-images-idx3-ubyte", idx_bytes({2, 1, 1}, "ab"));
   put(folder + "/train-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
-  EXPECT_EQ(open_source(folder).classes, 2);
+  EXPECT_EQ(open_source(folder).classes(), 2);
 }
 
 TEST(Source, ValuesThatHintAtAnExportMistakeAreNoted) {
@@ -361,7 +358,7 @@ TEST(Source, FolderOfFourFiles) {
   const Dataset train = open_source(folder.path());
   EXPECT_EQ(train.name, "folder");
   EXPECT_EQ(train.count(), 3);
-  EXPECT_EQ(train.classes, 3);
+  EXPECT_EQ(train.classes(), 3);
   expect_error(ErrorKind::data, "has no t10k-images-idx3-ubyte[.gz]",
                [&] { open_source(folder.path(), {.split = Split::test}); });
   put(folder / "t10k-images.idx4-ubyte", idx_bytes({2, 1, 1, 3}, "abcdef"));
@@ -371,7 +368,7 @@ TEST(Source, FolderOfFourFiles) {
   put(folder / "t10k-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
   const Dataset test = open_source(folder.path(), {.split = Split::test});
   EXPECT_EQ(test.sample_shape, (graph::Shape{3, 1, 1}));
-  EXPECT_EQ(test.classes, 2);
+  EXPECT_EQ(test.classes(), 2);
 }
 
 TEST(Source, ClassNames) {
@@ -380,17 +377,17 @@ TEST(Source, ClassNames) {
                            put(folder / "y.idx", idx_bytes({2}, std::string("\0\2", 2)));
   put(folder / "classes.txt", "T-shirt\r\ntrouser \n ankle boot\nbag\n\n");
   const Dataset dataset = open_source(spec);
-  EXPECT_EQ(dataset.class_names, (std::vector<std::string>{"T-shirt", "trouser", "ankle boot", "bag"}));
-  EXPECT_EQ(dataset.classes, 4);  // more names than labels that occur
-  EXPECT_EQ(dataset.parse_label("trouser"), 1);
-  EXPECT_EQ(dataset.parse_label("ankle boot"), 2);
-  EXPECT_EQ(dataset.parse_label("3"), 3);
+  EXPECT_EQ(dataset.condition.class_names(), (std::vector<std::string>{"T-shirt", "trouser", "ankle boot", "bag"}));
+  EXPECT_EQ(dataset.classes(), 4);  // more names than labels that occur
+  EXPECT_EQ(dataset.condition.columns[0].parse("trouser"), 1);
+  EXPECT_EQ(dataset.condition.columns[0].parse("ankle boot"), 2);
+  EXPECT_EQ(dataset.condition.columns[0].parse("3"), 3);
   expect_error(ErrorKind::usage, "label 4 is out of range: labels are 0 to 3, or T-shirt, trouser, ankle boot, bag",
-               [&] { dataset.parse_label("4"); });
+               [&] { dataset.condition.columns[0].parse("4"); });
   expect_error(ErrorKind::usage, "unknown label \"trousers\"; did you mean \"trouser\"?",
-               [&] { dataset.parse_label("trousers"); });
+               [&] { dataset.condition.columns[0].parse("trousers"); });
   put(folder / "classes.txt", "1\n0\n2");  // names win over numbers
-  EXPECT_EQ(open_source(spec).parse_label("0"), 1);
+  EXPECT_EQ(open_source(spec).condition.columns[0].parse("0"), 1);
 }
 
 TEST(SourceBadInput, ClassNames) {
@@ -409,14 +406,15 @@ TEST(SourceBadInput, ClassNames) {
 }
 
 TEST(SourceBadInput, LabelsAsText) {
+  const data::ConditionColumn label{.categories = 10};
   for (const char* text : {"10", "-1", "99999999999999999999"})
     expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is out of range: labels are 0 to 9",
-                 [&] { data::parse_label(text, 10, {}); });
+                 [&] { label.parse(text); });
   for (const char* text : {"", "3x", " 3", "3.0", "three"})
     expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is no whole number: labels are 0 to 9",
-                 [&] { data::parse_label(text, 10, {}); });
-  EXPECT_EQ(data::parse_label("0", 10, {}), 0);
-  EXPECT_EQ(data::parse_label("9", 10, {}), 9);
+                 [&] { label.parse(text); });
+  EXPECT_EQ(label.parse("0"), 0);
+  EXPECT_EQ(label.parse("9"), 9);
 }
 
 TEST(SourceBadInput, Specs) {
@@ -446,7 +444,7 @@ TEST(Source, Ring8) {
   EXPECT_EQ(dataset.count(), 50'000);
   EXPECT_EQ(dataset.sample_shape, graph::Shape{2});
   EXPECT_FALSE(dataset.is_image());
-  EXPECT_EQ(dataset.classes, 8);
+  EXPECT_EQ(dataset.classes(), 8);
   std::vector<int> per_class(8);
   double squares = 0;
   for (std::int64_t i = 0; i < dataset.count(); ++i) {
@@ -465,7 +463,7 @@ TEST(Source, Ring8) {
 TEST(Source, Grid25) {
   const Dataset dataset = open_source("grid25");
   EXPECT_EQ(dataset.count(), 50'000);
-  EXPECT_EQ(dataset.classes, 25);
+  EXPECT_EQ(dataset.classes(), 25);
   std::set<std::pair<double, double>> modes;
   double squares = 0;
   for (std::int64_t i = 0; i < dataset.count(); ++i) {

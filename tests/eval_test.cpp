@@ -75,12 +75,11 @@ train::Model make_model(const graph::Shape& shape, int classes, std::int64_t lat
   model.config.model.g.widths = {2 * latent + embedding};
   model.config.model.d.widths = {4};
   model.sample_shape = shape;
-  model.classes = classes;
-  model.conditional = classes > 0;
+  model.condition = data::label_condition(classes);
   model.data_name = "made by hand";
   model.steps = 7;
   graph::Graph graph;
-  const models::ModelSpec spec = train::model_spec(model.config, shape, classes);
+  const models::ModelSpec spec = train::model_spec(model.config, shape, model.condition);
   std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
   for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
   for (const nn::Variable& variable : variables)
@@ -244,13 +243,15 @@ TEST(EvalClassifier, TakesImagesOfAnyShapeAndBatchesOfAnySize) {
   // Two classes by colour, 3 x 3 x 7 values; 260 images are not a multiple of a batch.
   data::Dataset images;
   images.sample_shape = {3, 3, 7};
-  images.classes = 2;
+  images.condition = data::label_condition(2);
+  std::vector<std::int32_t> labels;
   images.items = 260;
   images.pixels = std::make_unique<std::uint8_t[]>(260 * 63);
   for (int i = 0; i < 260; ++i) {
-    images.labels.push_back(static_cast<std::uint8_t>(i % 2));
+    labels.push_back(i % 2);
     for (int pixel = 0; pixel < 21; ++pixel) images.pixels[static_cast<std::size_t>(i * 63 + 3 * pixel + i % 2)] = 255;
   }
+  images.rows = std::move(labels);
   const Classifier classifier = eval::train_classifier(images, 0, nullptr);
   EXPECT_EQ(accuracy(classifier, images), 1);
   const eval::Embedded embedded = eval::Embedder(classifier).embed(images);
@@ -348,8 +349,7 @@ TEST(Eval, MemorizationTellsCopiesFromOtherImages) {
   // A training set that is what the model draws; the held-out images have other noise.
   const ImageFolder folder;
   const train::Model model = image_model(0, true);
-  std::vector<std::uint8_t> labels;
-  for (int i = 0; i < 200; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  const data::ConditionRows labels = data::categories_in_turn(model.condition, 200);
   Reference reference = eval::open_reference(folder.path(), {});
   reference.train = eval::draw(model, 200, labels, 1);
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
@@ -400,10 +400,10 @@ TEST(Eval, JointScoreIsTheHarmonicMean) {
 }
 
 TEST(Eval, DrawsWhatPicturesHold) {
-  const data::Dataset drawn = eval::draw(image_model(0, true), 5, {2, 1, 0, 2, 1}, 3);
-  const data::Dataset first = eval::draw(image_model(0, true), 1, {2}, 3);
+  const data::Dataset drawn = eval::draw(image_model(0, true), 5, std::vector<std::int32_t>{2, 1, 0, 2, 1}, 3);
+  const data::Dataset first = eval::draw(image_model(0, true), 1, std::vector<std::int32_t>{2}, 3);
   EXPECT_EQ(drawn.count(), 5);
-  EXPECT_EQ(drawn.labels, (std::vector<std::uint8_t>{2, 1, 0, 2, 1}));
+  EXPECT_EQ(drawn.rows.columns[0], (std::vector<std::int32_t>{2, 1, 0, 2, 1}));
   EXPECT_GT(drawn.pixels[5 * 8], 150);  // rows 4 and 5 of class 2
   EXPECT_LT(drawn.pixels[0], 100);
   EXPECT_TRUE(std::equal(first.pixels.get(), first.pixels.get() + 64, drawn.pixels.get()));
@@ -568,8 +568,7 @@ TEST(Eval, CoverageOfFewImagesIsThatOfAsManySamples) {
   eval::save_classifier(folder / "c",
                         eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
   const train::Model model = image_model(0, true);
-  std::vector<std::uint8_t> labels;
-  for (int i = 0; i < 60; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  const data::ConditionRows labels = data::categories_in_turn(model.condition, 60);
   double coverage = 0;
   constexpr int kReferences = 10;
   for (std::uint64_t seed = 2; seed < 2 + kReferences; ++seed) {
@@ -590,8 +589,7 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
   // The training part is what the model draws, and so are 100 of the held-out images.
   const ImageFolder folder;
   const train::Model model = image_model(0, true);
-  std::vector<std::uint8_t> labels;
-  for (int i = 0; i < 200; ++i) labels.push_back(static_cast<std::uint8_t>(i % kClasses));
+  const data::ConditionRows labels = data::categories_in_turn(model.condition, 200);
   eval::save_classifier(folder / "c",
                         eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
   const auto evaluate = [&](std::uint32_t others) {
@@ -605,7 +603,7 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
     auto pixels = std::make_unique<std::uint8_t[]>((100 + others) * 64);
     std::copy_n(more.pixels.get(), others * 64, std::copy_n(held_out.pixels.get(), 100 * 64, pixels.get()));
     held_out.pixels = std::move(pixels);
-    held_out.labels.insert(held_out.labels.end(), more.labels.begin(), more.labels.end());
+    held_out.rows.columns[0].insert(held_out.rows.columns[0].end(), more.labels().begin(), more.labels().end());
     held_out.items = 100 + others;
     reference.held_out = std::move(held_out);
     eval::Options options;
@@ -676,7 +674,7 @@ TEST(EvalReport, WritesJsonPicturesAndConfusions) {
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
   Judge judge(std::move(reference), std::move(classifier));
   train::Model model = image_model(0, true);
-  model.class_names = judge.reference().train.class_names;
+  model.condition = judge.reference().train.condition;
   eval::Options options;
   options.count = 450;
   options.fd_curve = true;

@@ -68,7 +68,7 @@ struct Golden {
       random_seed = std::stoull(text("random_seed"));
       train::apply_settings(config, lines(text("settings")));
       train::validate(config);
-      spec = train::model_spec(config, integers(text("image")), std::stoll(text("classes")));
+      spec = train::model_spec(config, integers(text("image")), data::label_condition(std::stoi(text("classes"))));
       return;
     }
     config.model.latent = std::stoll(text("latent"));
@@ -95,7 +95,7 @@ struct Golden {
     config.optim.momentum = number("momentum");
     config.optim.weight_decay = number("weight_decay");
     config.train.ema = number("ema");
-    spec = train::model_spec(config, integers(text("image")), std::stoll(text("classes")));
+    spec = train::model_spec(config, integers(text("image")), data::label_condition(std::stoi(text("classes"))));
   }
 
   const Array& at(const std::string& name) const { return file.tensors.at(name); }
@@ -108,7 +108,7 @@ struct Golden {
   }
   /// The parts of a batch: samples, latents, labels if there are any.
   std::vector<std::string> parts() const {
-    return spec.classes > 0 ? std::vector<std::string>{"x", "y", "z"} : std::vector<std::string>{"x", "z"};
+    return !spec.condition.empty() ? std::vector<std::string>{"x", "y", "z"} : std::vector<std::string>{"x", "z"};
   }
   /// The words of the seed, "random.key".
   std::vector<double> random_key() const {
@@ -292,7 +292,7 @@ TEST_P(Bf16Test, NoWorseThanAutocast) {
   config.loss.sigmoid = GetParam() != "bce";
   config.train.ema = 0;
   const std::int64_t batch = golden["batch"];
-  const models::ModelSpec spec = train::model_spec(config, {1, 28, 28}, 10);
+  const models::ModelSpec spec = train::model_spec(config, {1, 28, 28}, data::label_condition(10));
   std::map<std::string, std::vector<double>> errors;
   const int draws = golden["draws"];
   for (int draw = 0; draw < draws; ++draw) {
@@ -343,8 +343,8 @@ TEST(Bf16, CarriedWeightsChangeNothing) {
   for (const bool carried : {false, true}) {
     const train::Config config = train::load_preset("lsgan-r1r2");
     Graph graph;
-    const auto variables =
-        train::build_step(graph, config, train::model_spec(config, {1, 4, 5}, 3), {.batch = 8, .variant = {}});
+    const auto variables = train::build_step(
+        graph, config, train::model_spec(config, {1, 4, 5}, data::label_condition(3)), {.batch = 8, .variant = {}});
     runtime::State state;
     nn::initialize(variables, /*seed=*/5, state);
     runtime::Arena arena;

@@ -235,7 +235,7 @@ TEST(Modes, CountsThoseWithAGoodSampleAndTheShareOfGoodSamples) {
 TEST(Spread, IsBetweenLabelsAndWithinThem) {
   const std::vector<float> values{0, 1, 2, 1, 6, 1, 8, 1};  // rows (0, 1), (2, 1), (6, 1), (8, 1)
   const Rows rows{values, 2};
-  const std::vector<std::uint8_t> labels{3, 3, 255, 255};
+  const std::vector<std::int32_t> labels{3, 3, 300, 300};
   // Means of the labels 3 from that of all, rows 1 from those of the labels; half of the columns do not move.
   const metrics::Spread spread = metrics::spread(rows, labels);
   EXPECT_DOUBLE_EQ(spread.between.value(), 3 / std::sqrt(2));
@@ -262,7 +262,7 @@ TEST(Metrics, BadInput) {
                [&] { metrics::parzen_log_likelihoods(three, three, 0); });
   expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::nearest_other(one); });
   expect_error(ErrorKind::usage, "2 labels for 3 rows", [&] {
-    metrics::spread(three, std::vector<std::uint8_t>{1, 2});
+    metrics::spread(three, std::vector<std::int32_t>{1, 2});
   });
   expect_error(ErrorKind::usage, "no rows", [&] { metrics::spread(none, {}); });
   expect_error(ErrorKind::usage, "no values", [&] { metrics::median({}); });

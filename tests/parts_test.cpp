@@ -384,7 +384,7 @@ TEST(StepVariants, ARestingGeneratorIsLeftAlone) {
   config.model.latent = 3;
   config.model.g.widths = config.model.d.widths = {5};
   config.penalty.weights["r1"] = 0.5;
-  const models::ModelSpec spec = train::model_spec(config, {2}, 3);
+  const models::ModelSpec spec = train::model_spec(config, {2}, data::label_condition(3));
   Graph whole;
   const std::vector<nn::Variable> variables = train::build_step(whole, config, spec, {.batch = 6});
   const auto state_after = [&](const train::StepVariant& variant) {

@@ -19,7 +19,8 @@ struct Drawn {
   Drawn(const train::Model& model, std::uint64_t seed, std::int64_t count)
       : latent(model.config.model.latent), size(graph::element_count(model.sample_shape)) {
     z.resize(static_cast<std::size_t>(count * latent));
-    for (std::int64_t i = 0; i < count; ++i) labels.push_back(static_cast<std::int32_t>((i + 3) % model.classes));
+    for (std::int64_t i = 0; i < count; ++i)
+      labels.push_back(static_cast<std::int32_t>((i + 3) % model.condition.classes()));
     pictures.resize(static_cast<std::size_t>(count * size));
     train::Sampler(model).latents(seed, 0, z);
   }
@@ -29,7 +30,8 @@ struct Drawn {
       return std::span(values).subspan(static_cast<std::size_t>(first * width),
                                        static_cast<std::size_t>(count * width));
     };
-    sampler.sample(part(z, latent), part(labels, 1), part(pictures, size));
+    const auto rows = part(labels, 1);
+    sampler.sample(part(z, latent), std::vector<std::int32_t>(rows.begin(), rows.end()), part(pictures, size));
   }
 
   std::int64_t latent, size;

@@ -122,7 +122,7 @@ TEST(Threads, ProgramsRefuseToRunWithFewerThanTheyWereMadeFor) {
   runtime::State state;
   runtime::Arena arena;
   const train::Model model = untrained_model("lsgan-r1r2");
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.classes);
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
   for (const nn::Variable& variable : train::build_sampler(graph, model.config, spec, 64))
     state[variable.name] = model.weights.at(variable.name).share();
   const runtime::Program program =

@@ -296,8 +296,10 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
   expect_refused("expected", [](train::Model& m) {
     m.weights["generator.model.0.bias"] = runtime::Array(graph::TensorType{DType::f32, {3}});
   });
-  expect_refused("classes", [](train::Model& m) { m.conditional = false; });
-  expect_refused("1 class name for 8 classes", [](train::Model& m) { m.class_names = {"one"}; });
+  expect_refused("expected f32[", [](train::Model& m) { m.condition = {}; });
+  expect_refused("0 classes", [](train::Model& m) { m.condition.columns[0].categories = 0; });
+  expect_refused("1 class name for 8 classes", [](train::Model& m) { m.condition.columns[0].names = {"one"}; });
+  expect_refused("column \"label\"", [](train::Model& m) { m.condition.columns.push_back(m.condition.columns[0]); });
   expect_refused("trained -1 steps", [](train::Model& m) { m.steps = -1; });
   expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
 }
@@ -365,9 +367,9 @@ TEST(SamplerTest, AnyNumberAtOnceGivesTheSameSamples) {
   exact.sample(z, labels, all);
   double rounding = 0;
   for (const std::size_t i : {std::size_t{0}, std::size_t{299}, count - 1}) {
-    exact.sample(std::span(z).subspan(i * latent, latent), std::span(labels).subspan(i, 1), one);
+    exact.sample(std::span(z).subspan(i * latent, latent), std::vector<std::int32_t>{labels[i]}, one);
     for (std::size_t k = 0; k < size; ++k) EXPECT_NEAR(one[k], all[i * size + k], 1e-5);
-    compact.sample(std::span(z).subspan(i * latent, latent), std::span(labels).subspan(i, 1), one);
+    compact.sample(std::span(z).subspan(i * latent, latent), std::vector<std::int32_t>{labels[i]}, one);
     for (std::size_t k = 0; k < size; ++k) {
       EXPECT_NEAR(one[k], all[i * size + k], 1e-3);
       rounding += std::abs(static_cast<double>(one[k]) - static_cast<double>(all[i * size + k]));

@@ -14,9 +14,8 @@ inline train::Model untrained_model(const char* preset, float scale = 1) {
   train::Model model;
   model.config = train::load_preset(preset);
   model.sample_shape = {1, 28, 28};
-  model.classes = 10;
-  model.conditional = true;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.classes);
+  model.condition = data::label_condition(10);
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
   graph::Graph graph;
   const std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
   nn::initialize(variables, /*seed=*/1, model.weights);

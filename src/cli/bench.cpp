@@ -105,7 +105,7 @@ data::Dataset random_images() {
   data::Dataset dataset;
   dataset.source = dataset.name = "random";
   dataset.sample_shape = {1, 28, 28};
-  dataset.classes = static_cast<int>(kClasses);
+  dataset.condition = data::label_condition(static_cast<int>(kClasses));
   dataset.items = kImages;
   const auto bytes = static_cast<std::size_t>(kImages * 28 * 28), different = bytes / 16;
   dataset.pixels = std::make_unique<std::uint8_t[]>(bytes);
@@ -113,8 +113,10 @@ data::Dataset random_images() {
   for (std::size_t i = 0; i < different; ++i)
     dataset.pixels[i] = static_cast<std::uint8_t>(pixels.bits(i / 4) >> i % 4 * 8);
   for (std::size_t i = different; i < bytes; ++i) dataset.pixels[i] = dataset.pixels[i - different];
+  std::vector<std::int32_t> classes;
   for (std::int64_t i = 0; i < kImages; ++i)
-    dataset.labels.push_back(static_cast<std::uint8_t>(labels.below(kClasses, static_cast<std::uint64_t>(i))));
+    classes.push_back(static_cast<std::int32_t>(labels.below(kClasses, static_cast<std::uint64_t>(i))));
+  dataset.rows = std::move(classes);
   return dataset;
 }
 
@@ -222,7 +224,7 @@ class StepBench {
     return sum / static_cast<double>(period_);
   }
 
-  models::ModelSpec spec() const { return train::model_spec(config_, dataset_.sample_shape, stepper_->classes()); }
+  models::ModelSpec spec() const { return train::model_spec(config_, dataset_.sample_shape, stepper_->condition()); }
 
   std::string preset_;
   train::Config config_;
@@ -242,10 +244,9 @@ train::Model find_model(const std::string& what) {
   model.config = train::load_preset(what);
   const bool vectors = what == train::default_preset({2});
   model.sample_shape = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
-  model.conditional = !model.config.data.unconditional;
-  model.classes = !model.conditional ? 0 : vectors ? 8 : 10;
+  model.condition = train::condition_of(model.config, data::label_condition(vectors ? 8 : 10));
   graph::Graph graph;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.classes);
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
   nn::initialize(train::build_sampler(graph, model.config, spec, 1), /*seed=*/1, model.weights);
   return model;
 }
@@ -256,8 +257,7 @@ class SampleBench {
       : options_(options), model_(find_model(options.what)), sampler_(model_, options.precision) {
     use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
-    for (std::int64_t i = 0; model_.conditional && i < batch_; ++i)
-      labels_.push_back(static_cast<std::int32_t>(i % model_.classes));
+    y_ = data::categories_in_turn(model_.condition, batch_);
     z_.resize(static_cast<std::size_t>(batch_ * model_.config.model.latent));
     samples_.resize(static_cast<std::size_t>(batch_ * graph::element_count(model_.sample_shape)));
     for (std::int64_t i = 0; i < options.warmup; ++i) run();
@@ -291,7 +291,7 @@ class SampleBench {
  private:
   void run() {
     sampler_.latents(/*seed=*/1, drawn_, z_);
-    sampler_.sample(z_, labels_, samples_);
+    sampler_.sample(z_, y_, samples_);
     drawn_ += batch_;
   }
 
@@ -299,7 +299,7 @@ class SampleBench {
   train::Model model_;
   train::Sampler sampler_;
   std::int64_t batch_ = 1, drawn_ = 0;
-  std::vector<std::int32_t> labels_;
+  data::ConditionRows y_;
   std::vector<float> z_, samples_;
 };
 

@@ -61,7 +61,7 @@ bool is_tutorial(const train::Config& config, const models::ModelSpec& spec) {
   return model.kind == "mlp" && model.g.widths == defaults.model.g.widths &&
          model.d.widths == defaults.model.d.widths && model.latent == defaults.model.latent &&
          model.embedding == defaults.model.embedding && model.pack == 1 && config.train.d_steps == 1 && !penalized &&
-         graph::element_count(spec.sample) == 28 * 28 && spec.classes > 0;
+         graph::element_count(spec.sample) == 28 * 28 && !spec.condition.empty();
 }
 
 /// What the matrix products of a run are in.

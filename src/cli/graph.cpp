@@ -56,19 +56,18 @@ void run(const Options& options) {
   train::validate(config);
   const bool vectors = options.preset == train::default_preset({2});
   graph::Shape sample = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
-  std::int64_t classes = vectors ? 8 : 10;
+  data::ConditionSpec condition = data::label_condition(vectors ? 8 : 10);
   if (!options.data.empty()) {
     data::SourceOptions source;
     source.cache = options.cache;
     source.labels = !config.data.unconditional;
     const data::Dataset dataset = data::open_source(options.data, source);
     sample = dataset.sample_shape;
-    classes = dataset.classes;
+    condition = dataset.condition;
   }
-  if (config.data.unconditional) classes = 0;
 
   graph::Graph graph;
-  train::build_step(graph, config, train::model_spec(config, sample, classes),
+  train::build_step(graph, config, train::model_spec(config, sample, train::condition_of(config, condition)),
                     {.batch = config.train.batch, .gradient_norms = true});
   fmt::print("{}", options.after.empty() ? graph.dump() : dump_after(graph, options.after, options.precision));
 }

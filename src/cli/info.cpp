@@ -72,8 +72,10 @@ std::string shape_text(const graph::Shape& shape) {
   return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
 }
 
-std::string classes_text(int classes, const std::vector<std::string>& names) {
-  if (classes == 0) return "none";
+std::string classes_text(const data::ConditionSpec& condition) {
+  const int classes = condition.classes();
+  const std::vector<std::string>& names = condition.class_names();
+  if (classes == 0) return condition.empty() ? "none" : condition.text();
   if (names.empty()) return classes == 1 ? "1 (label 0)" : fmt::format("{} (labels 0 to {})", classes, classes - 1);
   return fmt::format("{}: {}", classes, fmt::join(names, ", "));
 }
@@ -84,7 +86,7 @@ void print_model(const std::string& path) {
   line("model", path);
   line("preset", config.preset);
   line("draws", shape_text(model.sample_shape) + (model.sample_shape.size() == 3 ? " in [-1, 1]" : ""));
-  line("classes", model.conditional ? classes_text(model.classes, model.class_names) : "none, it is unconditional");
+  line("classes", model.condition.empty() ? "none, it is unconditional" : classes_text(model.condition));
   line("latent", fmt::format("{}, {}", config.model.latent, config.model.latent_distribution));
   line("generator", network_text(config.model.g));
   line("discriminator", network_text(config.model.d));
@@ -106,9 +108,9 @@ void print_data(const std::string& source, const std::string& cache) {
   line("data", dataset.name);
   line("samples", base::counted(dataset.count(), dataset.is_image() ? "image" : "vector") + " " +
                       graph::to_string(dataset.sample_shape));
-  line("classes", classes_text(dataset.classes, dataset.class_names));
-  if (dataset.classes > 0) {
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
+  line("classes", classes_text(dataset.condition));
+  if (dataset.classes() > 0) {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
     for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
     line("per class", fmt::format("{}", fmt::join(counts, ", ")));
   }

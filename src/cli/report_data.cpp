@@ -184,10 +184,8 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
   row("preset", config.preset);
   row("data", model ? fmt::format("{}, sha256 {}", config.data.source, model->data_hash) : config.data.source);
   if (model) {
-    row("samples",
-        fmt::format("{} {}, {}", model->sample_shape.size() == 3 ? "images" : "vectors",
-                    graph::to_string(model->sample_shape),
-                    model->conditional ? base::counted(model->classes, "class", "classes") : "unconditional"));
+    row("samples", fmt::format("{} {}, {}", model->sample_shape.size() == 3 ? "images" : "vectors",
+                               graph::to_string(model->sample_shape), model->condition.text()));
     row("generator", network_text(config.model.g, *model, "generator."));
     row("discriminator", network_text(config.model.d, *model, "discriminator."));
   }
@@ -257,14 +255,14 @@ Json report_data(const std::string& run) {
   data["samples"]["why"] = model ? "Samples of this shape are no pictures. To draw some as numbers:"
                                  : "Nothing was saved yet. To go on with the run:";
 
-  data["conditional"] = model ? model->conditional : !config.data.unconditional;
+  data["conditional"] = model ? !model->condition.empty() : !config.data.unconditional;
   data["vectors"] = model && model->sample_shape.size() == 1;
-  data["class_names"] = model ? model->class_names : std::vector<std::string>();
+  data["class_names"] = model ? model->condition.class_names() : std::vector<std::string>();
   data["steps"] = model ? model->steps : 0;
   // The trainer's pictures have a row for each label, if they are of images.
   Json labels = Json::array();
-  for (int k = 0; model && model->sample_shape.size() == 3 && k < std::min(model->classes, kMostRowLabels); ++k)
-    labels.push_back(model->class_names.empty() ? std::to_string(k) : model->class_names[static_cast<std::size_t>(k)]);
+  const int classes = model && model->sample_shape.size() == 3 ? model->condition.classes() : 0;
+  for (int k = 0; k < std::min(classes, kMostRowLabels); ++k) labels.push_back(model->condition.columns[0].name_of(k));
   data["samples"]["row_labels"] = labels;
   std::string duration;
   if (data["metrics"].is_object() && data["metrics"].contains("elapsed_seconds")) {

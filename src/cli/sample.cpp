@@ -91,17 +91,17 @@ std::int64_t count_per_label(const Options& options, std::int64_t labels, std::i
 
 std::vector<std::int32_t> asked_labels(const Options& options, const train::Model& model) {
   std::vector<std::int32_t> labels;
+  const data::ConditionColumn& column = model.condition.columns[0];
   if (!options.label.empty()) {
-    labels.push_back(data::parse_label(options.label, model.classes, model.class_names));
+    labels.push_back(column.parse(options.label));
   } else if (!options.labels.empty()) {
     for (std::size_t begin = 0; begin <= options.labels.size();) {
       const std::size_t comma = std::min(options.labels.find(',', begin), options.labels.size());
-      labels.push_back(
-          data::parse_label(options.labels.substr(begin, comma - begin), model.classes, model.class_names));
+      labels.push_back(column.parse(options.labels.substr(begin, comma - begin)));
       begin = comma + 1;
     }
   } else {
-    for (int label = 0; label < model.classes; ++label) labels.push_back(label);
+    for (int label = 0; label < column.categories; ++label) labels.push_back(label);
   }
   return labels;
 }
@@ -116,9 +116,9 @@ Plan plan_of_file(const Options& options, const train::Model& model, std::int64_
   plan.labels.assign(file.i32().begin(), file.i32().end());
   plan.total = static_cast<std::int64_t>(plan.labels.size());
   for (std::size_t i = 0; i < plan.labels.size(); ++i) {
-    if (plan.labels[i] >= 0 && plan.labels[i] < model.classes) continue;
+    if (plan.labels[i] >= 0 && plan.labels[i] < model.condition.classes()) continue;
     base::fail_data("--labels-file {}: label {} at index {}; the model has classes 0 to {}", options.labels_file,
-                    plan.labels[i], i, model.classes - 1);
+                    plan.labels[i], i, model.condition.classes() - 1);
   }
   if (noise_rows > 0 && noise_rows != plan.total) {
     base::fail_usage("--noise {} has {} rows, --labels-file {} has {} labels; expected as many", options.noise,
@@ -129,7 +129,7 @@ Plan plan_of_file(const Options& options, const train::Model& model, std::int64_
 
 Plan make_plan(const Options& options, const train::Model& model, std::int64_t noise_rows) {
   Plan plan;
-  if (!model.conditional) {
+  if (model.condition.empty()) {
     if (!options.label.empty() || !options.labels.empty() || !options.labels_file.empty() || options.per_class > 0) {
       base::fail_usage("{} is unconditional and takes no labels; use --count", options.model);
     }
@@ -205,7 +205,7 @@ std::string write(const std::string& out, Format format, const Plan& plan, const
       io::write_npy(out, shape, samples);
       break;
     case Format::folder:
-      return write_folder(out, plan, model.classes, model.sample_shape, samples);
+      return write_folder(out, plan, model.condition.classes(), model.sample_shape, samples);
     case Format::png:
       if (model.sample_shape.size() == 3) {
         io::write_grid(out, samples, shape, static_cast<int>(std::min<std::int64_t>(plan.columns, 1 << 20)));
@@ -240,12 +240,14 @@ void run(const Options& options) {
   }
   const std::span<const float> z = noise_rows > 0 ? noise.f32() : std::span<float>(drawn);
   std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
+  const data::ConditionRows y = plan.labels.empty() ? data::ConditionRows() : data::ConditionRows(plan.labels);
   const auto total = static_cast<std::size_t>(plan.total), at_once = few ? 1 : total;
   for (std::size_t first = 0; first < total; first += at_once) {
-    const auto part = [&](auto rows) {  // of [total, ...] or of nothing
+    const auto part = [&](auto rows) {  // of [total, ...]
       return rows.subspan(first * (rows.size() / total), at_once * (rows.size() / total));
     };
-    sampler.sample(part(z), part(std::span(plan.labels)), part(std::span(samples)));
+    sampler.sample(part(z), y.slice(static_cast<std::int64_t>(first), static_cast<std::int64_t>(at_once)),
+                   part(std::span(samples)));
   }
   sampler.require_finite(samples);
   const std::string more = write(out, format, plan, model, samples);

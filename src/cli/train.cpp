@@ -204,10 +204,9 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
 
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
-  return fmt::format(
-      "{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
-      graph::to_string(dataset.sample_shape),
-      config.data.unconditional ? ", unconditional" : " in " + base::counted(dataset.classes, "class", "classes"));
+  return fmt::format("{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
+                     graph::to_string(dataset.sample_shape),
+                     config.data.unconditional ? ", unconditional" : " in " + dataset.condition.text());
 }
 
 /// Makes the preset's batch as small as the data, in whole packs.
@@ -261,7 +260,7 @@ void run(const Options& options) {
     config = start.config;
     if (start.default_batch) shrink_batch(config, dataset.count(), notes);
     train::validate(config);
-    if (dataset.classes == 0) config.data.unconditional = true;  // nothing to condition on
+    if (dataset.condition.empty()) config.data.unconditional = true;  // nothing to condition on
   }
 
   ProgressStyle style = isatty(STDOUT_FILENO) ? ProgressStyle::terminal : ProgressStyle::lines;
@@ -315,8 +314,8 @@ void run(const Options& options) {
   trace->write(profile.trace());
   trace->commit();
   if (!options.quiet) {
-    const int classes = config.data.unconditional ? 0 : dataset.classes;
-    printer.note("\n" + describe_profile(profile, config, train::model_spec(config, dataset.sample_shape, classes)));
+    const data::ConditionSpec condition = train::condition_of(config, dataset.condition);
+    printer.note("\n" + describe_profile(profile, config, train::model_spec(config, dataset.sample_shape, condition)));
     printer.note(fmt::format("wrote {}; look at it in https://ui.perfetto.dev", options.profile));
   }
 }

@@ -13,8 +13,8 @@
 namespace gan::data {
 
 int Dataset::label(std::int64_t index) const {
-  if (labels.empty()) base::fail_run("{}: has no labels", source);
-  return labels[static_cast<std::size_t>(index)];
+  if (rows.labels().empty()) base::fail_run("{}: has no labels", source);
+  return rows.labels()[static_cast<std::size_t>(index)];
 }
 
 void Dataset::copy_sample(std::int64_t index, float* dst) const {
@@ -41,33 +41,13 @@ void Dataset::expect_sample(std::int64_t index) const {
     for (std::int64_t i = 0; i < size; i += kLine) __builtin_prefetch(pixels.get() + index * size + i);
 }
 
-int Dataset::parse_label(std::string_view text) const { return data::parse_label(text, classes, class_names); }
-
-int parse_label(std::string_view text, int classes, const std::vector<std::string>& class_names) {
-  if (classes == 0) base::fail_usage("label \"{}\": there are no labels, this is unconditional", text);
-  const auto named = std::find(class_names.begin(), class_names.end(), text);
-  if (named != class_names.end()) return static_cast<int>(named - class_names.begin());
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const bool is_number = error != std::errc::invalid_argument && end == text.data() + text.size();
-  if (is_number && error == std::errc() && number >= 0 && number < classes) return number;
-  if (class_names.empty())
-    base::fail_usage("label \"{}\" is {}: labels are 0 to {}", text, is_number ? "out of range" : "no whole number",
-                     classes - 1);
-  if (is_number)
-    base::fail_usage("label {} is out of range: labels are 0 to {}, or {}", text, classes - 1,
-                     base::joined(class_names));
-  base::fail_usage("unknown label \"{}\"{} (labels are 0 to {}, or names)", text, base::did_you_mean(text, class_names),
-                   classes - 1);
-}
-
 Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
   Dataset part;
   part.source = dataset.source;
   part.name = dataset.name;
   part.sample_shape = dataset.sample_shape;
-  part.classes = dataset.classes;
-  part.class_names = dataset.class_names;
+  part.condition = dataset.condition;
+  part.rows = dataset.rows.select(indices);
   part.hash = dataset.hash;
   part.modes = dataset.modes;
   part.mode_deviation = dataset.mode_deviation;
@@ -82,7 +62,6 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
       const auto point = dataset.points.begin() + static_cast<std::ptrdiff_t>(index * size);
       part.points.insert(part.points.end(), point, point + static_cast<std::ptrdiff_t>(size));
     }
-    if (!dataset.labels.empty()) part.labels.push_back(dataset.labels[index]);
   }
   return part;
 }
@@ -121,19 +100,19 @@ std::vector<std::string> read_class_names(const std::string& path) {
 
 }  // namespace
 
-void set_labels(Dataset& dataset, std::vector<std::uint8_t> labels, const std::string& folder) {
+void set_labels(Dataset& dataset, std::vector<std::int32_t> labels, const std::string& folder) {
   const int needed = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1;
-  dataset.labels = std::move(labels);
-  dataset.classes = needed;
-  const std::filesystem::path names = std::filesystem::path(folder) / "classes.txt";
+  dataset.rows = std::move(labels);
+  dataset.condition = label_condition(needed);
+  const std::filesystem::path path = std::filesystem::path(folder) / "classes.txt";
   std::error_code ignored;
-  if (!std::filesystem::exists(names, ignored)) return;
-  dataset.class_names = read_class_names(names.string());
-  const int named = static_cast<int>(dataset.class_names.size());
+  if (!std::filesystem::exists(path, ignored)) return;
+  std::vector<std::string> names = read_class_names(path.string());
+  const int named = static_cast<int>(names.size());
   if (named < needed)
-    base::fail_data("{}: {} for labels up to {}, expected {} or more", names.string(),
+    base::fail_data("{}: {} for labels up to {}, expected {} or more", path.string(),
                     base::counted(named, "class name"), needed - 1, needed);
-  dataset.classes = named;
+  dataset.condition = label_condition(named, std::move(names));
 }
 
 }  // namespace gan::data

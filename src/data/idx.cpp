@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -60,21 +61,29 @@ std::string advice_on_axes(std::size_t axes, Item item) {
   return "such arrays are no pictures";
 }
 
-/// Integers of `size` bytes with a sign, the highest byte first, as bytes. Throws a data error for one that is no
-/// label.
-std::unique_ptr<std::uint8_t[]> narrowed(const std::string& path, const std::uint8_t* wide, std::uint64_t elements,
-                                         std::size_t size) {
-  auto bytes = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
-  for (std::uint64_t i = 0; i < elements; ++i) {
-    std::int64_t value = *wide >= 0x80 ? -1 : 0;
-    for (std::size_t k = 0; k < size; ++k) value = value * 256 + *wide++;
-    if (value < 0 || value > 255) base::fail_data("{}: label {} of item {}: labels are 0 to 255", path, value, i);
-    bytes[i] = static_cast<std::uint8_t>(value);
+/// Labels from integers of `size` bytes, the highest byte first, unsigned if they are of one byte of type 0x08. Throws
+/// a data error for one that is no label.
+std::vector<std::int32_t> labels_of(const std::string& path, const std::uint8_t* bytes, std::int64_t count,
+                                    std::size_t size, bool has_sign) {
+  std::vector<std::int32_t> labels;
+  labels.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::int64_t value = has_sign && *bytes >= 0x80 ? -1 : 0;
+    for (std::size_t k = 0; k < size; ++k) value = value * 256 + *bytes++;
+    if (value < 0 || value >= kMostClasses)
+      base::fail_data("{}: label {} of item {}: labels are 0 to {}", path, value, i, base::grouped(kMostClasses - 1));
+    labels.push_back(static_cast<std::int32_t>(value));
   }
-  return bytes;
+  return labels;
 }
 
-IdxFile read_idx(const std::string& path, Item item) {
+/// An IDX file as it is.
+struct Content {
+  IdxFile file;
+  int type = 0;
+};
+
+Content read_idx(const std::string& path, Item item) {
   const std::size_t min_axes = item == Item::images ? 3 : 1, max_axes = item == Item::images ? 4 : 1;
   GzipFile file(path);
   std::uint8_t magic[4] = {};
@@ -86,7 +95,8 @@ IdxFile read_idx(const std::string& path, Item item) {
     base::fail_data("{}: not an IDX file: starts with {:02x} {:02x} {:02x} {:02x}, {} start with 00 00 08 {:02x}", path,
                     magic[0], magic[1], magic[2], magic[3], name_of(item), min_axes);
 
-  IdxFile out;
+  Content content{{}, type};
+  IdxFile& out = content.file;
   std::uint64_t elements = 1;
   bool overflow = false;
   for (std::size_t axis = 0; axis < axes; ++axis) {
@@ -122,16 +132,20 @@ IdxFile read_idx(const std::string& path, Item item) {
   std::uint8_t extra = 0;  // asking for it also makes gzip compare its checksum
   if (file.read(&extra, 1) > 0)
     base::fail_data("{}: has bytes left after its {} of shape {}", path, name_of(item), graph::to_string(out.shape));
-  if (type != 0x08) out.bytes = narrowed(path, out.bytes.get(), elements, size);
   out.hash = file.hash();
-  return out;
+  return content;
 }
 
 }  // namespace
 
-IdxFile read_idx_images(const std::string& path) { return read_idx(path, Item::images); }
+IdxFile read_idx_images(const std::string& path) { return read_idx(path, Item::images).file; }
 
-IdxFile read_idx_labels(const std::string& path) { return read_idx(path, Item::labels); }
+IdxLabels read_idx_labels(const std::string& path) {
+  Content content = read_idx(path, Item::labels);
+  return {labels_of(path, content.file.bytes.get(), content.file.shape[0], element_bytes(content.type, Item::labels),
+                    content.type != 0x08),
+          std::move(content.file.hash)};
+}
 
 int idx_axes(const std::string& path) {
   try {

@@ -3,14 +3,15 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "graph/type.h"
 
 namespace gan::data {
 
-/// The content of an IDX file (the format of MNIST's files) as unsigned bytes.
+/// The images of an IDX file (the format of MNIST's files) as unsigned bytes.
 struct IdxFile {
-  graph::Shape shape;                     ///< [N, H, W] or [N, H, W, C] of images, [N] of labels; no length is 0
+  graph::Shape shape;                     ///< [N, H, W] or [N, H, W, C]; no length is 0
   std::unique_ptr<std::uint8_t[]> bytes;  ///< the elements, row-major
   std::string hash;                       ///< SHA-256 of the file's content, not compressed, in hexadecimal
 };
@@ -19,8 +20,15 @@ struct IdxFile {
 /// against the file's before memory is taken. Throws a data error that says what was found and what was expected.
 IdxFile read_idx_images(const std::string& path);
 
-/// The same for labels, which may be whole numbers of other types if they are 0 to 255.
-IdxFile read_idx_labels(const std::string& path);
+/// The labels of an IDX file.
+struct IdxLabels {
+  std::vector<std::int32_t> values;  ///< [N], each in [0, kMostClasses)
+  std::string hash;                  ///< as of IdxFile
+};
+inline constexpr std::int64_t kMostClasses = 1'000'000;
+
+/// The same for labels, which may be integers of any type.
+IdxLabels read_idx_labels(const std::string& path);
 
 /// The number of axes that an IDX file announces; 0 if the file is none or cannot be read.
 int idx_axes(const std::string& path);

@@ -24,12 +24,12 @@ Dataset image_dataset(IdxFile images) {
   return dataset;
 }
 
-void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const std::string& advice) {
-  if (labels.shape[0] != dataset.items)
-    base::fail_data("{}: {} for {}{}", path, base::counted(labels.shape[0], "label"),
-                    base::counted(dataset.items, "image"), advice);
-  set_labels(dataset, {labels.bytes.get(), labels.bytes.get() + labels.shape[0]},
-             fs::path(path).parent_path().string());
+void add_labels(Dataset& dataset, const std::string& path, IdxLabels labels, const std::string& advice) {
+  const auto count = static_cast<std::int64_t>(labels.values.size());
+  if (count != dataset.items)
+    base::fail_data("{}: {} for {}{}", path, base::counted(count, "label"), base::counted(dataset.items, "image"),
+                    advice);
+  set_labels(dataset, std::move(labels.values), fs::path(path).parent_path().string());
   dataset.hash = base::sha256(dataset.hash + labels.hash);
 }
 

@@ -40,8 +40,9 @@ namespace {
 constexpr const char* kAdvice = "; fetch it again with gan data fetch mnist";
 
 // Reads one file of the cache; whatever is wrong with it, the way out is the same.
-IdxFile read_checked(const std::string& path, const MnistFile& file, IdxFile (*read)(const std::string&)) {
-  IdxFile out;
+template <typename Content>
+Content read_checked(const std::string& path, const MnistFile& file, Content (*read)(const std::string&)) {
+  Content out;
   try {
     out = read(path);
   } catch (const base::Error& error) {

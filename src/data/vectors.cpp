@@ -27,7 +27,7 @@ Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float s
   dataset.sample_shape = {2};
   for (const Mode& mode : modes) dataset.modes.insert(dataset.modes.end(), {mode.x, mode.y});
   dataset.mode_deviation = sigma;
-  std::vector<std::uint8_t> labels;
+  std::vector<std::uint8_t> labels;  // as bytes: so they always were hashed
   for (std::int64_t i = 0; i < kPoints; ++i) {
     const std::size_t mode = static_cast<std::size_t>(i) % modes.size();
     const auto noise = random.normals(static_cast<std::uint64_t>(i));
@@ -39,8 +39,8 @@ Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float s
   hash.update(dataset.points.data(), dataset.points.size() * sizeof(float));
   if (options.labels) {
     hash.update(labels.data(), labels.size());
-    dataset.labels = std::move(labels);
-    dataset.classes = static_cast<int>(modes.size());
+    dataset.rows = std::vector<std::int32_t>(labels.begin(), labels.end());
+    dataset.condition = label_condition(static_cast<int>(modes.size()));
   }
   dataset.hash = hash.finish();
   return dataset;

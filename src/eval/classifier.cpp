@@ -141,11 +141,11 @@ class Training {
     }
     Classifier classifier;
     classifier.sample_shape = images_.sample_shape;
-    classifier.classes = images_.classes;
+    classifier.classes = images_.classes();
     classifier.data_name = images_.name;
     classifier.data_hash = images_.hash;
     Graph graph;
-    for (const Variable& variable : build_embedding(graph, images_.sample_shape, images_.classes, 1))
+    for (const Variable& variable : build_embedding(graph, images_.sample_shape, images_.classes(), 1))
       classifier.weights[variable.name] = runtime::Array(variable.shape, state_.at("ema." + variable.name).f32());
     return classifier;
   }
@@ -154,7 +154,7 @@ class Training {
   runtime::Program compile() {
     Graph graph;
     const std::vector<Variable> variables =
-        build_training(graph, images_.sample_shape, images_.classes, schedule_.batch, schedule_.steps);
+        build_training(graph, images_.sample_shape, images_.classes(), schedule_.batch, schedule_.steps);
     nn::initialize(variables, seed_, state_);
     for (const Variable& variable : variables)  // averages start where the averaged starts
       if (variable.name.starts_with("ema."))
@@ -230,14 +230,15 @@ std::string why_no_classifier(const data::Dataset& dataset) {
   if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)
     return fmt::format("images of {}, it reads those of up to {} pixels a side", graph::to_string(dataset.sample_shape),
                        kLargestSide);
-  if (dataset.classes == 0) return std::string("no labels to train it by") + kAdvice;
-  if (dataset.classes == 1) return std::string("one class to train it by, two are the least") + kAdvice;
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes));
+  if (dataset.classes() == 0) return std::string("no labels to train it by") + kAdvice;
+  if (dataset.classes() == 1) return std::string("one class to train it by, two are the least") + kAdvice;
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
   for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
   for (std::size_t k = 0; k < counts.size(); ++k)
     if (counts[k] == 0)
       return fmt::format("class {}{} has no images to train it by{}", k,
-                         dataset.class_names.empty() ? "" : " (" + dataset.class_names[k] + ")", kAdvice);
+                         dataset.condition.class_names().empty() ? "" : " (" + dataset.condition.class_names()[k] + ")",
+                         kAdvice);
   return "";
 }
 
@@ -303,7 +304,7 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
     try {
       Classifier classifier = load_classifier(path);
       if (classifier.data_hash == data.hash && classifier.sample_shape == data.sample_shape &&
-          classifier.classes == data.classes)
+          classifier.classes == data.classes())
         return classifier;
       say(fmt::format("{}: a classifier of other data; it is trained anew", path));
     } catch (const base::Error& error) {

@@ -13,16 +13,14 @@ namespace {
 std::int64_t chunk_of(std::int64_t size) { return size > 8192 ? 256 : 2048; }
 }  // namespace
 
-data::Dataset draw(const train::Model& model, std::int64_t count, const std::vector<std::uint8_t>& labels,
-                   std::uint64_t seed) {
+data::Dataset draw(const train::Model& model, std::int64_t count, const data::ConditionRows& y, std::uint64_t seed) {
   data::Dataset drawn;
   drawn.source = "samples";
   drawn.name = "samples";
   drawn.sample_shape = model.sample_shape;
-  drawn.classes = model.classes;
-  drawn.class_names = model.class_names;
+  drawn.condition = model.condition;
   drawn.items = count;
-  drawn.labels = labels;
+  drawn.rows = y;
   const std::int64_t size = graph::element_count(model.sample_shape), latent = model.config.model.latent;
   if (drawn.is_image())
     drawn.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(count * size));
@@ -31,10 +29,8 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const std::vec
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t rows = std::min(chunk, count - first);
     std::vector<float> z(static_cast<std::size_t>(rows * latent)), values(static_cast<std::size_t>(rows * size));
-    std::vector<std::int32_t> asked;
-    if (!labels.empty()) asked.assign(labels.begin() + first, labels.begin() + first + rows);
     sampler.latents(seed, first, z);
-    sampler.sample(z, asked, values);
+    sampler.sample(z, y.slice(first, rows), values);
     sampler.require_finite(values, first);
     if (!drawn.is_image()) {
       drawn.points.insert(drawn.points.end(), values.begin(), values.end());

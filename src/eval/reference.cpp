@@ -18,11 +18,11 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   if (data::has_test_part(source)) {
     part.split = data::Split::test;
     data::Dataset test = data::open_source(source, part);
-    if (test.sample_shape != all.sample_shape || test.classes > all.classes)
+    if (test.sample_shape != all.sample_shape || test.classes() > all.classes())
       base::fail_data("{}: the test part has samples {} in {}, the rest {} in {}", source,
-                      graph::to_string(test.sample_shape), base::counted(test.classes, "class", "classes"),
-                      graph::to_string(all.sample_shape), all.classes);
-    test.classes = all.classes;
+                      graph::to_string(test.sample_shape), test.condition.text(), graph::to_string(all.sample_shape),
+                      all.classes());
+    test.condition = all.condition;
     std::string hash = all.hash;
     return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
   }

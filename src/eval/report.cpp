@@ -82,12 +82,12 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
   if (shape[0] != 1 && shape[0] != 3) return;
   shape.insert(shape.begin(), 0);
   // Sample i is of class i % classes; without classes ten rows of ten.
-  const std::int64_t classes = std::max(samples.classes, 1);
-  const std::int64_t rows = samples.classes > 0 ? std::min<std::int64_t>(classes, kLargestPictureRows) : 10;
+  const std::int64_t classes = std::max(samples.classes(), 1);
+  const std::int64_t rows = samples.classes() > 0 ? std::min<std::int64_t>(classes, kLargestPictureRows) : 10;
   std::vector<std::int64_t> chosen;
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t column = 0; column < kSamplesPerClass; ++column) {
-      const std::int64_t index = samples.classes > 0 ? column * classes + row : row * kSamplesPerClass + column;
+      const std::int64_t index = samples.classes() > 0 ? column * classes + row : row * kSamplesPerClass + column;
       if (index < samples.count()) chosen.push_back(index);
     }
   shape[0] = static_cast<std::int64_t>(chosen.size());

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::int64_t kImages = 10'000, kPoints = 2'500;
 constexpr std::int64_t kRowsOfPrdc = 5000;
+constexpr int kMostConfusions = 256;
 constexpr std::uint64_t kSeed = 0;              // of the random rows: scores of one model are to stay the same
 constexpr std::int64_t kRowsOfPixels = 5000;    // more change the second digit of a median no longer
 constexpr std::int64_t kNumbers = 1 << 26;      // of pixels held as floats at a time: 256 MB
@@ -39,10 +40,10 @@ std::vector<float> pixel_rows(const data::Dataset& images, std::int64_t first, s
 }
 
 /// The rows of `features` whose label is `k`.
-std::vector<float> rows_of_class(const Rows& features, const std::vector<std::uint8_t>& labels, std::size_t k) {
+std::vector<float> rows_of_class(const Rows& features, std::span<const std::int32_t> labels, std::size_t k) {
   std::vector<float> chosen;
   for (std::int64_t i = 0; i < features.count(); ++i) {
-    if (labels[static_cast<std::size_t>(i)] != k) continue;
+    if (labels[static_cast<std::size_t>(i)] != static_cast<std::int32_t>(k)) continue;
     chosen.insert(chosen.end(), features.row(i).begin(), features.row(i).end());
   }
   return chosen;
@@ -82,34 +83,39 @@ std::string too_few_images(std::int64_t images, std::int64_t needed) {
 }
 
 /// The labels of the first images; none if there is nothing between them.
-std::span<const std::uint8_t> labels_of_first(const data::Dataset& images, std::int64_t count) {
-  return std::span(images.labels)
-      .first(images.labels.empty() || images.classes < 2 ? 0 : static_cast<std::size_t>(count));
+std::span<const std::int32_t> labels_of_first(const data::Dataset& images, std::int64_t count) {
+  return images.labels().first(images.classes() < 2 ? 0 : static_cast<std::size_t>(count));
 }
 
 std::int64_t mode_count(const data::Dataset& points) {
   return static_cast<std::int64_t>(points.modes.size()) / points.sample_shape[0];
 }
 
-double accuracy_of(const std::vector<std::int32_t>& read, const std::vector<std::uint8_t>& labels) {
+double accuracy_of(const std::vector<std::int32_t>& read, std::span<const std::int32_t> labels) {
   std::int64_t right = 0;
   for (std::size_t i = 0; i < labels.size(); ++i) right += read[i] == labels[i];
   return static_cast<double>(right) / static_cast<double>(labels.size());
 }
 
-/// Label accuracy, overall and of each class, and the confusions.
-void count_labels(const std::vector<std::int32_t>& read, const std::vector<std::uint8_t>& asked, int classes,
+/// Label accuracy, overall and of each class, and the confusions of as many classes as a person may look at.
+void count_labels(const std::vector<std::int32_t>& read, std::span<const std::int32_t> asked, int classes,
                   Scores& scores) {
   const auto count = static_cast<std::size_t>(classes);
-  scores.confusion.assign(count, std::vector<std::int64_t>(count));
-  for (std::size_t i = 0; i < asked.size(); ++i) ++scores.confusion[asked[i]][static_cast<std::size_t>(read[i])];
+  std::vector<std::int64_t> drawn(count), right(count);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    ++drawn[static_cast<std::size_t>(asked[i])];
+    right[static_cast<std::size_t>(asked[i])] += read[i] == asked[i];
+  }
   scores.label_accuracy = accuracy_of(read, asked);
   for (std::size_t k = 0; k < count; ++k) {
-    std::int64_t drawn = 0;
-    for (const std::int64_t samples : scores.confusion[k]) drawn += samples;
     Scores::Class& of_class = scores.per_class.emplace_back();
-    if (drawn > 0) of_class.accuracy = static_cast<double>(scores.confusion[k][k]) / static_cast<double>(drawn);
+    if (drawn[k] > 0) of_class.accuracy = static_cast<double>(right[k]) / static_cast<double>(drawn[k]);
   }
+  if (classes > kMostConfusions)
+    return miss(scores, {"confusion"}, fmt::format("{} classes, at most {} are shown", classes, kMostConfusions));
+  scores.confusion.assign(count, std::vector<std::int64_t>(count));
+  for (std::size_t i = 0; i < asked.size(); ++i)
+    ++scores.confusion[static_cast<std::size_t>(asked[i])][static_cast<std::size_t>(read[i])];
 }
 
 /// Distances as root mean square differences.
@@ -163,24 +169,24 @@ Judge::Judge(Reference reference, std::optional<Classifier> classifier)
     if (const std::string why = why_no_classifier(reference_.train); !why.empty()) why_no_classifier_ += ": " + why;
     return;
   }
-  if (real.classes > 1 && classifier_->classes != real.classes)
+  if (real.classes() > 1 && classifier_->classes != real.classes())
     base::fail_usage("{}: {}; the embedding tells {} apart", real.source,
-                     base::counted(real.classes, "class", "classes"), classifier_->classes);
+                     base::counted(real.classes(), "class", "classes"), classifier_->classes);
   embedder_ = std::make_unique<Embedder>(*classifier_);
   real_ = embedder_->embed(real);
   embedding_ = {hash_of(*classifier_), std::nullopt, kFeatures};
-  if (reads_labels()) embedding_.accuracy = accuracy_of(real_.classes, real.labels);
+  if (reads_labels()) embedding_.accuracy = accuracy_of(real_.classes, real.labels());
   gaussian_ = gaussian_of({real_.features, kFeatures}, static_cast<std::int64_t>(distinct_.size()));
-  std::vector<std::int64_t> distinct(static_cast<std::size_t>(real.classes));
+  std::vector<std::int64_t> distinct(static_cast<std::size_t>(real.classes()));
   for (const std::uint32_t index : distinct_)
-    if (real.classes > 0) ++distinct[static_cast<std::size_t>(real.label(index))];
+    if (real.classes() > 0) ++distinct[static_cast<std::size_t>(real.label(index))];
   for (std::size_t k = 0; k < distinct.size(); ++k) {
-    const std::vector<float> rows = rows_of_class({real_.features, kFeatures}, real.labels, k);
+    const std::vector<float> rows = rows_of_class({real_.features, kFeatures}, real.labels(), k);
     classes_.push_back(gaussian_of({rows, kFeatures}, distinct[k]));
   }
 }
 
-bool Judge::reads_labels() const { return classifier_ && classifier_->classes == reference_.held_out.classes; }
+bool Judge::reads_labels() const { return classifier_ && classifier_->classes == reference_.held_out.classes(); }
 
 std::string Judge::why_too_few(std::int64_t samples, std::int64_t needed) const {
   const data::Dataset& real = reference_.held_out;
@@ -200,11 +206,11 @@ void require_fit(const train::Model& model, const Reference& reference) {
   if (model.sample_shape != real.sample_shape)
     base::fail_usage("the model draws samples of {}, {} has {}; give the data it was trained on",
                      graph::to_string(model.sample_shape), real.source, graph::to_string(real.sample_shape));
-  if (model.conditional && real.classes == 0)
+  if (!model.condition.empty() && real.condition.empty())
     base::fail_usage("the model takes labels and {} has none; give the data it was trained on", real.source);
-  if (model.conditional && model.classes != real.classes)
-    base::fail_usage("the model has {}, {} has {}; give the data it was trained on",
-                     base::counted(model.classes, "class", "classes"), real.source, real.classes);
+  if (!model.condition.empty() && model.condition.classes() != real.classes())
+    base::fail_usage("the model has {}, {} has {}; give the data it was trained on", model.condition.text(),
+                     real.source, real.classes());
 }
 
 Evaluation Judge::evaluate(const train::Model& model, const Options& options, const Log& log) {
@@ -222,14 +228,11 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   scores.reference_distinct = real.is_image() ? static_cast<std::int64_t>(distinct_.size()) : real.count();
   scores.samples = count;
   scores.seed = options.seed;
-  if (model.conditional)
-    scores.class_names = model.class_names;
+  if (!model.condition.empty())
+    scores.class_names = model.condition.class_names();
   else
     miss(scores, {"label_accuracy"}, "the model is unconditional");
-  std::vector<std::uint8_t> labels;
-  for (std::int64_t i = 0; model.conditional && i < count; ++i)
-    labels.push_back(static_cast<std::uint8_t>(i % model.classes));
-  evaluation.samples = draw(model, count, labels, options.seed);
+  evaluation.samples = draw(model, count, data::categories_in_turn(model.condition, count), options.seed);
   if (!real.is_image()) {
     judge_vectors(model, evaluation);
   } else {
@@ -240,7 +243,7 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   }
   if (!joint_score(scores)) miss(scores, {"score"}, real.is_image() ? "needs coverage" : "needs modes");
   // Without labels another hash says nothing: they are part of it.
-  if (real.is_image() && model.conditional && model.data_hash != reference_.hash)
+  if (real.is_image() && !model.condition.empty() && model.data_hash != reference_.hash)
     scores.notes.push_back(fmt::format("the model was trained on other data ({})", model.data_name));
   scores.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return evaluation;
@@ -253,8 +256,8 @@ void Judge::judge_vectors(const train::Model& model, Evaluation& evaluation) con
   const metrics::ModeCount count = metrics::count_modes({evaluation.samples.points, width}, {real.modes, width},
                                                         static_cast<double>(real.mode_deviation));
   // Labels of made-up points are the numbers of their modes.
-  if (model.conditional && modes == model.classes)
-    count_labels(count.nearest, evaluation.samples.labels, model.classes, scores);
+  if (modes == model.condition.classes())
+    count_labels(count.nearest, evaluation.samples.labels(), model.condition.classes(), scores);
   if (const std::string why = why_no_score(scores.samples); why.empty())
     scores.modes = {count.found, modes, count.high_quality};
   else
@@ -264,17 +267,17 @@ void Judge::judge_vectors(const train::Model& model, Evaluation& evaluation) con
 void Judge::judge_features(const train::Model& model, const Options& options, Evaluation& evaluation) {
   Scores& scores = evaluation.scores;
   if (!embedder_) {
-    if (model.conditional) miss(scores, {"label_accuracy"}, why_no_classifier_);
+    if (!model.condition.empty()) miss(scores, {"label_accuracy"}, why_no_classifier_);
     miss(scores, {"fd", "kid", "precision", "recall", "density", "coverage"}, why_no_classifier_);
     return;
   }
   scores.embedding = embedding_;
   const Embedded drawn = embedder_->embed(evaluation.samples);
   const Rows fake{drawn.features, kFeatures}, real{real_.features, kFeatures};
-  if (model.conditional && !reads_labels()) {
+  if (!model.condition.empty() && !reads_labels()) {
     miss(scores, {"label_accuracy"}, kOneClass);
-  } else if (model.conditional) {
-    count_labels(drawn.classes, evaluation.samples.labels, model.classes, scores);
+  } else if (!model.condition.empty()) {
+    count_labels(drawn.classes, evaluation.samples.labels(), model.condition.classes(), scores);
     judge_classes(fake, evaluation);
   }
   if (const std::string why = why_too_few(fake.count(), kRowsOfFrechet); why.empty()) {
@@ -307,7 +310,7 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
 
 void Judge::judge_classes(const Rows& fake, Evaluation& evaluation) const {
   Scores& scores = evaluation.scores;
-  const std::vector<std::uint8_t>& labels = evaluation.samples.labels;
+  const std::span<const std::int32_t> labels = evaluation.samples.labels();
   std::int64_t undrawn = 0, few = 0;
   for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
     const std::vector<float> rows = rows_of_class(fake, labels, k);
@@ -336,7 +339,7 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const std::string more = drawn < samples.count() ? " (memory holds no more of this size)" : "";
   // With few rows of a label its mean lies near each of them, as if they were alike.
   const auto needed = [](const data::Dataset& images) {
-    return kFewestRows * std::max<std::int64_t>(images.labels.empty() ? 1 : images.classes, 1);
+    return kFewestRows * std::max<std::int64_t>(images.classes(), 1);
   };
   if (const std::string why = too_few_samples(drawn, needed(samples)); why.empty())
     scores.spread = metrics::spread({all, width}, labels_of_first(samples, drawn));
@@ -408,16 +411,16 @@ void Judge::judge_cas(const train::Model& model, const Options& options, Evaluat
   Scores& scores = evaluation.scores;
   const data::Dataset& train = reference_.train;
   const data::Dataset& real = reference_.held_out;
-  if (!model.conditional) return miss(scores, {"cas"}, "the model is unconditional");
+  if (model.condition.empty()) return miss(scores, {"cas"}, "the model is unconditional");
   if (!reads_labels()) return miss(scores, {"cas"}, why_no_classifier_.empty() ? kOneClass : why_no_classifier_);
   if (const std::string why = why_no_classifier(train); !why.empty())
     return miss(scores, {"cas"}, "needs a classifier: " + why);
   if (const std::string why = why_too_few(kFewestRows, kFewestRows); !why.empty()) return miss(scores, {"cas"}, why);
   if (log) log(fmt::format("training a classifier on {}", base::counted(train.count(), "sample")));
   // As many samples as there are training images, of the same classes; of another seed than those that are looked at.
-  const data::Dataset samples = draw(model, train.count(), train.labels, options.seed + 1);
+  const data::Dataset samples = draw(model, train.count(), train.rows, options.seed + 1);
   const Classifier classifier = train_classifier(samples, 0, log);
-  scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, real.labels), *embedding_.accuracy};
+  scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, real.labels()), *embedding_.accuracy};
 }
 
 }  // namespace gan::eval

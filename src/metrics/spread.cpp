@@ -1,6 +1,6 @@
 #include "metrics/spread.h"
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -8,7 +8,7 @@
 
 namespace gan::metrics {
 
-Spread spread(const Rows& rows, std::span<const std::uint8_t> labels) {
+Spread spread(const Rows& rows, std::span<const std::int32_t> labels) {
   const auto count = static_cast<std::size_t>(rows.count()), width = static_cast<std::size_t>(rows.width);
   if (count == 0) base::fail_usage("spread: no rows");
   if (!labels.empty() && labels.size() != count)
@@ -16,9 +16,10 @@ Spread spread(const Rows& rows, std::span<const std::uint8_t> labels) {
                      base::counted(static_cast<std::int64_t>(labels.size()), "label"),
                      base::counted(static_cast<std::int64_t>(count), "row"));
   std::vector<double> mean(width);
-  std::array<std::vector<double>, 256> means;
-  std::array<double, 256> counts{};
-  const auto label = [&](std::size_t i) { return labels.empty() ? std::uint8_t{0} : labels[i]; };
+  const std::size_t classes = labels.empty() ? 1 : static_cast<std::size_t>(std::ranges::max(labels)) + 1;
+  std::vector<std::vector<double>> means(classes);
+  std::vector<double> counts(classes);
+  const auto label = [&](std::size_t i) { return labels.empty() ? 0 : static_cast<std::size_t>(labels[i]); };
   for (std::size_t i = 0; i < count; ++i) {
     const std::span<const float> row = rows.row(static_cast<std::int64_t>(i));
     std::vector<double>& of_label = means[label(i)];

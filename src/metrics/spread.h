@@ -14,6 +14,6 @@ struct Spread {
 };
 
 /// Throws a usage error if there are no rows, or labels that are not as many as the rows.
-Spread spread(const Rows& rows, std::span<const std::uint8_t> labels);
+Spread spread(const Rows& rows, std::span<const std::int32_t> labels);
 
 }  // namespace gan::metrics

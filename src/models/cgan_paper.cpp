@@ -30,13 +30,13 @@ Widths three_widths(const NetworkSpec& network, const char* key) {
   return {network.widths[0], network.widths[1], network.widths[2]};
 }
 
-Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor> y) {
+Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, const Condition& y) {
   const Widths widths = three_widths(spec.g, "model.g.widths");
   const auto hidden = [&](const char* name, Tensor x, std::int64_t width) {
     return nn::dropout(s / name, relu(nn::linear(s / name, x, width, kLinearG)), spec.g.dropout);
   };
   Tensor h = hidden("latent", z, widths.input);
-  if (y) h = concat({h, hidden("label", one_hot(*y, spec.classes), widths.label)});
+  if (y) h = concat({h, hidden("label", one_hot_condition(spec, y), widths.label)});
   h = nn::linear(s / "output", hidden("joint", h, widths.joint), graph::element_count(spec.sample), kLinearG);
   if (spec.bounded()) h = sigmoid(h) * 2.0 - 1.0;
   Shape shape{z.dim(0)};
@@ -44,7 +44,7 @@ Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor
   return reshape(h, shape);
 }
 
-Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
+Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Condition& y) {
   const Widths widths = three_widths(spec.d, "model.d.widths");
   const auto hidden = [&](const char* name, Tensor input, std::int64_t width, std::int64_t pieces) {
     return nn::dropout(s / name, nn::maxout(nn::linear(s / name, input, width * pieces, kLinearD), pieces),
@@ -54,7 +54,7 @@ Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<
   if (spec.bounded()) x = (x + 1.0) * 0.5;
   Tensor h = hidden("sample", reshape(x, {rows, x.elements() / rows}), widths.input, 5);
   if (y) {
-    const Tensor labels = reshape(one_hot(*y, spec.classes), {rows, spec.pack * spec.classes});
+    const Tensor ones = one_hot_condition(spec, y), labels = reshape(ones, {rows, ones.elements() / rows});
     h = concat({h, hidden("label", labels, widths.label, 5)});
   }
   return {nn::linear(s / "output", hidden("joint", h, widths.joint, 4), 1, kLinearD), std::nullopt};

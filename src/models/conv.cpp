@@ -29,11 +29,11 @@ void require_fitting(const ModelSpec& spec) {
     base::fail_usage("model.kind = conv needs at least two widths in model.g.widths and in model.d.widths");
 }
 
-Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor> y) {
+Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, const Condition& y) {
   require_fitting(spec);
   const std::vector<std::int64_t>& widths = spec.g.widths;
   const std::int64_t height = spec.sample[1] / 4, width = spec.sample[2] / 4, channels = widths[widths.size() - 2];
-  Tensor h = join_label(s, spec, spec.g, z, y);  // [N, latent + embedding]
+  Tensor h = join_condition(s, spec, spec.g, z, y);  // [N, latent + condition]
   for (std::size_t i = 0; i + 2 < widths.size(); ++i) {
     h = nn::linear(s.next("model", 1), h, widths[i], linear_options(spec.g));
     h = finish_hidden(s, spec, spec.g, h, y);
@@ -46,7 +46,7 @@ Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor
   return nn::channels_first(tanh(h));
 }
 
-Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
+Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Condition& y) {
   require_fitting(spec);
   const std::int64_t rows = x.dim(0) / spec.pack;
   Tensor h = nn::channels_last(reshape(x, {rows, spec.pack * spec.sample[0], spec.sample[1], spec.sample[2]}));
@@ -54,7 +54,7 @@ Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<
     h = nn::conv2d(s.next("model", 1), h, spec.d.widths[i], conv_options(spec.d));
     h = finish_hidden(s, spec, spec.d, h, y);
   }
-  h = join_label(s, spec, spec.d, reshape(h, {rows, h.elements() / rows}), y);
+  h = join_condition(s, spec, spec.d, reshape(h, {rows, h.elements() / rows}), y);
   for (std::size_t i = 2; i < spec.d.widths.size(); ++i) {
     h = nn::linear(s.next("model", 1), h, spec.d.widths[i], linear_options(spec.d));
     h = finish_hidden(s, spec, spec.d, h, y);

@@ -9,8 +9,8 @@ using namespace ops;
 
 namespace {
 
-Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor> y) {
-  Tensor h = join_label(s, spec, spec.g, z, y);  // [N, latent + embedding]
+Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, const Condition& y) {
+  Tensor h = join_condition(s, spec, spec.g, z, y);  // [N, latent + condition]
   for (std::int64_t width : spec.g.widths) {
     h = nn::linear(s.next("model", 1), h, width, linear_options(spec.g));
     h = finish_hidden(s, spec, spec.g, h, y);
@@ -22,9 +22,9 @@ Tensor generator(Scope& s, const ModelSpec& spec, Tensor z, std::optional<Tensor
   return reshape(h, shape);
 }
 
-Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, std::optional<Tensor> y) {
+Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Condition& y) {
   const std::int64_t rows = x.dim(0) / spec.pack;
-  Tensor h = join_label(s, spec, spec.d, reshape(x, {rows, x.elements() / rows}), y);
+  Tensor h = join_condition(s, spec, spec.d, reshape(x, {rows, x.elements() / rows}), y);
   for (std::int64_t width : spec.d.widths) {
     h = nn::linear(s.next("model", 1), h, width, linear_options(spec.d));
     h = finish_hidden(s, spec, spec.d, h, y);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/safetensors.h"
+#include "train/condition_json.h"
 #include "train/step.h"
 #include "train/variables_file.h"
 
@@ -16,12 +17,13 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr const char* kFormat = "gan.cpp model";
-constexpr const char* kVersion = "1";
+constexpr const char* kVersion = "2";
+constexpr const char* kVersionOfLabels = "1";     // had "classes" and "class_names" in place of a condition
 constexpr std::int64_t kLargestSample = 1 << 24;  // elements; more is a broken file, not an image
 
 /// The variables a model of these sizes is made of.
 std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
-  const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.classes);
+  const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.condition);
   graph::Graph graph;
   std::vector<nn::Variable> variables = build_sampler(graph, model.config, spec, 1);
   if (networks == Networks::generator) return variables;
@@ -35,22 +37,32 @@ Json describe(const Model& model) {
   json["config"] = to_json(model.config);
   json["sample_shape"] = model.sample_shape;
   json["value_range"] = model.sample_shape.size() == 3 ? Json{-1, 1} : Json();
-  json["condition"] = model.conditional ? "label" : "none";
-  json["classes"] = model.classes;
-  json["class_names"] = model.class_names;
+  json["condition"] = to_json(model.condition);
   json["data"] = {{"name", model.data_name}, {"sha256", model.data_hash}};
   json["steps"] = model.steps;
   return json;
 }
 
-void read_description(Model& model, const std::string& text, const std::string& path) {
+/// The condition of a model of version 1.
+data::ConditionSpec condition_of_labels(const Json& json, const std::string& path) {
+  const bool conditional = json.at("condition").get<std::string>() == "label";
+  const int classes = json.at("classes").get<int>();
+  if (conditional != (classes > 0) || classes < 0)
+    base::fail_data("{}: {} in a{} model", path, base::counted(classes, "class", "classes"),
+                    conditional ? " conditional" : "n unconditional");
+  data::ConditionSpec condition =
+      data::label_condition(classes, json.at("class_names").get<std::vector<std::string>>());
+  require_sound(condition, path);
+  return condition;
+}
+
+void read_description(Model& model, const std::string& version, const std::string& text, const std::string& path) {
   try {
     const Json json = Json::parse(text);
     model.config = config_of_json(json.at("config"), path);
     model.sample_shape = json.at("sample_shape").get<graph::Shape>();
-    model.conditional = json.at("condition").get<std::string>() == "label";
-    model.classes = json.at("classes").get<int>();
-    model.class_names = json.at("class_names").get<std::vector<std::string>>();
+    model.condition =
+        version == kVersion ? condition_of_json(json.at("condition"), path) : condition_of_labels(json, path);
     model.data_name = json.at("data").at("name").get<std::string>();
     model.data_hash = json.at("data").at("sha256").get<std::string>();
     model.steps = json.at("steps").get<std::int64_t>();
@@ -67,24 +79,18 @@ void read_description(Model& model, const std::string& text, const std::string& 
   }
   if (!shape_fits)
     base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
-  if (model.conditional != (model.classes > 0) || model.classes < 0)
-    base::fail_data("{}: {} in a{} model", path, base::counted(model.classes, "class", "classes"),
-                    model.conditional ? " conditional" : "n unconditional");
-  if (!model.class_names.empty() && model.class_names.size() != static_cast<std::size_t>(model.classes))
-    base::fail_data("{}: {} for {}", path,
-                    base::counted(static_cast<std::int64_t>(model.class_names.size()), "class name"),
-                    base::counted(model.classes, "class", "classes"));
 }
 
 }  // namespace
 
 Model Model::share() const {
-  Model same{config, sample_shape, classes, conditional, class_names, data_name, data_hash, steps, {}};
+  Model same{config, sample_shape, condition, data_name, data_hash, steps, {}};
   for (const auto& [name, array] : weights) same.weights[name] = array.share();
   return same;
 }
 
 void save_model(const std::string& path, const Model& model) {
+  require_sound(model.condition, path);
   std::vector<io::NamedArray> tensors;
   for (const nn::Variable& variable : model_variables(model)) {
     const auto found = model.weights.find(variable.name);
@@ -110,10 +116,11 @@ Model load_model(const std::string& path, Networks networks) {
     return found == content.metadata.end() ? std::string() : found->second;
   };
   if (text("format") != kFormat) base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
-  if (text("version") != kVersion)
-    base::fail_data("{}: model format {}, this program reads {}", file, text("version"), kVersion);
+  if (text("version") != kVersion && text("version") != kVersionOfLabels)
+    base::fail_data("{}: model format {}, this program reads {} and {}; it needs a newer gan", file, text("version"),
+                    kVersionOfLabels, kVersion);
   Model model;
-  read_description(model, text("model"), file);
+  read_description(model, text("version"), text("model"), file);
   std::vector<nn::Variable> variables;
   try {
     variables = model_variables(model, networks);

@@ -12,12 +12,10 @@ namespace gan::train {
 struct Model {
   Config config;              ///< the values of the networks, the loss and the optimizer
   graph::Shape sample_shape;  ///< [C, H, W] of images in [-1, 1], [D] of vectors
-  int classes = 0;            ///< 0: unconditional
-  bool conditional = false;
-  std::vector<std::string> class_names;  ///< empty, or one for each class
-  std::string data_name, data_hash;      ///< of the training data
-  std::int64_t steps = 0;                ///< trained
-  runtime::State weights;                ///< f32: "generator.*" (averaged, if the run averaged) and "discriminator.*"
+  data::ConditionSpec condition;
+  std::string data_name, data_hash;  ///< of the training data
+  std::int64_t steps = 0;            ///< trained
+  runtime::State weights;            ///< f32: "generator.*" (averaged, if the run averaged) and "discriminator.*"
 
   /// The same model once more, with the memory of the same weights.
   Model share() const;

@@ -37,7 +37,7 @@ Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
 void Sampler::compile(Compiled& entry) const {
   const bool several = entry.batch > 1;
   graph::Graph graph;
-  const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.classes);
+  const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.condition);
   compiler::Options options{.precision = compiler::Precision::f32, .disabled = {}, .frozen = {}};
   if (precision_ == "bf16" && several && runtime::has_bf16()) options.precision = compiler::Precision::bf16;
   if (precision_ == "bf16" && !several) options.frozen.compact = true;
@@ -47,24 +47,19 @@ void Sampler::compile(Compiled& entry) const {
   }
   entry.program = std::make_unique<runtime::Program>(compiler::compile(graph, options, entry.state, entry.arena));
   entry.z = entry.state.at("z").f32();
-  if (model_.conditional) entry.y = entry.state.at("y").i32();
+  for (const data::ConditionColumn& column : model_.condition.columns)
+    entry.y.push_back(entry.state.at(column_input("y", column)).i32());
   entry.samples = entry.state.at("samples").f32();
 }
 
-void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> labels, std::span<float> out) {
+void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out) {
   const auto latent = static_cast<std::size_t>(model_.config.model.latent);
   const auto size = static_cast<std::size_t>(graph::element_count(model_.sample_shape));
   const std::size_t count = z.size() / latent;
   if (z.size() != count * latent || out.size() != count * size)
     base::fail_usage("{} latent numbers for samples of {} numbers; expected {} and {} each", z.size(), out.size(),
                      latent, size);
-  if (labels.size() != (model_.conditional ? count : 0))
-    base::fail_usage("{} labels for {} samples of a{} model", labels.size(), count,
-                     model_.conditional ? " conditional" : "n unconditional");
-  for (const std::int32_t label : labels)
-    if (label < 0 || label >= model_.classes)
-      base::fail_usage("label {}; the model has classes 0 to {}", label, model_.classes - 1);
-
+  data::require_rows(model_.condition, y, static_cast<std::int64_t>(count));
   for (std::size_t i = 0; i < z.size(); ++i)
     if (!std::isfinite(z[i]))
       base::fail_usage("latent {} of sample {} is {}, expected finite numbers", i % latent, i / latent, z[i]);
@@ -73,7 +68,7 @@ void Sampler::sample(std::span<const float> z, std::span<const std::int32_t> lab
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
     Compiled& entry = compiled(static_cast<std::int64_t>(batch));
     std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
-    if (!labels.empty()) std::copy_n(labels.data() + done, batch, entry.y.data());
+    for (std::size_t c = 0; c < entry.y.size(); ++c) std::copy_n(y.columns[c].data() + done, batch, entry.y[c].data());
     entry.program->run();
     std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
     done += batch;

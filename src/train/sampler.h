@@ -19,12 +19,12 @@ class Sampler {
   /// processor has it (1e-2).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 
-  /// Samples of latents z [N, latent] and labels [N], each in [0, classes), none for an unconditional model, into
-  /// out [N, ...sample], in the training range. Throws a usage error if sizes or labels do not fit or a latent is not
-  /// finite. Batches of at most 256 are drawn; the first one of a size compiles a program for it, and the programs of
-  /// the kProgramsKept sizes used last are kept. Drawing one sample by a perceptron allocates nothing from the second
-  /// call on, and runs on the caller's thread alone.
-  void sample(std::span<const float> z, std::span<const std::int32_t> labels, std::span<float> out);
+  /// Samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an unconditional
+  /// model), into out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not fit or a
+  /// latent is not finite. Batches of at most 256 are drawn; the first one of a size compiles a program for it, and the
+  /// programs of the kProgramsKept sizes used last are kept. Drawing one sample by a perceptron allocates nothing from
+  /// the second call on, and runs on the caller's thread alone.
+  void sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out);
 
   /// The latents number `first` and on of a seed, [N, latent]: each depends on its number and the seed alone.
   void latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const;
@@ -44,7 +44,7 @@ class Sampler {
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
     std::span<float> z, samples;
-    std::span<std::int32_t> y;
+    std::vector<std::span<std::int32_t>> y;  // a column of the condition each
   };
   Compiled& compiled(std::int64_t batch);
   void compile(Compiled& entry) const;

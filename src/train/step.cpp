@@ -11,19 +11,28 @@
 namespace gan::train {
 
 using namespace ops;
+using models::Condition;
 using nn::Role;
 using nn::Scope;
 using nn::Variable;
 using nn::Variables;
 
-models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes) {
+models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, const data::ConditionSpec& condition) {
   return {.sample = sample,
-          .classes = classes,
+          .condition = condition,
           .latent = config.model.latent,
           .embedding = config.model.embedding,
           .pack = config.model.pack,
           .g = config.model.g,
           .d = config.model.d};
+}
+
+data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec& data) {
+  return config.data.unconditional ? data::ConditionSpec() : data;
+}
+
+std::string column_input(const std::string& name, const data::ConditionColumn& column) {
+  return column.name == "label" ? name : name + "." + column.name;
 }
 
 losses::LossSpec loss_spec(const Config& config) {
@@ -49,9 +58,18 @@ Shape batch_shape(std::int64_t batch, const Shape& sample) {
   return shape;
 }
 
-std::optional<Tensor> labels(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch) {
-  if (spec.classes == 0) return std::nullopt;
-  return graph.input(name, {DType::i32, {batch}});
+Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch) {
+  Condition y;
+  for (const data::ConditionColumn& column : spec.condition.columns)
+    y.columns.push_back(graph.input(column_input(name, column), {DType::i32, {batch}}));
+  return y;
+}
+
+/// The rows of a condition, and once more behind them.
+Condition repeated(const Condition& y) {
+  Condition twice;
+  for (const Tensor& column : y.columns) twice.columns.push_back(concat({column, column}, 0));
+  return twice;
 }
 
 Tensor draw_latents(const Config& config, const Variables& variables, const Shape& shape) {
@@ -112,7 +130,7 @@ struct Discriminator {
   const Config& config;
   const models::Model& model;
   const models::ModelSpec& spec;
-  std::optional<Tensor> y;
+  Condition y;
   Tensor t;  ///< steps done
   Variables& variables;
 
@@ -124,15 +142,15 @@ struct Discriminator {
     if (!may_join || spec.d.dropout > 0 || spec.d.condition == "auxiliary")
       return {judge(real, "real"), judge(fake, "fake"), std::nullopt};
     const Tensor samples = concat({disturbed(real, "real"), disturbed(fake, "fake")}, 0);
-    const Tensor logits = say(samples, y ? std::optional(concat({*y, *y}, 0)) : std::nullopt).logits;
+    const Tensor logits = say(samples, repeated(y)).logits;
     const std::int64_t rows = logits.dim(0) / 2;
     return {{slice(logits, 0, 0, rows), std::nullopt}, {slice(logits, 0, rows, rows), std::nullopt}, logits};
   }
 
  private:
-  models::Verdicts say(Tensor samples, std::optional<Tensor> labels) const {
+  models::Verdicts say(Tensor samples, const Condition& condition) const {
     Scope scope(variables, kDiscriminator);
-    return model.discriminator(scope, spec, samples, labels);
+    return model.discriminator(scope, spec, samples, condition);
   }
 
   Tensor disturbed(Tensor samples, const std::string& pass) const {
@@ -178,7 +196,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const auto d_steps = static_cast<double>(config.train.d_steps);
   const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
   const Tensor x = graph.input("batch.x", {DType::f32, batch_shape(options.batch, spec.sample)});
-  const std::optional<Tensor> y = labels(graph, "batch.y", spec, options.batch);
+  const Condition y = condition_inputs(graph, "batch.y", spec, options.batch);
   const Shape latent_shape{options.batch, spec.latent};
   const Tensor z = options.latent_input ? graph.input("batch.z", {DType::f32, latent_shape})
                                         : draw_latents(config, variables, latent_shape);
@@ -201,7 +219,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Tensor loss_d = loss.discriminator(told, real_logits, detached_logits);
   if (says.real.classes) {
     const auto named = [&](const models::Verdicts& says) {
-      return nn::softmax_cross_entropy(*says.classes, *y) * config.loss.auxiliary;
+      return nn::softmax_cross_entropy(*says.classes, y.columns[0]) * config.loss.auxiliary;
     };
     loss_g = loss_g + named(says.fake);
     loss_d = loss_d + named(of_d.real) + named(of_d.fake);
@@ -247,7 +265,7 @@ std::vector<Variable> build_sampler(Graph& graph, const Config& config, const mo
                                     std::int64_t batch) {
   Variables variables(graph, /*training=*/false);
   const Tensor z = graph.input("z", {DType::f32, {batch, spec.latent}});
-  const std::optional<Tensor> y = labels(graph, "y", spec, batch);
+  const Condition y = condition_inputs(graph, "y", spec, batch);
   Scope scope(variables, kGenerator);
   graph.output("samples", models::find_model(config.model.kind).generator(scope, spec, z, y));
   return variables.all();
@@ -257,7 +275,7 @@ std::vector<Variable> discriminator_variables(const Config& config, const models
   Graph graph;
   Variables variables(graph, /*training=*/false);
   const Tensor x = graph.input("x", {DType::f32, batch_shape(spec.pack, spec.sample)});
-  const std::optional<Tensor> y = labels(graph, "y", spec, spec.pack);
+  const Condition y = condition_inputs(graph, "y", spec, spec.pack);
   Scope scope(variables, kDiscriminator);
   models::find_model(config.model.kind).discriminator(scope, spec, x, y);
   return variables.all();

@@ -9,8 +9,14 @@
 
 namespace gan::train {
 
-/// The sizes of the networks of `config` for samples of this shape; classes 0 makes an unconditional model.
-models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, std::int64_t classes);
+/// The sizes of the networks of `config` for samples of this shape and this condition.
+models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, const data::ConditionSpec& condition);
+
+/// What a run's models are conditioned on: the data's condition, nothing if data.unconditional is set.
+data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec& data);
+
+/// The name of a column's input, i32 [N], where the condition's is `name`.
+std::string column_input(const std::string& name, const data::ConditionColumn& column);
 
 /// What `config` tells the losses.
 losses::LossSpec loss_spec(const Config& config);
@@ -37,10 +43,10 @@ struct StepOptions {
 
 /// Builds the graph of one training step: state' = step(state, batch).
 ///
-/// Inputs beside the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (conditional
-/// models), "step" i32 [1], the number of steps done, and "random.key" i32 [2], the words of the seed.
-/// Outputs beside the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means of what the loss makes of
-/// D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
+/// Inputs beside the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
+/// conditional models; other columns by column_input), "step" i32 [1], the number of steps done, and "random.key" i32
+/// [2], the words of the seed. Outputs beside the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means
+/// of what the loss makes of D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
 ///
 /// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
@@ -49,8 +55,8 @@ struct StepOptions {
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);
 
-/// Builds the generator as it is used after training: inputs "z" f32 [N, latent] and "y" i32 [N] (conditional models),
-/// output "samples" [N, ...sample]. Returns the variables it needs.
+/// Builds the generator as it is used after training: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns
+/// by column_input), output "samples" [N, ...sample]. Returns the variables it needs.
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                         std::int64_t batch);
 

@@ -16,7 +16,7 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
     : config_(config),
       dataset_(dataset),
       options_(options),
-      classes_(config.data.unconditional ? 0 : dataset.classes),
+      condition_(condition_of(config, dataset.condition)),
       shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
   // The largest program first: the others then find room in its scratch memory.
   program({.variant = {}, .norms = true}, load);
@@ -33,7 +33,7 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
   if (entry) return *entry;
   const Timer compiling(options_.profile, Profile::Kind::phase, "compile");
   graph::Graph graph;
-  const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, classes_);
+  const models::ModelSpec spec = model_spec(config_, dataset_.sample_shape, condition_);
   std::vector<nn::Variable> variables;
   {
     const Timer timer(options_.profile, Profile::Kind::pass, "(build)");
@@ -82,13 +82,15 @@ void Stepper::fill_batch(std::int64_t step) {
   const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch()));
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
   float* x = state_.at("batch.x").f32().data();
-  std::int32_t* y = classes_ > 0 ? state_.at("batch.y").i32().data() : nullptr;
+  std::vector<std::span<std::int32_t>> y;
+  for (const data::ConditionColumn& column : condition_.columns)
+    y.push_back(state_.at(column_input("batch.y", column)).i32());
   base::parallel_for(batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
       if (row + 1 < end) dataset_.expect_sample(order[static_cast<std::size_t>(first + row + 1)]);
       dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
-      if (y) y[row] = dataset_.label(index);
+      for (std::size_t c = 0; c < y.size(); ++c) y[c][static_cast<std::size_t>(row)] = dataset_.rows.columns[c][index];
     }
   });
   state_.at("step").i32()[0] = static_cast<std::int32_t>(step);

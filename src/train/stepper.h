@@ -39,7 +39,7 @@ class Stepper {
   }
   void set_profile(runtime::Profile* profile) { options_.profile = profile; }
   std::int64_t steps_per_epoch() const { return dataset_.count() / config_.train.batch; }
-  int classes() const { return classes_; }
+  const data::ConditionSpec& condition() const { return condition_; }
   const std::vector<nn::Variable>& variables() const { return variables_; }
   const runtime::State& state() const { return state_; }
   float number(const char* name) const { return state_.at(name).f32()[0]; }
@@ -60,7 +60,7 @@ class Stepper {
   Config config_;
   const data::Dataset& dataset_;
   StepperOptions options_;
-  int classes_;
+  data::ConditionSpec condition_;
   data::Shuffle shuffle_;
   runtime::State state_;
   runtime::Arena arena_;

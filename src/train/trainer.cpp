@@ -53,7 +53,7 @@ class Run {
         dataset_(dataset),
         options_(options),
         callbacks_(callbacks),
-        classes_(config.data.unconditional ? 0 : dataset.classes),
+        condition_(condition_of(config, dataset.condition)),
         directory_(options.directory) {
     if (config.train.batch > dataset.count()) {
       const std::string found = fmt::format("train.batch = {} is larger than the data set of {}", config.train.batch,
@@ -159,10 +159,10 @@ class Run {
       base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})", file,
                       dataset_.source, position.data_hash, dataset_.hash);
     // What a label draws must not change its name; names that are new are welcome.
-    if (!position.class_names.empty() && position.class_names != dataset_.class_names)
+    const std::vector<std::string>& names = dataset_.condition.class_names();
+    if (!position.class_names.empty() && position.class_names != names)
       base::fail_data("{}: the run's classes are {}; those of {} are now {}", file, base::joined(position.class_names),
-                      dataset_.source,
-                      dataset_.class_names.empty() ? "without names" : base::joined(dataset_.class_names));
+                      dataset_.source, names.empty() ? "without names" : base::joined(names));
     if (position.config) {
       for (const std::string& name : fixed_differences(*position.config, config_))
         base::fail_data("{}: made with {} = {}, but config.toml says {} now: with --resume {}; put the value back",
@@ -177,10 +177,14 @@ class Run {
   }
 
   void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
-    if (model.sample_shape != dataset_.sample_shape || model.classes != classes_)
-      base::fail_usage("--init {}: a model of samples {} and {} classes; the data has {} and {}", options_.init_model,
-                       graph::to_string(model.sample_shape), model.classes, graph::to_string(dataset_.sample_shape),
-                       classes_);
+    const auto fits = [](const data::ConditionColumn& a, const data::ConditionColumn& b) {
+      return a.name == b.name && a.categories == b.categories;
+    };
+    if (model.sample_shape != dataset_.sample_shape ||
+        !std::ranges::equal(model.condition.columns, condition_.columns, fits))
+      base::fail_usage("--init {}: a model of samples {}, {}; the data has {}, {}", options_.init_model,
+                       graph::to_string(model.sample_shape), model.condition.text(),
+                       graph::to_string(dataset_.sample_shape), condition_.text());
     for (const nn::Variable& variable : variables) {
       if (!of_network(variable)) continue;
       const auto found = model.weights.find(variable.name);
@@ -329,9 +333,7 @@ class Run {
     Model model;
     model.config = config_;
     model.sample_shape = dataset_.sample_shape;
-    model.classes = classes_;
-    model.conditional = classes_ > 0;
-    if (model.conditional) model.class_names = dataset_.class_names;
+    model.condition = condition_;
     model.data_name = dataset_.name;
     model.data_hash = dataset_.hash;
     model.steps = position_.steps;
@@ -394,7 +396,7 @@ class Run {
     require_sound_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
-    position_.class_names = dataset_.class_names;
+    position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
     save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
@@ -408,17 +410,17 @@ class Run {
     const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
     const Model model = current_model();
     Sampler sampler(model);
-    const std::int64_t rows = image ? std::clamp(classes_, 1, kLargestPictureRows) : 100;
+    const std::int64_t rows = image ? std::clamp(condition_.classes(), 1, kLargestPictureRows) : 100;
     const std::int64_t count = rows * kSamplesPerRow;
-    std::vector<std::int32_t> labels;
-    for (std::int64_t i = 0; classes_ > 0 && i < count; ++i)
-      labels.push_back(static_cast<std::int32_t>(i / kSamplesPerRow % classes_));
+    std::vector<std::uint32_t> row_of;  // of each sample
+    for (std::int64_t i = 0; i < count; ++i) row_of.push_back(static_cast<std::uint32_t>(i / kSamplesPerRow));
+    const data::ConditionRows y = data::categories_in_turn(condition_, rows).select(row_of);
     std::vector<float> z(static_cast<std::size_t>(count * config_.model.latent));
     sampler.latents(static_cast<std::uint64_t>(config_.train.seed), 0, z);
     graph::Shape shape = dataset_.sample_shape;
     shape.insert(shape.begin(), count);
     std::vector<float> samples(static_cast<std::size_t>(graph::element_count(shape)));
-    sampler.sample(z, labels, samples);
+    sampler.sample(z, y, samples);
     base::create_folder(path("samples"));
     const std::string file = path(fmt::format("samples/{}.png", position_.steps));
     if (image)
@@ -431,7 +433,7 @@ class Run {
   const data::Dataset& dataset_;
   const RunOptions& options_;
   const Callbacks& callbacks_;
-  int classes_;
+  data::ConditionSpec condition_;
   std::int64_t total_steps_ = 0;
   std::filesystem::path directory_;
   std::optional<base::FolderLock> lock_;

@@ -1,0 +1,152 @@
+// Conditions of several columns and of many classes, from the data to the model file.
+#include "data/condition.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "program.h"
+#include "train/model_file.h"
+#include "train/preset.h"
+#include "train/sampler.h"
+#include "untrained_model.h"
+
+namespace gan::test {
+namespace {
+
+using data::ConditionRows;
+using data::ConditionSpec;
+
+ConditionSpec label_and_colour() {
+  return {
+      {{.name = "label", .categories = 3, .names = {}}, {.name = "colour", .categories = 2, .names = {"red", "blue"}}}};
+}
+
+train::Model two_columns(const char* condition = "embedding") {
+  train::Model model;
+  model.config = train::load_preset("lsgan-r1r2");
+  model.config.model.g.widths = {16};
+  model.config.model.d.widths = {8};
+  model.config.model.g.condition = model.config.model.d.condition = condition;
+  model.sample_shape = {1, 4, 4};
+  model.condition = label_and_colour();
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  graph::Graph graph;
+  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
+  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
+  nn::initialize(variables, /*seed=*/1, model.weights);
+  return model;
+}
+
+std::vector<float> draw(const train::Model& model, const ConditionRows& y) {
+  train::Sampler sampler(model);
+  std::vector<float> z(static_cast<std::size_t>(2 * model.config.model.latent)), out(32);
+  sampler.latents(1, 0, z);
+  sampler.sample(z, y, out);
+  return out;
+}
+
+ConditionRows rows(std::vector<std::int32_t> labels, std::vector<std::int32_t> colours) {
+  ConditionRows y;
+  y.columns = {std::move(labels), std::move(colours)};
+  return y;
+}
+
+TEST(Condition, EachColumnReachesTheNetworks) {
+  for (const char* condition : {"embedding", "one_hot"}) {
+    const train::Model model = two_columns(condition);
+    const std::vector<float> first = draw(model, rows({0, 1}, {0, 0}));
+    EXPECT_NE(draw(model, rows({0, 2}, {0, 0})), first) << condition;
+    EXPECT_NE(draw(model, rows({0, 1}, {0, 1})), first) << condition;
+    EXPECT_EQ(draw(model, rows({0, 1}, {0, 0})), first) << condition;
+  }
+  // Another column adds to what a label adds, and leaves its names alone.
+  const train::Model model = two_columns();
+  EXPECT_EQ(model.weights.count("generator.embedding.weight"), 1u);
+  EXPECT_EQ(model.weights.count("generator.embedding.colour.weight"), 1u);
+  EXPECT_EQ(model.weights.count("discriminator.embedding.colour.weight"), 1u);
+}
+
+TEST(Condition, IsKeptByTheModelFile) {
+  const TemporaryFolder folder;
+  const train::Model model = two_columns();
+  train::save_model(folder / "m.safetensors", model);
+  const train::Model again = train::load_model(folder / "m.safetensors");
+  EXPECT_EQ(again.condition, model.condition);
+  EXPECT_EQ(draw(again, rows({2, 1}, {1, 0})), draw(model, rows({2, 1}, {1, 0})));
+}
+
+TEST(Condition, RowsAreSlicedAndChosen) {
+  const ConditionRows y = rows({0, 1, 2, 0}, {1, 1, 0, 0});
+  EXPECT_EQ(y.slice(1, 2).columns, rows({1, 2}, {1, 0}).columns);
+  const std::uint32_t chosen[] = {3, 0};
+  EXPECT_EQ(y.select(chosen).columns, rows({0, 0}, {0, 1}).columns);
+  EXPECT_EQ(data::categories_in_turn(data::label_condition(3), 4).columns[0], (std::vector<std::int32_t>{0, 1, 2, 0}));
+  EXPECT_TRUE(data::categories_in_turn({}, 4).empty());
+  EXPECT_EQ(label_and_colour().text(), "label of 3 categories, colour of 2 categories");
+  EXPECT_EQ(data::label_condition(1).text(), "1 class");
+}
+
+TEST(ConditionBadInput, Rows) {
+  const struct {
+    ConditionRows y;
+    std::string message;
+  } wrong[] = {{{}, "a condition of 0 columns for a model of 2 columns"},
+               {std::vector<std::int32_t>{1, 2}, "a condition of 1 column for a model of 2 columns"},
+               {rows({1, 2}, {0}), "1 colour for 2 samples"},
+               {rows({1, 3}, {0, 0}), "label 3; the model has 0 to 2"},
+               {rows({1, 2}, {0, -1}), "colour -1; the model has 0 to 1"}};
+  for (const auto& [y, message] : wrong) try {
+      data::require_rows(label_and_colour(), y, 2);
+      ADD_FAILURE() << message;
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::usage);
+      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
+    }
+  for (const char* condition : {"projection", "auxiliary"}) try {
+      train::Model model = two_columns();
+      model.config.model.d.condition = condition;
+      train::discriminator_variables(model.config,
+                                     train::model_spec(model.config, model.sample_shape, model.condition));
+      ADD_FAILURE() << condition;
+    } catch (const base::Error& error) {
+      EXPECT_NE(std::string(error.what()).find("takes one column"), std::string::npos) << error.what();
+    }
+}
+
+/// 300 classes of two images each, labels as 32-bit integers.
+TEST(CliCondition, MoreThan256Classes) {
+  const Folder folder;
+  std::string images, labels;
+  for (int i = 0; i < 600; ++i) {
+    const int label = i / 2;
+    for (int pixel = 0; pixel < 16; ++pixel)
+      images += static_cast<char>(label >> (pixel % 9) & 1 ? 200 + i % 2 : pixel);
+    labels += {0, 0, static_cast<char>(label >> 8), static_cast<char>(label & 0xff)};
+  }
+  put(folder / "x.idx", idx({600, 4, 4}, images));
+  std::string file = idx({600}, labels);
+  file[2] = 0x0c;
+  put(folder / "y.idx", file);
+  const std::string run_folder = folder / "run";
+  for (const char* condition : {"embedding", "one_hot", "projection", "auxiliary"})
+    expect_done(folder,
+                train_args(folder, std::string("run-") + condition,
+                           {"--steps", "3", "--quiet", "--set", std::string("model.d.condition=") + condition}));
+  expect_done(folder, train_args(folder, "run", {"--steps", "3", "--quiet"}));
+  EXPECT_EQ(train::load_model(run_folder).condition.classes(), 300);
+  expect_done(folder, {"sample", run_folder, "--label", "299", "--count", "3", "--out", folder / "x.npy"});
+  expect_refused(folder, {"sample", run_folder, "--label", "300", "--out", folder / "x.npy"}, 2, "labels are 0 to 299");
+  const Result scores = run(folder, {"eval", run_folder, "--data", source(folder), "--count", "600", "--json",
+                                     "--cache", folder / "cache", "--out", folder / "eval"});
+  EXPECT_EQ(scores.code, 0) << scores.err;
+  const auto json = nlohmann::json::parse(scores.out, nullptr, false);
+  EXPECT_EQ(json.value("per_class", nlohmann::json::array()).size(), 300u) << scores.out.substr(0, 500);
+  EXPECT_FALSE(json.contains("confusion"));
+  EXPECT_NE(json["missing"].value("confusion", "").find("at most 256"), std::string::npos);
+  expect_done(folder, {"report", run_folder, "--out", folder / "r.html"});
+}
+
+}  // namespace
+}  // namespace gan::test
