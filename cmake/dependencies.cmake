@@ -55,6 +55,19 @@ if(missing_packages)
     "Install them with scripts/deps.sh (as root), or: apt-get install ${missing_packages}")
 endif()
 
+# Between major versions oneDNN's interface changes; src/runtime/dnnl/version.h knows those of 2 and 3.
+set(version_header "${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h")
+set(dnnl_version "before 2")  # these have no such header
+if(EXISTS "${version_header}")
+  file(STRINGS "${version_header}" dnnl_version REGEX "define DNNL_VERSION_(MAJOR|MINOR) ")
+  string(REGEX REPLACE ".*MAJOR +([0-9]+).*MINOR +([0-9]+).*" "\\1.\\2" dnnl_version "${dnnl_version}")
+endif()
+if(NOT dnnl_version VERSION_GREATER_EQUAL 2.6 OR dnnl_version VERSION_GREATER_EQUAL 4)
+  # The space in front keeps CMake from breaking the line.
+  message(FATAL_ERROR " oneDNN ${dnnl_version} in ${DNNL_INCLUDE_DIR} cannot be used: 2.6 to 3.x can; "
+    "-DDNNL_INCLUDE_DIR=... -DDNNL_LIBRARY=... takes another one")
+endif()
+
 # CLI11 (target CLI11::CLI11) is not here: only programs link it.
 add_library(gan_dependencies INTERFACE)
 target_link_libraries(gan_dependencies INTERFACE

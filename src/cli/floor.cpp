@@ -156,8 +156,7 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
 Rate sweep_rate() {
   constexpr std::int64_t kParameters = 3'040'000;
   const graph::TensorType type{graph::DType::f32, {kParameters}};
-  runtime::Array w(type), m(type), v(type);
-  const runtime::Array g = filled_array(type);
+  const runtime::Array w = filled_array(type), m = filled_array(type), v = filled_array(type), g = filled_array(type);
   return rate_of(7.0 * static_cast<double>(type.bytes()), repeated_seconds([&] {
                    sweep(w.f32().data(), m.f32().data(), v.f32().data(), g.f32().data(), kParameters);
                  }));

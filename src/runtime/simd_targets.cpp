@@ -11,6 +11,8 @@ namespace {
 std::atomic<std::int64_t> disabled{0}, set_for_test{0};
 
 #if HWY_ARCH_X86
+static_assert((HWY_TARGETS & (HWY_AVX3_DL - 1)) == 0, "code for targets that detect() never finds");
+
 /// The targets whose instructions this processor has, as Highway compiles them (targets.cc of Highway).
 std::int64_t detect() {
   std::int64_t found = 0;

@@ -25,7 +25,7 @@ const Key* find_key(std::string_view name) {
 }
 
 /// Throws a usage error if there is no such key; `where` begins the message.
-const Key& key_named(std::string_view name, const std::string& where) {
+const Key& key_named(std::string_view name, std::string_view where) {
   if (const Key* key = find_key(name)) return *key;
   base::fail_usage("{}unknown key \"{}\"{}", where, name, base::did_you_mean(name, config_keys()));
 }

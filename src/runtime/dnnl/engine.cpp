@@ -84,6 +84,8 @@ std::string instruction_set() {
       return "avx";
     case dnnl::cpu_isa::avx2:
       return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
     case dnnl::cpu_isa::avx512_core:
       return "avx512_core";
     case dnnl::cpu_isa::avx512_core_vnni:
@@ -91,6 +93,8 @@ std::string instruction_set() {
     case dnnl::cpu_isa::avx512_core_bf16:
       return "avx512_core_bf16";
 #if DNNL_VERSION_MAJOR >= 3
+    case dnnl::cpu_isa::avx2_vnni_2:
+      return "avx2_vnni_2";
     case dnnl::cpu_isa::avx512_core_fp16:
       return "avx512_core_fp16";
     case dnnl::cpu_isa::avx512_core_amx_fp16:
