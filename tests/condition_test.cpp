@@ -115,18 +115,18 @@ TEST(ConditionBadInput, Rows) {
     }
 }
 
-/// 300 classes of two images each, labels as 32-bit integers.
+/// 300 classes of eight images each, labels as 32-bit integers.
 TEST(CliCondition, MoreThan256Classes) {
   const Folder folder;
   std::string images, labels;
-  for (int i = 0; i < 600; ++i) {
-    const int label = i / 2;
+  for (int i = 0; i < 2400; ++i) {
+    const int label = i / 8;
     for (int pixel = 0; pixel < 16; ++pixel)
-      images += static_cast<char>(label >> (pixel % 9) & 1 ? 200 + i % 2 : pixel);
+      images += static_cast<char>(label >> (pixel % 9) & 1 ? 200 + i % 8 : pixel);
     labels += {0, 0, static_cast<char>(label >> 8), static_cast<char>(label & 0xff)};
   }
-  put(folder / "x.idx", idx({600, 4, 4}, images));
-  std::string file = idx({600}, labels);
+  put(folder / "x.idx", idx({2400, 4, 4}, images));
+  std::string file = idx({2400}, labels);
   file[2] = 0x0c;
   put(folder / "y.idx", file);
   const std::string run_folder = folder / "run";

@@ -616,7 +616,7 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
   EXPECT_GT(some.memorization.value().held_out_median, 0);
   EXPECT_EQ(some.reference_in_training, 100);
   EXPECT_EQ(read_json(some).at("reference").at("in_training"), 100);
-  EXPECT_NE(eval::to_text(some, "m").find("100 in the training part too"), std::string::npos);
+  EXPECT_NE(eval::to_text(some, "m").find("100 of them training images, too"), std::string::npos);
 
   const Scores all = evaluate(0);
   EXPECT_FALSE(all.memorization);
@@ -722,37 +722,39 @@ TEST(EvalRunScores, NamesNoBestModelWithoutAJointScore) {
   Reference reference = eval::open_reference(folder.path(), {});
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
   const TemporaryFolder run;
-  eval::RunScores scores(run.path(), Judge(std::move(reference), std::move(classifier)));
+  eval::RunScores scores(Judge(std::move(reference), std::move(classifier)));
+  const auto folder_of_run = [&] { return std::filesystem::path(run.path()); };
   EXPECT_NE(scores.warning().find("no best model will be kept"), std::string::npos) << scores.warning();
   EXPECT_NE(scores.warning().find("reference has 49 images, needs 50"), std::string::npos) << scores.warning();
-  const std::string line = scores.evaluate(image_model(0, true), 1);
+  const std::string line = scores.evaluate(image_model(0, true), 1, folder_of_run);
   EXPECT_EQ(line.find("best"), std::string::npos) << line;
   EXPECT_NE(line.find("label accuracy"), std::string::npos) << line;
   EXPECT_FALSE(std::filesystem::exists(run / "best.safetensors"));
   const auto json = nlohmann::json::parse(get(run / "scores.jsonl"));
   EXPECT_FALSE(json.contains("score") || json.contains("coverage"));
   EXPECT_EQ(json.at("missing").at("coverage"), "reference has 49 images, needs 50");
-  EXPECT_EQ(eval::RunScores(run.path(), ring_judge()).warning(), "");
+  EXPECT_EQ(eval::RunScores(ring_judge()).warning(), "");
 }
 
 TEST(EvalRunScores, KeepsTheBestModelOverResumedRuns) {
   const TemporaryFolder folder;
+  const auto here = [&] { return std::filesystem::path(folder.path()); };
   const auto steps_of_best = [&] { return train::load_model(folder / "best.safetensors").steps; };
   train::Model good = ring_model(), bad = ring_model(3);
   {
-    eval::RunScores scores(folder.path(), ring_judge());
+    eval::RunScores scores(ring_judge());
     bad.steps = 10;
-    EXPECT_NE(scores.evaluate(bad, 1).find("best so far"), std::string::npos);
+    EXPECT_NE(scores.evaluate(bad, 1, here).find("best so far"), std::string::npos);
     EXPECT_EQ(steps_of_best(), 10);
     good.steps = 20;
-    EXPECT_NE(scores.evaluate(good, 2).find("best so far"), std::string::npos);
+    EXPECT_NE(scores.evaluate(good, 2, here).find("best so far"), std::string::npos);
     bad.steps = 30;
-    EXPECT_EQ(scores.evaluate(bad, 3).find("best so far"), std::string::npos);
+    EXPECT_EQ(scores.evaluate(bad, 3, here).find("best so far"), std::string::npos);
     EXPECT_EQ(steps_of_best(), 20);
   }
-  eval::RunScores resumed(folder.path(), ring_judge());
+  eval::RunScores resumed(ring_judge());
   bad.steps = 40;
-  resumed.evaluate(bad, 4);
+  resumed.evaluate(bad, 4, here);
   EXPECT_EQ(steps_of_best(), 20);
   std::istringstream lines(get(folder / "scores.jsonl"));
   std::vector<int> steps;
@@ -765,7 +767,7 @@ TEST(EvalRunScores, KeepsTheBestModelOverResumedRuns) {
   EXPECT_EQ(steps, (std::vector<int>{10, 20, 30, 40}));
   // Without the best model itself the next one is the best.
   std::filesystem::remove(folder / "best.safetensors");
-  eval::RunScores(folder.path(), ring_judge()).evaluate(bad, 5);
+  eval::RunScores(ring_judge()).evaluate(bad, 5, here);
   EXPECT_EQ(steps_of_best(), 40);
 }
 

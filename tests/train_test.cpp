@@ -182,6 +182,37 @@ TEST(Trainer, LoggingAndSavingDoNotChangeTheResult) {
   }
 }
 
+TEST(Trainer, AnEvaluationKnowsWhereTheFolderIsWhenItIsDone) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(30);
+  config.train.eval_every = 10;
+  const data::Dataset dataset = data::open_source("ring8");
+  std::vector<std::string> places;
+  train::Callbacks callbacks;
+  callbacks.on_evaluate = [&](const train::Model&, double, const auto& directory) {
+    std::filesystem::rename(directory(), folder / ("moved-" + std::to_string(places.size())));
+    places.push_back(directory().filename().string());
+  };
+  train::train_run(config, dataset, {folder / "run", false, ""}, callbacks);
+  EXPECT_EQ(places, (std::vector<std::string>{"moved-0", "moved-1", "moved-2"}));
+  EXPECT_EQ(train::load_model(folder / "moved-2").steps, 30);
+}
+
+TEST(Trainer, AFolderThatIsEmptiedCanBeResumed) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(30);
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Callbacks callbacks;
+  callbacks.on_log = [&](const train::Progress& progress) {
+    if (progress.step != 10) return;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "run")) std::filesystem::remove_all(entry);
+  };
+  train::train_run(config, dataset, {folder / "run", false, ""}, callbacks);
+  EXPECT_EQ(train::read_run_config(folder / "run/config.toml").train.steps, 30);
+  train_bytes(small_config(40), folder / "run", true);
+  EXPECT_EQ(train::load_model(folder / "run").steps, 40);
+}
+
 TEST(Trainer, StoppedAndResumedIsAsIfNeverStopped) {
   const TemporaryFolder folder;
   const std::string bytes = train_bytes(small_config(40), folder / "a");

@@ -33,7 +33,7 @@ class InputFile {
 /// The whole content of a regular file. Throws a data error as InputFile does.
 std::string read_file(const std::string& path);
 
-/// What a file is worth.
+/// How durable a written file is.
 enum class Durability {
   synced,    ///< the new content is on the disk when commit() returns: for what hours were spent on
   unsynced,  ///< a power cut may lose it: for what can be made again; a sync takes milliseconds

@@ -2,6 +2,10 @@
 
 #include <atomic>
 #include <climits>
+#include <future>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 namespace gan::base {
 
@@ -11,10 +15,26 @@ namespace {
 /// whole process: what limits teams (OMP_THREAD_LIMIT) is read when it starts.
 std::atomic<int> largest_full{1}, largest_possible{INT_MAX};
 
+/// How many threads of `wanted` the system starts side by side. OpenMP would end the process where a limit of processes
+/// (ulimit -u, a container's) forbids one.
+int permitted(int wanted) {
+  std::vector<std::thread> others;
+  std::promise<void> counted;
+  const std::shared_future<void> end = counted.get_future().share();
+  try {
+    while (static_cast<int>(others.size()) + 1 < wanted) others.emplace_back([end] { end.wait(); });
+  } catch (const std::system_error&) {  // that was one too many
+  }
+  counted.set_value();
+  for (std::thread& other : others) other.join();
+  return static_cast<int>(others.size()) + 1;
+}
+
 /// Starts a team and counts its threads.
 void measure(int wanted) {
+  const int most = permitted(wanted);
   int started = 1;
-#pragma omp parallel num_threads(wanted)
+#pragma omp parallel num_threads(most)
 #pragma omp single
   started = omp_get_num_threads();
   (started < wanted ? largest_possible : largest_full) = started;

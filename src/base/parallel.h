@@ -21,8 +21,8 @@ int processors();
 /// Asks for so many threads for the kernels that this thread runs from now on; 0: for one on every processor. OpenMP is
 /// shared with oneDNN.
 void set_threads(int count);
-/// Threads that kernels run here and now get: those asked for, fewer where OpenMP was seen to start fewer (as with
-/// OMP_THREAD_LIMIT), 1 inside of another parallel region.
+/// The number of threads that a kernel started now uses: those asked for, fewer where OpenMP was seen to start fewer
+/// (as with OMP_THREAD_LIMIT), 1 inside of another parallel region.
 int threads();
 
 /// While one lives, teams that this thread starts have exactly count() threads, whatever the environment or the caller

@@ -124,8 +124,9 @@ std::string absolute_source(const std::string& source) {
 std::string missing_path(const std::string& source) {
   std::error_code ignored;
   if (std::filesystem::exists(source, ignored)) return "";
-  const auto [images, labels] = data::split_pair(source);
-  for (const std::string& path : {images, labels})
+  const std::size_t comma = source.find(",/");  // recorded paths are absolute, and may hold commas
+  const std::string second = comma == std::string::npos ? "" : source.substr(comma + 1);
+  for (const std::string& path : {source.substr(0, comma), second})
     if (path.find('/') != std::string::npos && !std::filesystem::exists(path, ignored)) return path;
   return "";
 }
@@ -192,12 +193,15 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   source.seed = static_cast<std::uint64_t>(config.train.seed);
   eval::Reference reference = eval::open_reference(config.data.source, source);
   std::optional<eval::Classifier> classifier;
-  if (reference.held_out.is_image())
+  if (reference.held_out.is_image()) {
+    if (const std::string why = eval::why_no_classifier(reference.train); !why.empty())
+      base::fail_usage("--eval-every compares images by a classifier: {}; leave --eval-every out", why);
     classifier =
         eval::cached_classifier(reference, options.cache, [&](const std::string& line) { printer.note(line); });
+  }
   eval::Judge judge(std::move(reference), std::move(classifier));
   judge.drop_training_part();
-  auto scores = std::make_shared<eval::RunScores>(options.out, std::move(judge));
+  auto scores = std::make_shared<eval::RunScores>(std::move(judge));
   if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);
   return scores;
 }
@@ -278,15 +282,12 @@ void run(const Options& options) {
   callbacks.stop_requested = [] { return stop_signal != 0; };
   const auto scores = judged ? make_scores(config, options, printer) : nullptr;
   if (scores) {
-    callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds) {
-      printer.note(scores->evaluate(model, elapsed_seconds));
+    callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {
+      printer.note(scores->evaluate(model, elapsed_seconds, directory));
     };
   }
   std::string out = options.out;
-  callbacks.on_move = [&](const std::filesystem::path& directory) {
-    out = directory.string();
-    if (scores) scores->move_to(out);
-  };
+  callbacks.on_move = [&](const std::filesystem::path& directory) { out = directory.string(); };
   train::RunOptions run_options;
   run_options.directory = options.out;
   run_options.resume = options.resume;

@@ -84,8 +84,7 @@ bool GzipFile::next_member() {
   do {
     const auto rest = buffer_.begin() + static_cast<std::ptrdiff_t>(begin_);
     if (std::any_of(rest, buffer_.begin() + static_cast<std::ptrdiff_t>(end_), [](std::uint8_t byte) { return byte; }))
-      base::fail_data("{}: {} bytes that are no gzip data follow its end; were two files joined?", file_.path(),
-                      behind);
+      base::fail_data("{}: {} bytes follow the end of its gzip data; were two files joined?", file_.path(), behind);
   } while (fill());
   return false;
 }

@@ -32,8 +32,7 @@ std::string note_on_range(const std::uint8_t* begin, std::size_t bytes) {
   const auto has = [&](std::uint8_t value) { return std::memchr(begin, value, bytes) != nullptr; };
   if (low == high) return fmt::format("every byte is {}: there is nothing to see in these images", low);
   if (high == 1)
-    return "every byte is 0 or 1, of 0 to 255: the images are black to the eye; were values in [0, 1] written as "
-           "bytes? "
+    return "every byte is 0 or 1, of 0 to 255: the images will look black; were values in [0, 1] written as bytes? "
            "multiply them by 255";
   if (!between && high == 255 && has(1))
     return "every byte is 0, 1 or 255; were values in [-1, 1] written as bytes? scale them to 0 to 255";

@@ -231,7 +231,7 @@ std::string why_no_classifier(const data::Dataset& dataset) {
     return fmt::format("images of {}, it reads those of up to {} pixels a side", graph::to_string(dataset.sample_shape),
                        kLargestSide);
   if (dataset.classes() == 0) return std::string("no labels to train it by") + kAdvice;
-  if (dataset.classes() == 1) return std::string("one class to train it by, two are the least") + kAdvice;
+  if (dataset.classes() == 1) return std::string("one class to train it by, it needs two") + kAdvice;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
   for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
   for (std::size_t k = 0; k < counts.size(); ++k)

@@ -129,7 +129,7 @@ std::string reference_text(const Scores& scores) {
   if (scores.reference_distinct < scores.reference_count)
     text += fmt::format(", {} different", grouped(scores.reference_distinct));
   if (scores.reference_in_training > 0)
-    text += fmt::format("; {} in the training part too, which the search for copies leaves out",
+    text += fmt::format("; {} of them training images, too, and left out of the search for copies",
                         grouped(scores.reference_in_training));
   return text;
 }

@@ -18,6 +18,7 @@ namespace gan::eval {
 namespace {
 
 constexpr std::int64_t kImages = 5000;
+constexpr const char *kBest = "best.safetensors", *kScores = "scores.jsonl";
 
 nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
   nlohmann::ordered_json line{{"step", scores.steps}, {"elapsed_seconds", std::round(elapsed_seconds * 1000) / 1000}};
@@ -57,16 +58,12 @@ std::string text_of(const Scores& scores, bool best) {
 
 }  // namespace
 
-RunScores::RunScores(std::string directory, Judge judge) : directory_(std::move(directory)), judge_(std::move(judge)) {}
+RunScores::RunScores(Judge judge) : judge_(std::move(judge)) {}
 
-std::string RunScores::path(const std::string& name) const {
-  return (std::filesystem::path(directory_) / name).string();
-}
-
-double RunScores::best_so_far() const {
+double RunScores::best_so_far(const std::filesystem::path& folder) {
   double best = -1;
-  if (!std::filesystem::exists(path("best.safetensors")) || !std::filesystem::exists(path("scores.jsonl"))) return best;
-  std::istringstream lines(base::read_file(path("scores.jsonl")));
+  if (!std::filesystem::exists(folder / kBest) || !std::filesystem::exists(folder / kScores)) return best;
+  std::istringstream lines(base::read_file((folder / kScores).string()));
   for (std::string line; std::getline(lines, line);) {
     const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (json.is_object() && json.contains("score") && json["score"].is_number())
@@ -80,19 +77,20 @@ std::string RunScores::warning() const {
   return why.empty() ? "" : "no best model will be kept, for there is no joint score to choose by: " + why;
 }
 
-std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds) {
-  if (!best_) best_ = best_so_far();
+std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds,
+                                const std::function<std::filesystem::path()>& directory) {
   Options options;
   if (model.sample_shape.size() == 3) options.count = kImages;
   options.pixels = options.parzen = false;
   const Scores scores = judge_.evaluate(model, options).scores;
   const std::optional<double> score = joint_score(scores);
+  if (!best_) best_ = best_so_far(directory());
   const bool best = score && *score > *best_;
   if (best) {
-    train::save_model(path("best.safetensors"), model);
+    train::save_model((directory() / kBest).string(), model);
     best_ = score;
   }
-  base::append_to_file(path("scores.jsonl"), line_of(scores, elapsed_seconds).dump() + "\n");
+  base::append_to_file((directory() / kScores).string(), line_of(scores, elapsed_seconds).dump() + "\n");
   return text_of(scores, best);
 }
 

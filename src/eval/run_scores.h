@@ -1,8 +1,9 @@
 #pragma once
 
+#include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "eval/scores.h"
 
@@ -14,24 +15,20 @@ namespace gan::eval {
 /// resumed runs.
 class RunScores {
  public:
-  RunScores(std::string directory, Judge judge);
+  explicit RunScores(Judge judge);
 
   /// What to tell before the run starts; "" if nothing. Data that is too small for a joint score gives no best model.
   std::string warning() const;
 
-  /// Judges one model and returns a line for people. Throws as Judge::evaluate does, and a data error if a file cannot
-  /// be written.
-  std::string evaluate(const train::Model& model, double elapsed_seconds);
-
-  /// The folder was renamed: the files are here now.
-  void move_to(std::string directory) { directory_ = std::move(directory); }
+  /// Judges one model and returns a line for people. `directory` says where the run's folder is when its files are
+  /// written. Throws as Judge::evaluate does, and a data error if a file cannot be written.
+  std::string evaluate(const train::Model& model, double elapsed_seconds,
+                       const std::function<std::filesystem::path()>& directory);
 
  private:
-  std::string path(const std::string& name) const;
-  /// The highest score of the lines written so far; below 0 without any, or without the model that had it.
-  double best_so_far() const;
+  /// The highest score of the lines in a folder; below 0 without any, or without the model that had it.
+  static double best_so_far(const std::filesystem::path& folder);
 
-  std::string directory_;
   Judge judge_;
   std::optional<double> best_;
 };

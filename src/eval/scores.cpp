@@ -21,6 +21,7 @@ namespace {
 constexpr std::int64_t kImages = 10'000, kPoints = 2'500;
 constexpr std::int64_t kRowsOfPrdc = 5000;
 constexpr int kMostConfusions = 256;
+constexpr double kPoorAccuracy = 0.5;           // of a classifier that judges others
 constexpr std::uint64_t kSeed = 0;              // of the random rows: scores of one model are to stay the same
 constexpr std::int64_t kRowsOfPixels = 5000;    // more change the second digit of a median no longer
 constexpr std::int64_t kNumbers = 1 << 26;      // of pixels held as floats at a time: 256 MB
@@ -279,6 +280,11 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
   } else if (!model.condition.empty()) {
     count_labels(drawn.classes, evaluation.samples.labels(), model.condition.classes(), scores);
     judge_classes(fake, evaluation);
+    if (*embedding_.accuracy < kPoorAccuracy)
+      scores.notes.push_back(
+          fmt::format("the classifier reads {:.0f}% of the reference right: label accuracy and scores "
+                      "in its features say little",
+                      100 * *embedding_.accuracy));
   }
   if (const std::string why = why_too_few(fake.count(), kRowsOfFrechet); why.empty()) {
     scores.fd = metrics::frechet_distance(metrics::fit_gaussian(fake), *gaussian_);
@@ -295,8 +301,8 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
   else
     miss(scores, {"kid"}, why);
   if (const std::string why = why_no_score(fake.count()); why.empty()) {
-    // As many of either side: each ball of few real rows is large, and among many samples one falls into it by chance.
-    // Equal real rows have no ball around them.
+    // As many of either side: among few real rows the distance to the k-th neighbour is large, and of many samples one
+    // lies within it by chance. Between equal real rows that distance is 0.
     const auto distinct = static_cast<std::int64_t>(distinct_.size());
     const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
     const std::vector<float> real_rows =

@@ -93,7 +93,7 @@ inline constexpr std::int64_t kNeighbours = 5;                     ///< k of pre
 inline constexpr std::int64_t kRowsOfCoverage = 10 * kNeighbours;  ///< and of precision, recall, density
 inline constexpr std::int64_t kRowsOfFrechet = kFeatures + 1;      ///< else covariances are singular
 inline constexpr std::int64_t kRowsOfKid = 100;                    ///< ten blocks of ten
-/// Of medians and shares of distances, of Parzen windows and of CAS; of spread for each label, of modes for each mode.
+/// Everything else: medians, shares, Parzen windows, CAS; spread needs them of each label, modes of each mode.
 inline constexpr std::int64_t kFewestRows = 10;
 
 /// Distances between images are root mean square differences of pixels in [0, 1]; this one is five grey levels.

@@ -28,9 +28,8 @@ Multiplier multiplier();
 void pretend_no_halves();
 
 /// The product of bf16 matrices, handed to a chain a piece at a time while that is in the caches. The result depends on
-/// the sizes alone. `spec.dst` and `spec.post_ops` are not used. With tiles, operands may be f32 if a is not transposed
-/// and b is: each number is multiplied as the sum of two of bf16, which keeps 16 of its 24 bits (relative error some
-/// 4e-6). Rows of b that are gathered may overlap; then b is bf16, not transposed, and not frozen.
+/// the sizes alone. `spec.dst` and `spec.post_ops` are not used. Rows of b that are gathered may overlap; then b is
+/// neither transposed nor frozen.
 std::function<void()> packed_product_kernel(const MatmulSpec& spec, PieceFunction chain, GatheredRows b = {});
 
 }  // namespace gan::runtime

@@ -38,7 +38,8 @@ class Program {
 
   /// Runs every kernel once, but for those that ran when the program was made, timing each if there is a profile.
   /// Denormal numbers count as zero meanwhile: where gradients vanish, moments of Adam's decay to such numbers, and a
-  /// step would take three times as long. Throws a run error if threads() threads cannot be had here.
+  /// step would take three times as long. Throws a run error if fewer than threads() threads are available
+  /// (can_run_here).
   void run(Profile* profile = nullptr) const {
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
     const base::ScopedThreads team(threads_);
@@ -48,8 +49,10 @@ class Program {
   }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
-  /// Threads that the kernels were made for: those that could be had when the program was made.
+  /// Threads that the kernels were made for: those that were available when the program was made.
   int threads() const { return threads_; }
+  /// Whether as many are available now.
+  bool can_run_here() const { return base::ScopedThreads(threads_).count() == threads_; }
 
  private:
   [[noreturn]] void fail_threads(int found) const;

@@ -24,7 +24,7 @@ Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
   const auto found = std::ranges::find(programs_, batch, &Compiled::batch);
   if (found != programs_.end()) {
     programs_.splice(programs_.begin(), programs_, found);
-    if (base::ScopedThreads(found->program->threads()).count() == found->program->threads()) return *found;
+    if (found->program->can_run_here()) return *found;
     programs_.pop_front();
   }
   Compiled entry;

@@ -15,7 +15,7 @@ class Sampler {
  public:
   /// Shares the weights of `model`, which must not change; the model itself may go. precision: "f32", "bf16" or "auto".
   /// auto is f32: a sample is the same to 1e-5 however many are drawn together. bf16 is faster: a single sample takes
-  /// weights of 16 bits with a factor for each row (errors of some 1e-4), several are multiplied in bf16 where the
+  /// weights of 16 bits with a factor for each row (errors to some 1e-3), several are multiplied in bf16 where the
   /// processor has it (1e-2).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 

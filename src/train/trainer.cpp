@@ -60,8 +60,9 @@ class Run {
                                             base::counted(dataset.count(), "sample"));
       if (options.resume)
         base::fail_data("{}: {}; is it the data that the run was started with?", dataset.source, found);
-      base::fail_usage("{}; try --batch {}", found,
-                       std::max<std::int64_t>(dataset.count() - dataset.count() % config.model.pack, 1));
+      const std::int64_t most = dataset.count() - dataset.count() % config.model.pack;
+      if (most == 0) base::fail_usage("{}, and that holds no pack of {}; lower model.pack", found, config.model.pack);
+      base::fail_usage("{}; try --batch {}", found, most);
     }
     total_steps_ = total_steps(config, dataset.count());
     base::set_threads(static_cast<int>(config.train.threads));
@@ -74,7 +75,7 @@ class Run {
     if (options_.resume) take_folder();  // before its checkpoint is read
     const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
-    require_room();
+    if (!finished()) require_room();
     if (options_.resume && finished())
       note(fmt::format("nothing to do: the run has {} and {:.0f} s behind it, and its budget is the total",
                        base::counted(position_.steps, "step"), position_.elapsed_seconds));
@@ -107,9 +108,8 @@ class Run {
       if (evaluate) {
         const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
         require_sound_state();
-        directory();  // a move is said before something is written there
         const Clock::time_point pause = Clock::now();
-        callbacks_.on_evaluate(current_model(), position_.elapsed_seconds);
+        callbacks_.on_evaluate(current_model(), position_.elapsed_seconds, [this] { return directory(); });
         start += Clock::now() - pause;
         last_log += Clock::now() - pause;
       }
@@ -163,17 +163,28 @@ class Run {
     if (!position.class_names.empty() && position.class_names != names)
       base::fail_data("{}: the run's classes are {}; those of {} are now {}", file, base::joined(position.class_names),
                       dataset_.source, names.empty() ? "without names" : base::joined(names));
-    if (position.config) {
-      for (const std::string& name : fixed_differences(*position.config, config_))
+    std::optional<Config> made_with = position.config;
+    if (!made_with) made_with = config_of_model();
+    if (made_with) {
+      for (const std::string& name : fixed_differences(*made_with, config_))
         base::fail_data("{}: made with {} = {}, but config.toml says {} now: with --resume {}; put the value back",
-                        file, name, value_of(*position.config, name), value_of(config_, name), kResumable);
-      if (position.config->train.precision != config_.train.precision)
-        note(fmt::format("the run multiplied in {} so far, now in {}: results may differ from those without a change",
-                         position.config->train.precision, config_.train.precision));
+                        file, name, value_of(*made_with, name), value_of(config_, name), kResumable);
+      if (made_with->train.precision != config_.train.precision)
+        note(fmt::format("the run multiplied in {} so far, now in {}: it is no longer the same to the last bit",
+                         made_with->train.precision, config_.train.precision));
     }
     if (position.threads != base::threads())
       note(fmt::format("the run used {} so far, now {}: results may differ in the last digits",
                        base::counted(position.threads, "thread"), base::threads()));
+  }
+
+  /// The values in the run's model file, if that can be read: checkpoints of older programs hold none.
+  std::optional<Config> config_of_model() {
+    try {
+      return load_model(path("model.safetensors"), Networks::generator).config;
+    } catch (const base::Error&) {
+      return std::nullopt;
+    }
   }
 
   void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
@@ -201,7 +212,7 @@ class Run {
   void require_sound_losses() {
     const float g = number("loss.g"), d = number("loss.d");
     if (std::abs(g) < kLargestLoss && std::abs(d) < kLargestLoss) return;
-    fail_diverged(fmt::format("G's loss is {}, D's is {}", g, d), saved_steps_ == position_.steps - 1);
+    fail_diverged(fmt::format("G's loss is {:.4g}, D's is {:.4g}", g, d), saved_steps_ == position_.steps - 1);
   }
 
   // ---- files ----
@@ -230,7 +241,8 @@ class Run {
       write_start();
       save();
     } catch (const base::Error& error) {
-      base::fail_data("{}, and its {} steps are lost: {}", gone, position_.steps, error.what());
+      base::fail_data("{}, and what was trained in {} is lost: {}", gone, base::counted(position_.steps, "step"),
+                      error.what());
     }
     base::fail_data(
         "{}; its state at step {} is in a new one, metrics and pictures are lost; go on with: gan train "
@@ -385,8 +397,12 @@ class Run {
       checkpoint += bytes;
       if (of_network(variable)) model += bytes;
     }
-    // A resumed run's files are there already, and stay until the new ones are whole.
-    base::require_room(directory_.string(), saved_steps_ ? checkpoint : checkpoint + model);
+    // Files that are there stay until the new ones are whole.
+    const bool saved_again = saved_steps_ || !options_.init_model.empty() || total_steps_ == 0 ||
+                             total_steps_ > config_.train.checkpoint_every;
+    const std::uint64_t best = config_.train.eval_every > 0 ? model : 0;
+    base::require_room(directory_.string(),
+                       (saved_steps_ ? 0 : checkpoint + model) + (saved_again ? checkpoint : 0) + best);
     if (const std::string text = describe_saves(checkpoint + model, config_.train.checkpoint_every); !text.empty())
       note(text);
   }
@@ -398,6 +414,8 @@ class Run {
     position_.data_hash = dataset_.hash;
     position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
+    if (position_.steps > 0 && !std::filesystem::exists(path("config.toml")))
+      write_start();  // somebody emptied the folder
     save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
     saved_steps_ = position_.steps;

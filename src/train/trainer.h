@@ -32,7 +32,9 @@ struct Callbacks {
   std::function<void(const std::string&)> on_note;  ///< something worth a line
   /// Every train.eval_every steps, with the model as it stands and the seconds trained so far. What it does counts as
   /// no training time. A checkpoint is saved behind it, so that a run never goes back behind its last evaluation.
-  std::function<void(const Model&, double elapsed_seconds)> on_evaluate;
+  /// `directory` says where the run's folder is now; it may be renamed meanwhile.
+  std::function<void(const Model&, double elapsed_seconds, const std::function<std::filesystem::path()>& directory)>
+      on_evaluate;
   /// When the folder was renamed or moved: where the run goes on.
   std::function<void(const std::filesystem::path& directory)> on_move = {};
 };
