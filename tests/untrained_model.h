@@ -1,6 +1,11 @@
 // A model to draw from, without training one.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+
 #include "nn/scope.h"
 #include "train/model_file.h"
 #include "train/preset.h"
@@ -8,8 +13,29 @@
 
 namespace gan::test {
 
-/// The generator of a preset for MNIST with random weights; those of linear and convolutional layers `scale` times as
-/// large as they start, for trained weights are larger.
+/// Spectral norm's vectors u [rows] and v [columns] as training makes them, by power iteration: random ones estimate a
+/// norm near 0, and divided by it the weights saturate every pixel.
+inline void converge(std::span<const float> weight, std::span<float> u, std::span<float> v) {
+  const auto product = [](std::span<float> result, auto element, std::span<const float> vector) {
+    double squares = 0;
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      double sum = 0;
+      for (std::size_t j = 0; j < vector.size(); ++j) sum += static_cast<double>(element(i, j) * vector[j]);
+      result[i] = static_cast<float>(sum);
+      squares += sum * sum;
+    }
+    for (float& value : result) value /= static_cast<float>(std::sqrt(squares));
+  };
+  for (int iteration = 0; iteration < 10; ++iteration) {
+    product(
+        v, [&](std::size_t i, std::size_t j) { return weight[j * v.size() + i]; }, u);
+    product(
+        u, [&](std::size_t i, std::size_t j) { return weight[i * v.size() + j]; }, v);
+  }
+}
+
+/// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (behind spectral
+/// norm the gains) `scale` times as large as they start, for trained weights are larger.
 inline train::Model untrained_model(const char* preset, float scale = 1) {
   train::Model model;
   model.config = train::load_preset(preset);
@@ -19,9 +45,14 @@ inline train::Model untrained_model(const char* preset, float scale = 1) {
   graph::Graph graph;
   const std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
   nn::initialize(variables, /*seed=*/1, model.weights);
-  for (const auto& [name, array] : model.weights)
-    if (array.type().shape.size() > 1 && name.find("embedding") == std::string::npos)
+  for (const auto& [name, array] : model.weights) {
+    if (name.ends_with(".gain") || (array.type().shape.size() > 1 && name.find("embedding") == std::string::npos))
       for (float& value : array.f32()) value *= scale;
+    if (name.ends_with(".weight_orig")) {
+      const std::string layer = name.substr(0, name.size() - std::string("_orig").size());
+      converge(array.f32(), model.weights.at(layer + "_u").f32(), model.weights.at(layer + "_v").f32());
+    }
+  }
   return model;
 }
 
