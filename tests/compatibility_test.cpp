@@ -78,6 +78,19 @@ TEST(Compatibility, RunsOfVersion1GoOn) {
   expect_near(draw(model, low_and_high(), 140), kOld + "samples40.npy", 2e-3);
 }
 
+TEST(CompatibilityBadInput, ValuesOfOldRunsThatWereEditedAreRefused) {
+  const TemporaryFolder folder;
+  fs::copy(kOld + "run", folder / "run", fs::copy_options::recursive);
+  std::string config = get(folder / "run/config.toml");
+  const std::size_t at = config.find("batch = 16");
+  ASSERT_NE(at, std::string::npos);
+  put(folder / "run/config.toml", config.replace(at, 10, "batch = 32"));
+  expect_refused(folder,
+                 {"train", "--resume", "--out", folder / "run", "--data", kOld + "x.idx," + kOld + "y.idx", "--steps",
+                  "40", "--threads", "1"},
+                 3, "made with train.batch = 16, but config.toml says 32");
+}
+
 TEST(CompatibilityBadInput, NewerModelsSayWhatTheyNeed) {
   const TemporaryFolder folder;
   io::Safetensors file = io::read_safetensors(kOld + "run/model.safetensors");

@@ -165,6 +165,7 @@ TEST(CliNewRun, ABatchThatIsLargerThanTheData) {
   EXPECT_NE(get(folder / "a/config.toml").find("batch = 10 "), std::string::npos);
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "3", "--quiet"});
   EXPECT_NE(run(folder, train("b", {"--set", "model.pack=4"})).out.find("the batch is 8\n"), std::string::npos);
+  expect_refused(folder, train("c", {"--set", "model.pack=16"}), 2, "holds no pack of 16; lower model.pack");
   // What was asked for is not changed, but said.
   const std::string remedy = "train.batch = 64 is larger than the data set of 10 samples; try --batch 10";
   put(folder / "my.toml", "[train]\nbatch = 64\n");

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -187,6 +188,9 @@ TEST(MatmulChain, EachLineHasItsOwnMagnitude) {
 
 TEST(MatmulChain, NumbersFarFromOne) {
   std::mt19937 random(7);
+  // Matrix registers take products below the smallest normal number as 0.
+  const bool tiles = runtime::multiplier() == runtime::Multiplier::tiles;
+  const double lost = tiles ? 256 * static_cast<double>(std::numeric_limits<float>::min()) : 0;
   const base::ScopedFloatMode mode(base::ScopedFloatMode::without_denormals());
   for (const auto& [left, right] : {std::array{-80, -30}, {-55, -55}, {60, 60}, {100, 20}, {100, -90}, {-90, 100}}) {
     Product product(70, 50, 256, false, true, random);
@@ -196,7 +200,7 @@ TEST(MatmulChain, NumbersFarFromOne) {
     for (std::size_t i = 0; i < dst.size(); ++i)
       if (std::abs(before[i]) > 0.1f) {
         const float expected = std::ldexp(before[i], left + right);
-        ASSERT_NEAR(dst[i], expected, 1e-5 * std::abs(static_cast<double>(expected))) << left << " " << right;
+        ASSERT_NEAR(dst[i], expected, 1e-5 * std::abs(static_cast<double>(expected)) + lost) << left << " " << right;
       }
   }
 }

@@ -64,7 +64,8 @@ TEST(CliResume, ARunInBf16GoesOnWhereThereIsNone) {
   EXPECT_NE(refused.err.find("does not multiply bf16; use f32"), std::string::npos) << refused.err;
   const Result resumed = without_bf16(resume(run, {"--steps", "20", "--precision", "f32"}));
   EXPECT_EQ(resumed.code, 0) << resumed.err;
-  EXPECT_NE(resumed.out.find("the run multiplied in bf16 so far, now in f32: it is no longer the same"), std::string::npos)
+  EXPECT_NE(resumed.out.find("the run multiplied in bf16 so far, now in f32: it is no longer the same"),
+            std::string::npos)
       << resumed.out;
   EXPECT_NE(get(config).find("precision = \"f32\""), std::string::npos);
   const Result later = without_bf16(resume(run, {"--steps", "30"}));
@@ -83,6 +84,19 @@ TEST(CliResume, ARunInF32GoesOnInBf16WhereThatIs) {
   EXPECT_EQ(result.code, possible ? 0 : 2) << result.err;
   EXPECT_EQ(result.out.find("so far, now in bf16") != std::string::npos, possible) << result.out;
   EXPECT_EQ(get(run + "/config.toml").find("precision = \"bf16\"") != std::string::npos, possible);
+}
+
+TEST(CliResumeBadInput, DataWithACommaThatMovedIsNamedWhole) {
+  const Folder folder;
+  write_data(folder);
+  const std::string place = folder / "here, there";
+  fs::create_directory(place);
+  fs::rename(folder / "x.idx", place + "/x.idx");
+  fs::rename(folder / "y.idx", place + "/y.idx");
+  expect_done(folder, {"train", "vector", "--data", place + "/x.idx," + place + "/y.idx", "--out", folder / "a",
+                       "--batch", "16", "--steps", "2", "--quiet"});
+  fs::rename(place, folder / "elsewhere");
+  expect_refused(folder, resume(folder / "a", {"--steps", "4"}), 3, place + "/x.idx: the data of the run is not there");
 }
 
 TEST(CliResume, DataThatMovedIsKnownByItsContent) {
