@@ -3,6 +3,9 @@
 #include <hwy/targets.h>
 
 #include <atomic>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
 
 namespace hwy {
 
@@ -67,6 +70,17 @@ __attribute__((weak)) void SetSupportedTargetsForTest(std::int64_t targets) {
 __attribute__((weak)) ChosenTarget& GetChosenTarget() {
   static ChosenTarget chosen;
   return chosen;
+}
+
+/// Highway's assertions, which builds without optimization or with sanitizers check, fail as those of C do.
+__attribute__((weak)) void Abort(const char* file, int line, const char* format, ...) {
+  std::fprintf(stderr, "%s:%d: ", file, line);
+  va_list arguments;
+  va_start(arguments, format);
+  std::vfprintf(stderr, format, arguments);
+  va_end(arguments);
+  std::fputc('\n', stderr);
+  std::abort();
 }
 
 }  // namespace hwy
