@@ -189,8 +189,8 @@ TEST(CliThreads, WhatOpenMPWithholdsIsNotMissed) {
       if (!expected.count(got)) expected[got] = outcome_of(folder, preset + got, preset, got, {}, "");
       const std::string name = preset + "-" + std::to_string(number++);
       const Outcome outcome = outcome_of(folder, name, preset, asked, environment, note);
-      EXPECT_EQ(outcome.model == expected[got].model, true) << name;
-      EXPECT_EQ(outcome.samples == expected[got].samples, true) << name;
+      EXPECT_TRUE(outcome.model == expected[got].model) << name;
+      EXPECT_TRUE(outcome.samples == expected[got].samples) << name;
       EXPECT_EQ(outcome.scores, expected[got].scores) << name;
     }
   }

@@ -24,8 +24,8 @@ kept in the cache; the output names its hash, for distances compare under one em
 such file. Data of one class or without labels trains none: without --embedding it gets the scores of pixels alone.
 Points of ring8 and grid25 are held against the centres they were made from.
 
-What samples or reference are too few for is missing, and the output says why: coverage, precision, recall, density and
-the joint score need 50 images a side, KID 100, a Frechet distance 129, the others 10.
+A score is left out, with its reason, if there are too few samples or reference images for it: coverage, precision,
+recall, density and the joint score need 50 a side, KID 100, a Frechet distance 129, the others 10.
 
 DIR receives eval.json, samples.png, neighbours.png (samples, each with the nearest training image to its right) and
 confusion.csv. --cas trains a second classifier, on samples, and reads real images with it: as long again as the first.

@@ -12,7 +12,7 @@ Scope scope_of(const Scope& s, const char* part, const data::ConditionColumn& co
   return column.name == "label" ? s / part : s / part / column.name;
 }
 
-/// The only column, for what takes no more.
+/// The single column of a condition, for layers that take one.
 struct Single {
   Single(const ModelSpec& spec, const Condition& y, const std::string& condition)
       : value(y.columns[0]), categories(spec.condition.columns[0].categories) {

@@ -253,7 +253,7 @@ function evaluation() {
   if (e.embedding) of.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
     e.embedding.accuracy && "accuracy " + percent(e.embedding.accuracy)].filter(Boolean).join(", "));
   if (typeof e.steps === "number") of.push("model of step " + number(e.steps));
-  if (e.reference?.in_training) of.push(number(e.reference.in_training) + " of these rows are in the training part too, which the search for copies leaves out");
+  if (e.reference?.in_training) of.push(number(e.reference.in_training) + " of these rows are training images, too, and left out of the search for copies");
   section("evaluation").append(paragraph(of.join("; "), "quiet"));
   if (data.steps && typeof e.steps === "number" && e.steps !== data.steps) {
     section("evaluation").append(element("p", { className: "note" },
