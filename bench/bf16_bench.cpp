@@ -15,13 +15,13 @@
 #include <iostream>
 #include <map>
 
+#include "base/bf16.h"
 #include "base/error.h"
 #include "base/parallel.h"
 #include "compiler/compile.h"
 #include "data/shuffle.h"
 #include "data/source.h"
 #include "nn/scope.h"
-#include "runtime/simd.h"
 #include "train/preset.h"
 #include "train/step.h"
 
@@ -83,8 +83,8 @@ struct Step {
   void set(const std::string& name, const runtime::State& from) {
     const std::span<const float> exact = from.at(name).f32();
     std::ranges::copy(exact, state.at(name).f32().data());
-    const auto rounded = state.find(name + std::string(graph::kRounded));
-    if (rounded != state.end()) runtime::simd::round_to_bf16(exact.data(), rounded->second.bf16().data(), exact.size());
+    const auto rounded = state.find(name + ".bf16");
+    if (rounded != state.end()) std::ranges::transform(exact, rounded->second.bf16().begin(), base::to_bf16);
   }
 
   Values values(const std::string& name) const {

@@ -13,7 +13,7 @@
 #include "nn/augment.h"
 #include "nn/layers.h"
 #include "optim/optimizer.h"
-#include "runtime/reference.h"
+#include "runtime/reference/reference.h"
 #include "train/step.h"
 
 // Losses, penalties, random layers, schedules and averages by themselves: against PyTorch (tests/golden/README.md says

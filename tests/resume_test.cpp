@@ -10,8 +10,7 @@
 #include "io/safetensors.h"
 #include "program.h"
 #include "run_helpers.h"
-#include "runtime/kernels.h"
-#include "runtime/packed_product.h"
+#include "runtime/backend.h"
 
 namespace gan {
 namespace {
@@ -80,7 +79,7 @@ TEST(CliResume, ARunInF32GoesOnInBf16WhereThatIs) {
   const std::string run = folder / "a";
   expect_done(folder, train_args(folder, "a", {"--steps", "10", "--quiet", "--precision", "f32"}));
   const Result result = test::run(folder, resume(run, {"--steps", "20", "--precision", "bf16"}));
-  const bool possible = runtime::has_bf16();
+  const bool possible = runtime::default_backend().has_bf16();
   EXPECT_EQ(result.code, possible ? 0 : 2) << result.err;
   EXPECT_EQ(result.out.find("so far, now in bf16") != std::string::npos, possible) << result.out;
   EXPECT_EQ(get(run + "/config.toml").find("precision = \"bf16\"") != std::string::npos, possible);

@@ -17,7 +17,7 @@
 #include "losses/loss.h"
 #include "nn/layers.h"
 #include "ops/ops.h"
-#include "runtime/reference.h"
+#include "runtime/reference/reference.h"
 #include "train/model_file.h"
 #include "train/preset.h"
 #include "train/sampler.h"

@@ -1,6 +1,7 @@
 #include "autodiff/gradient.h"
 
 #include "base/error.h"
+#include "ops/ops.h"
 
 namespace gan::autodiff {
 
@@ -10,10 +11,6 @@ using graph::NodeId;
 using graph::Tensor;
 
 namespace {
-
-Tensor filled(Graph& graph, const graph::Shape& shape, double value) {
-  return graph.add(graph::find_op("constant"), {}, {{"value", value}, {"shape", shape}});
-}
 
 /// For each node up to `last`, whether it depends on one of `wrt`.
 std::vector<bool> find_dependents(const Graph& graph, const std::vector<Tensor>& wrt, NodeId last) {
@@ -36,7 +33,7 @@ std::vector<Tensor> gradient(Tensor loss, const std::vector<Tensor>& wrt) {
   if (loss.elements() != 1) base::fail_usage("gradient: the loss is {}, not one number", to_string(loss.type()));
   const std::vector<bool> depends = find_dependents(graph, wrt, loss.id);
   std::vector<std::optional<Tensor>> adjoints(depends.size());
-  adjoints.back() = filled(graph, loss.shape(), 1.0);
+  adjoints.back() = ops::constant(graph, 1.0, loss.shape());
 
   for (NodeId id = loss.id; id >= 0; --id) {
     const auto index = static_cast<std::size_t>(id);
@@ -46,8 +43,7 @@ std::vector<Tensor> gradient(Tensor loss, const std::vector<Tensor>& wrt) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       const auto input = static_cast<std::size_t>(node.inputs[i]);
       if (!contributions[i] || !depends[input]) continue;
-      adjoints[input] =
-          adjoints[input] ? graph.add(graph::find_op("add"), {*adjoints[input], *contributions[i]}) : *contributions[i];
+      adjoints[input] = adjoints[input] ? ops::add(*adjoints[input], *contributions[i]) : *contributions[i];
     }
   }
 
@@ -55,7 +51,7 @@ std::vector<Tensor> gradient(Tensor loss, const std::vector<Tensor>& wrt) {
   for (const Tensor& tensor : wrt) {
     const auto index = static_cast<std::size_t>(tensor.id);
     const bool reached = tensor.id <= loss.id && adjoints[index];
-    gradients.push_back(reached ? *adjoints[index] : filled(graph, tensor.shape(), 0.0));
+    gradients.push_back(reached ? *adjoints[index] : ops::constant(graph, 0.0, tensor.shape()));
   }
   return gradients;
 }

@@ -179,7 +179,7 @@ class StepBench {
             {"needed_mflop", rounded(work.operations / 1e6, 100)},
             {"optimizer_mbytes", rounded(work.bytes / 1e6, 100)},
             {"kernels", stepper_->kernels(0, false).size()},
-            {"instruction_set", runtime::instruction_set()},
+            {"instruction_set", runtime::default_backend().describe()},
             {"version", GAN_VERSION}};
   }
 
@@ -276,7 +276,7 @@ class SampleBench {
             {"mode", "sample"},
             {"precision", options_.precision},
             {"threads", base::threads()},
-            {"instruction_set", runtime::instruction_set()},
+            {"instruction_set", runtime::default_backend().describe()},
             {"version", GAN_VERSION}};
   }
 
@@ -334,12 +334,12 @@ void run_floor(const Options& options) {
     result["best_" + name] = giga(rate.best);
   };
   add("matmul_gflops_f32", matmul_rate(graph::DType::f32, batch));
-  if (runtime::has_bf16()) add("matmul_gflops_bf16", matmul_rate(graph::DType::bf16, batch));
+  if (runtime::default_backend().has_bf16()) add("matmul_gflops_bf16", matmul_rate(graph::DType::bf16, batch));
   add("sweep_gbytes_per_s", sweep_rate());
   if (options.json) {
     result["batch"] = batch;
     result["threads"] = base::threads();
-    result["instruction_set"] = runtime::instruction_set();
+    result["instruction_set"] = runtime::default_backend().describe();
     print_line(result);
     return;
   }
@@ -379,8 +379,10 @@ std::function<void()> setup(CLI::App& app) {
     of->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
   }
   step->add_option("--set", options->settings, "Any value by its key")->type_name("KEY=VALUE");
-  step->add_option("--disable", options->disabled, "Leave out this pass (gan graph --help), \"all\" for every one")
-      ->type_name("PASS");
+  step->add_option("--disable", options->disabled,
+                   "Leave out this pass (gan graph --help) or row of the table of products (--profile "
+                   "shows which are taken), \"all\" for every pass")
+      ->type_name("NAME");
   CLI::Option* profile = step->add_flag("--profile", options->profile, "Print tables of where the time goes");
   CLI::Option* trace = step->add_option("--trace", options->trace, "Also write a trace")->type_name("FILE.json");
   for (const char* other : {"--json", "--serve"}) {

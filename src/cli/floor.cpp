@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <set>
 #include <vector>
 
 #include "base/parallel.h"
-#include "runtime/array.h"
+#include "compiler/compile.h"
+#include "ops/ops.h"
 #include "train/stepper.h"
 
 namespace gan::cli {
@@ -128,29 +130,34 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
       {1024, 784, batch, true, false},  {512, 1024, batch, true, false},  {1024, 1024, batch, true, false},
   };
   Rate fastest;
-  for (const Case& c : cases) {
-    const runtime::Array a = filled_array({dtype, {c.m, c.k}}), b = filled_array({dtype, {c.k, c.n}});
-    const runtime::Array dst({dtype, {c.m, c.n}});
-    runtime::MatmulSpec spec;
-    spec.m = c.m;
-    spec.n = c.n;
-    spec.k = c.k;
-    spec.transpose_a = c.transpose_a;
-    spec.transpose_b = c.transpose_b;
-    spec.operand_dtype = dtype;
-    spec.dst_dtype = dtype;
-    spec.a = a.bytes();
-    spec.b = b.bytes();
-    spec.dst = dst.bytes();
-    const base::ScopedThreads team(base::threads());
-    std::vector<std::function<void()>> kernels{runtime::matmul_kernel(spec)};
-    if (runtime::matmul_takes_chain(a.type(), dst.type())) kernels.push_back(runtime::matmul_chain_kernel(spec));
-    for (const std::function<void()>& kernel : kernels) {
-      const Rate rate = rate_of(2.0 * static_cast<double>(c.m * c.n * c.k), repeated_seconds(kernel));
+  for (const Case& c : cases)
+    for (const std::set<std::string>& disabled : {std::set<std::string>{}, {"amx", "avx512-fp16"}}) {
+      graph::Graph graph;
+      const auto operand = [&](const char* name, std::int64_t rows, std::int64_t columns, bool transposed) {
+        return graph.input(name, {dtype, transposed ? graph::Shape{columns, rows} : graph::Shape{rows, columns}});
+      };
+      const graph::Tensor product = ops::matmul(operand("a", c.m, c.k, c.transpose_a),
+                                                operand("b", c.k, c.n, c.transpose_b), c.transpose_a, c.transpose_b);
+      graph.output("product", ops::cast(product, dtype));
+      runtime::State state;
+      for (const auto& [name, id] : graph.inputs()) state[name] = filled_array(graph.node(id).type);
+      runtime::Arena arena;
+      const runtime::Program program = compiler::compile(graph, {.disabled = disabled}, state, arena);
+      const Rate rate = rate_of(2.0 * static_cast<double>(c.m * c.n * c.k), repeated_seconds([&] { program.run(); }));
       fastest = {std::max(fastest.median, rate.median), std::max(fastest.best, rate.best)};
     }
-  }
   return fastest;
+}
+
+/// w += g, m += g, v += g: the traffic of Adam without its arithmetic, on all threads.
+static void sweep(float* w, float* m, float* v, const float* g, std::int64_t count) {
+  base::parallel_for(count, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      w[i] += g[i];
+      m[i] += g[i];
+      v[i] += g[i];
+    }
+  });
 }
 
 Rate sweep_rate() {

@@ -45,7 +45,4 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch);
 /// Bytes a second of the plainest sweep over what Adam holds for the tutorial's networks, about 50 MB.
 Rate sweep_rate();
 
-/// w += g, m += g, v += g: the traffic of Adam without its arithmetic, on all threads.
-void sweep(float* w, float* m, float* v, const float* g, std::int64_t count);
-
 }  // namespace gan::cli

@@ -42,9 +42,10 @@ std::string dump_after(graph::Graph& graph, const std::string& name, const std::
   compiler::Options options;
   options.precision = compiler::choose_precision(precision);
   std::optional<std::string> text;
-  compiler::optimize(graph, options, [&](const std::string& pass, const std::string& dump) {
-    if (pass == name) text = dump;
-  });
+  compiler::optimize(graph, options, runtime::default_backend().target(),
+                     [&](const std::string& pass, const std::string& dump) {
+                       if (pass == name) text = dump;
+                     });
   if (!text) base::fail_usage("the pass \"{}\" does not run in f32; try --precision bf16", name);
   return *text;
 }

@@ -12,7 +12,7 @@
 #include "data/mnist.h"
 #include "data/source.h"
 #include "data/value_notes.h"
-#include "runtime/packed_product.h"
+#include "runtime/backend.h"
 #include "train/model_file.h"
 
 namespace gan::cli {
@@ -38,23 +38,14 @@ void print_machine() {
   base::set_threads(0);
   line("gan", GAN_VERSION);
   line("processor", processor_name());
-  line("instructions", runtime::instruction_set() + " (what oneDNN uses)");
+  line("instructions", runtime::default_backend().describe() + " (what oneDNN uses)");
   const int processors = base::processors(), threads = base::threads();
   line("threads", threads < processors
                       ? fmt::format("{} of {} processors: OpenMP starts no more (OMP_THREAD_LIMIT and other OMP_ "
                                     "variables limit it)",
                                     threads, processors)
                       : fmt::format("{} (--threads N for fewer)", threads));
-  line("precision",
-       runtime::multiplier() == runtime::Multiplier::halves
-           ? "bf16 matrix products, computed in fp16 and added up in f32, f32 for all else: this processor "
-             "does that fastest (--precision f32 for f32 throughout)"
-       : runtime::has_fast_bf16()
-           ? "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in "
-             "hardware (--precision f32 for f32 throughout)"
-       : runtime::has_bf16()
-           ? "f32: this processor multiplies bf16 in hardware, but not faster (--precision bf16 to do so)"
-           : "f32: this processor does not multiply bf16 in hardware");
+  line("precision", runtime::default_backend().describe_precision());
   const std::string folder = data::mnist_folder("");
   std::error_code error;
   line("mnist", std::filesystem::exists(folder, error) ? folder : "not fetched yet (gan data fetch mnist)");

@@ -10,7 +10,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "losses/loss.h"
-#include "runtime/reference.h"
+#include "runtime/reference/reference.h"
 #include "train/config.h"
 #include "train/step.h"
 

@@ -1,6 +1,8 @@
 #include "compiler/compile.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 #include "base/error.h"
 #include "passes/pass.h"
@@ -20,10 +22,10 @@ using Timer = Profile::Timer;
 
 Precision choose_precision(const std::string& text) {
   if (text == "f32") return Precision::f32;
-  if (text == "auto") return runtime::has_fast_bf16() ? Precision::bf16 : Precision::f32;
+  if (text == "auto") return runtime::default_backend().has_fast_bf16() ? Precision::bf16 : Precision::f32;
   if (text != "bf16") base::fail_usage("precision {}: auto, f32 and bf16 are known", text);
-  if (!runtime::has_bf16())
-    base::fail_usage("precision bf16: this processor ({}) does not multiply bf16; use f32", runtime::instruction_set());
+  if (const runtime::Backend& backend = runtime::default_backend(); !backend.has_bf16())
+    base::fail_usage("precision bf16: this processor ({}) does not multiply bf16; use f32", backend.describe());
   return Precision::bf16;
 }
 
@@ -36,9 +38,21 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
-graph::Schedule optimize(graph::Graph& graph, const Options& options,
+const runtime::Backend& cpu_backend(const std::set<std::string>& disabled) {
+  static std::map<std::set<std::string>, std::shared_ptr<runtime::Backend>> backends;
+  std::set<std::string> parts;
+  for (const runtime::BackendPart& part : runtime::backend_parts())
+    if (disabled.count(part.name) || (disabled.count("all") && part.name == kMachineCode)) parts.insert(part.name);
+  if (parts.empty()) return runtime::default_backend();
+  std::shared_ptr<runtime::Backend>& backend = backends[parts];
+  if (!backend) backend = runtime::make_cpu_backend(parts);
+  return *backend;
+}
+
+graph::Schedule optimize(graph::Graph& graph, const Options& options, const graph::Target& target,
                          const std::function<void(const std::string&, const std::string&)>& after) {
-  const std::vector<std::string> names = pass_names();
+  std::vector<std::string> names = pass_names();
+  for (const runtime::BackendPart& part : runtime::backend_parts()) names.push_back(part.name);
   for (const std::string& name : options.disabled)
     if (name != "all" && std::find(names.begin(), names.end(), name) == names.end())
       base::fail_usage("no pass is called {}", name);
@@ -47,7 +61,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
     if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(options, pass.name)) continue;
     {
       const Timer timer(options.profile, Profile::Kind::pass, pass.name);
-      pass.run(graph);
+      pass.run(graph, target);
     }
     {
       const Timer timer(options.profile, Profile::Kind::pass, "(verify)");
@@ -59,23 +73,24 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options,
                               .elementwise = enabled(options, passes::kFuseElementwise),
                               .chain = enabled(options, kMachineCode)};
   if (after && fusion.epilogue)
-    after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, {.elementwise = false})));
+    after(std::string(passes::kFuseEpilogue), dump(graph, passes::schedule(graph, target, {.elementwise = false})));
   const auto scheduled = [&] {
     const Timer timer(options.profile, Profile::Kind::pass, "(schedule)");
-    return passes::schedule(graph, fusion);
+    return passes::schedule(graph, target, fusion);
   };
   graph::Schedule schedule = scheduled();
   if (after && fusion.elementwise)
     after(std::string(passes::kFuseElementwise),
-          dump(graph, passes::schedule(graph, {.epilogue = fusion.epilogue, .chain = false})));
+          dump(graph, passes::schedule(graph, target, {.epilogue = fusion.epilogue, .chain = false})));
   if (after && fusion.chain) after(std::string(kMachineCode), dump(graph, schedule));
   return schedule;
 }
 
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena) {
-  const graph::Schedule schedule = optimize(graph, options);
-  const Timer timer(options.profile, Profile::Kind::pass, "(lower)");
-  return runtime::Program(graph, schedule, state, arena, options.frozen, enabled(options, kMachineCode));
+  const runtime::Backend& backend = options.backend ? *options.backend : cpu_backend(options.disabled);
+  const graph::Schedule schedule = optimize(graph, options, backend.target());
+  const Timer timer(options.profile, Profile::Kind::pass, "(kernels)");
+  return runtime::Program(graph, schedule, state, arena, options.frozen, backend);
 }
 
 }  // namespace gan::compiler

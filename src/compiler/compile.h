@@ -19,18 +19,23 @@ Precision choose_precision(const std::string& text);
 
 struct Options {
   Precision precision = Precision::f32;
-  std::set<std::string> disabled;       ///< names of passes to leave out; "all" leaves out every one
-  runtime::Frozen frozen = {};          ///< inputs that never change: what depends on them alone is computed now
+  /// Names of passes, fusions and parts of the backend to leave out; "all" leaves out every pass and fusion.
+  std::set<std::string> disabled = {};
+  runtime::Frozen frozen = {};  ///< inputs that never change: what depends on them alone is computed now
   runtime::Profile* profile = nullptr;  ///< times every pass
+  /// What computes; null: the processor. Must outlive the programs.
+  const runtime::Backend* backend = nullptr;
 };
 
 /// Names of the passes in order, then of the two fusions and of "machine-code": chains of elementwise ops as machine
 /// code, behind products where these take chains.
 std::vector<std::string> pass_names();
+/// The processor as a backend without the parts that are disabled. One is kept for each set of parts.
+const runtime::Backend& cpu_backend(const std::set<std::string>& disabled);
 
-/// Runs the passes over a graph, in place, and schedules it. `after`, if set, is called with the name of each pass and
-/// the dump of what it left. Throws a usage error if `options` names a pass that does not exist.
-graph::Schedule optimize(graph::Graph& graph, const Options& options,
+/// Runs the passes over a graph, in place, and schedules it for a target. `after`, if set, is called with the name of
+/// each pass and the dump of what it left. Throws a usage error if `options` names a pass that does not exist.
+graph::Schedule optimize(graph::Graph& graph, const Options& options, const graph::Target& target,
                          const std::function<void(const std::string& pass, const std::string& dump)>& after = nullptr);
 
 /// Optimizes a graph (in place) and lowers it to a program.

@@ -77,6 +77,12 @@ Tensor Graph::input(const std::string& name, TensorType type) {
   return {this, id};
 }
 
+Tensor Graph::rounded_input(const std::string& name, TensorType type, const std::string& rounded_from) {
+  const Tensor made = input(name, std::move(type));
+  nodes_.back().rounded_from = rounded_from;
+  return made;
+}
+
 Tensor Graph::add(const Op& op, std::vector<Tensor> inputs, Attributes attributes) {
   Node node{.id = static_cast<NodeId>(nodes_.size()),
             .op = &op,

@@ -32,13 +32,12 @@ struct Node {
   Attributes attributes;
   TensorType type;
   std::string name;  ///< of an input of the graph
+  /// Of an input whose first value is that of another one rounded to bf16: the other's name.
+  std::string rounded_from = {};
 
   bool is_view() const { return op && op->view && op->view(*this) >= 0; }
   bool is_constant() const { return op && op->name == "constant"; }
 };
-
-/// What the name of a state's copy rounded to bf16 ends with. A program that wants the copy makes it if it is missing.
-inline constexpr std::string_view kRounded = ".bf16";
 
 /// A static graph of tensor operations with named inputs and outputs. Nodes only refer to earlier nodes, so the order
 /// of their ids is an order of execution. An output with the name of an input is that state's next value.
@@ -50,6 +49,8 @@ class Graph {
 
   /// Declares an input. Throws a usage error if the name is taken.
   Tensor input(const std::string& name, TensorType type);
+  /// Declares an input in bf16 that programs make from the f32 input of this name if it is missing.
+  Tensor rounded_input(const std::string& name, TensorType type, const std::string& rounded_from);
   /// Applies an op. Throws a usage error, with the op's name, if the inputs do not fit it.
   Tensor add(const Op& op, std::vector<Tensor> inputs, Attributes attributes = {});
   /// Gives a result a name. Throws a usage error if the name is taken or, for a state, if the type differs.

@@ -10,12 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "graph/chain.h"
+#include "graph/spec.h"
 #include "graph/type.h"
-
-namespace gan::runtime {
-enum class TileOp : std::uint8_t;
-class Lowering;
-}  // namespace gan::runtime
 
 namespace gan::graph {
 
@@ -48,42 +45,30 @@ class Attributes {
   std::map<std::string, Value, std::less<>> values_;
 };
 
-/// What the reference implementation of an op is given: every element as float64 (integers too).
-struct ReferenceCall {
-  const Node& node;
-  std::vector<TensorType> types;             ///< of the inputs
-  std::vector<std::span<const double>> src;  ///< the inputs
-  std::span<double> dst;                     ///< to be filled
-};
-
 /// Everything the program knows of one operation. Each lives in one file of ops/; a generated table lists them.
-/// An op either has `tile` and `scalar` (elementwise, inputs broadcast like numpy's), or `lower` and `reference`,
-/// or is always a `view`, whose result shares the memory of its input. (`constant` alone has no kernel: programs know
-/// its value.)
+/// An op either is elementwise (`scalar` and `instruction`; inputs broadcast like numpy's), or says by `describe` what
+/// it computes, or is always a `view`, whose result shares the memory of its input. (`constant` has no kernel: programs
+/// know its value.)
 struct Op {
   std::string_view name;
   int inputs = -1;  ///< how many; -1 = one or more
   /// The type of the result; throws a usage error if the inputs do not fit. Elementwise ops leave it out.
   TensorType (*infer)(std::span<const TensorType> inputs, const Attributes& attributes) = nullptr;
-  /// Gradients of a scalar by each input, given its gradient by `result`. An empty one means: no dependence.
-  /// An op without a derivative function does not depend on its inputs (random numbers, masks).
+  /// Gradients of a scalar with respect to each input, given its gradient with respect to `result`. An empty one means:
+  /// no dependence. An op without a derivative function does not depend on its inputs (random numbers, masks).
   std::vector<std::optional<Tensor>> (*derivative)(const Node& node, Tensor result, Tensor gradient) = nullptr;
-  /// Elementwise: the value, with the attribute "alpha" as last argument where there is one.
+  /// Elementwise: the value in float64, with the attribute "alpha" as last argument where there is one.
   double (*scalar)(double a, double b, double alpha) = nullptr;
-  runtime::TileOp tile{};  ///< elementwise: the SIMD form; zero = none
-  bool sign_only = false;  ///< reads only the sign of its input, so the input may be rounded to bf16
-  void (*reference)(const ReferenceCall& call) = nullptr;
-  void (*lower)(runtime::Lowering& lowering) = nullptr;
-  /// Whether the kernel of this node can apply a chain of elementwise ops to its result; empty: it cannot.
-  bool (*epilogue)(const Graph& graph, const Node& node) = nullptr;
-  /// Whether the kernel of this node can run any chain of elementwise ops behind it, a piece at a time; empty: it
-  /// cannot.
-  bool (*chain)(const Graph& graph, const Node& node) = nullptr;
-  /// Whether a chain of elementwise ops that computes the input of this node can compute the node as well; empty: it
-  /// cannot.
-  bool (*ends_chain)(const Graph& graph, const Node& node) = nullptr;
-  bool post_op = false;      ///< elementwise: may stand in an epilogue
-  bool contraction = false;  ///< a bilinear op whose inputs the precision pass may round to bf16
+  /// Elementwise: what kernels execute for it.
+  ElementwiseOp instruction = ElementwiseOp::none;
+  /// What a node of an op that is not elementwise computes.
+  Spec (*describe)(const Graph& graph, const Node& node) = nullptr;
+  bool sign_only = false;       ///< reads only the sign of its input, so the input may be rounded to bf16
+  bool contraction = false;     ///< a bilinear op whose inputs the precision pass may round to bf16
+  bool moves_elements = false;  ///< copies elements of its inputs unchanged, so that rounding before it is the same
+  /// Of a linear function of input 0: whether row n of the result depends on row n of that input alone, so that a
+  /// factor of each row can be applied behind it. Empty: it cannot.
+  bool (*keeps_rows)(const Graph& graph, const Node& node) = nullptr;
   /// Of a node that need not be computed, for its elements are some of the input's in their order: how many come before
   /// them. -1 for a node that must be; empty: all must.
   std::int64_t (*view)(const Node& node) = nullptr;

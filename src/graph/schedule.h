@@ -7,13 +7,11 @@
 
 namespace gan::graph {
 
-/// Nodes that one kernel computes together, operands before what reads them. The elementwise nodes of a group have one
-/// shape, and nodes of it may be sums over their rows (`Op::ends_chain`). A group whose first node has an epilogue
-/// applies the rest, elementwise, to that node's result. `product` is a contraction in a group of elementwise nodes,
-/// whose result these read piece by piece.
+/// Nodes that one kernel computes together, operands before what reads them: elementwise nodes of one shape, sums over
+/// their rows, and at most one node that has a Spec, the root, whose result they follow.
 struct Group {
   std::vector<NodeId> nodes;
-  NodeId product = -1;
+  NodeId root = -1;
 };
 
 /// The kernels of a graph in order of execution. Inputs, views and constants belong to no group.

@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/random.h"
-#include "runtime/kernels.h"
+#include "compiler/compile.h"
+#include "ops/ops.h"
 
 namespace gan::metrics {
 
@@ -27,7 +29,7 @@ std::vector<double> mean_row(const Rows& rows) {
 }
 
 /// Copies rows less `centre` to dst.
-void copy_centred(const Rows& rows, std::span<const float> centre, std::vector<float>& dst) {
+void copy_centred(const Rows& rows, std::span<const float> centre, std::span<float> dst) {
   const auto width = static_cast<std::size_t>(rows.width);
   for (std::size_t i = 0; i < rows.values.size(); ++i) dst[i] = rows.values[i] - centre[i % width];
 }
@@ -39,38 +41,46 @@ std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre
   return norms;
 }
 
+/// The product a b^T of a block of rows of each, compiled.
+struct BlockProduct {
+  BlockProduct(std::int64_t rows, std::int64_t columns, std::int64_t width) {
+    graph::Graph graph;
+    const auto input = [&](const char* name, std::int64_t count) {
+      return graph.input(name, {graph::DType::f32, {count, width}});
+    };
+    graph.output("product", ops::matmul(input("a", rows), input("b", columns), false, /*transpose_b=*/true));
+    program = std::make_unique<runtime::Program>(compiler::compile(graph, {}, state, arena));
+  }
+
+  std::span<float> numbers(const char* name) { return state.at(name).f32(); }
+
+  runtime::State state;
+  runtime::Arena arena;
+  std::unique_ptr<runtime::Program> program;
+  std::int64_t first_of_b = -1;  // the piece of b that it holds
+};
+
 /// Inner products of rows less `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
   require_same_width(a, b);
-  const base::ScopedThreads team(base::threads());  // kernels are made for as many as run them
   const std::int64_t most = std::max<std::int64_t>(kNumbers / a.width, 16);
   const std::int64_t block = std::min({kBlock, a.count(), most}), piece = std::min({kPiece, b.count(), most});
-  std::vector<float> left(static_cast<std::size_t>(block * a.width)), right(static_cast<std::size_t>(piece * b.width));
-  std::vector<float> products(static_cast<std::size_t>(block * piece));
-  std::map<std::pair<std::int64_t, std::int64_t>, std::function<void()>> kernels;  // the last of each may be smaller
+  std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // the last may be smaller
   for (std::int64_t first = 0; first < b.count(); first += piece) {
     const std::int64_t columns = std::min(piece, b.count() - first);
-    copy_centred(b.slice(first, columns), centre, right);
     for (std::int64_t row = 0; row < a.count(); row += block) {
       const std::int64_t rows = std::min(block, a.count() - row);
-      copy_centred(a.slice(row, rows), centre, left);
-      std::function<void()>& multiply = kernels[{rows, columns}];
-      if (!multiply) {
-        runtime::MatmulSpec spec;
-        spec.m = rows;
-        spec.n = columns;
-        spec.k = a.width;
-        spec.transpose_b = true;
-        spec.a = left.data();
-        spec.b = right.data();
-        spec.dst = products.data();
-        multiply = runtime::matmul_kernel(spec);
-      }
-      multiply();
+      std::unique_ptr<BlockProduct>& product = products[{rows, columns}];
+      if (!product) product = std::make_unique<BlockProduct>(rows, columns, a.width);
+      if (std::exchange(product->first_of_b, first) != first)
+        copy_centred(b.slice(first, columns), centre, product->numbers("b"));
+      copy_centred(a.slice(row, rows), centre, product->numbers("a"));
+      product->program->run();
+      const std::span<const float> results = product->numbers("product");
       base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
           visit(row + i, first,
-                std::span(products).subspan(static_cast<std::size_t>(i * columns), static_cast<std::size_t>(columns)));
+                results.subspan(static_cast<std::size_t>(i * columns), static_cast<std::size_t>(columns)));
       });
     }
   }

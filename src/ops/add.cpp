@@ -10,8 +10,7 @@ const graph::Op add_op{
       return {sum_to(gradient, input(node, 0, result).shape()), sum_to(gradient, input(node, 1, result).shape())};
     },
     .scalar = [](double a, double b, double) -> double { return a + b; },
-    .tile = runtime::TileOp::add,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::add,
     .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
       const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());

@@ -18,7 +18,7 @@ const graph::Op broadcast_op{
       return {sum_to(gradient, input(node, 0, result).shape())};
     },
     .scalar = [](double a, double, double) -> double { return a; },
-    .tile = runtime::TileOp::copy,
+    .instruction = graph::ElementwiseOp::copy,
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (const auto value = constant_value(inputs[0])) return constant(*inputs[0].graph, *value, node.type.shape);
       if (inputs[0].type() == node.type) return inputs[0];

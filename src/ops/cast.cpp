@@ -14,8 +14,7 @@ const graph::Op cast_op{
     },
     .derivative = [](const graph::Node&, Tensor, Tensor gradient) -> Gradients { return {gradient}; },
     .scalar = [](double a, double, double) -> double { return a; },
-    .tile = runtime::TileOp::copy,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::copy,
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].dtype() == node.type.dtype) return inputs[0];
       return std::nullopt;

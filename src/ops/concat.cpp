@@ -1,9 +1,7 @@
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -40,45 +38,21 @@ Gradients derivative(const graph::Node& node, Tensor result, Tensor gradient) {
   return gradients;
 }
 
-/// Elements in one entry of the axes before `axis`.
-std::int64_t run_length(const Shape& shape, std::int64_t axis) {
-  return graph::element_count(Shape(shape.begin() + axis, shape.end()));
-}
-
-template <typename Element>
-void lower_as(runtime::Lowering& lowering) {
-  const std::int64_t axis = lowering.attributes().integer("axis");
-  const std::int64_t stride = run_length(lowering.dst_type().shape, axis);
-  const std::int64_t runs = lowering.dst_type().elements() / std::max<std::int64_t>(stride, 1);
-  struct Part {
-    const Element* src;
-    std::int64_t length;
-  };
-  std::vector<Part> parts;
-  for (std::size_t i = 0; i < lowering.node().inputs.size(); ++i)
-    parts.push_back({lowering.src<Element>(i), run_length(lowering.src_shape(i), axis)});
-  lowering.emit(0, [parts, runs, stride, dst = lowering.dst<Element>()] {
-    std::int64_t offset = 0;
-    for (const Part& part : parts) {
-      copy_runs(part.src, dst + offset, runs, part.length, part.length, stride);
-      offset += part.length;
-    }
-  });
-}
-
-void lower(runtime::Lowering& lowering) {
-  with_element_of(lowering.dst_type().dtype, [&](auto zero) { lower_as<decltype(zero)>(lowering); });
-}
-
-void reference(const graph::ReferenceCall& call) {
-  const std::int64_t axis = call.node.attributes.integer("axis");
-  const std::int64_t stride = run_length(call.node.type.shape, axis);
+graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
+  const std::int64_t axis = node.attributes.integer("axis");
+  const std::int64_t rows = elements_before(node.type.shape, axis), stride = elements_from(node.type.shape, axis);
+  graph::StridedCopy copy{.parts = {}, .dtype = node.type.dtype, .elements = node.type.elements()};
   std::int64_t offset = 0;
-  for (std::size_t i = 0; i < call.src.size(); ++i) {
-    const std::int64_t length = run_length(call.types[i].shape, axis);
-    copy_runs(call.src[i].data(), call.dst.data() + offset, call.node.type.elements() / stride, length, length, stride);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    const std::int64_t length = elements_from(input_type(graph, node, i).shape, axis);
+    copy.parts.push_back({.input = i,
+                          .lengths = {rows, length},
+                          .src_strides = {length, 1},
+                          .dst_strides = {stride, 1},
+                          .dst_offset = offset});
     offset += length;
   }
+  return copy;
 }
 
 }  // namespace
@@ -88,8 +62,8 @@ const graph::Op concat_op{
     .name = "concat",
     .infer = infer,
     .derivative = derivative,
-    .reference = reference,
-    .lower = lower,
+    .describe = describe,
+    .moves_elements = true,
 };
 
 Tensor concat(const std::vector<Tensor>& tensors, std::int64_t axis) {

@@ -1,7 +1,4 @@
-#include <algorithm>
-
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -12,11 +9,7 @@ const graph::Op constant_op{
     .infer = [](std::span<const graph::TensorType>, const graph::Attributes& attributes) -> graph::TensorType {
       return {DType::f32, attributes.integers("shape")};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          std::fill(call.dst.begin(), call.dst.end(), call.node.attributes.real("value"));
-        },
-    // No kernel: elementwise kernels take constants as immediate values, others read memory filled once.
+    // No kernel: chains take constants as immediate values, other kernels read memory that is filled once.
 };
 
 Tensor constant(Graph& graph, double value, const Shape& shape) {

@@ -12,7 +12,7 @@ const graph::Op div_op{
       return {sum_to(by_a, a.shape()), sum_to(by_a * result * -1.0, b.shape())};
     },
     .scalar = [](double a, double b, double) -> double { return a / b; },
-    .tile = runtime::TileOp::div,
+    .instruction = graph::ElementwiseOp::div,
     .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
       const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());

@@ -10,7 +10,7 @@ const graph::Op exp_op{
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients { return {gradient * result}; },
     .scalar = [](double a, double, double) -> double { return std::exp(a); },
-    .tile = runtime::TileOp::exp,
+    .instruction = graph::ElementwiseOp::exp,
 };
 
 Tensor exp(Tensor x) { return x.graph->add(exp_op, {x}); }

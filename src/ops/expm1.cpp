@@ -12,7 +12,7 @@ const graph::Op expm1_op{
       return {gradient * (result + 1.0)};
     },
     .scalar = [](double a, double, double) -> double { return std::expm1(a); },
-    .tile = runtime::TileOp::expm1,
+    .instruction = graph::ElementwiseOp::expm1,
 };
 
 Tensor expm1(Tensor x) { return x.graph->add(expm1_op, {x}); }

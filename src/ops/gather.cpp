@@ -1,9 +1,5 @@
-#include <cstring>
-
 #include "base/error.h"
-#include "base/text.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -17,25 +13,9 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {DType::f32, {inputs[1].shape[0], inputs[0].shape[1]}};
 }
 
-void lower(runtime::Lowering& lowering) {
-  const auto* table = lowering.src<float>(0);
-  const auto* index = lowering.src<std::int32_t>(1);
-  auto* dst = lowering.dst<float>();
-  const std::int64_t rows = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1],
-                     count = lowering.src_shape(1)[0];
-  lowering.emit(0, [=] {
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (index[i] < 0 || index[i] >= rows)
-        base::fail_run("gather: index {} of a table of {}", index[i], base::counted(rows, "row"));
-      std::memcpy(dst + i * width, table + index[i] * width, static_cast<std::size_t>(width) * sizeof(float));
-    }
-  });
-}
-
-void reference(const graph::ReferenceCall& call) {
-  const auto width = static_cast<std::size_t>(call.types[0].shape[1]);
-  for (std::size_t i = 0; i < call.dst.size(); ++i)
-    call.dst[i] = call.src[0][static_cast<std::size_t>(call.src[1][i / width]) * width + i % width];
+graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
+  const Shape& table = input_type(graph, node, 0).shape;
+  return graph::Gather{.rows = table[0], .width = table[1], .count = node.type.shape[0]};
 }
 
 }  // namespace
@@ -48,8 +28,7 @@ const graph::Op gather_op{
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
       return {scatter_add(gradient, input(node, 1, result), input(node, 0, result).dim(0)), std::nullopt};
     },
-    .reference = reference,
-    .lower = lower,
+    .describe = describe,
 };
 
 Tensor gather(Tensor table, Tensor index) { return table.graph->add(gather_op, {table, index}); }

@@ -11,8 +11,7 @@ const graph::Op leaky_relu_op{
       return {gradient * leaky_step(result, node.attributes.real("alpha"))};
     },
     .scalar = [](double a, double, double alpha) -> double { return a > 0 ? a : alpha * a; },
-    .tile = runtime::TileOp::leaky_relu,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::leaky_relu,
 };
 
 Tensor leaky_relu(Tensor x, double slope) { return x.graph->add(leaky_relu_op, {x}, {{"alpha", slope}}); }

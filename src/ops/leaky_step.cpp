@@ -7,7 +7,7 @@ const graph::Op leaky_step_op{
     .name = "leaky_step",
     .inputs = 1,
     .scalar = [](double a, double, double alpha) -> double { return a > 0 ? 1 : alpha; },
-    .tile = runtime::TileOp::leaky_step,
+    .instruction = graph::ElementwiseOp::leaky_step,
     .sign_only = true,
 };
 

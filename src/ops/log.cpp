@@ -12,7 +12,7 @@ const graph::Op log_op{
       return {gradient / input(node, 0, result)};
     },
     .scalar = [](double a, double, double) -> double { return std::log(a); },
-    .tile = runtime::TileOp::log,
+    .instruction = graph::ElementwiseOp::log,
 };
 
 Tensor log(Tensor x) { return x.graph->add(log_op, {x}); }

@@ -12,7 +12,7 @@ const graph::Op maximum_op{
       return {sum_to(gradient * first, a.shape()), sum_to(gradient * (1.0 - first), b.shape())};
     },
     .scalar = [](double a, double b, double) -> double { return a > b || a != a ? a : b; },
-    .tile = runtime::TileOp::maximum,
+    .instruction = graph::ElementwiseOp::maximum,
 };
 
 Tensor maximum(Tensor a, Tensor b) { return a.graph->add(maximum_op, {a, b}); }

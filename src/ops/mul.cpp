@@ -11,8 +11,7 @@ const graph::Op mul_op{
       return {sum_to(gradient * b, a.shape()), sum_to(gradient * a, b.shape())};
     },
     .scalar = [](double a, double b, double) -> double { return a * b; },
-    .tile = runtime::TileOp::mul,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::mul,
     .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
       const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());

@@ -1,9 +1,6 @@
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -17,27 +14,6 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {DType::f32, {inputs[0].shape[0], attributes.integer("classes")}};
 }
 
-void lower(runtime::Lowering& lowering) {
-  const auto* labels = lowering.src<std::int32_t>(0);
-  auto* dst = lowering.dst<float>();
-  const std::int64_t count = lowering.dst_type().shape[0], classes = lowering.dst_type().shape[1];
-  lowering.emit(0, [=] {
-    std::fill_n(dst, count * classes, 0.0f);
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (labels[i] < 0 || labels[i] >= classes)
-        base::fail_run("one_hot: label {} of {}", labels[i], base::counted(classes, "class", "classes"));
-      dst[i * classes + labels[i]] = 1.0f;
-    }
-  });
-}
-
-void reference(const graph::ReferenceCall& call) {
-  const auto classes = static_cast<std::size_t>(call.node.type.shape[1]);
-  std::fill(call.dst.begin(), call.dst.end(), 0.0);
-  for (std::size_t i = 0; i < call.src[0].size(); ++i)
-    call.dst[i * classes + static_cast<std::size_t>(call.src[0][i])] = 1.0;
-}
-
 }  // namespace
 
 extern const graph::Op one_hot_op;
@@ -45,8 +21,9 @@ const graph::Op one_hot_op{
     .name = "one_hot",
     .inputs = 1,
     .infer = infer,
-    .reference = reference,
-    .lower = lower,
+    .describe = [](const graph::Graph&, const graph::Node& node) -> graph::Spec {
+      return graph::OneHot{.count = node.type.shape[0], .classes = node.type.shape[1]};
+    },
 };
 
 Tensor one_hot(Tensor labels, std::int64_t classes) {

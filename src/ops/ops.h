@@ -15,6 +15,9 @@ using graph::Shape;
 using graph::Tensor;
 using graph::to_string;
 
+// The ops that passes look for in a graph, by their address.
+extern const graph::Op add_op, broadcast_op, cast_op, constant_op, matmul_op, mul_op, reshape_op, slice_op, sum_op;
+
 /// A tensor whose elements all have this value.
 Tensor constant(Graph& graph, double value, const Shape& shape = {});
 

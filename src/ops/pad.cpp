@@ -1,8 +1,5 @@
-#include <algorithm>
-
 #include "base/error.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -19,19 +16,18 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {DType::f32, shape};
 }
 
-template <typename T>
-void copy_padded(const T* src, T* dst, const Shape& from, const graph::Attributes& attributes) {
-  const std::int64_t axis = attributes.integer("axis");
-  const std::int64_t inner = graph::element_count(Shape(from.begin() + axis + 1, from.end()));
-  const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
-  const std::int64_t length = from[static_cast<std::size_t>(axis)] * inner;
-  const std::int64_t before = attributes.integer("before") * inner, after = attributes.integer("after") * inner;
-  const std::int64_t stride = before + length + after;
-  for (std::int64_t i = 0; i < outer; ++i) {
-    std::fill_n(dst + i * stride, before, T{0});
-    std::fill_n(dst + i * stride + before + length, after, T{0});
-  }
-  copy_runs(src, dst + before, outer, length, length, stride);
+graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
+  const Shape& from = input_type(graph, node, 0).shape;
+  const std::int64_t axis = node.attributes.integer("axis");
+  const std::int64_t length = elements_from(from, axis), stride = elements_from(node.type.shape, axis);
+  return graph::StridedCopy{
+      .parts = {{.lengths = {elements_before(from, axis), length},
+                 .src_strides = {length, 1},
+                 .dst_strides = {stride, 1},
+                 .dst_offset = node.attributes.integer("before") * elements_from(from, axis + 1)}},
+      .dtype = node.type.dtype,
+      .elements = node.type.elements(),
+      .zeros = true};
 }
 
 }  // namespace
@@ -46,15 +42,7 @@ const graph::Op pad_op{
       const std::int64_t length = input(node, 0, result).dim(static_cast<std::size_t>(axis));
       return {slice(gradient, axis, node.attributes.integer("before"), length)};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          copy_padded(call.src[0].data(), call.dst.data(), call.types[0].shape, call.node.attributes);
-        },
-    .lower =
-        [](runtime::Lowering& lowering) {
-          lowering.emit(0, [src = lowering.src<float>(0), dst = lowering.dst<float>(), from = lowering.src_shape(0),
-                            attributes = lowering.attributes()] { copy_padded(src, dst, from, attributes); });
-        },
+    .describe = describe,
 };
 
 Tensor pad(Tensor x, std::int64_t axis, std::int64_t before, std::int64_t after) {

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -23,26 +23,15 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {DType::f32, shape};
 }
 
-/// dst[i] = src[the permuted index of i]
-template <typename T>
-void copy_permuted(const T* src, T* dst, const Shape& from, const Order& order) {
-  Shape strides(from.size(), 1), shape, step;
-  for (std::size_t axis = from.size(); axis-- > 1;) strides[axis - 1] = strides[axis] * from[axis];
-  for (std::int64_t axis : order) {
-    shape.push_back(from[static_cast<std::size_t>(axis)]);
-    step.push_back(strides[static_cast<std::size_t>(axis)]);
-  }
-  Shape at(from.size(), 0);
-  std::int64_t offset = 0;
-  for (std::int64_t i = 0, count = graph::element_count(from); i < count; ++i) {
-    dst[i] = src[offset];
-    for (std::size_t axis = at.size(); axis-- > 0;) {
-      offset += step[axis];
-      if (++at[axis] < shape[axis]) break;
-      offset -= step[axis] * shape[axis];
-      at[axis] = 0;
-    }
-  }
+graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
+  const Shape& from = input_type(graph, node, 0).shape;
+  graph::StridedCopy::Part part{
+      .lengths = node.type.shape, .src_strides = {}, .dst_strides = Shape(node.type.shape.size(), 1)};
+  for (const std::int64_t axis : node.attributes.integers("order"))
+    part.src_strides.push_back(elements_from(from, axis + 1));
+  for (std::size_t axis = 0; axis < part.lengths.size(); ++axis)
+    part.dst_strides[axis] = elements_from(part.lengths, static_cast<std::int64_t>(axis) + 1);
+  return graph::StridedCopy{.parts = {std::move(part)}, .dtype = node.type.dtype, .elements = node.type.elements()};
 }
 
 }  // namespace
@@ -59,16 +48,9 @@ const graph::Op permute_op{
         back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
       return {permute(gradient, back)};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          copy_permuted(call.src[0].data(), call.dst.data(), call.types[0].shape,
-                        call.node.attributes.integers("order"));
-        },
-    .lower =
-        [](runtime::Lowering& lowering) {
-          lowering.emit(0, [src = lowering.src<float>(0), dst = lowering.dst<float>(), from = lowering.src_shape(0),
-                            order = lowering.attributes().integers("order")] { copy_permuted(src, dst, from, order); });
-        },
+    .describe = describe,
+    .keeps_rows = [](const graph::Graph&,
+                     const graph::Node& node) { return node.attributes.integers("order")[0] == 0; },
 };
 
 Tensor permute(Tensor x, const std::vector<std::int64_t>& order) {

@@ -11,8 +11,7 @@ const graph::Op relu_op{
       return {gradient * step(result)};
     },
     .scalar = [](double a, double, double) -> double { return a < 0 ? 0 : a; },
-    .tile = runtime::TileOp::relu,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::relu,
 };
 
 Tensor relu(Tensor x) { return x.graph->add(relu_op, {x}); }

@@ -16,6 +16,9 @@ const graph::Op reshape_op{
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
       return {reshape(gradient, input(node, 0, result).shape())};
     },
+    .moves_elements = true,
+    .keeps_rows = [](const graph::Graph& graph,
+                     const graph::Node& node) { return node.type.shape[0] == input_type(graph, node, 0).shape[0]; },
     .view = [](const graph::Node&) -> std::int64_t { return 0; },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];

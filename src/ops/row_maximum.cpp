@@ -1,20 +1,7 @@
-#include <algorithm>
-
 #include "base/error.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
-
-namespace {
-
-template <typename T>
-void largest_of_rows(const T* src, T* dst, std::int64_t rows, std::int64_t columns) {
-  for (std::int64_t row = 0; row < rows; ++row)
-    dst[row] = *std::max_element(src + row * columns, src + (row + 1) * columns);
-}
-
-}  // namespace
 
 extern const graph::Op row_maximum_op;
 const graph::Op row_maximum_op{
@@ -28,17 +15,9 @@ const graph::Op row_maximum_op{
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
       return {gradient * (1.0 - step(result - input(node, 0, result)))};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          largest_of_rows(call.src[0].data(), call.dst.data(), call.types[0].shape[0], call.types[0].shape[1]);
-        },
-    .lower =
-        [](runtime::Lowering& lowering) {
-          const Shape& shape = lowering.src_shape(0);
-          lowering.emit(static_cast<double>(graph::element_count(shape)),
-                        [src = lowering.src<float>(0), dst = lowering.dst<float>(), rows = shape[0],
-                         columns = shape[1]] { largest_of_rows(src, dst, rows, columns); });
-        },
+    .describe = [](const graph::Graph& graph, const graph::Node& node) -> graph::Spec {
+      return graph::Reduce{graph::Reduce::Kind::maximum, input_type(graph, node, 0).shape, node.type.shape};
+    },
 };
 
 Tensor row_maximum(Tensor x) { return x.graph->add(row_maximum_op, {x}); }

@@ -1,9 +1,5 @@
-#include <algorithm>
-
 #include "base/error.h"
-#include "base/text.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -17,30 +13,6 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {DType::f32, {attributes.integer("rows"), inputs[0].shape[1]}};
 }
 
-void lower(runtime::Lowering& lowering) {
-  const auto* values = lowering.src<float>(0);
-  const auto* index = lowering.src<std::int32_t>(1);
-  auto* dst = lowering.dst<float>();
-  const std::int64_t count = lowering.src_shape(0)[0], width = lowering.src_shape(0)[1],
-                     rows = lowering.dst_type().shape[0];
-  // On one thread and in order: the sums must not depend on timing.
-  lowering.emit(static_cast<double>(count * width), [=] {
-    std::fill_n(dst, rows * width, 0.0f);
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (index[i] < 0 || index[i] >= rows)
-        base::fail_run("scatter_add: index {} of {}", index[i], base::counted(rows, "row"));
-      for (std::int64_t j = 0; j < width; ++j) dst[index[i] * width + j] += values[i * width + j];
-    }
-  });
-}
-
-void reference(const graph::ReferenceCall& call) {
-  const auto width = static_cast<std::size_t>(call.types[0].shape[1]);
-  std::fill(call.dst.begin(), call.dst.end(), 0.0);
-  for (std::size_t i = 0; i < call.src[0].size(); ++i)
-    call.dst[static_cast<std::size_t>(call.src[1][i / width]) * width + i % width] += call.src[0][i];
-}
-
 }  // namespace
 
 extern const graph::Op scatter_add_op;
@@ -51,8 +23,10 @@ const graph::Op scatter_add_op{
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
       return {gather(gradient, input(node, 1, result)), std::nullopt};
     },
-    .reference = reference,
-    .lower = lower,
+    .describe = [](const graph::Graph& graph, const graph::Node& node) -> graph::Spec {
+      const Shape& values = input_type(graph, node, 0).shape;
+      return graph::ScatterAdd{.rows = node.type.shape[0], .width = values[1], .count = values[0]};
+    },
 };
 
 Tensor scatter_add(Tensor values, Tensor index, std::int64_t rows) {

@@ -1,10 +1,5 @@
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-
 #include "base/error.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 // Moves each image of a batch by whole pixels; linear in the images, and its own transpose with the directions turned.
 namespace gan::ops {
@@ -22,28 +17,6 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return inputs[0];
 }
 
-/// What a number on [0, 1) stands for: each of -reach .. reach is as likely.
-template <typename T>
-std::int64_t pixels(T u, std::int64_t reach) {
-  return static_cast<std::int64_t>(std::floor(u * static_cast<T>(2 * reach + 1))) - reach;
-}
-
-template <typename T>
-void shift(const T* src, const T* u, T* dst, const Shape& shape, const graph::Attributes& attributes) {
-  const std::int64_t C = shape[1], H = shape[2], W = shape[3], sign = attributes.integer("sign");
-  std::fill_n(dst, graph::element_count(shape), T(0));
-  for (std::int64_t n = 0; n < shape[0]; ++n) {
-    const std::int64_t dy = sign * pixels(u[2 * n], attributes.integer("reach_y"));
-    const std::int64_t dx = sign * pixels(u[2 * n + 1], attributes.integer("reach_x"));
-    const std::int64_t width = W - std::abs(dx);
-    if (width <= 0) continue;
-    for (std::int64_t c = 0; c < C; ++c)
-      for (std::int64_t y = std::max<std::int64_t>(0, dy); y < std::min(H, H + dy); ++y)
-        std::copy_n(src + ((n * C + c) * H + y - dy) * W + std::max<std::int64_t>(0, -dx), width,
-                    dst + ((n * C + c) * H + y) * W + std::max<std::int64_t>(0, dx));
-  }
-}
-
 Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x, std::int64_t sign);
 
 }  // namespace
@@ -59,16 +32,12 @@ const graph::Op shift_images_op{
                            -how.integer("sign")),
               std::nullopt};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          shift(call.src[0].data(), call.src[1].data(), call.dst.data(), call.types[0].shape, call.node.attributes);
-        },
-    .lower =
-        [](runtime::Lowering& lowering) {
-          lowering.emit(0, [src = lowering.src<float>(0), u = lowering.src<float>(1), dst = lowering.dst<float>(),
-                            shape = lowering.src_shape(0),
-                            attributes = lowering.attributes()] { shift(src, u, dst, shape, attributes); });
-        },
+    .describe = [](const graph::Graph&, const graph::Node& node) -> graph::Spec {
+      return graph::ShiftImages{.images = node.type.shape,
+                                .reach_y = node.attributes.integer("reach_y"),
+                                .reach_x = node.attributes.integer("reach_x"),
+                                .sign = node.attributes.integer("sign")};
+    },
 };
 
 namespace {

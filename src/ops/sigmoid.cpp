@@ -13,8 +13,7 @@ const graph::Op sigmoid_op{
       return {gradient * (result * (1.0 - result))};
     },
     .scalar = [](double a, double, double) -> double { return 1.0 / (1.0 + std::exp(-a)); },
-    .tile = runtime::TileOp::sigmoid,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::sigmoid,
 };
 
 Tensor sigmoid(Tensor x) { return x.graph->add(sigmoid_op, {x}); }

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/support.h"
-#include "runtime/lowering.h"
 
 namespace gan::ops {
 
@@ -21,14 +20,15 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return {inputs[0].dtype, shape};
 }
 
-template <typename T>
-void copy_slice(const T* src, T* dst, const Shape& from, const graph::Attributes& attributes) {
-  const std::int64_t axis = attributes.integer("axis");
-  const std::int64_t inner = graph::element_count(Shape(from.begin() + axis + 1, from.end()));
-  const std::int64_t outer = graph::element_count(Shape(from.begin(), from.begin() + axis));
-  const std::int64_t stride = from[static_cast<std::size_t>(axis)] * inner,
-                     length = attributes.integer("length") * inner;
-  copy_runs(src + attributes.integer("begin") * inner, dst, outer, length, stride, length);
+graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
+  const Shape& from = input_type(graph, node, 0).shape;
+  const std::int64_t axis = node.attributes.integer("axis"), length = elements_from(node.type.shape, axis);
+  return graph::StridedCopy{.parts = {{.lengths = {elements_before(from, axis), length},
+                                       .src_strides = {elements_from(from, axis), 1},
+                                       .dst_strides = {length, 1},
+                                       .src_offset = node.attributes.integer("begin") * elements_from(from, axis + 1)}},
+                            .dtype = node.type.dtype,
+                            .elements = node.type.elements()};
 }
 
 /// Rows of x, cut before its own columns are cut or its rows get another shape: of a contraction whose rows are cut,
@@ -58,18 +58,9 @@ const graph::Op slice_op{
       const std::int64_t whole = input(node, 0, result).dim(static_cast<std::size_t>(axis));
       return {pad(gradient, axis, begin, whole - begin - node.attributes.integer("length"))};
     },
-    .reference =
-        [](const graph::ReferenceCall& call) {
-          copy_slice(call.src[0].data(), call.dst.data(), call.types[0].shape, call.node.attributes);
-        },
-    .lower =
-        [](runtime::Lowering& lowering) {
-          with_element_of(lowering.dst_type().dtype, [&]<typename Element>(Element) {
-            lowering.emit(0,
-                          [src = lowering.src<Element>(0), dst = lowering.dst<Element>(), from = lowering.src_shape(0),
-                           attributes = lowering.attributes()] { copy_slice(src, dst, from, attributes); });
-          });
-        },
+    .describe = describe,
+    .moves_elements = true,
+    .keeps_rows = [](const graph::Graph&, const graph::Node& node) { return node.attributes.integer("axis") > 0; },
     .view = [](const graph::Node& node) -> std::int64_t {
       const Shape& shape = node.type.shape;
       const auto axis = shape.begin() + node.attributes.integer("axis");

@@ -12,7 +12,7 @@ const graph::Op softplus_op{
       return {gradient * sigmoid(input(node, 0, result))};
     },
     .scalar = [](double a, double, double) -> double { return (a < 0 ? 0 : a) + std::log1p(std::exp(-std::abs(a))); },
-    .tile = runtime::TileOp::softplus,
+    .instruction = graph::ElementwiseOp::softplus,
 };
 
 Tensor softplus(Tensor x) { return x.graph->add(softplus_op, {x}); }

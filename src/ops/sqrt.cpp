@@ -12,7 +12,7 @@ const graph::Op sqrt_op{
       return {gradient / result * 0.5};
     },
     .scalar = [](double a, double, double) -> double { return std::sqrt(a); },
-    .tile = runtime::TileOp::sqrt,
+    .instruction = graph::ElementwiseOp::sqrt,
 };
 
 Tensor sqrt(Tensor x) { return x.graph->add(sqrt_op, {x}); }

@@ -10,7 +10,7 @@ const graph::Op square_op{
       return {gradient * input(node, 0, result) * 2.0};
     },
     .scalar = [](double a, double, double) -> double { return a * a; },
-    .tile = runtime::TileOp::square,
+    .instruction = graph::ElementwiseOp::square,
 };
 
 Tensor square(Tensor x) { return x.graph->add(square_op, {x}); }

@@ -7,7 +7,7 @@ const graph::Op step_op{
     .name = "step",
     .inputs = 1,
     .scalar = [](double a, double, double) -> double { return a > 0 ? 1 : 0; },
-    .tile = runtime::TileOp::step,
+    .instruction = graph::ElementwiseOp::step,
     .sign_only = true,
 };
 

@@ -11,7 +11,7 @@ const graph::Op sub_op{
               sum_to(gradient * -1.0, input(node, 1, result).shape())};
     },
     .scalar = [](double a, double b, double) -> double { return a - b; },
-    .tile = runtime::TileOp::sub,
+    .instruction = graph::ElementwiseOp::sub,
     .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
       const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());

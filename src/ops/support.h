@@ -1,13 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <optional>
 #include <vector>
 
-#include "base/parallel.h"
 #include "graph/graph.h"
 #include "ops/ops.h"
-#include "runtime/kernels.h"
 
 // What the files of single ops share.
 namespace gan::ops {
@@ -24,26 +21,17 @@ inline std::optional<double> constant_value(Tensor tensor) {
   return node.attributes.real("value");
 }
 
-/// Copies `runs` rows of `length` elements, whose beginnings lie so far apart.
-template <typename T>
-void copy_runs(const T* src, T* dst, std::int64_t runs, std::int64_t length, std::int64_t src_stride,
-               std::int64_t dst_stride) {
-  base::parallel_for(runs * length, 16384, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t at = begin; at < end;) {
-      const std::int64_t run = at / length, offset = at % length, count = std::min(length - offset, end - at);
-      std::copy_n(src + run * src_stride + offset, count, dst + run * dst_stride + offset);
-      at += count;
-    }
-  });
+/// Type of input `i` of a node.
+inline const graph::TensorType& input_type(const graph::Graph& graph, const graph::Node& node, std::size_t i) {
+  return graph.node(node.inputs[i]).type;
 }
 
-/// Calls function(zero) with a zero of a type as long as the elements are, for kernels that only move them.
-template <typename Function>
-void with_element_of(DType dtype, const Function& function) {
-  if (dtype == DType::bf16)
-    function(std::uint16_t{});
-  else
-    function(float{});  // or i32, which is copied alike
+/// Elements in the axes from `axis` on, and in those before it.
+inline std::int64_t elements_from(const Shape& shape, std::int64_t axis) {
+  return graph::element_count(Shape(shape.begin() + axis, shape.end()));
+}
+inline std::int64_t elements_before(const Shape& shape, std::int64_t axis) {
+  return graph::element_count(Shape(shape.begin(), shape.begin() + axis));
 }
 
 /// Throws a usage error unless the tensor has this many axes.

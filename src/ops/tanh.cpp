@@ -13,8 +13,7 @@ const graph::Op tanh_op{
       return {gradient * (1.0 - square(result))};
     },
     .scalar = [](double a, double, double) -> double { return std::tanh(a); },
-    .tile = runtime::TileOp::tanh,
-    .post_op = true,
+    .instruction = graph::ElementwiseOp::tanh,
 };
 
 Tensor tanh(Tensor x) { return x.graph->add(tanh_op, {x}); }

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "ops/ops.h"
 #include "passes/pass.h"
 
 namespace gan::passes {
@@ -28,8 +29,6 @@ bool is_scale(const Shape& shape, const Shape& whole) {
   return shape.size() == whole.size() && shape[0] == whole[0] && graph::element_count(shape) == shape[0] &&
          graph::element_count(whole) > shape[0];
 }
-
-bool is_zero(const Node& node, const char* attribute) { return node.attributes.integer(attribute) == 0; }
 
 /// Rewrites a graph so that factors of rows are applied as late as possible:
 ///   (core * scale) * x = (core * x) * scale       x of any shape that does not mix rows
@@ -63,7 +62,7 @@ class Hoist {
   }
 
  private:
-  Tensor mul(Graph& target, Tensor a, Tensor b) { return unique_.add(target, graph::find_op("mul"), {a, b}); }
+  Tensor mul(Graph& target, Tensor a, Tensor b) { return unique_.add(target, ops::mul_op, {a, b}); }
 
   const Scaled* form_of(Tensor tensor) const {
     const auto found = forms_.find(tensor.id);
@@ -71,32 +70,25 @@ class Hoist {
   }
 
   std::optional<Scaled> scaled(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const std::string_view name = node.op->name;
-    if (name == "mul") return product(target, node, inputs);
-    if (inputs.empty()) return std::nullopt;
-    if (name == "add") return sum(target, inputs);
-    if (name == "broadcast") return repeated(target, node, inputs[0]);
-    const Scaled* form = form_of(inputs[0]);
+    if (node.op == &ops::mul_op) return product(target, node, inputs);
+    if (node.op == &ops::add_op) return sum(target, inputs);
+    if (node.op == &ops::broadcast_op) return repeated(target, node, inputs[0]);
+    const Scaled* form = inputs.empty() ? nullptr : form_of(inputs[0]);
     if (!form) return std::nullopt;
     const bool full = form->core.dim(0) == form->scale.dim(0);
-    const auto apply = [&](Tensor core) {
-      std::vector<Tensor> others = inputs;
-      others[0] = core;
-      return unique_.add(target, *node.op, others, node.attributes);
-    };
-    if (name == "matmul" && is_zero(node, "transpose_a")) return Scaled{apply(form->core), form->scale};
-    if (!full) return std::nullopt;
-    if (name == "conv2d" || name == "conv2d_data_gradient") return Scaled{apply(form->core), form->scale};
-    if (name == "slice" && !is_zero(node, "axis")) return Scaled{apply(form->core), form->scale};
-    if (name == "slice")
-      return Scaled{apply(form->core), unique_.add(target, *node.op, {form->scale}, node.attributes)};
-    const bool keeps_rows = (name == "reshape" && node.type.shape[0] == form->scale.dim(0)) ||
-                            (name == "permute" && node.attributes.integers("order")[0] == 0);
-    if (!keeps_rows) return std::nullopt;
+    if (!full && node.op != &ops::matmul_op) return std::nullopt;
+    std::vector<Tensor> others = inputs;
+    others[0] = form->core;
+    const auto applied = [&] { return unique_.add(target, *node.op, others, node.attributes); };
+    if (node.op == &ops::slice_op && node.attributes.integer("axis") == 0)
+      return Scaled{applied(), unique_.add(target, *node.op, {form->scale}, node.attributes)};
+    if (!node.op->keeps_rows || !node.op->keeps_rows(target, moved(node, inputs))) return std::nullopt;
     Shape column(node.type.shape.size(), 1);
     column[0] = form->scale.dim(0);
-    return Scaled{apply(form->core),
-                  unique_.add(target, graph::find_op("reshape"), {form->scale}, {{"shape", column}})};
+    const Tensor scale = column == form->scale.shape()
+                             ? form->scale
+                             : unique_.add(target, ops::reshape_op, {form->scale}, {{"shape", column}});
+    return Scaled{applied(), scale};
   }
 
   /// a * b, where at least one has a scale.
@@ -130,7 +122,7 @@ class Hoist {
     const Scaled* a = form_of(inputs[0]);
     const Scaled* b = form_of(inputs[1]);
     if (!a || !b || a->scale.id != b->scale.id) return std::nullopt;
-    return Scaled{unique_.add(target, graph::find_op("add"), {a->core, b->core}), a->scale};
+    return Scaled{unique_.add(target, ops::add_op, {a->core, b->core}), a->scale};
   }
 
   /// Equal rows: what a matrix product of ones with one row is.
@@ -141,7 +133,7 @@ class Hoist {
     if (whole[0] == 1 || row.shape() != expected || row.elements() == 1) return std::nullopt;
     Shape column(whole.size(), 1);
     column[0] = whole[0];
-    return Scaled{row, unique_.add(target, graph::find_op("constant"), {}, {{"value", 1.0}, {"shape", column}})};
+    return Scaled{row, unique_.add(target, ops::constant_op, {}, {{"value", 1.0}, {"shape", column}})};
   }
 
   std::set<NodeId> contractions_;

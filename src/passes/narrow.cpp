@@ -1,5 +1,6 @@
 #include <vector>
 
+#include "ops/ops.h"
 #include "passes/pass.h"
 
 namespace gan::passes {
@@ -15,12 +16,11 @@ namespace {
 std::vector<bool> find_divisible(const Graph& graph) {
   std::vector<double> share(graph.nodes().size(), 0);  // of the elements that slices take
   std::vector<bool> divisible(graph.nodes().size(), false);
-  for (const Node& node : graph.nodes())
-    divisible[static_cast<std::size_t>(node.id)] = node.op && node.op->name == "matmul";
+  for (const Node& node : graph.nodes()) divisible[static_cast<std::size_t>(node.id)] = node.op == &ops::matmul_op;
   for (const Node& node : graph.nodes())
     for (const NodeId input : node.inputs) {
       const auto source = static_cast<std::size_t>(input);
-      if (node.op->name != "slice") divisible[source] = false;
+      if (node.op != &ops::slice_op) divisible[source] = false;
       share[source] +=
           static_cast<double>(node.type.elements()) / static_cast<double>(graph.node(input).type.elements());
     }
@@ -34,19 +34,16 @@ std::vector<bool> find_divisible(const Graph& graph) {
 void narrow(Graph& graph) {
   const std::vector<bool> divisible = find_divisible(graph);
   rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const Node* source = node.op->name == "slice" ? &target.node(inputs[0].id) : nullptr;
-    if (!source || !divisible[static_cast<std::size_t>(node.inputs[0])] || source->op->name != "matmul")
+    const Node* source = node.op == &ops::slice_op ? &target.node(inputs[0].id) : nullptr;
+    if (!source || !divisible[static_cast<std::size_t>(node.inputs[0])] || source->op != &ops::matmul_op)
       return target.add(*node.op, inputs, node.attributes);
     // Rows of the product are rows of its first operand, columns are columns of the second.
     const bool columns = node.attributes.integer("axis") == 1;
     const bool transposed = source->attributes.integer(columns ? "transpose_b" : "transpose_a") != 0;
     std::vector<Tensor> operands{{&target, source->inputs[0]}, {&target, source->inputs[1]}};
     Tensor& cut = operands[columns ? 1 : 0];
-    cut = target.add(*node.op, {cut},
-                     {{"axis", std::int64_t{columns != transposed}},
-                      {"begin", node.attributes.integer("begin")},
-                      {"length", node.attributes.integer("length")}});
-    return target.add(graph::find_op("matmul"), operands, source->attributes);
+    cut = ops::slice(cut, columns != transposed, node.attributes.integer("begin"), node.attributes.integer("length"));
+    return target.add(ops::matmul_op, operands, source->attributes);
   });
   dce(graph);
 }

@@ -8,6 +8,7 @@
 
 #include "graph/graph.h"
 #include "graph/schedule.h"
+#include "graph/target.h"
 
 namespace gan::passes {
 
@@ -15,7 +16,7 @@ namespace gan::passes {
 struct Pass {
   std::string_view name;
   std::string_view summary;
-  void (*run)(graph::Graph& graph);
+  void (*run)(graph::Graph& graph, const graph::Target& target);
   bool bf16_only = false;  ///< has no place in a program of f32
 };
 
@@ -36,8 +37,8 @@ void narrow(graph::Graph& graph);
 /// Products that are multiplied by something and summed to one number (the gradient of spectral norm's scale) are
 /// operands of a contraction, too, if the kernel that makes them can round them.
 void precision(graph::Graph& graph);
-/// Adds up matrices row by row before the columns' sums are added, for chains can add up rows as they go.
-void sums(graph::Graph& graph);
+/// Adds up matrices row by row before the columns' sums are added, where the target's chains add up rows as they go.
+void sums(graph::Graph& graph, const graph::Target& target);
 /// Makes the rounded copy of a state a state of its own, so that the kernel that writes the next value rounds it too.
 void carry(graph::Graph& graph);
 
@@ -49,13 +50,13 @@ inline constexpr std::string_view kFuseElementwise = "fuse-elementwise";
 /// Every pass over graphs in the order the compiler runs them.
 std::span<const Pass> pass_table();
 
-/// What shares kernels.
+/// Which nodes share kernels, of those that the target would let.
 struct Fusion {
   bool epilogue = true, elementwise = true;
   bool chain = true;  ///< contractions join the chains that read them, sums end chains; needs the others
 };
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
-graph::Schedule schedule(const graph::Graph& graph, const Fusion& fusion);
+graph::Schedule schedule(const graph::Graph& graph, const graph::Target& target, const Fusion& fusion);
 
 /// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the
 /// node's inputs in the target, and returns the tensor that takes the node's place.
@@ -64,6 +65,8 @@ using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::N
 void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);
 /// The same in place.
 void rewrite(graph::Graph& graph, const Replace& replace);
+/// A node with the numbers that its inputs have in another graph, for rules of ops that look at these.
+graph::Node moved(const graph::Node& node, const std::vector<graph::Tensor>& inputs);
 
 /// Adds nodes to a graph, or finds the one that it added before with equal op, inputs and attributes.
 class Unique {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "graph/schedule.h"
+#include "ops/ops.h"
 #include "passes/pass.h"
 
 namespace gan::passes {
@@ -42,20 +43,14 @@ std::vector<bool> find_rounded(const Graph& graph) {
 
 /// Gradients of weights, sums over rows of both operands, lie in memory until the optimizer reads them.
 bool sums_over_rows(const Node& product) {
-  return product.op->name == "matmul" && product.attributes.integer("transpose_a") != 0;
+  return product.op == &ops::matmul_op && product.attributes.integer("transpose_a") != 0;
 }
 
 /// A matrix product of rounded operands, which its kernel rounds on the way to memory if asked to: then what must lie
 /// there takes half the space.
 bool can_be_stored_rounded(const Graph& graph, Tensor product) {
   const Node& node = graph.node(product.id);
-  return node.op && node.op->name == "matmul" && !is_vector(node) &&
-         graph.node(node.inputs[0]).type.dtype == DType::bf16;
-}
-
-/// Ops that move numbers and leave them as they are: it is the same to round before, and there is less to move.
-bool moves_numbers(const Node& node) {
-  return node.op && (node.op->name == "concat" || node.op->name == "slice" || node.op->name == "reshape");
+  return node.op == &ops::matmul_op && !is_vector(node) && graph.node(node.inputs[0]).type.dtype == DType::bf16;
 }
 
 /// True of nodes that are read by sums to one number alone, factors on the way.
@@ -65,8 +60,8 @@ std::vector<bool> find_summed(const Graph& graph) {
   for (auto node = graph.nodes().rbegin(); node != graph.nodes().rend(); ++node) {
     const auto i = static_cast<std::size_t>(node->id);
     summed[i] = others[i] == 0;
-    const bool adds = node->op && node->op->name == "sum" && (node->type.elements() == 1 || summed[i]);
-    const bool multiplies = node->op && node->op->name == "mul" && summed[i];
+    const bool adds = node->op == &ops::sum_op && (node->type.elements() == 1 || summed[i]);
+    const bool multiplies = node->op == &ops::mul_op && summed[i];
     if (adds || multiplies)
       for (const graph::NodeId input : node->inputs) --others[static_cast<std::size_t>(input)];
   }
@@ -85,15 +80,14 @@ void precision(Graph& graph) {
     const auto found = rounded.find(tensor.id);
     if (found != rounded.end()) return found->second;
     const Node& made = target.node(tensor.id);
-    if (!moves_numbers(made))
-      return rounded[tensor.id] = target.add(graph::find_op("cast"), {tensor}, {{"dtype", std::string("bf16")}});
+    if (!(made.op && made.op->moves_elements)) return rounded[tensor.id] = ops::cast(tensor, DType::bf16);
     std::vector<Tensor> moved;
     for (const graph::NodeId input : made.inputs) moved.push_back(round(target, {&target, input}));
     return rounded[tensor.id] = target.add(*made.op, moved, made.attributes);
   };
   const auto keep_rounded = [&](Graph& target, Tensor tensor) {
     const Tensor stored = round(target, tensor);
-    const Tensor widened = target.add(graph::find_op("cast"), {stored}, {{"dtype", std::string("f32")}});
+    const Tensor widened = ops::cast(stored, DType::f32);
     rounded[widened.id] = stored;
     return widened;
   };
@@ -103,9 +97,9 @@ void precision(Graph& graph) {
       const Tensor product = target.add(*node.op, inputs, node.attributes);
       return sums_over_rows(node) ? keep_rounded(target, product) : product;
     }
-    if (moves_numbers(node) && inputs.size() == 1 && can_be_stored_rounded(target, inputs[0]))
+    if (node.op->moves_elements && inputs.size() == 1 && can_be_stored_rounded(target, inputs[0]))
       return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
-    if (node.op->name == "mul" && summed[static_cast<std::size_t>(node.id)])
+    if (node.op == &ops::mul_op && summed[static_cast<std::size_t>(node.id)])
       for (Tensor& input : inputs) input = can_be_stored_rounded(target, input) ? round(target, input) : input;
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];

@@ -11,7 +11,7 @@ void rewrite(const Graph& graph, Graph& target, const Replace& replace) {
   mapped.reserve(graph.nodes().size());
   for (const Node& node : graph.nodes()) {
     if (!node.op) {
-      mapped.push_back(target.input(node.name, node.type));
+      mapped.push_back(target.rounded_input(node.name, node.type, node.rounded_from));
       continue;
     }
     std::vector<Tensor> inputs;
@@ -19,6 +19,12 @@ void rewrite(const Graph& graph, Graph& target, const Replace& replace) {
     mapped.push_back(replace(target, node, inputs));
   }
   for (const auto& [name, id] : graph.outputs()) target.output(name, mapped[static_cast<std::size_t>(id)]);
+}
+
+Node moved(const Node& node, const std::vector<Tensor>& inputs) {
+  Node copy = node;
+  for (std::size_t i = 0; i < inputs.size(); ++i) copy.inputs[i] = inputs[i].id;
+  return copy;
 }
 
 void rewrite(Graph& graph, const Replace& replace) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ops/ops.h"
 #include "passes/pass.h"
 
 namespace gan::passes {
@@ -14,14 +15,8 @@ using graph::Schedule;
 
 namespace {
 
-/// More nodes than this in one group would no longer keep its tiles in the L1 cache.
-constexpr std::size_t kLargestGroup = 40;
-
 /// Elements of what is small against matrices of activations and weights.
 constexpr std::int64_t kSmall = 16384;
-
-/// oneDNN takes 32 post-ops.
-constexpr std::size_t kLongestEpilogue = 16;
 
 /// Visits nodes in graph order, small ones sooner. Contractions become kernels at once, with their epilogue.
 /// Elementwise nodes wait in a pending set until something that cannot join them needs their value; a node that reads
@@ -29,8 +24,9 @@ constexpr std::size_t kLongestEpilogue = 16;
 /// sums apart, so sets never wait for each other.
 class Scheduler {
  public:
-  Scheduler(const Graph& graph, const Fusion& fusion)
+  Scheduler(const Graph& graph, const graph::Target& target, const Fusion& fusion)
       : graph_(graph),
+        target_(target),
         fusion_(fusion),
         uses_(graph::count_uses(graph)),
         readers_(graph.nodes().size()),
@@ -49,9 +45,9 @@ class Scheduler {
     for (const NodeId id : order_of_visits()) {
       const Node& node = graph_.node(id);
       if (node.is_view() || group_[index(node.id)] >= 0) continue;
-      if ((node.op->elementwise() && fusion_.elementwise) || ends_chain(node))
+      if ((node.op->elementwise() && fusion_.elementwise) || is_summed_in_chain(node))
         visit_elementwise(node);
-      else if (leads_chain(node))
+      else if (is_followed_by_chain(node))
         visit_product(node);
       else
         visit_kernel(node);
@@ -76,8 +72,8 @@ class Scheduler {
           static_cast<std::size_t>(std::ranges::count_if(node.inputs, [&](NodeId input) { return !is_given(input); }));
     const auto is_small = [&](NodeId id) {
       const Node& node = graph_.node(id);
-      const bool is_sum = node.op && node.op->ends_chain;
-      return node.type.elements() <= kSmall && (!is_sum || graph_.node(node.inputs[0]).type.elements() <= kSmall);
+      return node.type.elements() <= kSmall &&
+             (node.op != &ops::sum_op || graph_.node(node.inputs[0]).type.elements() <= kSmall);
     };
     const auto may_come_early = [&](const Node& node) {
       return !node.op->contraction && is_small(node.id) && std::ranges::all_of(node.inputs, is_small);
@@ -119,26 +115,26 @@ class Scheduler {
 
   void visit_kernel(const Node& root) {
     std::vector<NodeId> nodes{root.id};
-    if (fusion_.epilogue && root.op->epilogue && root.op->epilogue(graph_, root)) follow_epilogue(root, nodes);
+    if (fusion_.epilogue && has_epilogue(target_, graph_, root)) follow_epilogue(root, nodes);
     for (NodeId id : nodes)
       for (NodeId input : graph_.node(id).inputs) emit_operand(input);
     for (NodeId id : nodes) group_[index(id)] = static_cast<int>(groups_.size());
-    groups_.push_back({std::move(nodes)});
+    groups_.push_back({std::move(nodes), root.op->elementwise() ? -1 : root.id});
   }
 
   /// Whether a node of a set is a contraction.
   bool is_product(NodeId id) const { return graph_.node(id).op->contraction; }
 
   /// A sum that may be computed by the chain that makes its operand.
-  bool ends_chain(const Node& node) const {
-    if (!fusion_.elementwise || !fusion_.chain || !node.op->ends_chain) return false;
-    const graph::Op* maker = graph_.node(node.inputs[0]).op;
-    return maker && maker->elementwise() && !graph_.node(node.inputs[0]).is_constant() &&
-           node.op->ends_chain(graph_, node);
+  bool is_summed_in_chain(const Node& node) const {
+    if (!fusion_.elementwise || !fusion_.chain || node.op != &ops::sum_op) return false;
+    const Node& maker = graph_.node(node.inputs[0]);
+    return maker.op && maker.op->elementwise() && is_sum_of_rows(target_, graph_, node);
   }
 
-  bool leads_chain(const Node& node) const {
-    return fusion_.epilogue && fusion_.elementwise && fusion_.chain && node.op->chain && node.op->chain(graph_, node);
+  /// A contraction whose kernel hands its result to a chain piece by piece.
+  bool is_followed_by_chain(const Node& node) const {
+    return fusion_.epilogue && fusion_.elementwise && fusion_.chain && runs_chain(target_, graph_, node);
   }
 
   /// A contraction whose kernel runs chains waits for its readers in a set of its own, if they come to less to write.
@@ -194,10 +190,10 @@ class Scheduler {
 
   /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
   void follow_epilogue(const Node& root, std::vector<NodeId>& nodes) const {
-    for (NodeId last = root.id; uses_[index(last)] == 1 && nodes.size() < kLongestEpilogue;) {
+    for (NodeId last = root.id; uses_[index(last)] == 1 && nodes.size() < target_.longest_epilogue;) {
       // What is used once but read by no node is an output.
       const Node* reader = readers_[index(last)].empty() ? nullptr : &graph_.node(readers_[index(last)][0]);
-      if (!reader || !reader->op->post_op || reader->type.shape != root.type.shape) return;
+      if (!reader || !target_.in_epilogue(reader->op->instruction) || reader->type.shape != root.type.shape) return;
       if (!operands_fit(*reader, last)) return;
       // Kernels of f32 operands store f32.
       if (reader->type.dtype != graph_.node(root.inputs[0]).type.dtype && reader->type.dtype != DType::f32) return;
@@ -241,7 +237,7 @@ class Scheduler {
     std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
     std::size_t size = 1;
     for (int set : sets) size += sets_[static_cast<std::size_t>(set)].size();
-    if (size > kLargestGroup) {
+    if (size > target_.longest_chain) {
       for (int set : sets) emit(set);
       sets.clear();
     }
@@ -269,8 +265,8 @@ class Scheduler {
   bool passes_in_register(NodeId input, const Node& node) const {
     const Node& operand = graph_.node(input);
     if (operand.type.dtype == DType::bf16 && !node.op->sign_only) return false;
-    if (operand.op && operand.op->ends_chain) return false;
-    return input == storage(input) && (operand.type.shape == node.type.shape || node.op->ends_chain);
+    if (operand.op == &ops::sum_op) return false;
+    return input == storage(input) && (operand.type.shape == node.type.shape || node.op == &ops::sum_op);
   }
 
   /// A node whose value is stored anyway joins the kernel that made its operand, if that starts after all its other
@@ -279,11 +275,12 @@ class Scheduler {
     int latest = -1;
     for (NodeId input : node.inputs) latest = std::max(latest, group_[index(storage(input))]);
     if (latest < 0) return false;
-    std::vector<NodeId>& nodes = groups_[static_cast<std::size_t>(latest)].nodes;
+    Group& group = groups_[static_cast<std::size_t>(latest)];
+    std::vector<NodeId>& nodes = group.nodes;
     const Node& first = graph_.node(nodes[0]);
-    const bool chain = first.op->elementwise() || groups_[static_cast<std::size_t>(latest)].product >= 0;
+    const bool chain = group.root < 0 || is_followed_by_chain(graph_.node(group.root));
     const graph::Shape& shape = node.op->elementwise() ? node.type.shape : graph_.node(node.inputs[0]).type.shape;
-    if (!chain || first.type.shape != shape || nodes.size() >= kLargestGroup) return false;
+    if (!chain || first.type.shape != shape || nodes.size() >= target_.longest_chain) return false;
     for (NodeId input : node.inputs)
       if (group_[index(storage(input))] == latest && !passes_in_register(input, node)) return false;
     group_[index(node.id)] = latest;
@@ -292,6 +289,7 @@ class Scheduler {
   }
 
   const Graph& graph_;
+  const graph::Target& target_;
   Fusion fusion_;
   std::vector<int> uses_;
   std::vector<std::vector<NodeId>> readers_;  // of each node
@@ -304,6 +302,8 @@ class Scheduler {
 
 }  // namespace
 
-Schedule schedule(const Graph& graph, const Fusion& fusion) { return Scheduler(graph, fusion).run(); }
+Schedule schedule(const Graph& graph, const graph::Target& target, const Fusion& fusion) {
+  return Scheduler(graph, target, fusion).run();
+}
 
 }  // namespace gan::passes

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -41,24 +42,26 @@ std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
   return {data, [begin, mapped](std::byte*) { munmap(begin, mapped); }};
 }
 
+class HostMemory : public Memory {
+ public:
+  std::shared_ptr<std::byte> allocate(std::size_t bytes) override {
+    if (bytes >= kMappedBytes) return map_pages(bytes);
+    const std::size_t rounded = rounded_up(std::max<std::size_t>(bytes, 1), kAlignment);
+    std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)), std::free);
+    if (!data) throw std::bad_alloc();
+    std::memset(data.get(), 0, rounded);
+    return data;
+  }
+  void read(const std::byte* from, void* to, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void write(const void* from, std::byte* to, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  bool is_host() const override { return true; }
+};
+
 }  // namespace
 
-AlignedBytes::AlignedBytes(std::size_t bytes) : size_(bytes) {
-  if (bytes >= kMappedBytes) {
-    data_ = map_pages(bytes);
-    return;
-  }
-  const std::size_t rounded = rounded_up(std::max<std::size_t>(bytes, 1), kAlignment);
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)), std::free);
-  if (!data_) throw std::bad_alloc();
-  std::memset(data_.get(), 0, rounded);
-}
-
-AlignedBytes AlignedBytes::part(std::size_t offset, std::size_t bytes) const {
-  AlignedBytes out;
-  out.data_ = {data_, data_.get() + offset};
-  out.size_ = bytes;
-  return out;
+Memory& host_memory() {
+  static HostMemory memory;
+  return memory;
 }
 
 Array::Array(graph::Shape shape, std::span<const float> values)
@@ -75,7 +78,7 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
     offsets.push_back(bytes);
     bytes += rounded_up(type.bytes(), kAlignment);
   }
-  const AlignedBytes block(bytes);
+  const Buffer block(bytes);
   std::vector<Array> arrays(types.size());
   for (std::size_t i = 0; i < types.size(); ++i) {
     arrays[i].type_ = types[i];
@@ -91,9 +94,22 @@ Array Array::share() const {
   return out;
 }
 
+Array Array::in(Memory& memory) const {
+  if (&memory == &bytes_.memory()) return share();
+  Array out(type_, memory);
+  if (memory.is_host()) {
+    bytes_.memory().read(bytes(), out.bytes(), size_bytes());
+  } else {
+    const Array host = on_host();
+    memory.write(host.bytes(), out.bytes(), size_bytes());
+  }
+  return out;
+}
+
 namespace {
 template <typename T>
 std::span<T> elements(const Array& array, graph::DType dtype) {
+  if (!array.memory().is_host()) base::fail_run("an array of {} lies in a device's memory", to_string(array.type()));
   if (array.type().dtype != dtype)
     base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
   return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};

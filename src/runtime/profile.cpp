@@ -37,18 +37,14 @@ Profile::Record& Profile::record(const Key& key, Clock::time_point start, Clock:
   return record;
 }
 
-void Profile::run(std::span<const Kernel> kernels) {
-  for (std::size_t i = 0; i < kernels.size(); ++i) {
-    const Kernel& kernel = kernels[i];
-    const Clock::time_point start = Clock::now();
-    kernel.run();
-    Record& entry = record({Kind::kernel, i, kernel.name, kernel.shape}, start, Clock::now());
-    entry.operations += kernel.operations;
-    entry.bytes += kernel.bytes;
-    entry.contraction = kernel.contraction;
-    if (kernel.contraction) contraction_operations_ += kernel.operations;
-    bytes_ += kernel.bytes;
-  }
+void Profile::record(std::size_t number, const Kernel& kernel, Clock::time_point start, Clock::time_point end) {
+  Record& entry = record({Kind::kernel, number, kernel.name, kernel.shape}, start, end);
+  entry.operations += kernel.operations;
+  entry.bytes += kernel.bytes;
+  entry.contraction = kernel.contraction;
+  if (!kernel.row.empty()) products_[{kernel.name, kernel.shape}] = {kernel.row, kernel.reason};
+  if (kernel.contraction) contraction_operations_ += kernel.operations;
+  bytes_ += kernel.bytes;
 }
 
 std::vector<Profile::Row> Profile::rows(Kind kind, bool by_shape, const Rates& rates) const {
@@ -113,6 +109,14 @@ std::string Profile::table(std::int64_t steps, const Rates& rates) const {
     }
     if (!by_shape) text += fmt::format("{:>7}  {:9.4f}  all kernels\n", "", per_step * total);
   }
+
+  if (!products_.empty()) text += "\nproducts by the row of the table that they took (gan bench step --disable ROW)\n";
+  std::map<std::string, std::string> reasons;
+  for (const auto& [product, taken] : products_) {
+    reasons.insert(taken);
+    text += fmt::format("{:>20}  {}  {}\n", taken.first, product.first, product.second);
+  }
+  for (const auto& [row, reason] : reasons) text += fmt::format("{:>20}: {}\n", row, reason);
 
   text += fmt::format("\n{:>7}  {:>9}  pass\n", "calls", "ms");
   for (const Row& row : rows(Kind::pass, false))

@@ -4,12 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "runtime/lowering.h"
+#include "runtime/backend.h"
 
 namespace gan::runtime {
 
@@ -46,8 +45,8 @@ class Profile {
     Clock::time_point start_;
   };
 
-  /// Runs a program's kernels in their order and times each.
-  void run(std::span<const Kernel> kernels);
+  /// Counts a run of a program's kernel number `number`.
+  void record(std::size_t number, const Kernel& kernel, Clock::time_point start, Clock::time_point end);
 
   /// Everything of one name, or of one name and shape.
   struct Row {
@@ -100,6 +99,8 @@ class Profile {
   Clock::time_point begin_ = Clock::now();
   std::map<Key, Record> records_;
   std::vector<Event> events_;
+  /// Of each product, by name and shape: the row of the backend's table that it took, and why.
+  std::map<std::pair<std::string, std::string>, std::pair<std::string, std::string>> products_;
   double contraction_operations_ = 0, bytes_ = 0;
 };
 

@@ -39,7 +39,8 @@ void Sampler::compile(Compiled& entry) const {
   graph::Graph graph;
   const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.condition);
   compiler::Options options{.precision = compiler::Precision::f32, .disabled = {}, .frozen = {}};
-  if (precision_ == "bf16" && several && runtime::has_bf16()) options.precision = compiler::Precision::bf16;
+  if (precision_ == "bf16" && several && runtime::default_backend().has_bf16())
+    options.precision = compiler::Precision::bf16;
   if (precision_ == "bf16" && !several) options.frozen.compact = true;
   for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch)) {
     entry.state[variable.name] = model_.weights.at(variable.name).share();

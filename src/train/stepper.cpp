@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <deque>
 #include <numeric>
 
 #include "base/error.h"
@@ -22,8 +23,9 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
   const auto seed = static_cast<std::uint64_t>(config_.train.seed);
-  state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
-  state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
+  const runtime::Writing key(state_.at("random.key"));
+  key.i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
+  key.i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
 }
 
 /// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable,
@@ -48,7 +50,8 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
       compiler::compile(graph,
                         {.precision = compiler::choose_precision(config_.train.precision),
                          .disabled = options_.disabled,
-                         .profile = options_.profile},
+                         .profile = options_.profile,
+                         .backend = options_.backend},
                         state_, arena_));
   return *entry;
 }
@@ -81,10 +84,12 @@ void Stepper::fill_batch(std::int64_t step) {
   const std::int64_t batch = config_.train.batch, first = step % steps_per_epoch() * batch;
   const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch()));
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-  float* x = state_.at("batch.x").f32().data();
+  const runtime::Writing samples(state_.at("batch.x"));
+  float* const x = samples.f32().data();
+  std::deque<runtime::Writing> columns;
   std::vector<std::span<std::int32_t>> y;
   for (const data::ConditionColumn& column : condition_.columns)
-    y.push_back(state_.at(column_input("batch.y", column)).i32());
+    y.push_back(columns.emplace_back(state_.at(column_input("batch.y", column))).i32());
   base::parallel_for(batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
@@ -93,7 +98,7 @@ void Stepper::fill_batch(std::int64_t step) {
       for (std::size_t c = 0; c < y.size(); ++c) y[c][static_cast<std::size_t>(row)] = dataset_.rows.columns[c][index];
     }
   });
-  state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
+  runtime::Writing(state_.at("step")).i32()[0] = static_cast<std::int32_t>(step);
 }
 
 void Stepper::run(std::int64_t step, bool norms) {

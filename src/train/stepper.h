@@ -16,8 +16,9 @@
 namespace gan::train {
 
 struct StepperOptions {
-  std::set<std::string> disabled = {};  ///< passes of the compiler to leave out
-  runtime::Profile* profile = nullptr;  ///< times batches, programs, passes and kernels
+  std::set<std::string> disabled = {};        ///< passes of the compiler to leave out
+  runtime::Profile* profile = nullptr;        ///< times batches, programs, passes and kernels
+  const runtime::Backend* backend = nullptr;  ///< what computes; null: the processor
 };
 
 /// Takes training steps: fills the batch, runs the program that the step's number asks for. The programs share one
@@ -42,7 +43,7 @@ class Stepper {
   const data::ConditionSpec& condition() const { return condition_; }
   const std::vector<nn::Variable>& variables() const { return variables_; }
   const runtime::State& state() const { return state_; }
-  float number(const char* name) const { return state_.at(name).f32()[0]; }
+  float number(const char* name) const { return state_.at(name).on_host().f32()[0]; }
 
  private:
   /// Which of the programs: what the step does, and whether it is logged.

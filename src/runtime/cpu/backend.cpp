@@ -1,0 +1,215 @@
+#include "runtime/backend.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+#include "base/float_mode.h"
+#include "base/parallel.h"
+#include "runtime/cpu/moves.h"
+#include "runtime/cpu/processor.h"
+#include "runtime/cpu/product.h"
+#include "runtime/cpu/random.h"
+#include "runtime/cpu/row_product.h"
+#include "runtime/cpu/sums.h"
+#include "runtime/profile.h"
+
+namespace gan::runtime {
+
+namespace cpu {
+namespace {
+
+template <typename T>
+const T* input(const Launch& launch, std::size_t i) {
+  return reinterpret_cast<const T*>(launch.inputs[i]);
+}
+
+bool is_product(const graph::Spec& spec) {
+  return std::holds_alternative<graph::Matmul>(spec) || std::holds_alternative<graph::Convolution>(spec);
+}
+
+Product product_of(const Launch& launch) {
+  Product product;
+  product.compact = launch.compact;
+  if (const auto* matmul = std::get_if<graph::Matmul>(&*launch.spec)) {
+    // What is computed once is not worth another form of its weights.
+    product.matmul = BoundMatmul{*matmul, launch.inputs[0], launch.inputs[1], launch.frozen[1] && !launch.frozen[0]};
+    product.tail.elements = matmul->m * matmul->n;
+  } else {
+    product.convolution =
+        BoundConvolution{std::get<graph::Convolution>(*launch.spec), launch.inputs[0], launch.inputs[1]};
+    product.tail.elements = graph::element_count(product.convolution->result_shape());
+  }
+  product.tail = launch.chain ? bind_chain(*launch.chain, launch.operands, launch.results)
+                              : store_chain(launch.results[0], graph::DType::f32, product.tail.elements);
+  return product;
+}
+
+/// The kernel of a spec that is no product.
+std::function<void()> plain_kernel(const Launch& launch) {
+  auto* const dst = reinterpret_cast<float*>(launch.results[0]);
+  struct Make {
+    const Launch& launch;
+    float* dst;
+    std::function<void()> operator()(const graph::Reduce& s) const {
+      return reduce_kernel(s, input<float>(launch, 0), dst);
+    }
+    std::function<void()> operator()(const graph::StridedCopy& s) const {
+      return copy_kernel(s, launch.inputs, launch.results[0]);
+    }
+    std::function<void()> operator()(const graph::Gather& s) const {
+      return gather_kernel(s, input<float>(launch, 0), input<std::int32_t>(launch, 1), dst);
+    }
+    std::function<void()> operator()(const graph::ScatterAdd& s) const {
+      return scatter_add_kernel(s, input<float>(launch, 0), input<std::int32_t>(launch, 1), dst);
+    }
+    std::function<void()> operator()(const graph::OneHot& s) const {
+      return one_hot_kernel(s, input<std::int32_t>(launch, 0), dst);
+    }
+    std::function<void()> operator()(const graph::Random& s) const {
+      return random_kernel(s, input<std::uint32_t>(launch, 0), input<std::uint32_t>(launch, 1), dst);
+    }
+    std::function<void()> operator()(const graph::ShiftImages& s) const {
+      return shift_kernel(s, input<float>(launch, 0), input<float>(launch, 1), dst);
+    }
+    std::function<void()> operator()(const graph::CutoutMask& s) const {
+      return cutout_kernel(s, input<float>(launch, 0), dst);
+    }
+    std::function<void()> operator()(const graph::Matmul&) const { return {}; }
+    std::function<void()> operator()(const graph::Convolution&) const { return {}; }
+  };
+  return std::visit(Make{launch, dst}, *launch.spec);
+}
+
+/// Products of one row that follow each other run in turns, in pairs from the last on: at the end the largest stand.
+void join_row_products(std::vector<Kernel>& kernels) {
+  const auto row_product = [](const Kernel& kernel) { return std::static_pointer_cast<RowProduct>(kernel.detail); };
+  for (std::size_t i = kernels.size(); i-- > 1;) {
+    Kernel &first = kernels[i - 1], &second = kernels[i];
+    const auto before = row_product(first), after = row_product(second);
+    if (!before || !after || !after->follows(*before)) continue;
+    first.name += ", " + second.name;
+    first.operations += second.operations;
+    first.bytes += second.bytes;
+    first.shape += ", " + second.shape;
+    first.run = [before, after] { before->run(after.get()); };
+    kernels.erase(kernels.begin() + static_cast<std::ptrdiff_t>(i));
+    --i;
+  }
+}
+
+/// Kernels that run on the threads that were there when they were made: each divides its work among them.
+class CpuExecutable : public Executable {
+ public:
+  explicit CpuExecutable(std::vector<Kernel> kernels) : Executable(std::move(kernels)), threads_(base::threads()) {}
+
+  /// Denormal numbers count as zero meanwhile: where gradients vanish, moments of Adam's decay to such numbers, and a
+  /// step would take three times as long.
+  void run(Profile* profile) override {
+    const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
+    const base::ScopedThreads team(threads_);
+    if (team.count() < threads_)
+      base::fail_run("a program compiled for {} threads runs where {} are available; compile it where it runs",
+                     threads_, team.count());
+    if (!profile) {
+      for (const Kernel& kernel : kernels_) kernel.run();
+      return;
+    }
+    for (std::size_t i = 0; i < kernels_.size(); ++i) {
+      const Profile::Clock::time_point start = Profile::Clock::now();
+      kernels_[i].run();
+      profile->record(i, kernels_[i], start, Profile::Clock::now());
+    }
+  }
+
+  bool can_run_here() const override { return base::ScopedThreads(threads_).count() == threads_; }
+
+ private:
+  int threads_;
+};
+
+class CpuBackend : public Backend {
+ public:
+  explicit CpuBackend(std::set<std::string> disabled) : disabled_(std::move(disabled)) {}
+
+  graph::Target target() const override {
+    graph::Target target;
+    target.name = instruction_set();
+    target.bf16_products_run_chains = machine_code() && multiplier() != Multiplier::none;
+    target.chains_sum_rows = machine_code();
+    return target;
+  }
+  bool has_bf16() const override { return cpu::has_bf16(); }
+  bool has_fast_bf16() const override { return cpu::has_fast_bf16(); }
+  std::string describe() const override { return instruction_set(); }
+  std::string describe_precision() const override {
+    if (multiplier() == Multiplier::fp16)
+      return "bf16 matrix products, computed in fp16 and added up in f32, f32 for all else: this processor does that "
+             "fastest (--precision f32 for f32 throughout)";
+    if (cpu::has_fast_bf16())
+      return "bf16 matrix products with f32 sums, f32 for all else: this processor multiplies bf16 in hardware "
+             "(--precision f32 for f32 throughout)";
+    if (cpu::has_bf16())
+      return "f32: this processor multiplies bf16 in hardware, but not faster (--precision bf16 to do so)";
+    return "f32: this processor does not multiply bf16 in hardware";
+  }
+  Memory& memory() const override { return host_memory(); }
+
+  std::size_t workspace(const Launch& launch) const override {
+    if (launch.spec && is_product(*launch.spec)) return product_workspace(product_of(launch), disabled_);
+    return launch.chain ? chain_workspace(bind_chain(*launch.chain, launch.operands, launch.results), machine_code()) : 0;
+  }
+
+  Kernel kernel(const Launch& launch) const override {
+    const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as when it runs
+    const base::ScopedThreads team(base::threads());
+    Workspace workspace(launch.workspace);
+    if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch), workspace, disabled_);
+    if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is no product");
+    Kernel kernel;
+    kernel.run = launch.spec
+                     ? plain_kernel(launch)
+                     : chain_kernel(bind_chain(*launch.chain, launch.operands, launch.results), workspace, machine_code());
+    return kernel;
+  }
+
+  Kernel copy(const std::byte* from, std::byte* to, std::size_t bytes) const override {
+    Kernel kernel;
+    kernel.run = [=] { std::memcpy(to, from, bytes); };
+    return kernel;
+  }
+
+  std::unique_ptr<Executable> finish(std::vector<Kernel> kernels) const override {
+    if (!disabled_.count(kRowPairs)) join_row_products(kernels);
+    return std::make_unique<CpuExecutable>(std::move(kernels));
+  }
+
+ private:
+  bool machine_code() const { return has_machine_code() && !disabled_.count(kMachineCode); }
+
+  std::set<std::string> disabled_;
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled) {
+  return std::make_shared<cpu::CpuBackend>(disabled);
+}
+
+Backend& default_backend() {
+  static const std::shared_ptr<Backend> backend = make_cpu_backend();
+  return *backend;
+}
+
+std::vector<BackendPart> backend_parts() {
+  std::vector<BackendPart> parts;
+  for (const cpu::ProductRow& row : cpu::product_rows())
+    parts.push_back({std::string(row.name), std::string(row.reason)});
+  parts.push_back(
+      {cpu::kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
+  parts.push_back({cpu::kRowPairs, "two layers of a single sample in turns"});
+  return parts;
+}
+
+}  // namespace gan::runtime

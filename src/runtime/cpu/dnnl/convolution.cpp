@@ -1,0 +1,122 @@
+#include <memory>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "runtime/cpu/dnnl/engine.h"
+#include "runtime/cpu/dnnl/products.h"
+#include "runtime/cpu/dnnl/version.h"
+
+namespace gan::runtime::cpu::onednn {
+
+namespace {
+
+using dnnl::memory;
+
+/// Activations [N, H, W, C] in oneDNN's logical order N, C, H, W.
+memory::dims activation_dims(const graph::Shape& shape) { return {shape[0], shape[3], shape[1], shape[2]}; }
+
+memory::desc activations(const graph::Shape& shape, graph::DType dtype) {
+  return {activation_dims(shape), data_type(dtype), memory::format_tag::nhwc};
+}
+
+/// A memory in the layout that the primitive asked for, and the reorder from or to the user's layout if they differ.
+class Side {
+ public:
+  Side(const memory::desc& user, const memory::desc& wanted, void* data, bool is_result)
+      : user_(user, engine(), data), inner_(user == wanted ? user_ : memory(wanted, engine())) {
+    if (user != wanted) reorder_ = is_result ? dnnl::reorder(inner_, user_) : dnnl::reorder(user_, inner_);
+  }
+  const memory& inner() const { return inner_; }
+  void before() const {
+    if (reorder_) reorder_.execute(stream(), const_cast<memory&>(user_), const_cast<memory&>(inner_));
+  }
+  void after() const {
+    if (reorder_) reorder_.execute(stream(), const_cast<memory&>(inner_), const_cast<memory&>(user_));
+  }
+
+ private:
+  memory user_, inner_;
+  dnnl::reorder reorder_;
+};
+
+}  // namespace
+
+MadeProduct convolution(const Product& product, Workspace&) {
+  using Kind = graph::Convolution::Kind;
+  const BoundConvolution& spec = *product.convolution;
+  const BoundResult& result = product.tail.results[0];
+  const auto wanted = [](const graph::Shape& dims, graph::DType dtype) {
+    return memory::desc(dims, data_type(dtype), memory::format_tag::any);
+  };
+  const graph::DType src_type = spec.kind == Kind::data_gradient ? result.dtype : spec.operands;
+  const graph::DType weights_type = spec.kind == Kind::weight_gradient ? result.dtype : spec.operands;
+  const graph::DType dst_type = spec.kind == Kind::forward ? result.dtype : spec.operands;
+  const memory::desc src = activations(spec.src, src_type);
+  const memory::desc dst = activations(spec.dst, dst_type);
+  const memory::desc weights(spec.weights, data_type(weights_type), memory::format_tag::oihw);
+  const memory::desc any_weights = wanted(spec.weights, weights_type);
+  const memory::dims strides{spec.stride, spec.stride}, padding{spec.padding, spec.padding};
+  // The far side of the input may be left over when the stride does not divide it.
+  const auto far_padding = [&](std::size_t axis) {
+    return (spec.dst[axis] - 1) * spec.stride + spec.weights[axis + 1] - spec.src[axis] - spec.padding;
+  };
+  const memory::dims far{far_padding(1), far_padding(2)};
+  constexpr auto algorithm = dnnl::algorithm::convolution_direct;
+
+  try {
+    void* a = const_cast<void*>(spec.a);
+    void* b = const_cast<void*>(spec.b);
+
+    if (spec.kind == Kind::forward) {
+      const PostOps tail = post_ops(product.tail, dst);
+      dnnl::primitive_attr attributes;
+      attributes.set_post_ops(tail.ops);
+      const auto description =
+          describe<dnnl::convolution_forward>(engine(), attributes, dnnl::prop_kind::forward_training, algorithm, src,
+                                              any_weights, dst, strides, padding, far);
+      auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
+      std::unordered_map<int, memory> arguments(tail.memories.begin(), tail.memories.end());
+      arguments.emplace(DNNL_ARG_SRC, memory(src, engine(), a));
+      arguments.emplace(DNNL_ARG_WEIGHTS, inner->inner());
+      arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
+      return {[primitive = dnnl::convolution_forward(description), inner, constants = tail.constants, arguments] {
+        inner->before();
+        primitive.execute(stream(), arguments);
+      }};
+    }
+
+    // The gradients take a forward description as a hint, in the precision of their operands.
+    const memory::desc hint_src = activations(spec.src, spec.operands);
+    const memory::desc hint_dst = activations(spec.dst, spec.operands);
+    const auto hint = describe<dnnl::convolution_forward>(
+        engine(), dnnl::primitive_attr(), dnnl::prop_kind::forward_training, algorithm, hint_src,
+        wanted(spec.weights, spec.operands), hint_dst, strides, padding, far);
+    if (spec.kind == Kind::data_gradient) {
+      const auto description = describe_backward<dnnl::convolution_backward_data>(
+          engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
+      auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
+      const std::unordered_map<int, memory> arguments{{DNNL_ARG_DIFF_DST, memory(dst, engine(), a)},
+                                                      {DNNL_ARG_WEIGHTS, inner->inner()},
+                                                      {DNNL_ARG_DIFF_SRC, memory(src, engine(), result.data)}};
+      return {[primitive = dnnl::convolution_backward_data(description), inner, arguments] {
+        inner->before();
+        primitive.execute(stream(), arguments);
+      }};
+    }
+    const auto description = describe_backward<dnnl::convolution_backward_weights>(
+        engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
+    auto inner = std::make_shared<Side>(weights, description.diff_weights_desc(), result.data, true);
+    const std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, memory(src, engine(), a)},
+                                                    {DNNL_ARG_DIFF_DST, memory(dst, engine(), b)},
+                                                    {DNNL_ARG_DIFF_WEIGHTS, inner->inner()}};
+    return {[primitive = dnnl::convolution_backward_weights(description), inner, arguments] {
+      primitive.execute(stream(), arguments);
+      inner->after();
+    }};
+  } catch (const dnnl::error& error) {
+    base::fail_run("convolution of {} with {} in {}: {}", graph::to_string(spec.src), graph::to_string(spec.weights),
+                   name_of(spec.operands), error.what());
+  }
+}
+
+}  // namespace gan::runtime::cpu::onednn

@@ -1,0 +1,130 @@
+#include "runtime/cpu/dnnl/engine.h"
+
+#include <hwy/targets.h>
+
+#include "base/error.h"
+#include "runtime/backend.h"
+#include "runtime/cpu/dnnl/version.h"
+#include "runtime/cpu/processor.h"
+
+namespace gan::runtime::cpu::onednn {
+
+dnnl::engine& engine() {
+  static dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl::stream& stream() {
+  static dnnl::stream stream(engine());
+  return stream;
+}
+
+dnnl::memory::data_type data_type(graph::DType dtype) {
+  switch (dtype) {
+    case graph::DType::f32:
+      return dnnl::memory::data_type::f32;
+    case graph::DType::bf16:
+      return dnnl::memory::data_type::bf16;
+    case graph::DType::i32:
+      return dnnl::memory::data_type::s32;
+  }
+  return dnnl::memory::data_type::undef;
+}
+
+namespace {
+
+/// The op as oneDNN knows it; alpha is that of the instruction where there is one.
+dnnl::algorithm algorithm_of(ElementwiseOp op) {
+  using dnnl::algorithm;
+  switch (op) {
+    case ElementwiseOp::add:
+      return algorithm::binary_add;
+    case ElementwiseOp::mul:
+      return algorithm::binary_mul;
+    case ElementwiseOp::relu:
+    case ElementwiseOp::leaky_relu:
+      return algorithm::eltwise_relu;
+    case ElementwiseOp::tanh:
+      return algorithm::eltwise_tanh;
+    case ElementwiseOp::sigmoid:
+      return algorithm::eltwise_logistic;
+    default:
+      base::fail_run("elementwise operation {} is no post-op", static_cast<int>(op));
+  }
+}
+
+}  // namespace
+
+PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result) {
+  PostOps out;
+  out.constants = std::make_shared<std::vector<float>>(tail.constants);
+  const dnnl::memory::dims full = dims_of(result);
+  int last = 0;
+  for (const Instruction& instruction : tail.instructions) {
+    const auto slot = static_cast<std::size_t>(instruction.a == last ? instruction.b : instruction.a);
+    last = instruction.dst;
+    if (instruction.op == ElementwiseOp::copy) continue;  // the primitive stores the type of the result
+    if (!graph::is_binary(instruction.op)) {
+      append_eltwise(out.ops, algorithm_of(instruction.op), instruction.alpha);
+      continue;
+    }
+    const bool constant = slot >= tail.operands.size();
+    const Access access = constant ? Access::scalar : tail.operands[slot].access;
+    const void* data = constant ? &(*out.constants)[slot - tail.operands.size()] : tail.operands[slot].data;
+    dnnl::memory::dims dims(full.size(), 1), strides(full.size(), 1);
+    if (access == Access::row) dims[1] = full[1];
+    dnnl::memory::desc desc(dims, dnnl::memory::data_type::f32, strides);
+    if (access == Access::full) desc = {full, dnnl::memory::data_type::f32, strides_of(result)};
+    const int position = out.ops.len();
+    out.ops.append_binary(algorithm_of(instruction.op), desc);
+    out.memories.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(position) | DNNL_ARG_SRC_1,
+                              dnnl::memory(desc, engine(), const_cast<void*>(data)));
+  }
+  return out;
+}
+
+}  // namespace gan::runtime::cpu::onednn
+
+namespace gan::runtime::cpu {
+
+std::string instruction_set() {
+  switch (dnnl::get_effective_cpu_isa()) {
+    case dnnl::cpu_isa::sse41:
+      return "sse41";
+    case dnnl::cpu_isa::avx:
+      return "avx";
+    case dnnl::cpu_isa::avx2:
+      return "avx2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "avx2_vnni";
+    case dnnl::cpu_isa::avx512_core:
+      return "avx512_core";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "avx512_core_bf16";
+#if DNNL_VERSION_MAJOR >= 3
+    case dnnl::cpu_isa::avx2_vnni_2:
+      return "avx2_vnni_2";
+    case dnnl::cpu_isa::avx512_core_fp16:
+      return "avx512_core_fp16";
+    case dnnl::cpu_isa::avx512_core_amx_fp16:
+#endif
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return "generic";
+  }
+}
+
+}  // namespace gan::runtime::cpu
+
+namespace gan::runtime {
+
+void pretend_avx2() {
+  if (!(hwy::SupportedTargets() & HWY_AVX2)) base::fail_usage("this processor has no AVX2");
+  hwy::DisableTargets(HWY_AVX2 - 1);  // better targets have lower bits
+  dnnl::set_max_cpu_isa(dnnl::cpu_isa::avx2);
+}
+
+}  // namespace gan::runtime

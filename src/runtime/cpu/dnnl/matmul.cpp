@@ -1,0 +1,65 @@
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "runtime/cpu/dnnl/engine.h"
+#include "runtime/cpu/dnnl/products.h"
+#include "runtime/cpu/dnnl/version.h"
+
+namespace gan::runtime::cpu::onednn {
+
+namespace {
+
+using dnnl::memory;
+
+memory::desc operand_desc(std::int64_t rows, std::int64_t columns, bool transposed, graph::DType dtype) {
+  const memory::dims strides = transposed ? memory::dims{1, rows} : memory::dims{columns, 1};
+  return {{rows, columns}, data_type(dtype), strides};
+}
+
+}  // namespace
+
+MadeProduct sgemm(const Product& product, Workspace&) {
+  const BoundMatmul& spec = *product.matmul;
+  return {[m = spec.m, n = spec.n, k = spec.k, transpose_a = spec.transpose_a, a = static_cast<const float*>(spec.a),
+           b = static_cast<const float*>(spec.b), dst = product.dst()] {
+    const dnnl_status_t status =
+        dnnl_sgemm(transpose_a ? 'T' : 'N', 'N', m, n, k, 1.0f, a, transpose_a ? m : k, b, n, 0.0f, dst, n);
+    if (status != dnnl_success) base::fail_run("sgemm [{}, {}] x [{}, {}]: status {}", m, k, k, n, int{status});
+  }};
+}
+
+MadeProduct matmul(const Product& product, Workspace&) {
+  const BoundMatmul& spec = *product.matmul;
+  const BoundResult& result = product.tail.results[0];
+  const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operands);
+  const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operands);
+  // Weights that stay are brought once into the layout that the kernel works on, instead of in every run.
+  const memory::desc any(dims_of(b), data_type_of(b), memory::format_tag::any);
+  const memory::desc dst = operand_desc(spec.m, spec.n, false, result.dtype);
+  try {
+    const PostOps tail = post_ops(product.tail, dst);
+    dnnl::primitive_attr attributes;
+    attributes.set_post_ops(tail.ops);
+    const auto description = describe<dnnl::matmul>(engine(), attributes, a, spec.frozen_b ? any : b, dst);
+    std::unordered_map<int, memory> arguments(tail.memories.begin(), tail.memories.end());
+    arguments.emplace(DNNL_ARG_SRC, memory(a, engine(), const_cast<void*>(spec.a)));
+    memory weights(b, engine(), const_cast<void*>(spec.b));
+    auto packed = std::make_shared<Buffer>();
+    if (const memory::desc wanted = description.weights_desc(); wanted != b) {
+      *packed = Buffer(wanted.get_size());
+      memory inner(wanted, engine(), packed->data());
+      dnnl::reorder(weights, inner).execute(stream(), weights, inner);
+      weights = inner;
+    }
+    arguments.emplace(DNNL_ARG_WEIGHTS, weights);
+    arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
+    return {[primitive = dnnl::matmul(description), packed, constants = tail.constants,
+             arguments = std::move(arguments)] { primitive.execute(stream(), arguments); }};
+  } catch (const dnnl::error& error) {
+    base::fail_run("matmul [{}, {}] x [{}, {}] in {}: {}", spec.m, spec.k, spec.k, spec.n, name_of(spec.operands),
+                   error.what());
+  }
+}
+
+}  // namespace gan::runtime::cpu::onednn

@@ -1,0 +1,224 @@
+// Compiled once for each instruction set; the best one for this processor is chosen at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/cpu/matvec.cpp"
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "base/parallel.h"
+#include "runtime/cpu/matvec.h"
+#include "runtime/cpu/simd.h"
+
+#ifndef GAN_MATVEC_STORED
+#define GAN_MATVEC_STORED
+namespace gan::runtime::cpu {
+// How a matrix lies in memory.
+enum class Stored : std::uint8_t { f32, bf16 };
+}  // namespace gan::runtime::cpu
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace gan::runtime::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// One vector of f32 from elements of each type: f32 and bf16 (as its bits).
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const float* src) {
+  return hn::LoadU(d, src);
+}
+template <class D>
+HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* src) {
+  const hn::Rebind<std::uint32_t, D> wide;
+  const auto bits = hn::PromoteTo(wide, hn::LoadU(hn::Rebind<std::uint16_t, D>(), src));
+  return hn::BitCast(d, hn::ShiftLeft<16>(bits));
+}
+
+HWY_INLINE float widen(float value) { return value; }
+HWY_INLINE float widen(std::uint16_t value) {
+  const std::uint32_t bits = std::uint32_t{value} << 16;
+  float wide;
+  std::memcpy(&wide, &bits, sizeof wide);
+  return wide;
+}
+
+// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory.
+template <int kRows, typename W>
+HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t k) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  auto sum0 = hn::Zero(d), sum1 = hn::Zero(d), sum2 = hn::Zero(d), sum3 = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= k; i += lanes) {
+    const auto v = hn::LoadU(d, x + i);
+    if (kRows > 1 && sizeof(W) == 2)  // half as many bytes leave the path to memory half empty
+      for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(w + (kRows + r) * k + i);
+    sum0 = hn::MulAdd(load(d, w + i), v, sum0);
+    if (kRows > 1) sum1 = hn::MulAdd(load(d, w + k + i), v, sum1);
+    if (kRows > 2) sum2 = hn::MulAdd(load(d, w + 2 * k + i), v, sum2);
+    if (kRows > 3) sum3 = hn::MulAdd(load(d, w + 3 * k + i), v, sum3);
+  }
+  float total[4] = {hn::GetLane(hn::SumOfLanes(d, sum0)), hn::GetLane(hn::SumOfLanes(d, sum1)),
+                    hn::GetLane(hn::SumOfLanes(d, sum2)), hn::GetLane(hn::SumOfLanes(d, sum3))};
+  for (; i < k; ++i)
+    for (std::size_t r = 0; r < kRows; ++r) total[r] += widen(w[r * k + i]) * x[i];
+  std::copy_n(total, kRows, dst);
+}
+
+template <typename W>
+HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  const std::size_t blocks = rows / 4;
+  for (std::size_t i = 0; i < blocks; ++i) dot_together<4>(w + 4 * i * k, x, dst + 4 * i, k);
+  for (std::size_t r = 4 * blocks; r < rows; ++r) dot_together<1>(w + r * k, x, dst + r, k);
+}
+
+void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  if (stored == Stored::f32) return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
+  dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k);
+}
+
+// dst[c] = sum over i of x[i] w[i, c]; some rows at once, so that dst is seldom read and written.
+template <typename W>
+HWY_INLINE void combine_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  std::fill_n(dst, columns, 0.0f);
+  std::size_t i = 0;
+  for (; i + 8 <= rows; i += 8) {
+    const W* row = w + i * columns;
+    std::size_t c = 0;
+    for (; c + lanes <= columns; c += lanes) {
+      if (sizeof(W) == 2)
+        for (std::size_t r = 0; r < 8; ++r) __builtin_prefetch(row + (8 + r) * columns + c);
+      auto even = hn::LoadU(d, dst + c), odd = hn::Zero(d);
+      for (std::size_t r = 0; r < 8; r += 2) {
+        even = hn::MulAdd(load(d, row + r * columns + c), hn::Set(d, x[i + r]), even);
+        odd = hn::MulAdd(load(d, row + (r + 1) * columns + c), hn::Set(d, x[i + r + 1]), odd);
+      }
+      hn::StoreU(hn::Add(even, odd), d, dst + c);
+    }
+    for (; c < columns; ++c)
+      for (std::size_t r = 0; r < 8; ++r) dst[c] += widen(row[r * columns + c]) * x[i + r];
+  }
+  for (; i < rows; ++i)
+    for (std::size_t c = 0; c < columns; ++c) dst[c] += widen(w[i * columns + c]) * x[i];
+}
+
+void combine(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
+  if (stored == Stored::f32) return combine_rows(static_cast<const float*>(w), x, dst, rows, columns);
+  combine_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, columns);
+}
+
+}  // namespace gan::runtime::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gan::runtime::cpu {
+
+HWY_EXPORT(dot);
+HWY_EXPORT(combine);
+
+namespace {
+
+constexpr std::int64_t kChunk = 64;            // rows that are combined to a sum of their own
+constexpr std::int64_t kParallelGrain = 8192;  // elements of the matrix that are worth a thread
+
+/// One vector and a matrix, which is read along its rows if they are [outputs, k].
+struct Matvec {
+  explicit Matvec(const BoundMatmul& spec) {
+    const bool row = spec.m == 1;  // [1, k] x b, else a x [k, 1]
+    matrix = row ? spec.b : spec.a;
+    by_rows = row ? spec.transpose_b : !spec.transpose_a;
+    outputs = row ? spec.n : spec.m;
+    k = spec.k;
+    threads = !(row && spec.frozen_b);
+    const void* vector = row ? spec.a : spec.b;
+    stored = spec.operands == graph::DType::bf16 ? Stored::bf16 : Stored::f32;
+    if (stored == Stored::bf16)
+      narrow_x = static_cast<const std::uint16_t*>(vector);
+    else
+      x = static_cast<const float*>(vector);
+  }
+
+  const void* matrix = nullptr;  ///< [rows, k], or [k, columns] if not by rows
+  const float* x = nullptr;      ///< [k]
+  float* y = nullptr;            ///< the sums
+  std::int64_t outputs = 0, k = 0;
+  bool by_rows = true, threads = true;
+  Stored stored = Stored::f32;
+  const std::uint16_t* narrow_x = nullptr;  ///< if x must be widened first
+  float *wide_x = nullptr, *partial_sums = nullptr;
+  std::function<void()> tail;
+
+  std::int64_t partial_count() const { return by_rows ? 0 : (k + kChunk - 1) / kChunk * outputs; }
+
+  const std::byte* at(std::int64_t element) const {
+    return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
+  }
+
+  void run() {
+    if (stored == Stored::bf16) simd::widen(narrow_x, wide_x, static_cast<std::size_t>(k));
+    if (by_rows) {
+      run_by_rows();
+    } else {
+      combine_chunks();
+    }
+    if (tail) tail();
+  }
+
+  void run_by_rows() {
+    constexpr std::int64_t kBlock = 4;  // never cut, so that an output is the same whatever the threads
+    const std::int64_t blocks = (outputs + kBlock - 1) / kBlock;
+    base::parallel_for(blocks, grain(blocks, kBlock * k), [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = begin * kBlock, count = std::min(end * kBlock, outputs) - first;
+      HWY_DYNAMIC_DISPATCH(dot)
+      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
+    });
+  }
+
+  void combine_chunks() const {
+    const std::int64_t chunks = (k + kChunk - 1) / kChunk;
+    base::parallel_for(chunks, grain(chunks, kChunk * outputs), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) HWY_DYNAMIC_DISPATCH(combine)
+      (stored, at(i * kChunk * outputs), x + i * kChunk, partial_sums + i * outputs,
+       static_cast<std::size_t>(std::min(kChunk, k - i * kChunk)), static_cast<std::size_t>(outputs));
+    });
+    std::copy_n(partial_sums, outputs, y);
+    for (std::int64_t i = 1; i < chunks; ++i)
+      simd::accumulate(partial_sums + i * outputs, y, static_cast<std::size_t>(outputs));
+  }
+
+  /// Parts of so many elements that are worth a thread.
+  std::int64_t grain(std::int64_t parts, std::int64_t elements) const {
+    return threads ? std::max<std::int64_t>(1, kParallelGrain / elements) : parts;
+  }
+};
+
+}  // namespace
+
+std::size_t matvec_workspace(const Product& product) {
+  const Matvec kernel(*product.matmul);
+  return Workspace::bytes_of<float>(kernel.stored == Stored::bf16 ? kernel.k : 0) +
+         Workspace::bytes_of<float>(kernel.partial_count());
+}
+
+MadeProduct matvec_kernel(const Product& product, Workspace& workspace) {
+  auto kernel = std::make_shared<Matvec>(*product.matmul);
+  if (kernel->stored == Stored::bf16) kernel->x = kernel->wide_x = workspace.take<float>(kernel->k);
+  kernel->partial_sums = workspace.take<float>(kernel->partial_count());
+  if (only_stores_f32(product.tail)) {
+    kernel->y = product.dst();
+  } else {
+    kernel->y = workspace.take<float>(kernel->outputs);
+    kernel->tail = chain_kernel(with_product_at(product.tail, kernel->y), workspace);
+  }
+  return {[kernel] { kernel->run(); }};
+}
+
+}  // namespace gan::runtime::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,150 @@
+#include "runtime/cpu/dnnl/products.h"
+#include "base/error.h"
+#include "runtime/cpu/in_f32.h"
+#include "runtime/cpu/machine_code.h"
+#include "runtime/cpu/matvec.h"
+#include "runtime/cpu/packed_product.h"
+#include "runtime/cpu/processor.h"
+#include "runtime/cpu/product.h"
+#include "runtime/cpu/row_product.h"
+#include "runtime/cpu/unfolded.h"
+
+// Which kernel computes a product: every choice is a row of the table below.
+namespace gan::runtime::cpu {
+
+namespace {
+
+using graph::DType;
+
+bool is_matmul(const Product& p, DType operands) { return p.matmul && p.operands() == operands; }
+bool is_vector(const Product& p) { return p.matmul && (p.matmul->m == 1 || p.matmul->n == 1); }
+bool knows_bf16() { return instruction_set().find("avx512") != std::string::npos; }
+
+std::size_t nothing(const Product&) { return 0; }
+
+template <Multiplier with>
+bool is_packed(const Product& p) {
+  return is_matmul(p, DType::bf16) && !is_vector(p) && multiplier() == with;
+}
+
+MadeProduct make_packed(const Product& p, Workspace& workspace) {
+  BoundChain pieces = p.tail;
+  auto sums = std::make_shared<const ChainSums>(pieces, /*afterwards=*/false, workspace);
+  PieceFunction code = machine_code(pieces, p.columns());
+  if (!code) return {};
+  return {[sums, run = packed_product_kernel(*p.matmul, std::move(code))] {
+    run();
+    sums->add_up();
+  }};
+}
+
+constexpr ProductRow kRows[] = {
+    {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read", Tail::linear,
+     RowProduct::applies, 0.5, nothing, RowProduct::make},
+    {"vector", "one row or one column: dot products, bound by reading the matrix", Tail::any, is_vector, 0.9,
+     matvec_workspace, matvec_kernel},
+    {"amx", "bf16 matrices by tiles; the tail runs piece by piece", Tail::pieces, is_packed<Multiplier::amx>, 0.1,
+     nothing, make_packed},
+    {"avx512-fp16", "bf16 matrices by vectors of fp16; the tail runs piece by piece", Tail::pieces,
+     is_packed<Multiplier::fp16>, 0.3, nothing, make_packed},
+    {"sgemm", "f32 with the second operand as it lies: oneDNN's sgemm", Tail::none,
+     [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm},
+    {"onednn", "oneDNN's primitive, with the tail as post-ops", Tail::linear,
+     [](const Product& p) { return is_matmul(p, DType::f32) || (is_matmul(p, DType::bf16) && knows_bf16()); }, 1.1,
+     nothing, onednn::matmul},
+    {"f32-copies", "bf16 without AVX-512, which oneDNN does not know: copies of the operands in f32", Tail::none,
+     [](const Product& p) { return p.operands() == DType::bf16; }, 3, in_f32_workspace, in_f32},
+    {"unfolded", "a convolution of bf16 as a product with the unfolded images", Tail::pieces, is_unfolded, 0.3,
+     unfolded_workspace, unfolded_kernel},
+    {"onednn-convolution", "oneDNN's convolution, with the tail as post-ops", Tail::linear,
+     [](const Product& p) { return p.convolution && (p.operands() == DType::f32 || knows_bf16()); }, 1, nothing,
+     onednn::convolution},
+};
+
+bool computes(const ProductRow& row, const Product& product, bool use_machine_code) {
+  const bool gradient = product.convolution && product.convolution->kind != graph::Convolution::Kind::forward;
+  if (gradient && !only_stores_f32(product.tail)) return false;
+  switch (row.tail) {
+    case Tail::none:
+      return only_stores_f32(product.tail);
+    case Tail::linear:
+      return is_linear(product.tail);
+    case Tail::pieces:
+      return use_machine_code;
+    case Tail::any:
+      return true;
+  }
+  return false;
+}
+
+/// The rows that apply, the cheapest first.
+std::vector<const ProductRow*> choices(const Product& product, const std::set<std::string>& disabled) {
+  std::vector<const ProductRow*> rows;
+  for (const ProductRow& row : kRows) {
+    const bool out =
+        disabled.count(std::string(row.name)) || (row.tail == Tail::pieces && disabled.count(kMachineCode));
+    if (!out && row.applies(product)) rows.push_back(&row);
+  }
+  std::ranges::stable_sort(rows, {}, &ProductRow::cost);
+  return rows;
+}
+
+/// The product that is stored in f32 at dst, nothing behind it.
+Product stored(const Product& product, float* dst) {
+  Product plain = product;
+  plain.tail = store_chain(dst, DType::f32, product.elements());
+  return plain;
+}
+
+}  // namespace
+
+std::span<const ProductRow> product_rows() { return kRows; }
+
+std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled) {
+  const bool use_machine_code = !disabled.count(kMachineCode);
+  const bool stores_only = only_stores_f32(product.tail);
+  std::size_t most = 0;  // a kernel may find that it cannot compute the product after all
+  for (const ProductRow* row : choices(product, disabled)) {
+    std::size_t bytes = row->workspace(product);
+    const bool with_tail = computes(*row, product, use_machine_code) &&
+                           (row->tail != Tail::pieces || runs_as_machine_code(product.tail, product.columns()));
+    if (with_tail && row->tail == Tail::pieces)
+      bytes += ChainSums::workspace(product.tail, /*afterwards=*/false);
+    else if (!stores_only && (!with_tail || row->tail == Tail::any))
+      bytes += Workspace::bytes_of<float>(product.elements()) + chain_workspace(product.tail, use_machine_code);
+    most = std::max(most, bytes);
+    if (row->make != RowProduct::make) break;
+  }
+  return most;
+}
+
+Kernel product_kernel(const Product& product, Workspace& workspace, const std::set<std::string>& disabled) {
+  const bool use_machine_code = !disabled.count(kMachineCode);
+  for (const ProductRow* row : choices(product, disabled)) {
+    MadeProduct made;
+    Workspace room = workspace;
+    if (computes(*row, product, use_machine_code)) made = row->make(product, room);
+    if (!made.run && !only_stores_f32(product.tail)) {
+      // The product takes memory after all, and the chain reads it there.
+      room = workspace;
+      float* const dst = room.take<float>(product.elements());
+      made = row->make(stored(product, dst), room);
+      if (!made.run) continue;
+      made = {[multiply = std::move(made.run),
+               follow = chain_kernel(with_product_at(product.tail, dst), room, use_machine_code)] {
+        multiply();
+        follow();
+      }};
+    }
+    if (!made.run) continue;
+    Kernel kernel;
+    kernel.run = std::move(made.run);
+    kernel.detail = std::move(made.detail);
+    kernel.row = row->name;
+    kernel.reason = row->reason;
+    return kernel;
+  }
+  base::fail_run("no kernel is left for a product of {}", name_of(product.operands()));
+}
+
+}  // namespace gan::runtime::cpu

@@ -1,0 +1,186 @@
+// Compiled once for each instruction set; the best one for this processor is chosen at run time.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/cpu/random.cpp"
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <numbers>
+
+#include "base/parallel.h"
+#include "runtime/cpu/random.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gan::runtime::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Words = hn::ScalableTag<std::uint32_t>;
+using Wide = hn::ScalableTag<std::uint64_t>;
+
+// 64-bit lanes as their halves; where a vector is one lane, its lower half.
+HWY_INLINE hn::Vec<Words> halves(hn::Vec<Wide> x) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::TruncateTo(Words(), x);
+#else
+  return hn::BitCast(Words(), x);
+#endif
+}
+
+// base::philox, a block in each 64-bit lane. A word is the lower half of its lane, for products read no more; what is
+// left in the upper half means nothing.
+template <class V>
+HWY_INLINE void philox(std::array<std::uint32_t, 2> key, V& a, V& b, V& c, V& d) {
+  const Words words;
+  const Wide wide;
+  for (int round = 0; round < 10; ++round) {
+    const V left = hn::MulEven(halves(a), hn::Set(words, 0xD2511F53));
+    const V right = hn::MulEven(halves(c), hn::Set(words, 0xCD9E8D57));
+    a = hn::Xor3(hn::ShiftRight<32>(right), b, hn::Set(wide, key[0]));
+    b = right;
+    c = hn::Xor3(hn::ShiftRight<32>(left), d, hn::Set(wide, key[1]));
+    d = left;
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+}
+
+// By Horner's rule. No MulAdd: it rounds once or twice, as the processor can.
+template <class D, class V>
+HWY_INLINE V polynomial(D d, V x, std::initializer_list<float> coefficients) {
+  V sum = hn::Zero(d);
+  for (const float coefficient : coefficients) sum = hn::Add(hn::Mul(sum, x), hn::Set(d, coefficient));
+  return sum;
+}
+
+// The polynomials are those of Cephes (Moshier): logf, sinf and cosf. Over all 2^24 arguments, the relative error of
+// the radius is below 1.0e-7, that of cosine and sine below 1.5e-7.
+
+// For normal numbers above 0.
+template <class D, class V>
+HWY_INLINE V logarithm(D d, V x) {
+  const hn::RebindToSigned<D> integer;
+  const auto bits = hn::BitCast(integer, x);
+  // x = m 2^exponent, m from sqrt(1/2), whose bits these are, to sqrt(2): next to 1 nothing cancels.
+  const auto exponent = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(integer, 0x3F3504F3)));
+  const auto m = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(exponent)));
+  const auto f = hn::Sub(m, hn::Set(d, 1.0f)), square = hn::Mul(f, f), e = hn::ConvertTo(d, exponent);
+  auto y = polynomial(d, f,
+                      {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
+                       -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f});
+  y = hn::Sub(hn::Mul(hn::Mul(f, square), y), hn::Mul(hn::Set(d, 0.5f), square));
+  // log(2) in two parts: the first times an exponent is exact.
+  y = hn::Add(y, hn::Mul(e, hn::Set(d, -2.12194440e-4f)));
+  return hn::Add(hn::Add(f, y), hn::Mul(e, hn::Set(d, 0.693359375f)));
+}
+
+// Cosine and sine of words / 2^32 turns, of which the upper 24 bits count. The quadrant is taken off in integers, so
+// that nothing is lost next to their zeros.
+template <class D, class W, class V>
+HWY_INLINE void cosine_and_sine(D d, W words, V& cosine, V& sine) {
+  const hn::RebindToUnsigned<D> bits;
+  const hn::RebindToSigned<D> integer;
+  const auto turned = hn::Add(hn::AndNot(hn::Set(bits, 0xFF), words), hn::Set(bits, 1u << 29));  // an eighth of a turn
+  const auto rest = hn::Sub(hn::And(turned, hn::Set(bits, (1u << 30) - 1)), hn::Set(bits, 1u << 29));
+  const V x =
+      hn::Mul(hn::ConvertTo(d, hn::BitCast(integer, rest)), hn::Set(d, 2 * std::numbers::pi_v<float> / 4294967296.0f));
+  const V square = hn::Mul(x, x);
+  V s = polynomial(d, square, {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f});
+  s = hn::Add(x, hn::Mul(hn::Mul(x, square), s));
+  const V c =
+      polynomial(d, square, {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f, -0.5f, 1.0f});
+  const auto odd = hn::RebindMask(d, hn::TestBit(turned, hn::Set(bits, 1u << 30)));
+  const auto sign_of = [&](auto value) HWY_ATTR { return hn::And(hn::BitCast(d, value), hn::SignBit(d)); };
+  cosine = hn::Xor(hn::IfThenElse(odd, s, c), sign_of(hn::Add(turned, hn::Set(bits, 1u << 30))));
+  sine = hn::Xor(hn::IfThenElse(odd, c, s), sign_of(turned));
+}
+
+template <class D, class W>
+HWY_INLINE hn::Vec<D> uniform(D d, W words) {
+  const hn::RebindToSigned<D> integer;
+  return hn::Mul(hn::ConvertTo(d, hn::BitCast(integer, hn::ShiftRight<8>(words))), hn::Set(d, 1.0f / 16777216.0f));
+}
+
+// Two words become two numbers (Box and Muller 1958).
+template <class D, class W, class V>
+HWY_INLINE void normal(D d, W first, W second, V& even, V& odd) {
+  // 1 - u is in (0, 1], so the logarithm is finite and not above 0.
+  const V logarithms = logarithm(d, hn::Sub(hn::Set(d, 1.0f), uniform(d, first)));
+  const V radius = hn::Sqrt(hn::Mul(hn::Set(d, -2.0f), logarithms));
+  cosine_and_sine(d, second, even, odd);
+  even = hn::Mul(radius, even);
+  odd = hn::Mul(radius, odd);
+}
+
+template <bool normals>
+HWY_INLINE void fill(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count) {
+  const hn::ScalableTag<float> d;
+  const Wide wide;
+  const std::size_t together = 4 * hn::Lanes(d);
+  const auto counter = random.counter(0);
+  HWY_ALIGN float rest[4 * hn::MaxLanes(d)];
+  for (std::size_t i = 0; i < count; i += together) {
+    // Blocks of even lanes and of odd ones, which are joined to vectors of words in order.
+    auto a = hn::Add(hn::Set(wide, block + i / 4), hn::ShiftLeft<1>(hn::Iota(wide, 0)));
+    auto x = hn::Add(a, hn::Set(wide, 1));
+    auto b = hn::ShiftRight<32>(a), c = hn::Set(wide, counter[2]), e = hn::Set(wide, counter[3]);
+    auto y = hn::ShiftRight<32>(x), z = c, w = e;
+    philox(random.key(), a, b, c, e);
+    philox(random.key(), x, y, z, w);
+    const auto join = [&](auto even, auto odd)
+                          HWY_ATTR { return hn::OddEven(halves(hn::ShiftLeft<32>(odd)), halves(even)); };
+    const auto word0 = join(a, x), word1 = join(b, y), word2 = join(c, z), word3 = join(e, w);
+    auto value0 = uniform(d, word0), value1 = uniform(d, word1), value2 = uniform(d, word2), value3 = uniform(d, word3);
+    if constexpr (normals) {
+      normal(d, word0, word1, value0, value1);
+      normal(d, word2, word3, value2, value3);
+    }
+    const bool last = count - i < together;  // nothing behind `count` may be touched
+    hn::StoreInterleaved4(value0, value1, value2, value3, d, last ? rest : dst + i);
+    if (last) std::copy_n(rest, count - i, dst + i);
+  }
+}
+
+void uniforms(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count) {
+  fill<false>(random, block, dst, count);
+}
+
+void normals(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count) {
+  fill<true>(random, block, dst, count);
+}
+
+}  // namespace gan::runtime::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gan::runtime::cpu {
+
+HWY_EXPORT(uniforms);
+HWY_EXPORT(normals);
+
+void uniforms(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(uniforms)(random, block, dst, count);
+}
+
+void normals(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(normals)(random, block, dst, count);
+}
+
+std::function<void()> random_kernel(const graph::Random& spec, const std::uint32_t* key, const std::uint32_t* step,
+                                    float* dst) {
+  constexpr std::int64_t kGrain = 256;  // blocks of four values that are worth a thread
+  const auto fill = spec.kind == graph::Random::Kind::normal ? normals : uniforms;
+  return [=, stream = spec.stream, count = spec.count] {
+    const base::RandomStream random(std::uint64_t{key[1]} << 32 | key[0], stream, *step);
+    base::parallel_for((count + 3) / 4, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      fill(random, static_cast<std::uint64_t>(begin), dst + 4 * begin,
+           static_cast<std::size_t>(std::min(4 * end, count) - 4 * begin));
+    });
+  };
+}
+
+}  // namespace gan::runtime::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,285 @@
+// Compiled once for each instruction set; the best one for this processor is chosen at run time.
+#define HWY_WANT_AVX3_DL  // for VNNI, one instruction instead of two
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/cpu/row_product.cpp"
+// The order matters: foreach_target.h includes this file again for every other instruction set.
+#include <hwy/foreach_target.h>  // NOLINT
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+
+#include "runtime/cpu/chain.h"
+#include "runtime/cpu/row_product.h"
+#include "runtime/cpu/simd.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace gan::runtime::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// The sum of kDepth products of a weight and a digit stays within 32 bits: 128 * 32767 * 511 < 2^31.
+constexpr float kLargestDigit = 511, kBase = 2 * kLargestDigit;
+
+#if HWY_TARGET == HWY_SCALAR
+// Nothing is gained without vectors.
+std::size_t group_size() { return 0; }
+float split_digits(const float*, std::size_t, std::int16_t*, std::int16_t*) { return 0; }
+void multiply_block(const std::int16_t*, const std::int16_t*, std::size_t, const std::int16_t*, const std::int16_t*,
+                    std::size_t, float, float*) {}
+#else
+// Adds to each sum the two products of its lane.
+template <class V32, class V16>
+HWY_INLINE void add_products(V16 a, V16 b, V32& sum, V32& other) {
+#if HWY_TARGET == HWY_AVX3_DL
+  (void)other;
+  asm("vpdpwssd %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
+#else
+  sum = hn::ReorderWidenMulAccumulate(hn::DFromV<V32>(), a, b, sum, other);
+#endif
+}
+
+std::size_t group_size() { return hn::Lanes(hn::ScalableTag<std::int32_t>()); }
+
+// Writes each number as two digits, x = factor (kBase high + low), both of at most kLargestDigit. Returns the factor,
+// which is NaN if a number is not finite. `count` numbers are read up to a whole vector.
+float split_digits(const float* x, std::size_t count, std::int16_t* high, std::int16_t* low) {
+  const hn::ScalableTag<float> d;
+  const hn::Rebind<std::int16_t, decltype(d)> narrow;
+  const std::size_t lanes = hn::Lanes(d);
+  auto largest = hn::Zero(d), odd = hn::Zero(d);
+  for (std::size_t i = 0; i < count; i += lanes) {
+    const auto value = hn::Load(d, x + i);
+    largest = hn::Max(largest, hn::Abs(value));
+    odd = hn::MulAdd(value, hn::Zero(d), odd);
+  }
+  const float range = hn::GetLane(hn::MaxOfLanes(d, largest)), zero = hn::GetLane(hn::SumOfLanes(d, odd));
+  // Below the smallest the inverse would overflow.
+  const float inverse = zero == 0 && range > 1e-30f ? kLargestDigit / range : 0;
+  for (std::size_t i = 0; i < count; i += lanes) {
+    const auto value = hn::Mul(hn::Load(d, x + i), hn::Set(d, inverse));
+    const auto whole = hn::NearestInt(value);
+    const auto rest = hn::Mul(hn::Sub(value, hn::ConvertTo(d, whole)), hn::Set(d, kBase));
+    hn::Store(hn::DemoteTo(narrow, whole), narrow, high + i);
+    hn::Store(hn::DemoteTo(narrow, hn::NearestInt(rest)), narrow, low + i);
+  }
+  return range / (kLargestDigit * kBase) + zero;
+}
+
+// sums[i] = factor * (sum over depth of w[i, depth] (kBase high + low)) for the outputs of kGroups vectors. Meanwhile
+// asks for the block that is wanted next.
+template <std::size_t kGroups>
+HWY_INLINE void multiply_groups(const std::int16_t* w, const std::int16_t* next, const std::int16_t* high,
+                                const std::int16_t* low, std::size_t depth, float factor, float* sums) {
+  const hn::ScalableTag<std::int32_t> d;
+  const hn::ScalableTag<float> df;
+  const hn::Repartition<std::int16_t, decltype(d)> d16;
+  const std::size_t lanes = hn::Lanes(d);
+  auto h0 = hn::Zero(d), h1 = h0, h2 = h0, h3 = h0, l0 = h0, l1 = h0, l2 = h0, l3 = h0;
+  auto ho0 = h0, ho1 = h0, ho2 = h0, ho3 = h0, lo0 = h0, lo1 = h0, lo2 = h0, lo3 = h0;  // not used on x86
+  const auto pair = [&](const std::int16_t* digits) {
+    std::int32_t both;
+    std::memcpy(&both, digits, sizeof both);
+    return hn::BitCast(d16, hn::Set(d, both));
+  };
+  for (std::size_t i = 0; i < depth; i += 2) {
+    const std::int16_t* row = w + i * kGroups * lanes;
+    for (std::size_t g = 0; g < kGroups; ++g) __builtin_prefetch(next + (i * kGroups + 2 * g) * lanes);
+    const auto high_pair = pair(high + i), low_pair = pair(low + i);
+    const auto add = [&](std::size_t g, auto& h, auto& ho, auto& l, auto& lo) {
+      if (g >= kGroups) return;
+      const auto weights = hn::Load(d16, row + 2 * g * lanes);
+      add_products(weights, high_pair, h, ho);
+      add_products(weights, low_pair, l, lo);
+    };
+    add(0, h0, ho0, l0, lo0);
+    add(1, h1, ho1, l1, lo1);
+    add(2, h2, ho2, l2, lo2);
+    add(3, h3, ho3, l3, lo3);
+  }
+  const auto store = [&](std::size_t g, auto h, auto ho, auto l, auto lo) {
+    if (g >= kGroups) return;
+    const auto high_sum = hn::ConvertTo(df, hn::RearrangeToOddPlusEven(h, ho));
+    const auto low_sum = hn::ConvertTo(df, hn::RearrangeToOddPlusEven(l, lo));
+    hn::Store(hn::Mul(hn::MulAdd(high_sum, hn::Set(df, kBase), low_sum), hn::Set(df, factor)), df, sums + g * lanes);
+  };
+  store(0, h0, ho0, l0, lo0);
+  store(1, h1, ho1, l1, lo1);
+  store(2, h2, ho2, l2, lo2);
+  store(3, h3, ho3, l3, lo3);
+}
+
+void multiply_block(const std::int16_t* w, const std::int16_t* next, std::size_t groups, const std::int16_t* high,
+                    const std::int16_t* low, std::size_t depth, float factor, float* sums) {
+  if (groups == 4) return multiply_groups<4>(w, next, high, low, depth, factor, sums);
+  if (groups == 3) return multiply_groups<3>(w, next, high, low, depth, factor, sums);
+  if (groups == 2) return multiply_groups<2>(w, next, high, low, depth, factor, sums);
+  multiply_groups<1>(w, next, high, low, depth, factor, sums);
+}
+#endif
+
+}  // namespace gan::runtime::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace gan::runtime::cpu {
+
+HWY_EXPORT(group_size);
+HWY_EXPORT(split_digits);
+HWY_EXPORT(multiply_block);
+
+namespace {
+constexpr std::int64_t kQuad = 4;                // groups in a block
+constexpr float kLargestWeight = 32767;          // of whole numbers of 16 bits
+constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
+
+std::int64_t parts_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+
+/// Rounds a row to whole numbers of at most kLargestWeight times the factor that it returns. Adds to sums: of the
+/// squares of what rounding misses, and of the row's squares.
+float compact_row(std::span<const float> src, std::int16_t* dst, double* missed, double* squares) {
+  float range = 0;
+  for (const float value : src) range = std::max(range, std::abs(value));
+  if (range < 1e-30f) {  // the factor's inverse might overflow
+    std::fill_n(dst, src.size(), std::int16_t{0});
+    return 0;
+  }
+  const float factor = range / kLargestWeight, scale = kLargestWeight / range;
+  for (std::size_t i = 0; i < src.size(); ++i) {
+    dst[i] = static_cast<std::int16_t>(std::lrint(src[i] * scale));
+    const auto value = static_cast<double>(src[i]),
+               rest = value - static_cast<double>(static_cast<float>(dst[i]) * factor);
+    *missed += rest * rest;
+    *squares += value * value;
+  }
+  return factor;
+}
+}  // namespace
+
+RowProduct::RowProduct(const Product& product)
+    : spec_(*product.matmul),
+      tail_(product.tail),
+      group_(static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)())),
+      groups_(parts_of(spec_.n, group_)),
+      quads_(parts_of(groups_, kQuad)),
+      depths_(parts_of(spec_.k, kDepth)),
+      parts_(parts_of(spec_.n, kDepth)),
+      numbers_(static_cast<std::size_t>(groups_ * group_ * depths_ * kDepth) * sizeof(std::int16_t)),
+      factors_(static_cast<std::size_t>(spec_.n) * sizeof(float)),
+      high_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
+      low_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
+      row_factors_(static_cast<std::size_t>(depths_)),
+      partial_sums_(static_cast<std::size_t>(depths_ * groups_ * group_) * sizeof(float)),
+      sums_(static_cast<std::size_t>(spec_.n) * sizeof(float)) {
+  auto* sums = reinterpret_cast<float*>(sums_.data());
+  Workspace none(nullptr);  // linear chains need none
+  for (std::int64_t part = 0; part < parts_; ++part) {
+    const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
+    tails_.push_back(chain_kernel(part_of(with_product_at(tail_, sums), first, count), none));
+  }
+}
+
+bool RowProduct::applies(const Product& product) {
+  const auto group = static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)());
+  const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts are whole quads
+  return product.matmul && product.matmul->m == 1 && product.matmul->frozen_b && product.matmul->transpose_b &&
+         product.compact && fits;
+}
+
+MadeProduct RowProduct::make(const Product& product, Workspace&) {
+  std::shared_ptr<RowProduct> made(new RowProduct(product));
+  if (!made->pack()) return {};
+  return {[made] { made->run(); }, made};
+}
+
+const std::int16_t* RowProduct::block(std::int64_t quad, std::int64_t depth) const {
+  const std::int64_t groups = std::min(kQuad, groups_ - quad * kQuad);
+  return reinterpret_cast<const std::int16_t*>(numbers_.data()) +
+         (quad * kQuad * depths_ + depth * groups) * group_ * kDepth;
+}
+
+bool RowProduct::pack() {
+  const auto k = static_cast<std::size_t>(spec_.k);
+  std::vector<float> wide(k);
+  std::vector<std::int16_t> row(static_cast<std::size_t>(depths_ * kDepth));
+  double missed = 0, squares = 0;
+  for (std::int64_t output = 0; output < spec_.n; ++output) {
+    if (spec_.operands == graph::DType::f32)
+      std::copy_n(static_cast<const float*>(spec_.b) + output * spec_.k, k, wide.data());
+    else
+      simd::widen(static_cast<const std::uint16_t*>(spec_.b) + output * spec_.k, wide.data(), k);
+    reinterpret_cast<float*>(factors_.data())[output] = compact_row(wide, row.data(), &missed, &squares);
+    const std::int64_t quad = output / group_ / kQuad, groups = std::min(kQuad, groups_ - quad * kQuad);
+    const std::int64_t lane = output - quad * kQuad * group_;
+    for (std::int64_t depth = 0; depth < depths_; ++depth) {
+      auto* to = const_cast<std::int16_t*>(block(quad, depth)) + 2 * lane;
+      for (std::int64_t i = 0; i < kDepth; i += 2)
+        std::memcpy(to + i * groups * group_, row.data() + depth * kDepth + i, 2 * sizeof(std::int16_t));
+    }
+  }
+  return missed <= kLargestCompactError * kLargestCompactError * squares;
+}
+
+void RowProduct::read_row(std::int64_t depth) {
+  alignas(64) float row[kDepth] = {};
+  const std::int64_t first = depth * kDepth;
+  const auto count = static_cast<std::size_t>(std::min(kDepth, spec_.k - first));
+  if (spec_.operands == graph::DType::f32)
+    std::copy_n(static_cast<const float*>(spec_.a) + first, count, row);
+  else
+    simd::widen(static_cast<const std::uint16_t*>(spec_.a) + first, row, count);
+  row_factors_[static_cast<std::size_t>(depth)] =
+      HWY_DYNAMIC_DISPATCH(split_digits)(row, count, reinterpret_cast<std::int16_t*>(high_.data()) + first,
+                                         reinterpret_cast<std::int16_t*>(low_.data()) + first);
+}
+
+void RowProduct::multiply(std::int64_t quad, std::int64_t depth, const std::int16_t* next_block) {
+  const std::int64_t first = depth * kDepth;
+  HWY_DYNAMIC_DISPATCH(multiply_block)
+  (block(quad, depth), next_block, static_cast<std::size_t>(std::min(kQuad, groups_ - quad * kQuad)),
+   reinterpret_cast<const std::int16_t*>(high_.data()) + first,
+   reinterpret_cast<const std::int16_t*>(low_.data()) + first,
+   static_cast<std::size_t>(std::min(kDepth, spec_.k - first)), row_factors_[static_cast<std::size_t>(depth)],
+   reinterpret_cast<float*>(partial_sums_.data()) + (depth * groups_ + quad * kQuad) * group_);
+}
+
+void RowProduct::finish(std::int64_t part) {
+  const auto* partial = reinterpret_cast<const float*>(partial_sums_.data());
+  auto* sums = reinterpret_cast<float*>(sums_.data());
+  const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
+  // Always in this order: the direction of a run must not change a bit.
+  std::copy_n(partial + first, count, sums + first);
+  for (std::int64_t depth = 1; depth < depths_; ++depth)
+    simd::accumulate(partial + depth * groups_ * group_ + first, sums + first, static_cast<std::size_t>(count));
+  const auto* factors = reinterpret_cast<const float*>(factors_.data());
+  for (std::int64_t i = first; i < first + count; ++i) sums[i] *= factors[i];
+  tails_[static_cast<std::size_t>(part)]();
+}
+
+void RowProduct::run(RowProduct* next) {
+  upwards_ = !upwards_;
+  const auto turned = [this](std::int64_t i, std::int64_t count) { return upwards_ ? count - 1 - i : i; };
+  for (std::int64_t depth = 0; depth < depths_; ++depth) read_row(depth);
+  const std::int64_t quads_in_part = kDepth / (kQuad * group_);
+  for (std::int64_t i = 0; i < parts_; ++i) {
+    const std::int64_t part = turned(i, parts_), first_quad = part * quads_in_part;
+    const std::int64_t blocks = std::min(quads_in_part, quads_ - first_quad) * depths_;
+    for (std::int64_t j = 0; j < blocks; ++j) {
+      const std::int64_t now = turned(j, blocks), then = turned(std::min(j + 1, blocks - 1), blocks);
+      multiply(first_quad + now / depths_, now % depths_, block(first_quad + then / depths_, then % depths_));
+    }
+    if (!next) continue;
+    finish(part);
+    next->read_row(part);
+    for (std::int64_t j = 0; j < next->quads_; ++j)
+      next->multiply(turned(j, next->quads_), part,
+                     next->block(turned(std::min(j + 1, next->quads_ - 1), next->quads_), part));
+  }
+  RowProduct& last = next ? *next : *this;
+  for (std::int64_t part = 0; part < last.parts_; ++part) last.finish(part);
+}
+
+}  // namespace gan::runtime::cpu
+#endif  // HWY_ONCE

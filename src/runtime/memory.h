@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace gan::runtime {
+
+/// Memory of one kind: the host's, or that of a device, which the host reaches by read and write alone. Addresses of
+/// device memory are numbers to the host: it adds offsets to them and passes them on.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  /// Zeroed bytes on a 64-byte boundary (one cache line, one AVX-512 register); they go with the last owner.
+  virtual std::shared_ptr<std::byte> allocate(std::size_t bytes) = 0;
+  virtual void read(const std::byte* from, void* to, std::size_t bytes) = 0;
+  virtual void write(const void* from, std::byte* to, std::size_t bytes) = 0;
+  virtual bool is_host() const { return false; }
+};
+
+/// The host's own memory, in which the CPU backend works.
+Memory& host_memory();
+
+/// Bytes of some memory.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::size_t bytes, Memory& memory = host_memory())
+      : data_(memory.allocate(bytes)), size_(bytes), memory_(&memory) {}
+  Buffer(Buffer&&) = default;
+  Buffer& operator=(Buffer&&) = default;
+  /// The same bytes once more.
+  Buffer share() const { return part(0, size_); }
+  /// Some of the bytes; `offset` is a multiple of 64. All of them stay as long as a part does.
+  Buffer part(std::size_t offset, std::size_t bytes) const {
+    Buffer out;
+    out.data_ = {data_, data_.get() + offset};
+    out.size_ = bytes;
+    out.memory_ = memory_;
+    return out;
+  }
+  std::byte* data() const { return data_.get(); }
+  template <typename T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_.get());
+  }
+  std::size_t size() const { return size_; }
+  Memory& memory() const { return *memory_; }
+
+ private:
+  std::shared_ptr<std::byte> data_;
+  std::size_t size_ = 0;
+  Memory* memory_ = &host_memory();
+};
+
+}  // namespace gan::runtime

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "graph/chain.h"
+#include "graph/spec.h"
+
+// What Specs and Chains mean, as plain loops in float64, written from their definitions (graph/spec.h, graph/chain.h).
+// Nothing here is shared with a backend: backends are compared with it.
+namespace gan::runtime::reference {
+
+/// Elements of a tensor, row-major; integers, too, as float64.
+using Values = std::vector<double>;
+
+/// The result of a Spec for these inputs.
+Values evaluate(const graph::Spec& spec, std::span<const Values> inputs);
+
+/// The results of a Chain. The operand of access `product` holds the elements of the product.
+std::vector<Values> evaluate(const graph::Chain& chain, std::span<const Values> operands);
+
+/// The value of an elementwise operation.
+double evaluate(graph::ElementwiseOp op, double a, double b, double alpha);
+
+}  // namespace gan::runtime::reference

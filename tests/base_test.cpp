@@ -1,0 +1,86 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "base/float_mode.h"
+#include "base/parallel.h"
+#include "base/random.h"
+
+// Random numbers, threads, and the floating-point mode.
+namespace gan::test {
+namespace {
+
+TEST(Philox, KnownAnswers) {
+  // The vectors that the authors publish with Random123 (kat_vectors).
+  EXPECT_EQ(base::philox({0, 0}, {0, 0, 0, 0}),
+            (std::array<std::uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(base::philox({0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}),
+            (std::array<std::uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(base::philox({0xa4093822, 0x299f31d0}, {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
+            (std::array<std::uint32_t, 4>{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(RandomStream, NormalsHaveTheirMoments) {
+  const base::RandomStream random(7, 3);
+  const int count = 200000;
+  double sum = 0, squares = 0, fourth = 0;
+  for (int i = 0; i < count; ++i) {
+    const double value = random.normal(static_cast<std::uint64_t>(i));
+    ASSERT_TRUE(std::isfinite(value));
+    sum += value;
+    squares += value * value;
+    fourth += value * value * value * value;
+  }
+  EXPECT_NEAR(sum / count, 0, 0.01);  // 4.5 standard errors
+  EXPECT_NEAR(squares / count, 1, 0.015);
+  EXPECT_NEAR(fourth / count, 3, 0.11);
+}
+
+TEST(RandomStream, DependsOnSeedStreamStepAndIndexAlone) {
+  const base::RandomStream a(1, 2, 3);
+  EXPECT_EQ(a.normals(5)[2], a.normal(22));
+  EXPECT_NE(a.bits(0), base::RandomStream(2, 2, 3).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1, 3, 3).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1, 2, 4).bits(0));
+  EXPECT_NE(a.bits(0), base::RandomStream(1ull << 32 | 1, 2, 3).bits(0));
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    EXPECT_LT(a.below(7, i), 7u);
+    EXPECT_LT(a.uniform(i), 1.0f);
+  }
+}
+
+TEST(ParallelFor, CoversEveryIndexOnce) {
+  for (const std::int64_t count : {0, 1, 5, 1000, 4097}) {
+    std::vector<int> hits(static_cast<std::size_t>(count), 0);
+    base::parallel_for(count, 16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) ++hits[static_cast<std::size_t>(i)];
+    });
+    EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0), count);
+    EXPECT_TRUE(std::all_of(hits.begin(), hits.end(), [](int hit) { return hit == 1; }));
+  }
+}
+
+TEST(FloatMode, DenormalNumbersAreZeroWhileOneLivesInAllThreads) {
+  constexpr std::int64_t kCount = 4;
+  const volatile float small = 1e-30f;
+  const auto products = [&] {
+    std::vector<float> out(kCount);
+    base::parallel_for(kCount, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) out[static_cast<std::size_t>(i)] = small * 1e-10f;
+    });
+    return out;
+  };
+  base::set_threads(2);
+  const std::vector<float> before = products();
+  {
+    const base::ScopedFloatMode mode(base::ScopedFloatMode::without_denormals());
+    EXPECT_EQ(products(), std::vector<float>(kCount, 0.0f));
+  }
+  EXPECT_EQ(before, std::vector<float>(kCount, 1e-40f));
+  EXPECT_EQ(products(), before);
+  base::set_threads(0);
+}
+
+}  // namespace
+}  // namespace gan::test
