@@ -210,8 +210,8 @@ class StepBench {
  private:
   void run(bool norms) {
     stepper_->run(step_++, norms);
-    if (!std::isfinite(stepper_->number("loss.g")) || !std::isfinite(stepper_->number("loss.d")))
-      base::fail_run("training diverged at step {}", step_);
+    if (const auto lost = norms ? stepper_->find_lost_step() : std::nullopt)
+      base::fail_run("training diverged at step {}", lost->step + 1);
   }
 
   std::string precision_name() const { return precision_ == compiler::Precision::bf16 ? "bf16" : "f32"; }

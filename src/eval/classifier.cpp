@@ -79,7 +79,7 @@ std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int
                                      std::int64_t steps) {
   Variables variables(graph, /*training=*/true);
   const Tensor step = graph.input("step", {DType::i32, {1}});
-  variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
+  variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
   const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, sample)});
   const Tensor y = graph.input("y", {DType::i32, {batch}});
   const Tensor loss = nn::softmax_cross_entropy(network(variables, x, classes).logits, y);
@@ -146,7 +146,8 @@ class Training {
     classifier.data_hash = images_.hash;
     Graph graph;
     for (const Variable& variable : build_embedding(graph, images_.sample_shape, images_.classes(), 1))
-      classifier.weights[variable.name] = runtime::Array(variable.shape, state_.at("ema." + variable.name).f32());
+      classifier.weights[variable.name] =
+          runtime::Array(variable.shape, state_.at(optim::average_of(variable.name)).f32());
     return classifier;
   }
 
@@ -156,13 +157,9 @@ class Training {
     const std::vector<Variable> variables =
         build_training(graph, images_.sample_shape, images_.classes(), schedule_.batch, schedule_.steps);
     nn::initialize(variables, seed_, state_);
-    for (const Variable& variable : variables)  // averages start where the averaged starts
-      if (variable.name.starts_with("ema."))
-        state_[variable.name] = runtime::Array(variable.shape, state_.at(variable.name.substr(4)).f32());
     runtime::Program program =
         compiler::compile(graph, {.precision = compiler::choose_precision("auto"), .disabled = {}}, state_, arena_);
-    state_.at("random.key").i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed_));
-    state_.at("random.key").i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed_ >> 32));
+    nn::set_random_key(seed_, state_);
     return program;
   }
 

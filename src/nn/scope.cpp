@@ -69,7 +69,7 @@ Scope Scope::next(const std::string& list, int modules) {
 
 void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runtime::State& state) {
   for (const Variable& variable : variables) {
-    if (state.count(variable.name)) continue;
+    if (state.count(variable.name) || variable.init.kind == Init::Kind::copy) continue;
     runtime::Array array({graph::DType::f32, variable.shape});
     const base::RandomStream random(seed, base::stream_of(variable.name));
     const std::span<float> values = array.f32();
@@ -82,6 +82,8 @@ void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runt
         case Init::Kind::uniform:
           values[i] = static_cast<float>((2.0 * static_cast<double>(random.uniform(i)) - 1.0) * variable.init.value);
           break;
+        case Init::Kind::copy:
+          break;  // below
         case Init::Kind::normal:
         case Init::Kind::unit_vector:
           values[i] = static_cast<float>(static_cast<double>(random.normal(i)) * variable.init.value);
@@ -92,6 +94,15 @@ void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runt
       for (float& value : values) value = static_cast<float>(static_cast<double>(value) / std::sqrt(squares));
     state[variable.name] = std::move(array);
   }
+  for (const Variable& variable : variables)
+    if (variable.init.kind == Init::Kind::copy && !state.count(variable.name))
+      state[variable.name] = runtime::Array(variable.shape, state.at(variable.init.from).f32());
+}
+
+void set_random_key(std::uint64_t seed, runtime::State& state) {
+  const runtime::Writing key(state.at(kRandomKey));
+  key.i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
+  key.i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
 }
 
 }  // namespace gan::nn

@@ -16,15 +16,17 @@ using graph::Tensor;
 
 /// How a variable starts.
 struct Init {
-  enum class Kind { constant, uniform, normal, unit_vector };
+  enum class Kind { constant, uniform, normal, unit_vector, copy };
   Kind kind = Kind::constant;
-  double value = 0;  ///< the constant, the bound of U(-value, value), or the standard deviation
+  double value = 0;       ///< the constant, the bound of U(-value, value), or the standard deviation
+  std::string from = {};  ///< copy: the variable whose start this one shares
 
   static Init constant(double value) { return {Kind::constant, value}; }
   static Init uniform(double bound) { return {Kind::uniform, bound}; }
   static Init normal(double deviation) { return {Kind::normal, deviation}; }
   /// Normal numbers scaled to length 1.
   static Init unit_vector() { return {Kind::unit_vector, 1}; }
+  static Init copy(const std::string& from) { return {Kind::copy, 0, from}; }
 };
 
 /// What a variable is for.
@@ -124,5 +126,10 @@ class Scope {
 
 /// Fills arrays that do not exist yet with the variables' initial values, which depend on (seed, name, index) alone.
 void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runtime::State& state);
+
+/// The input of training graphs that holds the seed's low and high word, i32 [2].
+inline constexpr const char* kRandomKey = "random.key";
+/// Writes a seed there. The state has the entry.
+void set_random_key(std::uint64_t seed, runtime::State& state);
 
 }  // namespace gan::nn

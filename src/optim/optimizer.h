@@ -50,6 +50,8 @@ Tensor learning_rate(const OptimizerSpec& spec, Tensor t);
 /// (x - from) / length held within [0, 1].
 Tensor progress(Tensor x, double from, double length);
 
+/// The name of a variable's running average.
+std::string average_of(const std::string& variable);
 /// Keeps an exponential moving average of variables, after their updates, in variables called `ema.NAME`:
 /// average = decay * average + (1 - decay) * value. With `warmup` the decay at update t is at most (1 + t) / (10 + t),
 /// so that the average leaves the first weights behind quickly.

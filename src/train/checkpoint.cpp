@@ -1,5 +1,6 @@
 #include "train/checkpoint.h"
 
+#include <deque>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -15,7 +16,9 @@ constexpr const char* kFormat = "gan.cpp checkpoint";
 void save_checkpoint(const std::string& path, const Position& position, const std::vector<nn::Variable>& variables,
                      const runtime::State& state) {
   std::vector<io::NamedArray> tensors;
-  for (const nn::Variable& variable : variables) tensors.push_back({variable.name, &state.at(variable.name)});
+  std::deque<runtime::Array> arrays;
+  for (const nn::Variable& variable : variables)
+    tensors.push_back({variable.name, &arrays.emplace_back(state.at(variable.name).on_host())});
   nlohmann::ordered_json json{{"steps", position.steps},
                               {"elapsed_seconds", position.elapsed_seconds},
                               {"threads", position.threads},

@@ -16,9 +16,7 @@ const EmbeddedPreset& find_preset(std::string_view name) {
   base::fail_usage("unknown preset \"{}\"{}", name, base::did_you_mean(name, names));
 }
 
-std::string_view default_preset(const graph::Shape& sample) {
-  return sample.size() == 3 ? "lsgan-r1r2" : "vector";
-}
+std::string_view default_preset(const graph::Shape& sample) { return sample.size() == 3 ? "lsgan-r1r2" : "vector"; }
 
 std::string describe_preset(const EmbeddedPreset& preset) {
   return toml::parse(preset.text)["description"].value_or(std::string());

@@ -182,6 +182,20 @@ std::optional<Tensor> penalties(const Config& config, const losses::PenaltyInput
   return total;
 }
 
+/// Notes in the state whether a loss was ever none that training can go on from, and how many steps came before: so the
+/// losses themselves need not be read after each step.
+void watch_losses(Graph& graph, const std::vector<std::pair<std::string, Tensor>>& losses) {
+  const auto state = [&](const std::string& name) { return graph.input(name, {DType::f32, {}}); };
+  std::optional<Tensor> lost;
+  for (const auto& [letter, loss] : losses) {
+    const Tensor magnitude = maximum(loss, loss * -1.0), sound = ops::step(kLargestLoss - magnitude);  // 0 for NaN
+    const Tensor now = maximum(state("lost." + letter), 1.0 - sound);
+    graph.output("lost." + letter, now);
+    lost = lost ? maximum(*lost, now) : now;
+  }
+  graph.output("sound_steps", state("sound_steps") + (1.0 - *lost));
+}
+
 }  // namespace
 
 std::vector<Variable> build_step(Graph& graph, const Config& config, const models::ModelSpec& spec,
@@ -191,7 +205,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const losses::Loss& loss = losses::find_loss(config.loss.name);
   const losses::LossSpec told = loss_spec(config);
   const Tensor step = graph.input("step", {DType::i32, {1}});
-  variables.set_random(graph.input("random.key", {DType::i32, {2}}), step);
+  variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
   const Tensor t = cast(reshape(step, {}), DType::f32);
   const auto d_steps = static_cast<double>(config.train.d_steps);
   const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
@@ -252,6 +266,9 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
       optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
   train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
+  std::vector<std::pair<std::string, Tensor>> judged{{"d", loss_d}};
+  if (update_g || options.gradient_norms) judged.emplace_back("g", loss_g);
+  watch_losses(graph, judged);
   graph.output("verdict.real", mean(loss.verdict(told, real_logits)));
   graph.output("verdict.fake", mean(loss.verdict(told, detached_logits)));
   graph.output("logits.real", real_logits);

@@ -29,6 +29,10 @@ struct StepVariant {
   auto operator<=>(const StepVariant&) const = default;
 };
 
+/// A loss beyond this is as lost as one that is infinite: squares, which Adam and penalties take, overflow at 1.8e19.
+/// Training that works stays below by ten powers of ten.
+inline constexpr double kLargestLoss = 1e15;
+
 /// The variant that step number `step`, from 0, takes: penalties every penalty.every steps, the first included; G after
 /// every train.d_steps updates of D.
 StepVariant variant_of_step(const Config& config, std::int64_t step);
@@ -47,6 +51,8 @@ struct StepOptions {
 /// conditional models; other columns by column_input), "step" i32 [1], the number of steps done, and "random.key" i32
 /// [2], the words of the seed. Outputs beside the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means
 /// of what the loss makes of D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
+/// "lost.g" and "lost.d", which are inputs, too, are 1 from the first step on whose loss was NaN or beyond
+/// kLargestLoss; "sound_steps" counts the steps before it.
 ///
 /// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant

@@ -22,10 +22,7 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
   // The largest program first: the others then find room in its scratch memory.
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
-  const auto seed = static_cast<std::uint64_t>(config_.train.seed);
-  const runtime::Writing key(state_.at("random.key"));
-  key.i32()[0] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed));
-  key.i32()[1] = static_cast<std::int32_t>(static_cast<std::uint32_t>(seed >> 32));
+  nn::set_random_key(static_cast<std::uint64_t>(config_.train.seed), state_);
 }
 
 /// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable,
@@ -71,12 +68,7 @@ void Stepper::require_memory() const {
 void Stepper::initialize(const Load& load) {
   require_memory();
   if (load) load(variables_, state_);
-  std::vector<nn::Variable> averages;  // start where the averaged starts
-  for (const nn::Variable& variable : variables_)
-    if (variable.name.starts_with("ema.") && !state_.count(variable.name)) averages.push_back(variable);
   nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
-  for (const nn::Variable& average : averages)
-    state_[average.name] = runtime::Array(average.shape, state_.at(average.name.substr(4)).f32());
 }
 
 void Stepper::fill_batch(std::int64_t step) {
@@ -102,10 +94,19 @@ void Stepper::fill_batch(std::int64_t step) {
 }
 
 void Stepper::run(std::int64_t step, bool norms) {
+  if (!first_unchecked_) first_unchecked_ = step;
   fill_batch(step);
   const runtime::Program& chosen = program({variant_of_step(config_, step), norms});
   const Timer timer(options_.profile, Profile::Kind::phase, norms ? "step with gradient norms" : "step");
   chosen.run(options_.profile);
+}
+
+std::optional<Stepper::LostStep> Stepper::find_lost_step() {
+  const bool g = number("lost.g") != 0, d = number("lost.d") != 0;
+  if (g || d) return LostStep{first_unchecked_.value_or(0) + static_cast<std::int64_t>(number("sound_steps")), g, d};
+  runtime::Writing(state_.at("sound_steps")).f32()[0] = 0;
+  first_unchecked_.reset();
+  return std::nullopt;
 }
 
 double step_seconds(const Profile& profile) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -43,6 +44,13 @@ class Stepper {
   const data::ConditionSpec& condition() const { return condition_; }
   const std::vector<nn::Variable>& variables() const { return variables_; }
   const runtime::State& state() const { return state_; }
+  /// A step whose losses training cannot go on from.
+  struct LostStep {
+    std::int64_t step;  ///< its number, from 0
+    bool g, d;          ///< whose loss is NaN or beyond kLargestLoss
+  };
+  /// The first such step since the last call that found none.
+  std::optional<LostStep> find_lost_step();
   float number(const char* name) const { return state_.at(name).on_host().f32()[0]; }
 
  private:
@@ -63,6 +71,7 @@ class Stepper {
   StepperOptions options_;
   data::ConditionSpec condition_;
   data::Shuffle shuffle_;
+  std::optional<std::int64_t> first_unchecked_;  // step that find_lost_step has not seen
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;

@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "compiler/compile.h"
 #include "io/png.h"
+#include "optim/optimizer.h"
 #include "train/checkpoint.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
@@ -32,9 +33,8 @@ constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetens
 constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
                                      "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
 
-// A loss beyond this, or a weight or moment beyond that, is as lost as one that is infinite: squares, which Adam and
-// penalties take, overflow at 1.8e19. Training that works stays below by ten powers of ten.
-constexpr float kLargestLoss = 1e15f, kLargestState = 1e18f;
+// A weight or moment beyond this is as lost as one that is infinite (kLargestLoss).
+constexpr float kLargestState = 1e18f;
 
 bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
 
@@ -95,7 +95,9 @@ class Run {
       stepper_->run(position_.steps, log);
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
-      require_sound_losses();
+      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
+      if (log || evaluate || due(config_.train.sample_every) || due(config_.train.checkpoint_every))
+        require_sound_losses();
       if (log) {
         const double seconds = seconds_since(last_log);
         const auto images = static_cast<double>((position_.steps - last_log_step) * config_.train.batch);
@@ -104,7 +106,6 @@ class Run {
         last_log_step = position_.steps;
       }
       if (due(config_.train.sample_every)) draw_samples();
-      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
       if (evaluate) {
         const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
         require_sound_state();
@@ -209,10 +210,13 @@ class Run {
     }
   }
 
+  /// Of all steps since the last call.
   void require_sound_losses() {
-    const float g = number("loss.g"), d = number("loss.d");
-    if (std::abs(g) < kLargestLoss && std::abs(d) < kLargestLoss) return;
-    fail_diverged(fmt::format("G's loss is {:.4g}, D's is {:.4g}", g, d), saved_steps_ == position_.steps - 1);
+    const auto lost = stepper_->find_lost_step();
+    if (!lost) return;
+    const char* whose = lost->g && lost->d ? "G's and D's losses are" : lost->g ? "G's loss is" : "D's loss is";
+    fail_diverged(lost->step + 1, fmt::format("{} beyond {:.0e} or no number", whose, kLargestLoss),
+                  saved_steps_ == lost->step);
   }
 
   // ---- files ----
@@ -351,23 +355,25 @@ class Run {
     model.steps = position_.steps;
     for (const nn::Variable& variable : stepper_->variables()) {
       if (!of_network(variable)) continue;
-      const auto averaged = state.find("ema." + variable.name);
+      const auto averaged = state.find(optim::average_of(variable.name));
       const runtime::Array& array = averaged != state.end() ? averaged->second : state.at(variable.name);
-      model.weights[variable.name] = runtime::Array(variable.shape, array.f32());
+      model.weights[variable.name] = runtime::Array(variable.shape, array.on_host().f32());
     }
     return model;
   }
 
   /// A state that training cannot go on from must not take the place of one that it can.
   void require_sound_state() {
-    for (const nn::Variable& variable : stepper_->variables())
-      for (const float value : stepper_->state().at(variable.name).f32())
-        if (is_lost(value)) fail_diverged(fmt::format("{} holds {}", variable.name, value));
+    for (const nn::Variable& variable : stepper_->variables()) {
+      const runtime::Array array = stepper_->state().at(variable.name).on_host();
+      for (const float value : array.f32())
+        if (is_lost(value)) fail_diverged(position_.steps, fmt::format("{} holds {}", variable.name, value));
+    }
   }
 
   /// Says what is left and which command goes on from there. The saved state is of no use if the first step behind it
   /// has such losses already.
-  [[noreturn]] void fail_diverged(const std::string& what, bool saved_is_lost = false) {
+  [[noreturn]] void fail_diverged(std::int64_t step, const std::string& what, bool saved_is_lost = false) {
     std::string folder = directory().string();
     while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
     std::string other;
@@ -384,9 +390,9 @@ class Run {
     const std::string rates = g == d ? fmt::format("optim.lr={:.3g}", g / 10)
                                      : fmt::format("optim.g.lr={:.3g} --set optim.d.lr={:.3g}", g / 10, d / 10);
     base::fail_run(
-        "training diverged at step {}: {}; {}; try a lower rate{}: gan train --config {} {}--out {} --set {}",
-        position_.steps, what, left, init.empty() ? "" : " from there", base::shell_quoted(folder + "/config.toml"),
-        init, base::shell_quoted(other), rates);
+        "training diverged at step {}: {}; {}; try a lower rate{}: gan train --config {} {}--out {} --set {}", step,
+        what, left, init.empty() ? "" : " from there", base::shell_quoted(folder + "/config.toml"), init,
+        base::shell_quoted(other), rates);
   }
 
   /// Says before hours are spent that a save will not fit on the disk, and that it is large.
@@ -409,6 +415,7 @@ class Run {
 
   void save() {
     const Timer timer(options_.profile, Profile::Kind::phase, "checkpoint");
+    require_sound_losses();
     require_sound_state();
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
