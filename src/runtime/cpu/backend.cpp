@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/float_mode.h"
 #include "base/parallel.h"
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/moves.h"
 #include "runtime/cpu/processor.h"
 #include "runtime/cpu/product.h"
@@ -137,6 +138,9 @@ class CpuBackend : public Backend {
     target.name = instruction_set();
     target.bf16_products_run_chains = machine_code() && multiplier() != Multiplier::none;
     target.chains_sum_rows = machine_code();
+    target.epilogue_ops.clear();
+    for (const ElementwiseRow& row : kElementwise)
+      if (row.post_op != PostOp::none) target.epilogue_ops.push_back(row.op);
     return target;
   }
   bool has_bf16() const override { return cpu::has_bf16(); }
@@ -157,7 +161,8 @@ class CpuBackend : public Backend {
 
   std::size_t workspace(const Launch& launch) const override {
     if (launch.spec && is_product(*launch.spec)) return product_workspace(product_of(launch), disabled_);
-    return launch.chain ? chain_workspace(bind_chain(*launch.chain, launch.operands, launch.results), machine_code()) : 0;
+    return launch.chain ? chain_workspace(bind_chain(*launch.chain, launch.operands, launch.results), machine_code())
+                        : 0;
   }
 
   Kernel kernel(const Launch& launch) const override {
@@ -167,9 +172,9 @@ class CpuBackend : public Backend {
     if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch), workspace, disabled_);
     if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is no product");
     Kernel kernel;
-    kernel.run = launch.spec
-                     ? plain_kernel(launch)
-                     : chain_kernel(bind_chain(*launch.chain, launch.operands, launch.results), workspace, machine_code());
+    kernel.run = launch.spec ? plain_kernel(launch)
+                             : chain_kernel(bind_chain(*launch.chain, launch.operands, launch.results), workspace,
+                                            machine_code());
     return kernel;
   }
 

@@ -4,6 +4,7 @@
 
 #include "base/parallel.h"
 #include "runtime/cpu/chain.h"
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/simd.h"
 
 namespace gan::runtime::cpu {
@@ -91,10 +92,10 @@ std::vector<Step> pair_up(const BoundChain& program) {
     Step step{i.op, ElementwiseOp::none, false, i.alpha, i.a, graph::is_binary(i.op) ? i.b : -1, -1, i.dst};
     const auto partner = [&](int r) {  // the step before that makes r for this one alone
       return std::find_if(steps.begin(), steps.end(), [&](const Step& s) {
-        return s.dst == r && s.then == ElementwiseOp::none && simd::can_lead(s.op) && at(uses, r) == 1;
+        return s.dst == r && s.then == ElementwiseOp::none && row_of(s.op).leads && at(uses, r) == 1;
       });
     };
-    if (simd::can_follow(i.op)) {
+    if (row_of(i.op).follows) {
       const bool second = partner(i.a) == steps.end();
       const auto lead = partner(second ? i.b : i.a);
       if (lead != steps.end()) {

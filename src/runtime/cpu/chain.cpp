@@ -39,7 +39,7 @@ void run_range(const PieceFunction& code, std::int64_t columns, std::int64_t beg
 }  // namespace
 
 BoundChain bind_chain(const graph::Chain& chain, std::span<const std::byte* const> operands,
-                std::span<std::byte* const> results) {
+                      std::span<std::byte* const> results) {
   BoundChain bound{chain.elements, {}, chain.constants, chain.instructions, {}};
   for (std::size_t i = 0; i < chain.operands.size(); ++i) bound.operands.push_back({chain.operands[i], operands[i]});
   for (std::size_t i = 0; i < chain.results.size(); ++i) bound.results.push_back({chain.results[i], results[i]});

@@ -35,7 +35,7 @@ struct BoundChain {
 };
 
 BoundChain bind_chain(const graph::Chain& chain, std::span<const std::byte* const> operands,
-                std::span<std::byte* const> results);
+                      std::span<std::byte* const> results);
 
 /// The chain that stores `elements` elements of a product and computes nothing.
 BoundChain store_chain(void* dst, graph::DType dtype, std::int64_t elements);

@@ -15,6 +15,7 @@
 #include <set>
 #include <vector>
 
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/processor.h"
 #include "runtime/cpu/sums.h"
 #include "runtime/cpu/tanh.h"
@@ -222,13 +223,13 @@ class ChainCode : public Xbyak::CodeGenerator {
     for (std::size_t c = 0; c < program_.constants.size(); ++c)
       fixed_.emplace(static_cast<int>(program_.operands.size() + c), constant(program_.constants[c]));
     for (const Instruction& instruction : program_.instructions) {
-      const ElementwiseOp op = instruction.op;
-      if (op == ElementwiseOp::relu || op == ElementwiseOp::step || op == ElementwiseOp::leaky_relu ||
-          op == ElementwiseOp::leaky_step)
-        constant(0.0f);
-      if (op == ElementwiseOp::step || op == ElementwiseOp::leaky_step) constant(1.0f);
-      if (op == ElementwiseOp::leaky_relu || op == ElementwiseOp::leaky_step) constant(instruction.alpha);
-      if (op != ElementwiseOp::tanh) continue;
+      const ElementwiseRow& row = row_of(instruction.op);
+      const auto reads = [&](Argument argument) { return row.first == argument || row.second == argument; };
+      const bool selects = row.instruction == VectorInstruction::select_by_sign;
+      if (selects || reads(Argument::zero)) constant(0.0f);
+      if (reads(Argument::one)) constant(1.0f);
+      if (reads(Argument::alpha) || reads(Argument::alpha_times_a)) constant(instruction.alpha);
+      if (row.instruction != VectorInstruction::hyperbolic_tangent) continue;
       for (const float number : {kTanhLimit, -kTanhLimit, 1.0f, -1.0f}) constant(number);
       for (const float number : kTanhNumerator) constant(number);
       for (const float number : kTanhDenominator) constant(number);
@@ -346,44 +347,60 @@ class ChainCode : public Xbyak::CodeGenerator {
                                [&](const BoundResult& result) { return place_of(result) == place_of(operand); });
   }
 
-  // As simd.cpp has them: a NaN stays, and nothing is contracted.
+  // As simd.cpp computes it: a NaN stays, and no product and sum become one instruction.
   void compute(const Instruction& instruction, const Zmm& a, const Zmm& b, const Zmm& dst) {
     constexpr int kGreater = 0x1E, kUnordered = 0x03;
-    switch (instruction.op) {
-      case ElementwiseOp::add:
-        return vaddps(dst, a, b);
-      case ElementwiseOp::sub:
-        return vsubps(dst, a, b);
-      case ElementwiseOp::mul:
-        return vmulps(dst, a, b);
-      case ElementwiseOp::div:
-        return vdivps(dst, a, b);
-      case ElementwiseOp::square:
-        return vmulps(dst, a, a);
-      case ElementwiseOp::sqrt:
-        return vsqrtps(dst, a);
-      case ElementwiseOp::copy:
+    const ElementwiseRow& row = row_of(instruction.op);
+    const auto argument = [&](Argument which) {
+      switch (which) {
+        case Argument::a:
+          return a;
+        case Argument::b:
+          return b;
+        case Argument::zero:
+          return constant(0.0f);
+        case Argument::one:
+          return constant(1.0f);
+        case Argument::alpha:
+          return constant(instruction.alpha);
+        case Argument::alpha_times_a:
+          vmulps(dst, a, constant(instruction.alpha));
+          return dst;
+      }
+      return a;
+    };
+    switch (row.instruction) {
+      case VectorInstruction::none:
+        complete_ = false;
+        return;
+      case VectorInstruction::move:
         return vmovaps(dst, a);
-      case ElementwiseOp::maximum:  // of the instruction a NaN in b comes through, one in a does not
+      case VectorInstruction::add:
+        return vaddps(dst, argument(row.first), argument(row.second));
+      case VectorInstruction::subtract:
+        return vsubps(dst, argument(row.first), argument(row.second));
+      case VectorInstruction::multiply:
+        return vmulps(dst, argument(row.first), argument(row.second));
+      case VectorInstruction::divide:
+        return vdivps(dst, argument(row.first), argument(row.second));
+      case VectorInstruction::square_root:
+        return vsqrtps(dst, a);
+      case VectorInstruction::maximum:
+        return vmaxps(dst, argument(row.first), argument(row.second));
+      case VectorInstruction::maximum_with_nan:  // of the instruction a NaN in b comes through, one in a does not
         vcmpps(compared_, a, a, kUnordered);
         vmaxps(dst, a, b);
         return vmovaps(dst | compared_, a);
-      case ElementwiseOp::relu:
-        return vmaxps(dst, constant(0.0f), a);
-      case ElementwiseOp::step:
+      case VectorInstruction::select_by_sign: {
         vcmpps(compared_, a, constant(0.0f), kGreater);
-        return vmovaps(dst | compared_ | T_z, constant(1.0f));
-      case ElementwiseOp::leaky_relu:
-        vcmpps(compared_, a, constant(0.0f), kGreater);
-        vmulps(dst, a, constant(instruction.alpha));
-        return vmovaps(dst | compared_, a);
-      case ElementwiseOp::leaky_step:
-        vcmpps(compared_, a, constant(0.0f), kGreater);
-        return vblendmps(dst | compared_, constant(instruction.alpha), constant(1.0f));
-      case ElementwiseOp::tanh:
+        const Zmm first = argument(row.first);
+        if (row.second == Argument::zero) return vmovaps(dst | compared_ | T_z, first);
+        const Zmm second = argument(row.second);
+        if (second.getIdx() == dst.getIdx()) return vmovaps(dst | compared_, first);
+        return vblendmps(dst | compared_, second, first);
+      }
+      case VectorInstruction::hyperbolic_tangent:
         return hyperbolic_tangent(a, dst);
-      default:
-        complete_ = false;
     }
   }
 

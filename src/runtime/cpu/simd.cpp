@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/bf16.h"
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/simd.h"
 #include "runtime/cpu/tanh.h"
 
@@ -115,7 +116,7 @@ void run(const Operands& operands, std::size_t count) {
 
 template <ElementwiseOp op>
 BlockFunction with_follower(ElementwiseOp then, bool swapped) {
-  if constexpr (can_lead(op)) {
+  if constexpr (row_of(op).leads) {
     if (then == ElementwiseOp::add) return run<op, ElementwiseOp::add, false>;
     if (then == ElementwiseOp::mul) return run<op, ElementwiseOp::mul, false>;
     if (then == ElementwiseOp::sub)

@@ -39,16 +39,6 @@ using BlockFunction = void (*)(const Operands& operands, std::size_t count);
 /// rounded as if it were alone.
 BlockFunction block_function(ElementwiseOp op, ElementwiseOp then = ElementwiseOp::none, bool swapped = false);
 
-/// Whether another operation can follow `op` in one function, and whether `op` can be that other.
-constexpr bool can_lead(ElementwiseOp op) {
-  return op == ElementwiseOp::add || op == ElementwiseOp::sub || op == ElementwiseOp::mul || op == ElementwiseOp::div ||
-         op == ElementwiseOp::square || op == ElementwiseOp::sqrt || op == ElementwiseOp::step ||
-         op == ElementwiseOp::leaky_step;
-}
-constexpr bool can_follow(ElementwiseOp op) {
-  return op == ElementwiseOp::add || op == ElementwiseOp::sub || op == ElementwiseOp::mul || op == ElementwiseOp::div;
-}
-
 /// Rounds to nearest even; a NaN stays a NaN, and denormal numbers become zero, as the processor's own instruction
 /// does.
 void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/dnnl/version.h"
+#include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/processor.h"
 
 namespace gan::runtime::cpu::onednn {
@@ -33,20 +34,18 @@ dnnl::memory::data_type data_type(graph::DType dtype) {
 
 namespace {
 
-/// The op as oneDNN knows it; alpha is that of the instruction where there is one.
 dnnl::algorithm algorithm_of(ElementwiseOp op) {
   using dnnl::algorithm;
-  switch (op) {
-    case ElementwiseOp::add:
+  switch (row_of(op).post_op) {
+    case PostOp::add:
       return algorithm::binary_add;
-    case ElementwiseOp::mul:
+    case PostOp::mul:
       return algorithm::binary_mul;
-    case ElementwiseOp::relu:
-    case ElementwiseOp::leaky_relu:
+    case PostOp::relu:
       return algorithm::eltwise_relu;
-    case ElementwiseOp::tanh:
+    case PostOp::tanh:
       return algorithm::eltwise_tanh;
-    case ElementwiseOp::sigmoid:
+    case PostOp::logistic:
       return algorithm::eltwise_logistic;
     default:
       base::fail_run("elementwise operation {} is no post-op", static_cast<int>(op));
@@ -63,7 +62,7 @@ PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result) {
   for (const Instruction& instruction : tail.instructions) {
     const auto slot = static_cast<std::size_t>(instruction.a == last ? instruction.b : instruction.a);
     last = instruction.dst;
-    if (instruction.op == ElementwiseOp::copy) continue;  // the primitive stores the type of the result
+    if (row_of(instruction.op).post_op == PostOp::copy) continue;  // the primitive stores the type of the result
     if (!graph::is_binary(instruction.op)) {
       append_eltwise(out.ops, algorithm_of(instruction.op), instruction.alpha);
       continue;

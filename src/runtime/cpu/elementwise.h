@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "graph/chain.h"
+
+namespace gan::runtime::cpu {
+
+using graph::ElementwiseOp;
+
+/// An argument of an instruction: the operands of the op, or a constant.
+enum class Argument : std::uint8_t { a, b, zero, one, alpha, alpha_times_a };
+
+/// What one vector instruction computes.
+enum class VectorInstruction : std::uint8_t {
+  none,  ///< machine code does not compute the op: chains with it run block by block
+  move,
+  add,
+  subtract,
+  multiply,
+  divide,
+  square_root,
+  maximum,             ///< of a NaN in the first argument the second comes through
+  maximum_with_nan,    ///< a NaN in either argument comes through
+  select_by_sign,      ///< the first argument where a > 0, else the second
+  hyperbolic_tangent,  ///< by the polynomials of tanh.h
+};
+
+/// The op as oneDNN knows it among its post-ops.
+enum class PostOp : std::uint8_t { none, copy, add, mul, relu, tanh, logistic };
+
+/// What an elementwise op is to each part of this backend. The SIMD form of each is in simd.cpp.
+struct ElementwiseRow {
+  ElementwiseOp op;
+  VectorInstruction instruction;
+  Argument first, second;  ///< of the instruction
+  PostOp post_op;
+  /// Whether one function of simd.cpp computes the op and another one behind it, and whether it can be the other one.
+  bool leads, follows;
+};
+
+// clang-format off
+inline constexpr auto kElementwise = [] {
+  using enum ElementwiseOp;
+  using V = VectorInstruction;
+  using A = Argument;
+  using P = PostOp;
+  return std::to_array<ElementwiseRow>({
+      // op        instruction            first    second            post-op      leads  follows
+      {none,       V::none,               A::a,    A::a,             P::none,     false, false},
+      {copy,       V::move,               A::a,    A::a,             P::copy,     false, false},
+      {add,        V::add,                A::a,    A::b,             P::add,      true,  true},
+      {sub,        V::subtract,           A::a,    A::b,             P::none,     true,  true},
+      {mul,        V::multiply,           A::a,    A::b,             P::mul,      true,  true},
+      {div,        V::divide,             A::a,    A::b,             P::none,     true,  true},
+      {maximum,    V::maximum_with_nan,   A::a,    A::b,             P::none,     false, false},
+      {square,     V::multiply,           A::a,    A::a,             P::none,     true,  false},
+      {sqrt,       V::square_root,        A::a,    A::a,             P::none,     true,  false},
+      {exp,        V::none,               A::a,    A::a,             P::none,     false, false},
+      {expm1,      V::none,               A::a,    A::a,             P::none,     false, false},
+      {log,        V::none,               A::a,    A::a,             P::none,     false, false},
+      {tanh,       V::hyperbolic_tangent, A::a,    A::a,             P::tanh,     false, false},
+      {sigmoid,    V::none,               A::a,    A::a,             P::logistic, false, false},
+      {softplus,   V::none,               A::a,    A::a,             P::none,     false, false},
+      {relu,       V::maximum,            A::zero, A::a,             P::relu,     false, false},
+      {step,       V::select_by_sign,     A::one,  A::zero,          P::none,     true,  false},
+      {leaky_relu, V::select_by_sign,     A::a,    A::alpha_times_a, P::relu,     false, false},
+      {leaky_step, V::select_by_sign,     A::one,  A::alpha,         P::none,     true,  false},
+  });
+}();
+// clang-format on
+
+constexpr const ElementwiseRow& row_of(ElementwiseOp op) { return kElementwise[static_cast<std::size_t>(op)]; }
+
+constexpr bool is_in_order() {
+  for (std::size_t i = 0; i < kElementwise.size(); ++i)
+    if (kElementwise[i].op != static_cast<ElementwiseOp>(i)) return false;
+  return kElementwise.size() == static_cast<std::size_t>(graph::kLastElementwiseOp) + 1;
+}
+static_assert(is_in_order());
+
+}  // namespace gan::runtime::cpu
