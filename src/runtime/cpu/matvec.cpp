@@ -125,8 +125,8 @@ HWY_EXPORT(combine);
 
 namespace {
 
-constexpr std::int64_t kChunk = 64;            // rows that are combined to a sum of their own
-constexpr std::int64_t kParallelGrain = 8192;  // elements of the matrix that are worth a thread
+constexpr std::int64_t kRowsOfPartialSum = 64;  // rows that are combined to a sum of their own
+constexpr std::int64_t kParallelGrain = 8192;   // elements of the matrix that are worth a thread
 
 /// One vector and a matrix, which is read along its rows if they are [outputs, k].
 struct Matvec {
@@ -155,7 +155,7 @@ struct Matvec {
   float *wide_x = nullptr, *partial_sums = nullptr;
   std::function<void()> tail;
 
-  std::int64_t partial_count() const { return by_rows ? 0 : (k + kChunk - 1) / kChunk * outputs; }
+  std::int64_t partial_count() const { return by_rows ? 0 : (k + kRowsOfPartialSum - 1) / kRowsOfPartialSum * outputs; }
 
   const std::byte* at(std::int64_t element) const {
     return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
@@ -172,21 +172,22 @@ struct Matvec {
   }
 
   void run_by_rows() {
-    constexpr std::int64_t kBlock = 4;  // never cut, so that an output is the same whatever the threads
-    const std::int64_t blocks = (outputs + kBlock - 1) / kBlock;
-    base::parallel_for(blocks, grain(blocks, kBlock * k), [&](std::int64_t begin, std::int64_t end) {
-      const std::int64_t first = begin * kBlock, count = std::min(end * kBlock, outputs) - first;
+    constexpr std::int64_t kRowsTogether = 4;  // never cut, so that an output is the same whatever the threads
+    const std::int64_t blocks = (outputs + kRowsTogether - 1) / kRowsTogether;
+    base::parallel_for(blocks, grain(blocks, kRowsTogether * k), [&](std::int64_t begin, std::int64_t end) {
+      const std::int64_t first = begin * kRowsTogether, count = std::min(end * kRowsTogether, outputs) - first;
       HWY_DYNAMIC_DISPATCH(dot)
       (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
     });
   }
 
   void combine_chunks() const {
-    const std::int64_t chunks = (k + kChunk - 1) / kChunk;
-    base::parallel_for(chunks, grain(chunks, kChunk * outputs), [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t chunks = (k + kRowsOfPartialSum - 1) / kRowsOfPartialSum;
+    base::parallel_for(chunks, grain(chunks, kRowsOfPartialSum * outputs), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) HWY_DYNAMIC_DISPATCH(combine)
-      (stored, at(i * kChunk * outputs), x + i * kChunk, partial_sums + i * outputs,
-       static_cast<std::size_t>(std::min(kChunk, k - i * kChunk)), static_cast<std::size_t>(outputs));
+      (stored, at(i * kRowsOfPartialSum * outputs), x + i * kRowsOfPartialSum, partial_sums + i * outputs,
+       static_cast<std::size_t>(std::min(kRowsOfPartialSum, k - i * kRowsOfPartialSum)),
+       static_cast<std::size_t>(outputs));
     });
     std::copy_n(partial_sums, outputs, y);
     for (std::int64_t i = 1; i < chunks; ++i)

@@ -21,8 +21,8 @@ namespace {
 using Bf16 = std::uint16_t;
 
 // Exponents of bf16 and fp16: where they begin; what it is of a half that is 1, and the largest one.
-constexpr int kExponent = 7, kHalfExponent = 10;
-constexpr std::int32_t kHalfOne = 15, kLargestExponent = kHalfOne + kLargestHalf - 1;
+constexpr int kBf16ExponentShift = 7, kFp16ExponentShift = 10;
+constexpr std::int32_t kFp16One = 15, kLargestExponent = kFp16One + kLargestFp16 - 1;
 constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80;
 
 /// Transposes 16 rows of 16 numbers of 32 bits: first within squares of four, then the squares.
@@ -57,9 +57,9 @@ GAN_AVX512 inline __m512i all(std::int32_t number) { return _mm512_set1_epi16(st
 
 /// 32 numbers of bf16 as halves; `shifts` is taken from them as they lie. What would be denormal, 2^-17 of the line's
 /// largest number and less, becomes zero or some other denormal half.
-GAN_AVX512 inline __m512i halves(__m512i numbers, __m512i shifts) {
+GAN_AVX512 inline __m512i to_fp16(__m512i numbers, __m512i shifts) {
   const __m512i shifted = _mm512_subs_epu16(_mm512_and_si512(numbers, all(kMagnitude)), shifts);
-  const __m512i magnitude = _mm512_slli_epi16(shifted, kHalfExponent - kExponent);
+  const __m512i magnitude = _mm512_slli_epi16(shifted, kFp16ExponentShift - kBf16ExponentShift);
   constexpr int kFirstWhereThird = 0xE4;  // else second
   return _mm512_ternarylogic_epi64(numbers, magnitude, all(kSign), kFirstWhereThird);
 }
@@ -82,7 +82,7 @@ GAN_AVX512 inline void pack_along(const PackedOperand& operand, std::int64_t lin
     const Bf16* src = static_cast<const Bf16*>(operand.data) + offset;
     _mm_prefetch(reinterpret_cast<const char*>(src + kTileLines * operand.depth), _MM_HINT_T1);
     rows[i] = _mm512_maskz_loadu_epi16(in_line, src);
-    if constexpr (form == PackedForm::halves) rows[i] = halves(rows[i], _mm512_set1_epi32(shifts[i]));
+    if constexpr (form == PackedForm::fp16) rows[i] = to_fp16(rows[i], _mm512_set1_epi32(shifts[i]));
   }
   // Rows of the left operand lie as they are multiplied.
   store_tile(rows, !operand.left, dst);
@@ -105,7 +105,7 @@ GAN_AVX512 inline __m512i to_unpack(__m512i row) {
 }
 
 template <bool gathered>
-inline void ask_for(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
+inline void prefetch(const PackedOperand& operand, std::int64_t row, std::int64_t line) {
   _mm_prefetch(static_cast<const char*>(operand.data) + operand.offset<gathered>(row, line) * 2, _MM_HINT_T1);
 }
 
@@ -116,18 +116,18 @@ GAN_AVX512 inline void pack_across(const PackedOperand& operand, std::int64_t li
                                    const std::int32_t* const shifts_of_panels[2], Bf16* dst) {
   const __mmask32 lanes = first_lanes(operand.lines - line);
   __m512i shifts = {};
-  if constexpr (form == PackedForm::halves)
+  if constexpr (form == PackedForm::fp16)
     shifts = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(_mm512_loadu_si512(shifts_of_panels[0]))),
                                 _mm512_cvtepi32_epi16(_mm512_loadu_si512(shifts_of_panels[1])), 1);
   __m512i first[kTileLines], second[kTileLines];
   for (std::int64_t i = 0; i < kTileLines; ++i) {
     const std::int64_t row = at + 2 * i;
-    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) ask_for<gathered>(operand, ahead, line);
+    for (const std::int64_t ahead : {row + kTileDepth, row + kTileDepth + 1}) prefetch<gathered>(operand, ahead, line);
     __m512i even = load_row<gathered>(operand, row, line, lanes),
             odd = load_row<gathered>(operand, row + 1, line, lanes);
-    if constexpr (form == PackedForm::halves) {
-      even = halves(even, shifts);
-      odd = halves(odd, shifts);
+    if constexpr (form == PackedForm::fp16) {
+      even = to_fp16(even, shifts);
+      odd = to_fp16(odd, shifts);
     }
     even = to_unpack(even);
     odd = to_unpack(odd);
@@ -146,13 +146,13 @@ GAN_AVX512 inline __m512i larger(__m512i most, __m512i numbers) {
 
 /// Of 16 lines, from twice their largest magnitudes.
 GAN_AVX512 inline void store_scales(__m512i twice_most, LineScales* scales) {
-  const __m512i exponents = _mm512_srli_epi32(twice_most, kExponent + 1);
+  const __m512i exponents = _mm512_srli_epi32(twice_most, kBf16ExponentShift + 1);
   const __m512i shifts = _mm512_subs_epu16(exponents, _mm512_set1_epi32(kLargestExponent));
-  const __m512i as_taken = _mm512_slli_epi32(shifts, kExponent);
+  const __m512i as_taken = _mm512_slli_epi32(shifts, kBf16ExponentShift);
   _mm512_storeu_si512(scales->shifts, _mm512_or_si512(as_taken, _mm512_slli_epi32(as_taken, 16)));
   const __mmask16 not_finite = _mm512_cmpge_epu32_mask(twice_most, _mm512_set1_epi32(2 * kInfinity));
   const __m512 powers =
-      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(shifts, _mm512_set1_epi32(kHalfOne)), 23));
+      _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(shifts, _mm512_set1_epi32(kFp16One)), 23));
   _mm512_storeu_ps(scales->powers, _mm512_mask_mov_ps(powers, not_finite, _mm512_set1_ps(NAN)));
 }
 
@@ -179,15 +179,15 @@ GAN_AVX512 inline __m512i largest_along(const PackedOperand& operand, std::int64
 template <bool gathered>
 GAN_AVX512 void find_scales_across(const PackedOperand& operand, std::int64_t begin, std::int64_t end,
                                    std::int64_t panel, Bf16* dst) {
-  constexpr std::int64_t kRows = 8;
-  for (std::int64_t row = 0; row < operand.depth; row += kRows)
+  constexpr std::int64_t kRowsAtOnce = 8;
+  for (std::int64_t row = 0; row < operand.depth; row += kRowsAtOnce)
     for (std::int64_t p = begin; p < end; ++p) {
-      const __mmask32 lanes = first_lanes(operand.lines - p * kPair);
+      const __mmask32 lanes = first_lanes(operand.lines - p * kPairLines);
       Bf16* const pair = dst + 2 * (p - begin) * panel;  // where nothing is packed yet
       __m512i most = row > 0 ? _mm512_load_si512(pair) : _mm512_setzero_si512();
-      for (std::int64_t r = row; r < row + kRows; ++r) {
-        ask_for<gathered>(operand, r + 2 * kRows, p * kPair);
-        most = larger(most, load_row<gathered>(operand, r, p * kPair, lanes));
+      for (std::int64_t r = row; r < row + kRowsAtOnce; ++r) {
+        prefetch<gathered>(operand, r + 2 * kRowsAtOnce, p * kPairLines);
+        most = larger(most, load_row<gathered>(operand, r, p * kPairLines, lanes));
       }
       _mm512_store_si512(pair, most);
     }
@@ -204,10 +204,10 @@ GAN_AVX512 void pack_lines(const PackedOperand& operand, std::int64_t begin, std
                            Bf16* dst) {
   for (std::int64_t p = begin; p < end; ++p, dst += 2 * panel)
     for (std::int64_t i = 0; i < 2; ++i) {
-      const std::int64_t line = p * kPair + i * kTileLines;
+      const std::int64_t line = p * kPairLines + i * kTileLines;
       Bf16* const to = dst + i * panel;
       LineScales* const scales = scales_of(to, panel);
-      if constexpr (form == PackedForm::halves) store_scales(largest_along(operand, line), scales);
+      if constexpr (form == PackedForm::fp16) store_scales(largest_along(operand, line), scales);
       for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
         pack_along<form>(operand, line, at, scales->shifts, to + at * kTileLines);
     }
@@ -216,12 +216,12 @@ GAN_AVX512 void pack_lines(const PackedOperand& operand, std::int64_t begin, std
 template <PackedForm form, bool gathered>
 GAN_AVX512 void pack_rows(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel,
                           Bf16* dst) {
-  if constexpr (form == PackedForm::halves) find_scales_across<gathered>(operand, begin, end, panel, dst);
+  if constexpr (form == PackedForm::fp16) find_scales_across<gathered>(operand, begin, end, panel, dst);
   for (std::int64_t at = 0; at < operand.depth; at += kTileDepth)
     for (std::int64_t p = begin; p < end; ++p) {
       Bf16* const pair = dst + 2 * (p - begin) * panel;
       const std::int32_t* const shifts[] = {scales_of(pair, panel)->shifts, scales_of(pair + panel, panel)->shifts};
-      pack_across<form, gathered>(operand, p * kPair, at, panel, shifts, pair + at * kTileLines);
+      pack_across<form, gathered>(operand, p * kPairLines, at, panel, shifts, pair + at * kTileLines);
     }
 }
 
@@ -229,10 +229,10 @@ GAN_AVX512 void pack_rows(const PackedOperand& operand, std::int64_t begin, std:
 
 void pack(const PackedOperand& operand, std::int64_t begin, std::int64_t end, std::int64_t panel, Bf16* dst) {
   using enum PackedForm;
-  const bool as_halves = operand.form == halves;
-  const auto packing = operand.along_lines ? (as_halves ? pack_lines<halves> : pack_lines<bf16>)
-                       : operand.gathered  ? (as_halves ? pack_rows<halves, true> : pack_rows<bf16, true>)
-                                           : (as_halves ? pack_rows<halves, false> : pack_rows<bf16, false>);
+  const bool as_fp16 = operand.form == fp16;
+  const auto packing = operand.along_lines ? (as_fp16 ? pack_lines<fp16> : pack_lines<bf16>)
+                       : operand.gathered  ? (as_fp16 ? pack_rows<fp16, true> : pack_rows<bf16, true>)
+                                           : (as_fp16 ? pack_rows<fp16, false> : pack_rows<bf16, false>);
   packing(operand, begin, end, panel, dst);
 }
 

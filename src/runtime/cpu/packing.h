@@ -9,7 +9,7 @@ namespace gan::runtime::cpu {
 /// Where the rows of a right operand [k, n] lie if not one behind the other, as numbers counted from its address:
 /// number (r, c) is at rows[r] + blocks[c / kBlock] + c % kBlock. The rest of the last block may be read, too.
 struct GatheredRows {
-  static constexpr std::int64_t kBlock = 16;
+  static constexpr std::int64_t kLines = 16;
   std::vector<std::int64_t> rows, blocks;
 };
 
@@ -17,17 +17,17 @@ struct GatheredRows {
 // one 16 pairs of rows of 16 columns, the two numbers of a pair side by side.
 constexpr std::int64_t kTileLines = 16;  // rows of the left operand, columns of the right one
 constexpr std::int64_t kTileDepth = 32;  // numbers that a register sums over
-constexpr std::int64_t kTile = kTileLines * kTileDepth;
-constexpr std::int64_t kPair = 2 * kTileLines;  // lines of the two registers that are worked on together
+constexpr std::int64_t kTileElements = kTileLines * kTileDepth;
+constexpr std::int64_t kPairLines = 2 * kTileLines;  // lines of the two registers that are worked on together
 
 /// What the numbers of an operand become.
 enum class PackedForm : std::uint8_t {
-  bf16,    ///< what they are
-  halves,  ///< of bf16 numbers fp16, each line scaled by a power of two
+  bf16,  ///< what they are
+  fp16,  ///< of bf16 numbers fp16, each line scaled by a power of two
 };
 
-/// The largest half of a line is below 2^kLargestHalf.
-constexpr std::int32_t kLargestHalf = 3;
+/// The largest half of a line is below 2^kLargestFp16.
+constexpr std::int32_t kLargestFp16 = 3;
 
 /// Of the 16 lines of a panel of halves, behind it: what was taken from the bits of a line's numbers to make its
 /// largest one a half of that size, twice for the two numbers of 32 bits, and the power of two by which halves have to

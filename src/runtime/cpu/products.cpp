@@ -38,7 +38,7 @@ MadeProduct make_packed(const Product& p, Workspace& workspace) {
   }};
 }
 
-constexpr ProductRow kRows[] = {
+constexpr ProductRow kProductRows[] = {
     {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read", Tail::linear,
      RowProduct::applies, 0.5, nothing, RowProduct::make},
     {"vector", "one row or one column: dot products, bound by reading the matrix", Tail::any, is_vector, 0.9,
@@ -80,7 +80,7 @@ bool computes(const ProductRow& row, const Product& product, bool use_machine_co
 /// The rows that apply, the cheapest first.
 std::vector<const ProductRow*> choices(const Product& product, const std::set<std::string>& disabled) {
   std::vector<const ProductRow*> rows;
-  for (const ProductRow& row : kRows) {
+  for (const ProductRow& row : kProductRows) {
     const bool out =
         disabled.count(std::string(row.name)) || (row.tail == Tail::pieces && disabled.count(kMachineCode));
     if (!out && row.applies(product)) rows.push_back(&row);
@@ -98,7 +98,7 @@ Product stored(const Product& product, float* dst) {
 
 }  // namespace
 
-std::span<const ProductRow> product_rows() { return kRows; }
+std::span<const ProductRow> product_rows() { return kProductRows; }
 
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled) {
   const bool use_machine_code = !disabled.count(kMachineCode);

@@ -147,7 +147,7 @@ GatheredRows gathered(const Geometry& g, Images images) {
   GatheredRows out;
   for (std::int64_t row = images.begin * g.places(); row < images.end * g.places(); ++row)
     out.rows.push_back(g.row_begin(row));
-  for (std::int64_t c = 0; c < g.columns(); c += GatheredRows::kBlock)
+  for (std::int64_t c = 0; c < g.columns(); c += GatheredRows::kLines)
     out.blocks.push_back(c / g.run() * g.padded_width * g.channels + c % g.run());
   return out;
 }
@@ -197,7 +197,7 @@ class Unfolded {
 
  private:
   /// Whether rows are multiplied where they lie in the padded src.
-  bool in_place() const { return spec_.kind == Kind::weight_gradient && g_.run() % GatheredRows::kBlock == 0; }
+  bool in_place() const { return spec_.kind == Kind::weight_gradient && g_.run() % GatheredRows::kLines == 0; }
   /// Whether all threads share a part, as they do where the product is large.
   bool in_turn() const { return spec_.kind == Kind::weight_gradient && g_.weights() > kFewWeights; }
   bool adds_up() const { return spec_.kind == Kind::weight_gradient && !in_turn(); }
