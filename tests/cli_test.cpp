@@ -45,6 +45,7 @@ TEST(Cli, HelpIsWorthReading) {
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
 }
 
+// One long table.
 TEST(Cli, WrongUseBadInput) {
   const Folder folder;
   write_data(folder);
@@ -165,73 +166,101 @@ TEST(Cli, PresetsAreListedPrintedAndTrained) {
   EXPECT_EQ(trained.train.batch, 16);
 }
 
-TEST(Cli, TrainsAndSamples) {
-  const Folder folder;
-  write_data(folder);
-  write(folder / "classes.txt", "top\ntrouser\nbottom\n");
-  const std::string model = folder / "run";
-  const Result trained = run(folder, train_args(folder, "run", {"--steps", "30", "--set", "train.sample_every=20"}));
-  ASSERT_EQ(trained.code, 0) << trained.err;
-  EXPECT_EQ(trained.err, "");
-  EXPECT_NE(trained.out.find("step 30/30"), std::string::npos) << "plain lines, the last one too: " << trained.out;
-  EXPECT_EQ(trained.out.find('\r'), std::string::npos) << "no bar outside a terminal";
-  for (const char* name : {"config.toml", "metrics.jsonl", "model.safetensors", "checkpoint.safetensors"}) {
-    EXPECT_TRUE(fs::exists(model + "/" + name)) << name;
+/// A model of small networks, trained once for the tests of what can be done with one.
+class CliModel : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new Folder;
+    write_data(folder());
+    write(folder() / "classes.txt", "top\ntrouser\nbottom\n");
+    trained_ =
+        new Result(run(folder(), train_args(folder(), "run", {"--steps", "30", "--set", "train.sample_every=20"})));
+    std::vector<float> z;
+    for (int i = 0; i < 6 * 5; ++i) z.push_back(0.1F * static_cast<float>(i % 7));
+    io::write_npy(folder() / "z.npy", {6, 5}, z);
+    // A .npy of int64 by hand: labels 0, 0, 1, 1, 2, 2.
+    std::string header = "{'descr': '<i8', 'fortran_order': False, 'shape': (6,), }";
+    header += std::string(64 - 10 - header.size() % 64 - 1 + (header.size() % 64 > 53 ? 64 : 0), ' ') + '\n';
+    std::string npy = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
+    for (const char label : {'\0', '\0', '\1', '\1', '\2', '\2'}) npy += label + std::string(7, '\0');
+    write(folder() / "y.npy", npy);
   }
-  EXPECT_TRUE(fs::exists(model + "/samples/20.png"));
-  const std::string command = read(model + "/command.txt");
-  EXPECT_TRUE(command.starts_with(std::string(GAN_BINARY) + " train --data ")) << command;
-  EXPECT_NE(command.find(" 'model.g.widths=[24,24]' "), std::string::npos) << "as a shell reads it: " << command;
-  EXPECT_EQ(logged_steps(model + "/metrics.jsonl"), (std::vector<std::int64_t>{10, 20, 30}));
+  static void TearDownTestSuite() {
+    delete trained_;
+    delete folder_;
+  }
+  void SetUp() override { ASSERT_EQ(trained_->code, 0) << trained_->err; }
 
-  expect_refused(folder, train_args(folder, "run", {"--steps", "30"}), 2, "another run");
-
-  const auto shape_of = [&](const std::string& path) { return io::read_npy_f32(path).type().shape; };
-  const auto sample = [&](const Args& more) {
-    Args args = {"sample", model};
+  static const Folder& folder() { return *folder_; }
+  static const Result& trained() { return *trained_; }
+  static std::string model() { return folder() / "run"; }
+  static Args sample(const Args& more) {
+    Args args = {"sample", model()};
     args.insert(args.end(), more.begin(), more.end());
     return args;
-  };
-  expect_done(folder, sample({"--out", folder / "all.npy"}));
-  EXPECT_EQ(shape_of(folder / "all.npy"), (graph::Shape{24, 1, kSide, kSide})) << "eight of each class";
-  expect_done(folder, sample({"--label", "trouser", "--count", "2", "--out", folder / "a.npy"}));
-  expect_done(folder, sample({"--labels", "1", "--count", "2", "--out", folder / "b.npy"}));
-  EXPECT_EQ(read(folder / "a.npy"), read(folder / "b.npy")) << "same model, labels and seed";
-  expect_done(folder, sample({"--label", "1", "--count", "2", "--seed", "2", "--out", folder / "b.npy"}));
-  EXPECT_NE(read(folder / "a.npy"), read(folder / "b.npy")) << "another seed";
-  const runtime::Array all = io::read_npy_f32(folder / "all.npy");
-  for (const float value : all.f32()) ASSERT_TRUE(value >= -1 && value <= 1);
-
-  // The same latents and labels, asked for in three ways.
-  std::vector<float> z;
-  for (int i = 0; i < 6 * 5; ++i) z.push_back(0.1F * static_cast<float>(i % 7));
-  io::write_npy(folder / "z.npy", {6, 5}, z);
-  // A .npy of int64 by hand: labels 0, 0, 1, 1, 2, 2.
-  std::string header = "{'descr': '<i8', 'fortran_order': False, 'shape': (6,), }";
-  header += std::string(64 - 10 - header.size() % 64 - 1 + (header.size() % 64 > 53 ? 64 : 0), ' ') + '\n';
-  std::string npy = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) + '\0' + header;
-  for (const char label : {'\0', '\0', '\1', '\1', '\2', '\2'}) npy += label + std::string(7, '\0');
-  write(folder / "y.npy", npy);
-  expect_done(folder, sample({"--per-class", "2", "--noise", folder / "z.npy", "--out", folder / "p.npy"}));
-  expect_done(folder, sample({"--noise", folder / "z.npy", "--out", folder / "q.npy"}));
-  expect_done(folder,
-              sample({"--labels-file", folder / "y.npy", "--noise", folder / "z.npy", "--out", folder / "r.npy"}));
-  EXPECT_EQ(read(folder / "p.npy"), read(folder / "q.npy"));
-  EXPECT_EQ(read(folder / "p.npy"), read(folder / "r.npy"));
-
-  expect_done(folder, sample({"--per-class", "2", "--out", folder / "grid.png"}));
-  EXPECT_EQ(read(folder / "grid.png").substr(1, 3), "PNG");
-  expect_done(folder, sample({"--labels", "0,2", "--count", "2", "--out", folder / "pictures/"}));
-  for (const char* name : {"0-0.png", "0-1.png", "2-0.png", "2-1.png"}) {
-    EXPECT_TRUE(fs::exists(folder / "pictures/" + name)) << name;
   }
-  expect_done(folder, {"info", model});
-  expect_done(folder, {"info", source(folder)});
-  EXPECT_NE(run(folder, {"info", model}).out.find("trouser"), std::string::npos);
 
-  // Wrong questions to a good model.
-  io::write_npy(folder / "z3.npy", {3, 4}, std::vector<float>(12, 0.0F));
-  io::write_npy(folder / "nan.npy", {1, 5}, std::vector<float>{0, 0, NAN, 0, 0});
+ private:
+  static Folder* folder_;
+  static Result* trained_;
+};
+Folder* CliModel::folder_ = nullptr;
+Result* CliModel::trained_ = nullptr;
+
+TEST_F(CliModel, TrainingLeavesItsFiles) {
+  EXPECT_EQ(trained().err, "");
+  EXPECT_NE(trained().out.find("step 30/30"), std::string::npos) << "plain lines, the last one too: " << trained().out;
+  EXPECT_EQ(trained().out.find('\r'), std::string::npos) << "no bar outside a terminal";
+  for (const char* name : {"config.toml", "metrics.jsonl", "model.safetensors", "checkpoint.safetensors"}) {
+    EXPECT_TRUE(fs::exists(model() + "/" + name)) << name;
+  }
+  EXPECT_TRUE(fs::exists(model() + "/samples/20.png"));
+  const std::string command = read(model() + "/command.txt");
+  EXPECT_TRUE(command.starts_with(std::string(GAN_BINARY) + " train --data ")) << command;
+  EXPECT_NE(command.find(" 'model.g.widths=[24,24]' "), std::string::npos) << "as a shell reads it: " << command;
+  EXPECT_EQ(logged_steps(model() + "/metrics.jsonl"), (std::vector<std::int64_t>{10, 20, 30}));
+  expect_refused(folder(), train_args(folder(), "run", {"--steps", "30"}), 2, "another run");
+}
+
+TEST_F(CliModel, SamplesDependOnLabelAndSeed) {
+  const auto shape_of = [&](const std::string& path) { return io::read_npy_f32(path).type().shape; };
+  expect_done(folder(), sample({"--out", folder() / "all.npy"}));
+  EXPECT_EQ(shape_of(folder() / "all.npy"), (graph::Shape{24, 1, kSide, kSide})) << "eight of each class";
+  expect_done(folder(), sample({"--label", "trouser", "--count", "2", "--out", folder() / "a.npy"}));
+  expect_done(folder(), sample({"--labels", "1", "--count", "2", "--out", folder() / "b.npy"}));
+  EXPECT_EQ(read(folder() / "a.npy"), read(folder() / "b.npy")) << "same model, labels and seed";
+  expect_done(folder(), sample({"--label", "1", "--count", "2", "--seed", "2", "--out", folder() / "b.npy"}));
+  EXPECT_NE(read(folder() / "a.npy"), read(folder() / "b.npy")) << "another seed";
+  const runtime::Array all = io::read_npy_f32(folder() / "all.npy");
+  for (const float value : all.f32()) ASSERT_TRUE(value >= -1 && value <= 1);
+}
+
+TEST_F(CliModel, TheSameLatentsAndLabelsInThreeWays) {
+  const std::string z = folder() / "z.npy", y = folder() / "y.npy";
+  expect_done(folder(), sample({"--per-class", "2", "--noise", z, "--out", folder() / "p.npy"}));
+  expect_done(folder(), sample({"--noise", z, "--out", folder() / "q.npy"}));
+  expect_done(folder(), sample({"--labels-file", y, "--noise", z, "--out", folder() / "r.npy"}));
+  EXPECT_EQ(read(folder() / "p.npy"), read(folder() / "q.npy"));
+  EXPECT_EQ(read(folder() / "p.npy"), read(folder() / "r.npy"));
+}
+
+TEST_F(CliModel, PicturesAndNames) {
+  expect_done(folder(), sample({"--per-class", "2", "--out", folder() / "grid.png"}));
+  EXPECT_EQ(read(folder() / "grid.png").substr(1, 3), "PNG");
+  expect_done(folder(), sample({"--labels", "0,2", "--count", "2", "--out", folder() / "pictures/"}));
+  for (const char* name : {"0-0.png", "0-1.png", "2-0.png", "2-1.png"}) {
+    EXPECT_TRUE(fs::exists(folder() / "pictures/" + name)) << name;
+  }
+  expect_done(folder(), {"info", model()});
+  expect_done(folder(), {"info", source(folder())});
+  EXPECT_NE(run(folder(), {"info", model()}).out.find("trouser"), std::string::npos);
+}
+
+using CliModelBadInput = CliModel;
+
+TEST_F(CliModelBadInput, WrongQuestionsToAGoodModel) {
+  io::write_npy(folder() / "z3.npy", {3, 4}, std::vector<float>(12, 0.0F));
+  io::write_npy(folder() / "nan.npy", {1, 5}, std::vector<float>{0, 0, NAN, 0, 0});
   const struct {
     Args more;
     int code;
@@ -241,23 +270,23 @@ TEST(Cli, TrainsAndSamples) {
       {{"--label", "-1"}, 2, "-1"},
       {{"--label", "trousers"}, 2, "trouser"},
       {{"--labels", "0,,1"}, 2, "label"},
-      {{"--labels-file", folder / "z.npy"}, 3, "z.npy"},
-      {{"--noise", folder / "y.npy"}, 3, "y.npy"},
-      {{"--noise", folder / "z3.npy"}, 3, "expected [N, 5]"},
-      {{"--noise", folder / "nan.npy", "--label", "1"}, 3, "nan"},
-      {{"--noise", folder / "z.npy", "--per-class", "3"}, 2, "6 rows"},
-      {{"--noise", folder / "z.npy", "--labels", "0,1,2,0"}, 2, "6 rows"},
-      {{"--noise", folder / "none.npy"}, 3, "none.npy"},
+      {{"--labels-file", folder() / "z.npy"}, 3, "z.npy"},
+      {{"--noise", folder() / "y.npy"}, 3, "y.npy"},
+      {{"--noise", folder() / "z3.npy"}, 3, "expected [N, 5]"},
+      {{"--noise", folder() / "nan.npy", "--label", "1"}, 3, "nan"},
+      {{"--noise", folder() / "z.npy", "--per-class", "3"}, 2, "6 rows"},
+      {{"--noise", folder() / "z.npy", "--labels", "0,1,2,0"}, 2, "6 rows"},
+      {{"--noise", folder() / "none.npy"}, 3, "none.npy"},
   };
   for (const auto& [more, code, message] : wrong) {
-    Args args = sample({"--out", folder / "w.npy"});
+    Args args = sample({"--out", folder() / "w.npy"});
     args.insert(args.end(), more.begin(), more.end());
-    expect_refused(folder, args, code, message);
+    expect_refused(folder(), args, code, message);
   }
-  EXPECT_FALSE(fs::exists(folder / "w.npy"));
-  expect_refused(folder, sample({"--out", folder / "none/x.npy"}), 3, "none/x.npy");
-  fs::create_symlink("/dev/full", folder / "full.npy");
-  expect_refused(folder, sample({"--out", folder / "full.npy"}), 3, "full.npy");
+  EXPECT_FALSE(fs::exists(folder() / "w.npy"));
+  expect_refused(folder(), sample({"--out", folder() / "none/x.npy"}), 3, "none/x.npy");
+  fs::create_symlink("/dev/full", folder() / "full.npy");
+  expect_refused(folder(), sample({"--out", folder() / "full.npy"}), 3, "full.npy");
 }
 
 TEST(Cli, ModelFilesCutShortBadInput) {

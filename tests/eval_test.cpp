@@ -467,20 +467,30 @@ nlohmann::json read_json(const Scores& scores) {
   return nlohmann::json::parse(text);
 }
 
-TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
-  const ImageFolder folder;
-  const Classifier classifier = [&] {
-    eval::save_classifier(folder / "c", eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, {}));
-    return eval::load_classifier(folder / "c");
-  }();
-  const auto evaluate = [&](std::uint32_t reference, std::int64_t samples) {
-    write_images(folder, "t10k", reference, 2);
+/// Images of which as many are the reference as a test says, and a classifier trained on them.
+class FewImages {
+ public:
+  FewImages() {
+    eval::save_classifier(folder_ / "c", eval::train_classifier(eval::open_reference(folder_.path(), {}).train, 0, {}));
+  }
+  Scores evaluate(std::uint32_t reference, std::int64_t samples) const {
+    write_images(folder_, "t10k", reference, 2);
     eval::Options options;
     options.count = samples;
     options.fd_curve = true;
-    return Judge(eval::open_reference(folder.path(), {}), eval::load_classifier(folder / "c"))
+    return Judge(eval::open_reference(folder_.path(), {}), eval::load_classifier(folder_ / "c"))
         .evaluate(image_model(0, true), options)
         .scores;
+  }
+
+ private:
+  ImageFolder folder_;
+};
+
+TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
+  const FewImages images;
+  const auto evaluate = [&](std::uint32_t reference, std::int64_t samples) {
+    return images.evaluate(reference, samples);
   };
   const struct {
     std::vector<std::string> keys;  // scores of one kind
@@ -510,8 +520,11 @@ TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
       EXPECT_EQ(json_s.contains("score"), json_s.contains("coverage")) << few;
       EXPECT_GE(json_s.at("label_accuracy"), 0.9) << few;
     }
+}
 
-  const Scores least = evaluate(1, 1);
+TEST(Eval, NearlyNoImagesLeaveNearlyNoScores) {
+  const FewImages images;
+  const Scores least = images.evaluate(1, 1);
   EXPECT_EQ(reason(least, "coverage"), "reference has 1 image, 1 sample, needs 50");
   EXPECT_EQ(reason(least, "score"), "needs coverage");
   EXPECT_EQ(reason(least, "duplicates"), "1 sample, needs 10");
@@ -524,10 +537,10 @@ TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
                            "\nscore               -  (needs coverage)\n", "\n1             -"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
 
-  const Scores few_of_class = evaluate(450, 3 * 128);
+  const Scores few_of_class = images.evaluate(450, 3 * 128);
   EXPECT_EQ(reason(few_of_class, "per_class.fd"),
             "3 of 3 classes have fewer than 129 samples or images in the reference");
-  EXPECT_EQ(reason(evaluate(450, 3 * 129), "per_class.fd"), "");
+  EXPECT_EQ(reason(images.evaluate(450, 3 * 129), "per_class.fd"), "");
 }
 
 TEST(Eval, ModesNeedTenSamplesEach) {

@@ -320,6 +320,7 @@ TEST(SafetensorsBadInput, EveryByteOfTheHeaderReplaced) {
   EXPECT_GT(refused, static_cast<int>(data) * 2);
 }
 
+// One long table.
 TEST(SafetensorsBadInput, Table) {
   struct Case {
     const char* header;
