@@ -127,7 +127,7 @@ std::int64_t Graph::offset_in_storage(NodeId id) const {
 void Graph::verify() const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& n = nodes_[i];
-    if (n.id != static_cast<NodeId>(i)) base::fail_run("node {} has the number {}", i, n.id);
+    if (n.id != static_cast<NodeId>(i)) base::fail_run("node {} has id {}", i, n.id);
     std::vector<TensorType> types;
     for (NodeId input : n.inputs) {
       if (input < 0 || input >= n.id) base::fail_run("node {} reads node {}, which does not precede it", n.id, input);

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op add_op;
-const graph::Op add_op{
+extern const graph::Op add_op{
     .name = "add",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

@@ -19,8 +19,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
 
 }  // namespace
 
-extern const graph::Op cutout_mask_op;
-const graph::Op cutout_mask_op{
+extern const graph::Op cutout_mask_op{
     .name = "cutout_mask",
     .inputs = 1,
     .infer = infer,

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op div_op;
-const graph::Op div_op{
+extern const graph::Op div_op{
     .name = "div",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

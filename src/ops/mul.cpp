@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op mul_op;
-const graph::Op mul_op{
+extern const graph::Op mul_op{
     .name = "mul",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

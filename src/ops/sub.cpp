@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op sub_op;
-const graph::Op sub_op{
+extern const graph::Op sub_op{
     .name = "sub",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
