@@ -16,18 +16,18 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 #ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer watches what malloc gives
+constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer tracks malloc only
 #else
-constexpr std::size_t kMappedBytes = 256 << 10;  // from here on the system is asked for pages
+constexpr std::size_t kMappedBytes = 256 << 10;  // larger blocks are mapped pages
 #endif
 constexpr std::size_t kHugePage = 2 << 20;
 
 std::size_t rounded_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-/// Zeroed pages of the system's, present at once and huge where that is possible: the first touch of each ordinary page
-/// would cost a fault, and thousands of these are most of the time that a short program takes.
+/// Maps zeroed pages, populated at once and huge where possible: faults at the first touch of thousands of small pages
+/// would dominate the run time of a short program.
 std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
-  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room to begin at a huge page
+  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room for alignment to huge pages
   void* const begin = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (begin == MAP_FAILED) throw std::bad_alloc();
   auto* data = static_cast<std::byte*>(begin);
@@ -37,7 +37,7 @@ std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
     madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   }
 #ifdef MADV_POPULATE_WRITE
-  madvise(data, bytes, MADV_POPULATE_WRITE);  // an older kernel refuses, and pages come with faults
+  madvise(data, bytes, MADV_POPULATE_WRITE);  // fails before Linux 5.14, then pages are populated by faults
 #endif
   return {data, [begin, mapped](std::byte*) { munmap(begin, mapped); }};
 }
@@ -109,7 +109,7 @@ Array Array::in(Memory& memory) const {
 namespace {
 template <typename T>
 std::span<T> elements(const Array& array, graph::DType dtype) {
-  if (!array.memory().is_host()) base::fail_run("an array of {} lies in a device's memory", to_string(array.type()));
+  if (!array.memory().is_host()) base::fail_run("an array of {} is in device memory", to_string(array.type()));
   if (array.type().dtype != dtype)
     base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
   return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};
