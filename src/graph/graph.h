@@ -26,10 +26,10 @@ struct Tensor {
 struct Node {
   NodeId id = -1;
   const Op* op = nullptr;
-  std::vector<NodeId> inputs;
-  Attributes attributes;
-  TensorType type;
-  std::string name;  ///< inputs of the graph only
+  std::vector<NodeId> inputs = {};
+  Attributes attributes = {};
+  TensorType type = {};
+  std::string name = {};  ///< inputs of the graph only
   /// The f32 input whose rounded value initializes this bf16 input; empty for all others.
   std::string rounded_from = {};
 

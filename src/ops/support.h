@@ -37,5 +37,9 @@ inline std::int64_t elements_before(const Shape& shape, std::int64_t axis) {
 void expect_rank(const graph::TensorType& type, std::size_t rank, std::string_view what);
 /// Throws a usage error, in which `what` names the tensor, unless it is f32 or bf16.
 void expect_real(const graph::TensorType& type, std::string_view what);
+/// Simplifies an elementwise op of two inputs: two constants to a constant, and b (if the op is commutative, also a)
+/// equal to `neutral` to the other input.
+std::optional<Tensor> fold_binary(const graph::Node& node, std::span<const Tensor> inputs, double neutral,
+                                  bool commutative);
 
 }  // namespace gan::ops

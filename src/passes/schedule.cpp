@@ -57,7 +57,8 @@ class Scheduler {
   }
 
  private:
-  static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+  /// `id` of a node, set or group as an index.
+  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
   NodeId storage(NodeId id) const { return graph_.storage(id); }
 
@@ -99,8 +100,8 @@ class Scheduler {
 
   /// Appends the nodes of a pending set to the schedule as one kernel.
   void emit(int set) {
-    if (set < 0 || sets_[static_cast<std::size_t>(set)].empty()) return;
-    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(set)];
+    if (set < 0 || sets_[index(set)].empty()) return;
+    std::vector<NodeId>& nodes = sets_[index(set)];
     std::sort(nodes.begin(), nodes.end());
     for (NodeId id : nodes) {
       group_[index(id)] = static_cast<int>(groups_.size());
@@ -179,12 +180,11 @@ class Scheduler {
   }
 
   bool reads_memory(int set) const {
-    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)],
-                               [&](NodeId id) { return reads_memory(graph_.node(id)); });
+    return std::ranges::any_of(sets_[index(set)], [&](NodeId id) { return reads_memory(graph_.node(id)); });
   }
 
   bool has_product(int set) const {
-    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)], [&](NodeId id) { return is_product(id); });
+    return std::ranges::any_of(sets_[index(set)], [&](NodeId id) { return is_product(id); });
   }
 
   /// Appends the epilogue of a contraction: elementwise ops of its shape, each the only reader of the one before.
@@ -233,9 +233,9 @@ class Scheduler {
     if (products > 1 || (products == 1 && memory))
       for (int set : sets)
         if (has_product(set)) emit(set);
-    std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
+    std::erase_if(sets, [&](int set) { return sets_[index(set)].empty(); });
     std::size_t size = 1;
-    for (int set : sets) size += sets_[static_cast<std::size_t>(set)].size();
+    for (int set : sets) size += sets_[index(set)].size();
     if (size > target_.longest_chain) {
       for (int set : sets) emit(set);
       sets.clear();
@@ -246,10 +246,10 @@ class Scheduler {
     }
     const int target = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
     if (sets.empty()) sets_.emplace_back();
-    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(target)];
+    std::vector<NodeId>& nodes = sets_[index(target)];
     for (int set : sets) {
       if (set == target) continue;
-      std::vector<NodeId>& other = sets_[static_cast<std::size_t>(set)];
+      std::vector<NodeId>& other = sets_[index(set)];
       for (NodeId id : other) pending_[index(id)] = target;
       nodes.insert(nodes.end(), other.begin(), other.end());
       other.clear();
@@ -274,7 +274,7 @@ class Scheduler {
     int latest = -1;
     for (NodeId input : node.inputs) latest = std::max(latest, group_[index(storage(input))]);
     if (latest < 0) return false;
-    Group& group = groups_[static_cast<std::size_t>(latest)];
+    Group& group = groups_[index(latest)];
     std::vector<NodeId>& nodes = group.nodes;
     const Node& first = graph_.node(nodes[0]);
     const bool chain = group.root < 0 || is_followed_by_chain(graph_.node(group.root));

@@ -57,6 +57,14 @@ class HostMemory : public Memory {
   bool is_host() const override { return true; }
 };
 
+template <typename T>
+std::span<T> elements(const Array& array, graph::DType dtype) {
+  if (!array.memory().is_host()) base::fail_run("an array of {} is in device memory", to_string(array.type()));
+  if (array.type().dtype != dtype)
+    base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
+  return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};
+}
+
 }  // namespace
 
 Memory& host_memory() {
@@ -79,20 +87,13 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
     bytes += rounded_up(type.bytes(), kAlignment);
   }
   const Buffer block(bytes);
-  std::vector<Array> arrays(types.size());
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    arrays[i].type_ = types[i];
-    arrays[i].bytes_ = block.part(offsets[i], types[i].bytes());
-  }
+  std::vector<Array> arrays;
+  for (std::size_t i = 0; i < types.size(); ++i)
+    arrays.push_back(Array(types[i], block.part(offsets[i], types[i].bytes())));
   return arrays;
 }
 
-Array Array::share() const {
-  Array out;
-  out.type_ = type_;
-  out.bytes_ = bytes_.share();
-  return out;
-}
+Array Array::share() const { return {type_, bytes_.share()}; }
 
 Array Array::in(Memory& memory) const {
   if (&memory == &bytes_.memory()) return share();
@@ -105,16 +106,6 @@ Array Array::in(Memory& memory) const {
   }
   return out;
 }
-
-namespace {
-template <typename T>
-std::span<T> elements(const Array& array, graph::DType dtype) {
-  if (!array.memory().is_host()) base::fail_run("an array of {} is in device memory", to_string(array.type()));
-  if (array.type().dtype != dtype)
-    base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
-  return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};
-}
-}  // namespace
 
 std::span<float> Array::f32() const { return elements<float>(*this, graph::DType::f32); }
 std::span<std::int32_t> Array::i32() const { return elements<std::int32_t>(*this, graph::DType::i32); }

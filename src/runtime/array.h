@@ -37,6 +37,7 @@ class Array {
 
  private:
   friend std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
+  Array(graph::TensorType type, Buffer bytes) : type_(std::move(type)), bytes_(std::move(bytes)) {}
 
   graph::TensorType type_;
   Buffer bytes_;

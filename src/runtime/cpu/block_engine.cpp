@@ -6,6 +6,7 @@
 #include "runtime/cpu/chain.h"
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/simd.h"
+#include "runtime/memory.h"
 
 namespace gan::runtime::cpu {
 
@@ -206,8 +207,9 @@ class BlockRunner {
   }
 
   void run_range(std::int64_t begin, std::int64_t end) const {
-    static thread_local AlignedBlocks storage;
-    float* scratch = storage.reserve(scratch_size_);
+    static thread_local Storage storage;
+    if (storage.scratch.size() < scratch_size_ * sizeof(float)) storage.scratch = Buffer(scratch_size_ * sizeof(float));
+    auto* const scratch = storage.scratch.as<float>();
     const std::size_t operands = chain_.operands.size();
     for (std::size_t i = 0; i < first_result_; ++i) {
       if (!is_scalar(i)) continue;
@@ -282,13 +284,8 @@ class BlockRunner {
     if (dst != source) std::memcpy(dst, source, static_cast<std::size_t>(count) * sizeof(float));
   }
 
-  struct AlignedBlocks {
-    float* reserve(std::size_t floats) {
-      if (data.size() < floats + 16) data.resize(floats + 16);
-      const auto address = reinterpret_cast<std::uintptr_t>(data.data());
-      return data.data() + (64 - address % 64) % 64 / sizeof(float);
-    }
-    std::vector<float> data;
+  struct Storage {
+    Buffer scratch;
     std::vector<Placed> steps;
   };
 

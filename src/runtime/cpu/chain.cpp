@@ -35,6 +35,10 @@ void run_range(const PieceFunction& code, std::int64_t columns, std::int64_t beg
   }
 }
 
+bool has_sums(const BoundChain& chain) {
+  return std::ranges::any_of(chain.results, [](const BoundResult& r) { return r.access == Access::sum; });
+}
+
 }  // namespace
 
 BoundChain bind_chain(const graph::Chain& chain, std::span<const std::byte* const> operands,
@@ -131,14 +135,6 @@ void ChainSums::add_up() const {
     });
   }
 }
-
-namespace {
-
-bool has_sums(const BoundChain& chain) {
-  return std::ranges::any_of(chain.results, [](const BoundResult& r) { return r.access == Access::sum; });
-}
-
-}  // namespace
 
 std::size_t chain_workspace(const BoundChain& chain, bool use_machine_code) {
   if (!has_sums(chain)) return 0;

@@ -107,7 +107,7 @@ GAN_FP16 inline __m512i add_fp16(__m512i a, __m512i b) {
 
 /// The sums of the even elements along depth (lower 16 bits of each lane) and the odd ones (upper 16 bits), added and
 /// widened to f32.
-GAN_FP16 inline __m512 added_up(__m512i sums) {
+GAN_FP16 inline __m512 pair_sums(__m512i sums) {
   const __m256i both = _mm512_cvtepi32_epi16(add_fp16(sums, _mm512_rol_epi32(sums, 16)));
   __m512 wide;
   asm("vcvtph2psx %1, %0" : "=v"(wide) : "v"(both));
@@ -149,7 +149,7 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
         const __m512 so_far = begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(dst);
-        const __m512 scaled = _mm512_mul_ps(added_up(total[i][j]), of_row);
+        const __m512 scaled = _mm512_mul_ps(pair_sums(total[i][j]), of_row);
         _mm512_store_ps(dst,
                         _mm512_fmadd_ps(scaled, _mm512_loadu_ps(scales_of(right + j * panel, panel)->powers), so_far));
       }
@@ -167,19 +167,19 @@ std::byte* scratch(std::int64_t bytes) {
 }
 
 /// The size of the parts if `count` is divided into the fewest equal parts of at most `most`.
-std::int64_t part(std::int64_t count, std::int64_t most) {
+std::int64_t part_size(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
 }
 
 static_assert(GatheredRows::kLines == kTileLines);
 static_assert(kPairLines % kSumRows == 0);  // chains that sum over rows need this
 
-PackedForm form() { return multiplier() == Multiplier::amx ? PackedForm::bf16 : PackedForm::fp16; }
+PackedForm packed_form() { return multiplier() == Multiplier::amx ? PackedForm::bf16 : PackedForm::fp16; }
 
 class PackedProduct {
  public:
   PackedProduct(const BoundMatmul& spec, PieceFunction chain, GatheredRows gathered)
-      : form_(form()),
+      : form_(packed_form()),
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
         depth_(divide_up(spec.k, kTileDepth)),
@@ -227,9 +227,9 @@ class PackedProduct {
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
     const bool fp16 = form_ == PackedForm::fp16;
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
-    const std::int64_t height = part(row_end - row, (fp16 ? kFp16LeftBytes : kLeftBytes) / pair_bytes);
+    const std::int64_t height = part_size(row_end - row, (fp16 ? kFp16LeftBytes : kLeftBytes) / pair_bytes);
     const std::int64_t at_once = (fp16 ? kFp16RightBytes : kRightBytes) / pair_bytes;
-    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(at_once, 2));
+    const std::int64_t width = part_size(column_end - column, std::max<std::int64_t>(at_once, 2));
     const std::int64_t stride = width * kPairLines + kTileLines;  // not a power of two either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
     std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPairLines * stride * 4);
@@ -260,7 +260,7 @@ class PackedProduct {
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
     const bool fp16 = form_ == PackedForm::fp16;
-    const std::int64_t step = part(depth_, fp16 ? kFp16DepthAtOnce : kDepthAtOnce);
+    const std::int64_t step = part_size(depth_, fp16 ? kFp16DepthAtOnce : kDepthAtOnce);
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);

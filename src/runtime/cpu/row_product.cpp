@@ -135,7 +135,7 @@ constexpr std::int64_t kQuad = 4;                // groups per block
 constexpr float kLargestWeight = 32767;          // of int16
 constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
 
-std::int64_t parts_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+std::int64_t divide_up(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
 
 /// Rounds a row to multiples of the factor that it returns, at most kLargestWeight of them. Adds the squares of the
 /// rounding errors and of the elements to `missed` and `squares`.
@@ -162,10 +162,10 @@ RowProduct::RowProduct(const Product& product)
     : spec_(*product.matmul),
       tail_(product.tail),
       group_(static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)())),
-      groups_(parts_of(spec_.n, group_)),
-      quads_(parts_of(groups_, kQuad)),
-      depths_(parts_of(spec_.k, kDepth)),
-      parts_(parts_of(spec_.n, kDepth)),
+      groups_(divide_up(spec_.n, group_)),
+      quads_(divide_up(groups_, kQuad)),
+      depths_(divide_up(spec_.k, kDepth)),
+      parts_(divide_up(spec_.n, kDepth)),
       weights_(static_cast<std::size_t>(groups_ * group_ * depths_ * kDepth) * sizeof(std::int16_t)),
       factors_(static_cast<std::size_t>(spec_.n) * sizeof(float)),
       high_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
@@ -221,7 +221,7 @@ bool RowProduct::pack() {
   return missed <= kLargestCompactError * kLargestCompactError * squares;
 }
 
-void RowProduct::read_row(std::int64_t depth) {
+void RowProduct::split_row(std::int64_t depth) {
   alignas(64) float row[kDepth] = {};
   const std::int64_t first = depth * kDepth;
   const auto count = static_cast<std::size_t>(std::min(kDepth, spec_.k - first));
@@ -258,7 +258,7 @@ void RowProduct::finish(std::int64_t part) {
 void RowProduct::run(RowProduct* next) {
   backwards_ = !backwards_;
   const auto in_order = [this](std::int64_t i, std::int64_t count) { return backwards_ ? count - 1 - i : i; };
-  for (std::int64_t depth = 0; depth < depths_; ++depth) read_row(depth);
+  for (std::int64_t depth = 0; depth < depths_; ++depth) split_row(depth);
   const std::int64_t quads_in_part = kDepth / (kQuad * group_);
   for (std::int64_t i = 0; i < parts_; ++i) {
     const std::int64_t part = in_order(i, parts_), first_quad = part * quads_in_part;
@@ -269,7 +269,7 @@ void RowProduct::run(RowProduct* next) {
     }
     if (!next) continue;
     finish(part);
-    next->read_row(part);
+    next->split_row(part);
     for (std::int64_t j = 0; j < next->quads_; ++j)
       next->multiply(in_order(j, next->quads_), part,
                      next->block(in_order(std::min(j + 1, next->quads_ - 1), next->quads_), part));

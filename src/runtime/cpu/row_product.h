@@ -35,7 +35,7 @@ class RowProduct {
 
   explicit RowProduct(const Product& product);
   bool pack();
-  void read_row(std::int64_t depth);
+  void split_row(std::int64_t depth);
   const std::int16_t* block(std::int64_t quad, std::int64_t depth) const;
   void multiply(std::int64_t quad, std::int64_t depth, const std::int16_t* next_block);
   void finish(std::int64_t part);

@@ -15,25 +15,6 @@ namespace {
 
 constexpr std::int64_t kSumChunk = 4096;  // length of partial sums, which bounds the rounding error
 
-}  // namespace
-
-void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
-  const std::int64_t grain = std::max<std::int64_t>(16, kElementwiseGrain / std::max<std::int64_t>(rows, 1));
-  base::parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
-    const auto count = static_cast<std::size_t>(end - begin);
-    std::fill(dst + begin, dst + end, 0.0f);
-    std::vector<float> chunk(count);
-    for (std::int64_t row = 0; row < rows; row += kSumRows) {
-      std::fill(chunk.begin(), chunk.end(), 0.0f);
-      for (std::int64_t r = row; r < std::min(rows, row + kSumRows); ++r)
-        simd::accumulate(src + r * columns + begin, chunk.data(), count);
-      simd::accumulate(chunk.data(), dst + begin, count);
-    }
-  });
-}
-
-namespace {
-
 /// dst[r] = sum over c of src[r, c].
 void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
   if (rows == 1 && columns > kSumChunk) {
@@ -56,6 +37,21 @@ void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int6
 }
 
 }  // namespace
+
+void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
+  const std::int64_t grain = std::max<std::int64_t>(16, kElementwiseGrain / std::max<std::int64_t>(rows, 1));
+  base::parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
+    const auto count = static_cast<std::size_t>(end - begin);
+    std::fill(dst + begin, dst + end, 0.0f);
+    std::vector<float> chunk(count);
+    for (std::int64_t row = 0; row < rows; row += kSumRows) {
+      std::fill(chunk.begin(), chunk.end(), 0.0f);
+      for (std::int64_t r = row; r < std::min(rows, row + kSumRows); ++r)
+        simd::accumulate(src + r * columns + begin, chunk.data(), count);
+      simd::accumulate(chunk.data(), dst + begin, count);
+    }
+  });
+}
 
 std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src, float* dst) {
   const std::int64_t from = graph::element_count(spec.from), to = graph::element_count(spec.to);

@@ -174,7 +174,7 @@ class Unfolded {
   /// False if machine code cannot compute the tail.
   bool compile() {
     for (std::int64_t part = 0; part < parts(); ++part) {
-      const Images images{part * at_once(), std::min((part + 1) * at_once(), g_.n)};
+      const Images images{part * images_per_part(), std::min((part + 1) * images_per_part(), g_.n)};
       parts_.push_back(spec_.kind == Kind::forward         ? forward(images)
                        : spec_.kind == Kind::data_gradient ? data_gradient(images)
                                                            : weight_gradient(images, part));
@@ -186,25 +186,27 @@ class Unfolded {
   void run() const {
     if (spec_.kind != Kind::weight_gradient) permute_weights(g_, static_cast<const Bf16*>(spec_.b), weights_);
     const auto parts = static_cast<std::int64_t>(parts_.size());
-    if (in_turn()) {
+    if (one_part_at_a_time()) {
       for (const auto& part : parts_) part();
     } else {
       base::parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
         for (; begin < end; ++begin) parts_[static_cast<std::size_t>(begin)]();
       });
     }
-    if (adds_up()) sum_over_rows(partial_sums_, static_cast<float*>(result_), parts, g_.weights());
+    if (has_partial_sums()) sum_over_rows(partial_sums_, static_cast<float*>(result_), parts, g_.weights());
   }
 
  private:
   /// Whether rows are read in place from the padded src.
   bool in_place() const { return spec_.kind == Kind::weight_gradient && g_.run() % GatheredRows::kLines == 0; }
   /// Whether all threads work on one part after the other, for large gradients; else each thread takes whole parts.
-  bool in_turn() const { return spec_.kind == Kind::weight_gradient && g_.weights() > kFewWeights; }
-  bool adds_up() const { return spec_.kind == Kind::weight_gradient && !in_turn(); }
+  bool one_part_at_a_time() const { return spec_.kind == Kind::weight_gradient && g_.weights() > kFewWeights; }
+  bool has_partial_sums() const { return spec_.kind == Kind::weight_gradient && !one_part_at_a_time(); }
 
-  std::int64_t at_once() const { return std::max<std::int64_t>(1, (in_turn() ? kLargePart : kPart) / g_.positions()); }
-  std::int64_t parts() const { return (g_.n + at_once() - 1) / at_once(); }
+  std::int64_t images_per_part() const {
+    return std::max<std::int64_t>(1, (one_part_at_a_time() ? kLargePart : kPart) / g_.positions());
+  }
+  std::int64_t parts() const { return (g_.n + images_per_part() - 1) / images_per_part(); }
   // Elements of each buffer. Kernels read whole tiles, also beyond the last row.
   std::int64_t padded_count() const { return spec_.kind == Kind::data_gradient ? 0 : g_.padded_elements() + kBeyond; }
   std::int64_t weights_count() const { return spec_.kind == Kind::weight_gradient ? 0 : g_.weights(); }
@@ -212,7 +214,7 @@ class Unfolded {
     return spec_.kind == Kind::data_gradient || in_place() ? 0 : g_.rows() * g_.columns();
   }
   std::int64_t folded_count() const { return spec_.kind == Kind::data_gradient ? g_.rows() * g_.columns() : 0; }
-  std::int64_t partial_sums_count() const { return adds_up() ? parts() * g_.weights() : 0; }
+  std::int64_t partial_sums_count() const { return has_partial_sums() ? parts() * g_.weights() : 0; }
 
   BoundMatmul product(Images images) const {
     BoundMatmul spec;
@@ -262,9 +264,9 @@ class Unfolded {
     spec.transpose_a = true;
     spec.a = static_cast<const Bf16*>(spec_.b) + first * g_.dst_channels;
     spec.b = in_place() ? padded_ : unfolded_ + first * g_.columns();
-    float* const result = adds_up() ? partial_sums_ + part * g_.weights() : static_cast<float*>(result_);
+    float* const result = has_partial_sums() ? partial_sums_ + part * g_.weights() : static_cast<float*>(result_);
     return [=, this,
-            multiply = packed_product_kernel(spec, store_channels_first(g_, result, in_turn() && part > 0),
+            multiply = packed_product_kernel(spec, store_channels_first(g_, result, one_part_at_a_time() && part > 0),
                                              in_place() ? gathered(g_, images) : GatheredRows())] {
       base::parallel_for(images.end - images.begin, 4, [&](std::int64_t begin, std::int64_t end) {
         prepare({images.begin + begin, images.begin + end});

@@ -30,21 +30,13 @@ dnnl::memory::data_type data_type(graph::DType dtype) {
 namespace {
 
 dnnl::algorithm algorithm_of(ElementwiseOp op) {
-  using dnnl::algorithm;
-  switch (row_of(op).post_op) {
-    case PostOp::add:
-      return algorithm::binary_add;
-    case PostOp::mul:
-      return algorithm::binary_mul;
-    case PostOp::relu:
-      return algorithm::eltwise_relu;
-    case PostOp::tanh:
-      return algorithm::eltwise_tanh;
-    case PostOp::logistic:
-      return algorithm::eltwise_logistic;
-    default:
-      base::fail_run("elementwise operation {} has no post-op", static_cast<int>(op));
-  }
+  using enum dnnl::algorithm;
+  constexpr dnnl::algorithm kAlgorithms[] = {
+      // in the order of PostOp
+      undef, undef, binary_add, binary_mul, eltwise_relu, eltwise_tanh, eltwise_logistic};
+  const dnnl::algorithm found = kAlgorithms[static_cast<std::size_t>(row_of(op).post_op)];
+  if (found == undef) base::fail_run("elementwise operation {} has no post-op", static_cast<int>(op));
+  return found;
 }
 
 }  // namespace

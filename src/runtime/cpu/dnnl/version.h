@@ -2,8 +2,8 @@
 
 #include <dnnl.hpp>
 
-// What differs between oneDNN 2 (Debian 12) and oneDNN 3 (Debian 13): version 3 has no operation descriptors, their
-// arguments go to the primitive descriptor, and memory descriptors are read by functions.
+// The differences between oneDNN 2 (Debian 12) and oneDNN 3 (Debian 13): version 3 has no operation descriptors, whose
+// arguments go to the primitive descriptor, and functions read memory descriptors.
 namespace gan::runtime::cpu::onednn {
 
 #if DNNL_VERSION_MAJOR >= 3
