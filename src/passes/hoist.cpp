@@ -170,7 +170,7 @@ void hoist(Graph& graph) {
   fold(trial);
   cse(trial);
   dce(trial);
-  // The result is kept only if contractions did merge.
+  // The result is kept only if it needs fewer multiplications, as it does where contractions merged.
   if (contraction_cost(trial) < contraction_cost(graph)) graph.swap(trial);
 }
 

@@ -189,7 +189,7 @@ class PackedProduct {
         chain_(std::move(chain)) {
     if (spec.operands != graph::DType::bf16) base::fail_run("packed products are of bf16");
     if (!gathered.rows.empty()) {
-      if (spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows must be neither transposed nor frozen");
+      if (spec.transpose_b || spec.frozen_b) base::fail_run("gathered b is transposed or is frozen");
       // Offsets are needed up to whole tiles, and for the rows that are prefetched.
       gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
       gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPairLines)), gathered.blocks.back());
