@@ -6,9 +6,9 @@
 
 namespace gan::autodiff {
 
-/// Builds d(loss)/d(wrt[i]) in the graph of `loss`, by reverse accumulation over its nodes. `loss` is a scalar or has
-/// one element; result i has the shape of wrt[i] (zeros where loss does not depend on it). The result is ordinary
-/// graph, so gradients can be differentiated again. Throws a usage error if loss has more than one element.
+/// Builds d(loss)/d(wrt[i]) in the graph of `loss` by reverse accumulation. `loss` has one element; result i has the
+/// shape of wrt[i] and is zero where loss does not depend on it. Gradients are ordinary nodes, so they can be
+/// differentiated again. Throws a usage error if loss has more than one element.
 std::vector<graph::Tensor> gradient(graph::Tensor loss, const std::vector<graph::Tensor>& wrt);
 
 }  // namespace gan::autodiff

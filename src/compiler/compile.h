@@ -10,7 +10,7 @@
 
 namespace gan::compiler {
 
-/// How numbers are rounded in contractions.
+/// The type to which the operands of contractions are rounded.
 enum class Precision { f32, bf16 };
 
 /// "f32", "bf16", or "auto": bf16 where the processor multiplies it in hardware, else f32. Throws a usage error for
@@ -21,20 +21,20 @@ struct Options {
   Precision precision = Precision::f32;
   /// Names of passes, fusions and parts of the backend to leave out; "all" leaves out every pass and fusion.
   std::set<std::string> disabled = {};
-  runtime::Frozen frozen = {};  ///< inputs that never change: what depends on them alone is computed now
+  runtime::Frozen frozen = {};  ///< inputs that never change; nodes that depend on them only are computed at once
   runtime::Profile* profile = nullptr;  ///< times every pass
-  /// What computes; null: the processor. Must outlive the programs.
+  /// Null: the CPU backend. Must outlive the programs.
   const runtime::Backend* backend = nullptr;
 };
 
-/// Names of the passes in order, then of the two fusions and of "machine-code": chains of elementwise ops as machine
-/// code, behind products where these take chains.
+/// Names of the passes in order, then of the two fusions, then "machine-code": chains compiled to machine code, also as
+/// epilogues of products.
 std::vector<std::string> pass_names();
-/// The processor as a backend without the parts that are disabled. One is kept for each set of parts.
+/// The CPU backend without the parts that are disabled. Backends are cached by their set of parts.
 const runtime::Backend& cpu_backend(const std::set<std::string>& disabled);
 
-/// Runs the passes over a graph, in place, and schedules it for a target. `after`, if set, is called with the name of
-/// each pass and the dump of what it left. Throws a usage error if `options` names a pass that does not exist.
+/// Runs the passes over a graph, in place, and schedules it for a target. `after`, if set, gets the name of each pass
+/// and the dump of the graph after it. Throws a usage error if `options` names a pass that does not exist.
 graph::Schedule optimize(graph::Graph& graph, const Options& options, const graph::Target& target,
                          const std::function<void(const std::string& pass, const std::string& dump)>& after = nullptr);
 

@@ -17,7 +17,7 @@ ChainOperand broadcast_operand(const Shape& operand, const Shape& result) {
     return out;
   }
   const std::size_t missing = result.size() - operand.size();
-  // Axes [first, last] are those along which the operand is not repeated.
+  // The first and the last axis along which the operand is not broadcast.
   std::size_t first = result.size(), last = 0;
   for (std::size_t axis = 0; axis < result.size(); ++axis) {
     const std::int64_t length = axis < missing ? 1 : operand[axis - missing];
@@ -25,18 +25,18 @@ ChainOperand broadcast_operand(const Shape& operand, const Shape& result) {
     first = std::min(first, axis);
     last = axis;
   }
-  bool contiguous = true;
-  std::int64_t after = 1;
-  for (std::size_t axis = first; axis <= last; ++axis) contiguous &= operand[axis - missing] == result[axis];
-  for (std::size_t axis = last + 1; axis < result.size(); ++axis) after *= result[axis];
-  bool leading = true;
-  for (std::size_t axis = 0; axis < first; ++axis) leading &= result[axis] == 1;
-  if (contiguous && after == 1) {
+  bool dense = true;
+  std::int64_t inner = 1;
+  for (std::size_t axis = first; axis <= last; ++axis) dense &= operand[axis - missing] == result[axis];
+  for (std::size_t axis = last + 1; axis < result.size(); ++axis) inner *= result[axis];
+  bool outermost = true;
+  for (std::size_t axis = 0; axis < first; ++axis) outermost &= result[axis] == 1;
+  if (dense && inner == 1) {
     out.access = Access::row;
     out.period = elements;
-  } else if (contiguous && leading) {
+  } else if (dense && outermost) {
     out.access = Access::column;
-    out.period = after;
+    out.period = inner;
   } else {
     out.access = Access::strided;
     out.lengths = result;
@@ -91,7 +91,7 @@ ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, Node
   ChainOfNodes made;
   Chain& chain = made.chain;
   chain.elements = graph.node(product >= 0 ? product : nodes[0]).type.elements();
-  std::map<NodeId, int> read, computed;  // slots of nodes that are operands, and that are computed here
+  std::map<NodeId, int> read, computed;  // slots of the operands and of the nodes of the chain
   std::map<float, int> constants;
   const auto inside = [&](NodeId id) { return std::find(nodes.begin(), nodes.end(), id) != nodes.end(); };
   const auto add_operand = [&](NodeId id, ChainOperand operand) {
@@ -135,7 +135,7 @@ ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, Node
       continue;
     }
     Instruction instruction;
-    if (id != product) {  // what is stored of the product is a copy
+    if (id != product) {  // the product itself is stored by a copy
       instruction.op = node.op->instruction;
       instruction.a = slot_of(node.inputs[0]);
       instruction.b = node.inputs.size() > 1 ? slot_of(node.inputs[1]) : instruction.a;

@@ -12,7 +12,7 @@ namespace gan::graph {
 class Graph;
 using NodeId = std::int32_t;
 
-/// Elementwise operations of a chain: dst = op(a, b), with the constant alpha where one is named.
+/// Elementwise operations of a chain: dst = op(a, b), some with the constant alpha.
 enum class ElementwiseOp : std::uint8_t {
   none,
   copy,
@@ -39,9 +39,9 @@ inline constexpr auto kLastElementwiseOp = ElementwiseOp::leaky_step;
 /// Whether `op` has two operands.
 constexpr bool is_binary(ElementwiseOp op) { return op >= ElementwiseOp::add && op <= ElementwiseOp::maximum; }
 
-/// Which element of an operand element i of the chain reads: full i, scalar 0, row i % period, column i / period,
-/// strided: by the strides of the axes. `product`: element i of the result of the Spec that the chain follows. `sum` is
-/// for results alone: element i is added to element i % period of the result, where the period is the length of a row.
+/// How element i of a chain indexes an operand or a result. full: i. scalar: 0. row: i % period. column: i / period.
+/// strided: by `lengths` and `strides`. product (operands): element i of the result of the Spec before the chain. sum
+/// (results): element i is added to element i % period, where the period is the row length.
 enum class Access : std::uint8_t { full, scalar, row, column, strided, product, sum };
 
 /// An operand of a chain.
@@ -49,29 +49,29 @@ struct ChainOperand {
   DType dtype = DType::f32;
   Access access = Access::full;
   std::int64_t period = 1;
-  Shape lengths = {},
-        strides = {};  ///< strided only: of the chain's axes; the stride is 0 where the operand is repeated
+  Shape lengths = {}, strides = {};  ///< strided only: the axes of the chain; stride 0 where the operand is broadcast
 };
 
 /// One operation of a chain.
 struct Instruction {
   ElementwiseOp op = ElementwiseOp::copy;
-  int a = 0, b = 0;  ///< slots that are read
-  int dst = 0;       ///< slot that is written
+  int a = 0, b = 0;  ///< slots of the operands
+  int dst = 0;       ///< slot of the result
   float alpha = 0;
 };
 
-/// A slot that is stored (access full) or added up over rows (access sum, f32). It is the dst of an instruction.
+/// A result: the slot `source`, which is the dst of an instruction, stored (access full) or summed over rows (access
+/// sum, f32).
 struct ChainResult {
-  int source = 0;  ///< slot
+  int source = 0;
   DType dtype = DType::f32;
   Access access = Access::full;
   std::int64_t period = 1;
 };
 
-/// Elementwise operations over `elements` elements of one shape, alone or behind a Spec whose result is an operand.
-/// Slots are numbered operands first, then constants, then the results of instructions. Values between operands and
-/// results are f32. A result may lie in the memory of an operand of full access.
+/// Elementwise operations of one kernel over `elements` elements of one shape, alone or as the epilogue of a Spec,
+/// whose result is the operand of access `product`. Values have slots: first the operands, then the constants, then the
+/// results of instructions. Intermediate values are f32. A result may be written over an operand of access full.
 struct Chain {
   std::int64_t elements = 0;
   std::vector<ChainOperand> operands;
@@ -80,20 +80,20 @@ struct Chain {
   std::vector<ChainResult> results;
 };
 
-/// How to read an operand of this shape where the result has that shape. Sets access, period, lengths and strides.
+/// The access by which an operand of one shape broadcasts to the shape of the result.
 ChainOperand broadcast_operand(const Shape& operand, const Shape& result);
 
-/// The element of an operand that element `i` of the chain reads.
+/// The index in an operand that element `i` of the chain reads.
 std::size_t operand_index(const ChainOperand& operand, std::size_t i);
 
-/// A chain made of nodes of a graph, and the nodes that its operands and results are.
+/// A chain built from nodes of a graph, and the nodes of its operands and results.
 struct ChainOfNodes {
   Chain chain;
-  std::vector<NodeId> operands, results;  ///< in the order of the chain's; the operand of access `product` is its node
+  std::vector<NodeId> operands, results;  ///< in the order of the chain; the operand of access `product` is included
 };
 
-/// The chain that computes these nodes, elementwise ones and sums over rows. `product`: the node whose result they read
-/// piece by piece, -1 for none. `is_stored` says which nodes' values are results, sums always are.
+/// Builds the chain of these elementwise nodes and sums over rows. `product`: the node before the chain whose result it
+/// reads, -1 if none. `is_stored`: the nodes that become results; sums always do.
 ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, NodeId product,
                       const std::function<bool(NodeId)>& is_stored);
 

@@ -22,6 +22,20 @@ const T& get(const Attributes::Value& value, std::string_view name) {
   if (!found) base::fail_run("attribute {} has another type", name);
   return *found;
 }
+
+TensorType infer(const Op& op, std::span<const TensorType> inputs, const Attributes& attributes) {
+  if (op.inputs >= 0 && inputs.size() != static_cast<std::size_t>(op.inputs))
+    base::fail_usage("{} given, {} expected", base::counted(static_cast<std::int64_t>(inputs.size()), "tensor"),
+                     op.inputs);
+  if (op.infer) return op.infer(inputs, attributes);
+  TensorType type = inputs[0];
+  for (const TensorType& input : inputs) {
+    if (input.dtype == DType::i32) base::fail_usage("elementwise ops take real tensors, not {}", to_string(input));
+    type.shape = broadcast_shape(type.shape, input.shape);
+  }
+  type.dtype = DType::f32;
+  return type;
+}
 }  // namespace
 
 std::int64_t Attributes::integer(std::string_view name) const { return get<std::int64_t>(at(name), name); }
@@ -52,27 +66,10 @@ const Op& find_op(std::string_view name) {
 
 const TensorType& Tensor::type() const { return graph->node(id).type; }
 
-namespace {
-TensorType infer(const Op& op, std::span<const TensorType> inputs, const Attributes& attributes) {
-  if (op.inputs >= 0 && inputs.size() != static_cast<std::size_t>(op.inputs))
-    base::fail_usage("{} given, {} expected", base::counted(static_cast<std::int64_t>(inputs.size()), "tensor"),
-                     op.inputs);
-  if (op.infer) return op.infer(inputs, attributes);
-  TensorType type = inputs[0];
-  for (const TensorType& input : inputs) {
-    if (input.dtype == DType::i32) base::fail_usage("elementwise ops take real tensors, not {}", to_string(input));
-    type.shape = broadcast_shape(type.shape, input.shape);
-  }
-  type.dtype = DType::f32;
-  return type;
-}
-}  // namespace
-
 Tensor Graph::input(const std::string& name, TensorType type) {
   if (inputs_.count(name)) base::fail_usage("the graph has an input {} already", name);
   const NodeId id = static_cast<NodeId>(nodes_.size());
-  nodes_.push_back(
-      Node{.id = id, .op = nullptr, .inputs = {}, .attributes = {}, .type = std::move(type), .name = name});
+  nodes_.push_back({.id = id, .type = std::move(type), .name = name});
   inputs_[name] = id;
   return {this, id};
 }
@@ -84,12 +81,7 @@ Tensor Graph::rounded_input(const std::string& name, TensorType type, const std:
 }
 
 Tensor Graph::add(const Op& op, std::vector<Tensor> inputs, Attributes attributes) {
-  Node node{.id = static_cast<NodeId>(nodes_.size()),
-            .op = &op,
-            .inputs = {},
-            .attributes = std::move(attributes),
-            .type = {},
-            .name = {}};
+  Node node{.id = static_cast<NodeId>(nodes_.size()), .op = &op, .attributes = std::move(attributes)};
   std::vector<TensorType> types;
   for (const Tensor& tensor : inputs) {
     if (tensor.graph != this) base::fail_usage("{}: a tensor of another graph was given", op.name);
@@ -127,7 +119,7 @@ std::int64_t Graph::offset_in_storage(NodeId id) const {
 void Graph::verify() const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node& n = nodes_[i];
-    if (n.id != static_cast<NodeId>(i)) base::fail_run("node {} has the number {}", i, n.id);
+    if (n.id != static_cast<NodeId>(i)) base::fail_run("node {} has id {}", i, n.id);
     std::vector<TensorType> types;
     for (NodeId input : n.inputs) {
       if (input < 0 || input >= n.id) base::fail_run("node {} reads node {}, which does not precede it", n.id, input);

@@ -7,11 +7,11 @@
 
 namespace gan::graph {
 
-/// Nodes that one kernel computes together, operands before what reads them: elementwise nodes of one shape, sums over
-/// their rows, and at most one node that has a Spec, the root, whose result they follow.
+/// Nodes of one kernel in order of execution: at most one node with a Spec, the root, then elementwise nodes of one
+/// shape and sums over their rows.
 struct Group {
   std::vector<NodeId> nodes;
-  NodeId root = -1;
+  NodeId root = -1;  ///< -1: none
 };
 
 /// The kernels of a graph in order of execution. Inputs, views and constants belong to no group.
@@ -19,10 +19,10 @@ struct Schedule {
   std::vector<Group> groups;
 };
 
-/// The dump of the graph, a group at a time.
+/// The dump of the graph, grouped by kernel.
 std::string dump(const Graph& graph, const Schedule& schedule);
 
-/// For each node, how many nodes and outputs read it.
+/// For each node, the number of inputs of nodes and of outputs that read it.
 std::vector<int> count_uses(const Graph& graph);
 
 }  // namespace gan::graph

@@ -18,7 +18,7 @@ struct Operations {
   double operator()(const Random& s) const { return 50.0 * static_cast<double>(s.count); }
   template <typename Other>
   double operator()(const Other&) const {
-    return 0;  // moves elements
+    return 0;  // copies
   }
 };
 

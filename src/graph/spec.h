@@ -7,11 +7,11 @@
 
 #include "graph/type.h"
 
-// What a node computes, as data: shapes and sizes, no addresses and no code. Backends make kernels of it, the reference
-// executor evaluates it in float64. Elementwise ops have no Spec but an instruction of a Chain (graph/chain.h).
+// The computation of a node as data: shapes and sizes, no addresses and no code. Backends make kernels of it, the
+// reference evaluates it in float64. Elementwise ops have instructions of a Chain (graph/chain.h) instead.
 namespace gan::graph {
 
-/// dst[m, n] = sum over k of a[m, k] b[k, n], added up in f32; a transposed operand is stored as [k, m] or [n, k].
+/// dst[m, n] = sum over k of a[m, k] b[k, n], accumulated in f32. A transposed operand is stored as [k, m] or [n, k].
 struct Matmul {
   std::int64_t m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
@@ -34,19 +34,21 @@ struct Convolution {
   /// Shapes of the two operands and of the result.
   const Shape& a_shape() const { return kind == Kind::data_gradient ? dst : src; }
   const Shape& b_shape() const { return kind == Kind::weight_gradient ? dst : weights; }
-  const Shape& result_shape() const { return kind == Kind::forward ? dst : kind == Kind::data_gradient ? src : weights; }
+  const Shape& result_shape() const {
+    return kind == Kind::forward ? dst : kind == Kind::data_gradient ? src : weights;
+  }
 };
 
-/// Sums or largest elements over the axes in which `to`, which broadcasts to `from`, is repeated. f32.
+/// Sum or maximum, f32, over the axes along which `to` has length 1 or is missing. `to` must broadcast to `from`.
 struct Reduce {
   enum class Kind : std::uint8_t { sum, maximum };
   Kind kind = Kind::sum;
   Shape from, to;
 };
 
-/// Copies of boxes of elements between dense tensors: slices, joins, padding, permuted axes. Element (i, j, ...) of a
-/// part, 0 <= i < lengths[0] and so on, goes from src_offset + i * src_strides[0] + ... of its input to dst_offset + i
-/// * dst_strides[0] + ... of the result. Offsets and strides count elements.
+/// Copies of boxes of elements between dense tensors: slice, concat, pad, permute. Element (i, j, ...) of a part, 0 <=
+/// i < lengths[0] and so on, is copied from src_offset + i * src_strides[0] + ... of its input to dst_offset + i *
+/// dst_strides[0] + ... of the result. Offsets and strides are in elements.
 struct StridedCopy {
   struct Part {
     std::size_t input = 0;
@@ -56,25 +58,27 @@ struct StridedCopy {
   std::vector<Part> parts;
   DType dtype = DType::f32;
   std::int64_t elements = 0;  ///< of the result
-  bool zeros = false;         ///< what no part fills is 0, else the parts fill everything
+  bool zeros = false;         ///< elements outside all parts are 0; false: the parts cover the result
 };
 
-/// dst[i] = table[index[i]]: rows of `width` elements, f32, by i32. A row is NaN where the index is not in [0, rows).
+/// dst[i] = table[index[i]]: table f32 [rows, width], index i32 [count], dst f32 [count, width]. A row of dst is NaN
+/// where the index is not in [0, rows).
 struct Gather {
   std::int64_t rows = 0, width = 0, count = 0;
 };
 
-/// dst[r] = sum over i with index[i] = r of values[i], in order of i; an index that is not in [0, rows) is left out.
+/// dst[r] = sum of values[i] over i with index[i] = r, in order of i: values f32 [count, width], index i32 [count], dst
+/// f32 [rows, width]. An index that is not in [0, rows) is ignored.
 struct ScatterAdd {
   std::int64_t rows = 0, width = 0, count = 0;
 };
 
-/// dst[i, c] = 1 if label[i] = c, else 0; i32 [count] to f32 [count, classes].
+/// dst[i, c] = 1 if labels[i] = c, else 0: labels i32 [count], dst f32 [count, classes].
 struct OneHot {
   std::int64_t count = 0, classes = 0;
 };
 
-/// Numbers of base::RandomStream for the seed and the step that are the inputs, i32 [2] and i32 [1].
+/// `count` values of base::RandomStream. Inputs: the seed, i32 [2] (low word, high word), and the step, i32 [1].
 struct Random {
   enum class Kind : std::uint8_t { uniform, normal };
   Kind kind = Kind::uniform;
@@ -82,15 +86,15 @@ struct Random {
   std::int64_t count = 0;
 };
 
-/// Images [N, C, H, W], each moved down and right by whole pixels; zeros move in. Number u [N, 2] on [0, 1) stands for
-/// floor(u (2 reach + 1)) - reach pixels, times sign.
+/// Images [N, C, H, W], each shifted down and right by sign * (floor(u (2 reach + 1)) - reach) pixels and filled with
+/// zeros. u [N, 2] (y, x) is in [0, 1).
 struct ShiftImages {
   Shape images;
   std::int64_t reach_y = 0, reach_x = 0, sign = 1;
 };
 
-/// [N, 1, height, width]: 1, and 0 in a box for each image that begins at floor(u (length + 1 - box % 2)) - box / 2 of
-/// each axis, for u [N, 2] on [0, 1).
+/// Mask [N, 1, height, width]: 0 in one box per image, 1 elsewhere. Along each axis the box begins at floor(u (length +
+/// 1 - box % 2)) - box / 2, for u [N, 2] (y, x) in [0, 1), and is clipped to the image.
 struct CutoutMask {
   std::int64_t count = 0, height = 0, width = 0, box_height = 0, box_width = 0;
 };

@@ -25,8 +25,8 @@ bool is_sum_of_rows(const Target& target, const Graph& graph, const Node& node) 
   const Spec spec = node.op->describe(graph, node);
   const auto* sum = std::get_if<Reduce>(&spec);
   if (!sum || sum->kind != Reduce::Kind::sum) return false;
-  const ChainOperand how = broadcast_operand(sum->to, sum->from);
-  return how.access == Access::row && how.period >= target.shortest_summed_row;
+  const ChainOperand operand = broadcast_operand(sum->to, sum->from);
+  return operand.access == Access::row && operand.period >= target.shortest_summed_row;
 }
 
 }  // namespace gan::graph

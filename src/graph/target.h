@@ -13,26 +13,26 @@ namespace gan::graph {
 class Graph;
 struct Node;
 
-/// What a scheduler may ask of a backend: which nodes its kernels compute together. Plain values, so that schedules for
-/// any target can be made and tested on any machine.
+/// The fusions that a backend supports, for the scheduler. Plain values, so that schedules for any target can be made
+/// and tested on any machine.
 struct Target {
   std::string name;
-  /// Elementwise nodes in one kernel, at most: with more, what lies between them no longer stays in the L1 cache.
+  /// Most elementwise nodes of one kernel; with more, intermediate values no longer fit into the L1 cache.
   std::size_t longest_chain = 40;
-  /// Elementwise nodes that a product of f32 or bf16 matrices or a convolution applies to its result one after the
-  /// other (scale, bias, activation): oneDNN's post-ops, cuBLASLt's epilogues. 0: none.
+  /// Most elementwise nodes in the epilogue of a matrix product or convolution (scale, bias, activation), such as
+  /// post-ops of oneDNN or epilogues of cuBLASLt. 0: no epilogues.
   std::size_t longest_epilogue = 16;
-  /// The ops that such an epilogue knows.
+  /// The ops that an epilogue supports.
   std::vector<ElementwiseOp> epilogue_ops = {ElementwiseOp::copy,   ElementwiseOp::add,        ElementwiseOp::mul,
                                              ElementwiseOp::relu,   ElementwiseOp::leaky_relu, ElementwiseOp::tanh,
                                              ElementwiseOp::sigmoid};
-  /// Of f32 products only those with a transposed second operand have an epilogue; others run faster without.
+  /// f32 products get an epilogue only if their second operand is transposed; others are faster without.
   bool epilogue_wants_transposed_b = true;
-  /// Products of bf16 matrices are handed to a chain of any form piece by piece, while a piece is in the cache.
+  /// Kernels of bf16 matrix products run any chain on each piece of the result while it is in the cache.
   bool bf16_products_run_chains = false;
-  /// Chains add up rows as they go, so that what is summed need not lie in memory.
+  /// Chains can sum over rows, so that the summands need not be stored.
   bool chains_sum_rows = false;
-  /// Shorter rows are not worth it: vectors would be partly empty.
+  /// Shortest row, in elements, that chains sum; shorter ones would leave vectors partly empty.
   std::int64_t shortest_summed_row = 16;
 
   bool in_epilogue(ElementwiseOp op) const {
@@ -40,11 +40,11 @@ struct Target {
   }
 };
 
-/// Whether the kernel of this node can apply elementwise ops to its result one after the other.
+/// Whether the kernel of this node supports an epilogue.
 bool has_epilogue(const Target& target, const Graph& graph, const Node& node);
-/// Whether the kernel of this node hands its result to a chain piece by piece.
+/// Whether the kernel of this node runs a chain on each piece of its result.
 bool runs_chain(const Target& target, const Graph& graph, const Node& node);
-/// Whether this node is a sum that the chain which computes its input can take along.
+/// Whether this node is a sum over rows that can be fused into the chain of its operand.
 bool is_sum_of_rows(const Target& target, const Graph& graph, const Node& node);
 
 }  // namespace gan::graph

@@ -8,17 +8,7 @@ namespace gan::graph {
 
 std::size_t size_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-std::string_view name_of(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return "f32";
-    case DType::bf16:
-      return "bf16";
-    case DType::i32:
-      return "i32";
-  }
-  return "?";
-}
+std::string_view name_of(DType dtype) { return dtype == DType::f32 ? "f32" : dtype == DType::bf16 ? "bf16" : "i32"; }
 
 std::int64_t element_count(const Shape& shape) {
   std::int64_t count = 1;

@@ -8,7 +8,7 @@
 
 namespace gan::graph {
 
-/// Element types of tensors. bf16 is f32 with the low 16 bits of the significand dropped.
+/// Element types of tensors. bf16 is the upper 16 bits of an f32: sign, 8 exponent bits, 7 mantissa bits.
 enum class DType : std::uint8_t { f32, bf16, i32 };
 
 /// Bytes of one element.
@@ -36,7 +36,7 @@ struct TensorType {
 /// "f32[64, 1, 28, 28]".
 std::string to_string(const TensorType& type);
 
-/// The numpy broadcast of two shapes: axes are aligned at the end, lengths agree or one of them is 1.
+/// The shape to which numpy broadcasts two shapes: axes are aligned at the end; lengths are equal or one of them is 1.
 /// Throws a usage error if they do not fit.
 Shape broadcast_shape(const Shape& a, const Shape& b);
 

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op add_op;
-const graph::Op add_op{
+extern const graph::Op add_op{
     .name = "add",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
@@ -11,14 +10,8 @@ const graph::Op add_op{
     },
     .scalar = [](double a, double b, double) -> double { return a + b; },
     .instruction = graph::ElementwiseOp::add,
-    .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
-      const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
-      const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());
-      if (a && b) return constant(*inputs[0].graph, *a + *b, shape);
-      if (b == 0.0 && inputs[0].shape() == shape && inputs[0].dtype() == DType::f32) return inputs[0];
-      if (a == 0.0 && inputs[1].shape() == shape && inputs[1].dtype() == DType::f32) return inputs[1];
-      return std::nullopt;
-    },
+    .fold = [](const graph::Node& node,
+               std::span<const Tensor> inputs) { return fold_binary(node, inputs, 0.0, true); },
 };
 
 Tensor add(Tensor a, Tensor b) { return a.graph->add(add_op, {a, b}); }

@@ -3,8 +3,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op broadcast_op;
-const graph::Op broadcast_op{
+extern const graph::Op broadcast_op{
     .name = "broadcast",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) -> graph::TensorType {

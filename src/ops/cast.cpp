@@ -3,8 +3,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op cast_op;
-const graph::Op cast_op{
+extern const graph::Op cast_op{
     .name = "cast",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) -> graph::TensorType {

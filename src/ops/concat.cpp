@@ -57,8 +57,7 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
 
 }  // namespace
 
-extern const graph::Op concat_op;
-const graph::Op concat_op{
+extern const graph::Op concat_op{
     .name = "concat",
     .infer = infer,
     .derivative = derivative,

@@ -2,14 +2,13 @@
 
 namespace gan::ops {
 
-extern const graph::Op constant_op;
-const graph::Op constant_op{
+extern const graph::Op constant_op{
     .name = "constant",
     .inputs = 0,
     .infer = [](std::span<const graph::TensorType>, const graph::Attributes& attributes) -> graph::TensorType {
       return {DType::f32, attributes.integers("shape")};
     },
-    // No kernel: chains take constants as immediate values, other kernels read memory that is filled once.
+    // No kernel: chains take constants as immediate values; for other kernels the program fills memory once.
 };
 
 Tensor constant(Graph& graph, double value, const Shape& shape) {

@@ -9,7 +9,7 @@ namespace {
 using graph::Convolution;
 using Kind = Convolution::Kind;
 
-/// The shapes of the three tensors that belong together, from those of the operands.
+/// The shapes of src, weights and dst from those of the two operands.
 Convolution convolution_of(Kind kind, const graph::TensorType& a, const graph::TensorType& b,
                            const graph::Attributes& attributes) {
   Convolution c{.kind = kind,
@@ -45,7 +45,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   if (attributes.integer("stride") < 1 || attributes.integer("padding") < 0)
     base::fail_usage("stride {} and padding {}", attributes.integer("stride"), attributes.integer("padding"));
   const Convolution c = convolution_of(kind, inputs[0], inputs[1], attributes);
-  // The three must agree: computing dst from the other two gives the dst at hand.
+  // dst must have the shape that src and weights give.
   const auto length = [&](std::size_t axis) {
     const std::int64_t room = c.src[axis] + 2 * c.padding - c.weights[axis + 1];
     return room < 0 ? -1 : room / c.stride + 1;
@@ -76,8 +76,7 @@ Gradients derivative(const graph::Node& node, Tensor result, Tensor gradient) {
 
 }  // namespace
 
-extern const graph::Op conv2d_op;
-const graph::Op conv2d_op{
+extern const graph::Op conv2d_op{
     .name = "conv2d",
     .inputs = 2,
     .infer = infer<Kind::forward>,
@@ -87,8 +86,7 @@ const graph::Op conv2d_op{
     .keeps_rows = [](const graph::Graph&, const graph::Node&) { return true; },
 };
 
-extern const graph::Op conv2d_data_gradient_op;
-const graph::Op conv2d_data_gradient_op{
+extern const graph::Op conv2d_data_gradient_op{
     .name = "conv2d_data_gradient",
     .inputs = 2,
     .infer = infer<Kind::data_gradient>,
@@ -98,8 +96,7 @@ const graph::Op conv2d_data_gradient_op{
     .keeps_rows = [](const graph::Graph&, const graph::Node&) { return true; },
 };
 
-extern const graph::Op conv2d_weight_gradient_op;
-const graph::Op conv2d_weight_gradient_op{
+extern const graph::Op conv2d_weight_gradient_op{
     .name = "conv2d_weight_gradient",
     .inputs = 2,
     .infer = infer<Kind::weight_gradient>,

@@ -6,12 +6,12 @@ namespace gan::ops {
 namespace {
 
 graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) {
-  expect_rank(inputs[0], 2, "the places");
+  expect_rank(inputs[0], 2, "u");
   const std::int64_t height = attributes.integer("height"), width = attributes.integer("width");
   if (inputs[0].dtype != DType::f32 || inputs[0].shape[1] != 2 || attributes.integer("box_height") > height ||
       attributes.integer("box_width") > width || attributes.integer("box_height") < 0 ||
       attributes.integer("box_width") < 0)
-    base::fail_usage("boxes of {} x {} at {} in images of {} x {}: places f32 [N, 2] expected",
+    base::fail_usage("boxes of {} x {}, u {}, images of {} x {}: u f32 [N, 2] and smaller boxes expected",
                      attributes.integer("box_height"), attributes.integer("box_width"), to_string(inputs[0]), height,
                      width);
   return {DType::f32, {inputs[0].shape[0], 1, height, width}};
@@ -19,8 +19,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
 
 }  // namespace
 
-extern const graph::Op cutout_mask_op;
-const graph::Op cutout_mask_op{
+extern const graph::Op cutout_mask_op{
     .name = "cutout_mask",
     .inputs = 1,
     .infer = infer,

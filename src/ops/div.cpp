@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op div_op;
-const graph::Op div_op{
+extern const graph::Op div_op{
     .name = "div",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
@@ -13,13 +12,8 @@ const graph::Op div_op{
     },
     .scalar = [](double a, double b, double) -> double { return a / b; },
     .instruction = graph::ElementwiseOp::div,
-    .fold = [](const graph::Node&, std::span<const Tensor> inputs) -> std::optional<Tensor> {
-      const auto a = constant_value(inputs[0]), b = constant_value(inputs[1]);
-      const Shape shape = graph::broadcast_shape(inputs[0].shape(), inputs[1].shape());
-      if (a && b) return constant(*inputs[0].graph, *a / *b, shape);
-      if (b == 1.0 && inputs[0].shape() == shape && inputs[0].dtype() == DType::f32) return inputs[0];
-      return std::nullopt;
-    },
+    .fold = [](const graph::Node& node,
+               std::span<const Tensor> inputs) { return fold_binary(node, inputs, 1.0, false); },
 };
 
 Tensor div(Tensor a, Tensor b) { return a.graph->add(div_op, {a, b}); }

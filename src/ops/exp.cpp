@@ -4,8 +4,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op exp_op;
-const graph::Op exp_op{
+extern const graph::Op exp_op{
     .name = "exp",
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients { return {gradient * result}; },

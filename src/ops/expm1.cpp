@@ -4,8 +4,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op expm1_op;
-const graph::Op expm1_op{
+extern const graph::Op expm1_op{
     .name = "expm1",
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {

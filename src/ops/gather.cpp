@@ -20,8 +20,7 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
 
 }  // namespace
 
-extern const graph::Op gather_op;
-const graph::Op gather_op{
+extern const graph::Op gather_op{
     .name = "gather",
     .inputs = 2,
     .infer = infer,

@@ -2,12 +2,11 @@
 
 namespace gan::ops {
 
-extern const graph::Op leaky_relu_op;
-const graph::Op leaky_relu_op{
+extern const graph::Op leaky_relu_op{
     .name = "leaky_relu",
     .inputs = 1,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
-      // In terms of the result, so that a fused contraction need not store its argument.
+      // Reads the result, not the argument, so that a contraction fused with this op stores one tensor only.
       return {gradient * leaky_step(result, node.attributes.real("alpha"))};
     },
     .scalar = [](double a, double, double alpha) -> double { return a > 0 ? a : alpha * a; },

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op leaky_step_op;
-const graph::Op leaky_step_op{
+extern const graph::Op leaky_step_op{
     .name = "leaky_step",
     .inputs = 1,
     .scalar = [](double a, double, double alpha) -> double { return a > 0 ? 1 : alpha; },

@@ -4,8 +4,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op log_op;
-const graph::Op log_op{
+extern const graph::Op log_op{
     .name = "log",
     .inputs = 1,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

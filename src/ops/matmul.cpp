@@ -35,7 +35,7 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
   return matmul_of(input_type(graph, node, 0), input_type(graph, node, 1), node.attributes);
 }
 
-/// A product over one number is elementwise, and need not be stored where the next op is elementwise too.
+/// A product with k = 1 is an elementwise outer product, which can be fused with elementwise readers.
 std::optional<Tensor> fold(const graph::Node& node, std::span<const Tensor> inputs) {
   const graph::Matmul product = matmul_of(inputs[0].type(), inputs[1].type(), node.attributes);
   if (product.k != 1) return std::nullopt;
@@ -44,8 +44,7 @@ std::optional<Tensor> fold(const graph::Node& node, std::span<const Tensor> inpu
 
 }  // namespace
 
-extern const graph::Op matmul_op;
-const graph::Op matmul_op{
+extern const graph::Op matmul_op{
     .name = "matmul",
     .inputs = 2,
     .infer = infer,

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op maximum_op;
-const graph::Op maximum_op{
+extern const graph::Op maximum_op{
     .name = "maximum",
     .inputs = 2,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

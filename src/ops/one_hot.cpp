@@ -16,8 +16,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
 
 }  // namespace
 
-extern const graph::Op one_hot_op;
-const graph::Op one_hot_op{
+extern const graph::Op one_hot_op{
     .name = "one_hot",
     .inputs = 1,
     .infer = infer,

@@ -15,7 +15,7 @@ using graph::Shape;
 using graph::Tensor;
 using graph::to_string;
 
-// The ops that passes look for in a graph, by their address.
+// Ops that passes recognize by address.
 extern const graph::Op add_op, broadcast_op, cast_op, constant_op, matmul_op, mul_op, reshape_op, slice_op, sum_op;
 
 /// A tensor whose elements all have this value.
@@ -25,7 +25,7 @@ Tensor add(Tensor a, Tensor b);
 Tensor sub(Tensor a, Tensor b);
 Tensor mul(Tensor a, Tensor b);
 Tensor div(Tensor a, Tensor b);
-/// The larger of two; where they are equal the gradient goes to b.
+/// The larger of two values; where they are equal the gradient goes to b.
 Tensor maximum(Tensor a, Tensor b);
 
 inline Tensor operator+(Tensor a, Tensor b) { return add(a, b); }
@@ -66,7 +66,8 @@ Tensor leaky_step(Tensor x, double slope);
 Tensor cast(Tensor x, DType dtype);
 /// x repeated to a shape that it broadcasts to.
 Tensor broadcast(Tensor x, const Shape& shape);
-/// Sums of x over the axes in which `shape`, which broadcasts to x's shape, is repeated; the opposite of broadcast.
+/// Sums x over the axes along which `shape` has length 1 or is missing; `shape` must broadcast to the shape of x. The
+/// transpose of broadcast.
 Tensor sum_to(Tensor x, const Shape& shape);
 /// Sum of all elements: a scalar.
 Tensor sum(Tensor x);
@@ -79,21 +80,21 @@ Tensor reshape(Tensor x, const Shape& shape);
 Tensor permute(Tensor x, const std::vector<std::int64_t>& order);
 /// Tensors, all f32 or all i32, joined along an axis; a negative axis counts from the end.
 Tensor concat(const std::vector<Tensor>& tensors, std::int64_t axis = -1);
-/// `length` entries of an axis from `begin` on.
+/// Entries [begin, begin + length) of an axis.
 Tensor slice(Tensor x, std::int64_t axis, std::int64_t begin, std::int64_t length);
-/// Zeros put before and after the entries of an axis; the opposite of slice.
+/// x with `before` zeros in front of and `after` zeros behind the entries of an axis; the transpose of slice.
 Tensor pad(Tensor x, std::int64_t axis, std::int64_t before, std::int64_t after);
 
-/// Row index[n] of table [V, D] for each of the i32 indices [N], each in [0, V): [N, D]. An index out of range is a run
-/// error when the program runs.
+/// Rows of table [V, D] picked by index, i32 [N], each in [0, V): [N, D]. An index out of range is a run error when the
+/// program runs.
 Tensor gather(Tensor table, Tensor index);
-/// The opposite of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n.
+/// The transpose of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n.
 Tensor scatter_add(Tensor values, Tensor index, std::int64_t rows);
 
-/// 1 in column y[n] of row n, else 0, for labels y, i32 [N], each in [0, classes): [N, classes]. A label out of range
+/// [N, classes]: 1 in column labels[n] of row n, else 0, for labels i32 [N], each in [0, classes). A label out of range
 /// is a run error when the program runs.
 Tensor one_hot(Tensor labels, std::int64_t classes);
-/// The largest entry of each row of x [N, K]: [N, 1]. Where several are equal each gets the gradient.
+/// The maximum of each row of x [N, K]: [N, 1]. All entries equal to the maximum get the gradient.
 Tensor row_maximum(Tensor x);
 
 /// Matrix product [M, K] x [K, N]; a transposed operand is given as [K, M] or [N, K].
@@ -102,26 +103,27 @@ Tensor matmul(Tensor a, Tensor b, bool transpose_a = false, bool transpose_b = f
 /// Cross-correlation of src [N, H, W, I] with weights [O, I, KH, KW], zero padding on all sides:
 /// [N, (H + 2 padding - KH) / stride + 1, (W + 2 padding - KW) / stride + 1, O].
 Tensor conv2d(Tensor src, Tensor weights, std::int64_t stride, std::int64_t padding);
-/// The gradient of conv2d by its src [N, H, W, I], given that by its result; also the transposed convolution.
+/// The gradient with respect to src [N, H, W, I] of conv2d, given that with respect to its result; also the transposed
+/// convolution.
 Tensor conv2d_data_gradient(Tensor gradient, Tensor weights, std::int64_t stride, std::int64_t padding,
                             std::int64_t height, std::int64_t width);
-/// The gradient of conv2d by its weights [O, I, kernel_height, kernel_width].
+/// The gradient with respect to weights [O, I, kernel_height, kernel_width] of conv2d.
 Tensor conv2d_weight_gradient(Tensor src, Tensor gradient, std::int64_t stride, std::int64_t padding,
                               std::int64_t kernel_height, std::int64_t kernel_width);
 
-/// Images x [N, C, H, W] moved by whole pixels, zeros moving in: numbers u [N, 2] on [0, 1) choose for each image one
-/// of the 2 reach + 1 distances down and to the right (or, negative, up and to the left).
+/// Images x [N, C, H, W] shifted by whole pixels and filled with zeros. u [N, 2] in [0, 1) picks for each image one of
+/// the 2 reach + 1 distances in [-reach, reach] down (u[n, 0]) and right (u[n, 1]).
 Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x);
-/// [N, 1, height, width]: 0 in a box for each row, 1 elsewhere; numbers u [N, 2] on [0, 1) choose its middle, anywhere
-/// in the image.
+/// Mask [N, 1, height, width]: 0 in one box per image, 1 elsewhere. u [N, 2] (y, x) in [0, 1) picks its center,
+/// anywhere in the image.
 Tensor cutout_mask(Tensor u, std::int64_t height, std::int64_t width, std::int64_t box_height, std::int64_t box_width);
 
-/// Standard normal numbers of base::RandomStream. key: i32 [2], the seed's low and high word; step: i32 [1].
+/// Standard normal values of base::RandomStream. key: i32 [2], the low and the high word of the seed; step: i32 [1].
 Tensor random_normal(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape);
-/// Uniform numbers on [0, 1).
+/// Uniform values in [0, 1).
 Tensor random_uniform(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape);
 
-/// x, taken as a constant by derivatives.
+/// x, treated as a constant by differentiation.
 Tensor stop_gradient(Tensor x);
 
 }  // namespace gan::ops

@@ -32,8 +32,7 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
 
 }  // namespace
 
-extern const graph::Op pad_op;
-const graph::Op pad_op{
+extern const graph::Op pad_op{
     .name = "pad",
     .inputs = 1,
     .infer = infer,

@@ -36,8 +36,7 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
 
 }  // namespace
 
-extern const graph::Op permute_op;
-const graph::Op permute_op{
+extern const graph::Op permute_op{
     .name = "permute",
     .inputs = 1,
     .infer = infer,

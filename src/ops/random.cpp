@@ -25,16 +25,14 @@ Tensor add_random(const graph::Op& op, Tensor key, Tensor step, std::uint32_t st
 
 }  // namespace
 
-extern const graph::Op random_normal_op;
-const graph::Op random_normal_op{
+extern const graph::Op random_normal_op{
     .name = "random_normal",
     .inputs = 2,
     .infer = infer,
     .describe = describe<graph::Random::Kind::normal>,
 };
 
-extern const graph::Op random_uniform_op;
-const graph::Op random_uniform_op{
+extern const graph::Op random_uniform_op{
     .name = "random_uniform",
     .inputs = 2,
     .infer = infer,

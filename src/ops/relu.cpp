@@ -2,12 +2,11 @@
 
 namespace gan::ops {
 
-extern const graph::Op relu_op;
-const graph::Op relu_op{
+extern const graph::Op relu_op{
     .name = "relu",
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {
-      // In terms of the result, so that a fused contraction need not store its argument.
+      // Reads the result, not the argument, so that a contraction fused with this op stores one tensor only.
       return {gradient * step(result)};
     },
     .scalar = [](double a, double, double) -> double { return a < 0 ? 0 : a; },

@@ -3,8 +3,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op reshape_op;
-const graph::Op reshape_op{
+extern const graph::Op reshape_op{
     .name = "reshape",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) -> graph::TensorType {

@@ -3,8 +3,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op row_maximum_op;
-const graph::Op row_maximum_op{
+extern const graph::Op row_maximum_op{
     .name = "row_maximum",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes&) -> graph::TensorType {

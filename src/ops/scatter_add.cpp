@@ -15,8 +15,7 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
 
 }  // namespace
 
-extern const graph::Op scatter_add_op;
-const graph::Op scatter_add_op{
+extern const graph::Op scatter_add_op{
     .name = "scatter_add",
     .inputs = 2,
     .infer = infer,

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "ops/support.h"
 
-// Moves each image of a batch by whole pixels; linear in the images, and its own transpose with the directions turned.
+// Shifts each image of a batch by whole pixels. Linear in the images; the transpose shifts the opposite way.
 namespace gan::ops {
 
 namespace {
@@ -17,20 +17,17 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   return inputs[0];
 }
 
-Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x, std::int64_t sign);
-
 }  // namespace
 
-extern const graph::Op shift_images_op;
-const graph::Op shift_images_op{
+extern const graph::Op shift_images_op{
     .name = "shift_images",
     .inputs = 2,
     .infer = infer,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
-      const graph::Attributes& how = node.attributes;
-      return {shift_images(gradient, input(node, 1, result), how.integer("reach_y"), how.integer("reach_x"),
-                           -how.integer("sign")),
-              std::nullopt};
+      const graph::Attributes& a = node.attributes;
+      const graph::Attributes back{
+          {"reach_y", a.integer("reach_y")}, {"reach_x", a.integer("reach_x")}, {"sign", -a.integer("sign")}};
+      return {gradient.graph->add(*node.op, {gradient, input(node, 1, result)}, back), std::nullopt};
     },
     .describe = [](const graph::Graph&, const graph::Node& node) -> graph::Spec {
       return graph::ShiftImages{.images = node.type.shape,
@@ -40,16 +37,8 @@ const graph::Op shift_images_op{
     },
 };
 
-namespace {
-
-Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x, std::int64_t sign) {
-  return x.graph->add(shift_images_op, {x, u}, {{"reach_y", reach_y}, {"reach_x", reach_x}, {"sign", sign}});
-}
-
-}  // namespace
-
 Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach_x) {
-  return shift_images(x, u, reach_y, reach_x, 1);
+  return x.graph->add(shift_images_op, {x, u}, {{"reach_y", reach_y}, {"reach_x", reach_x}, {"sign", std::int64_t{1}}});
 }
 
 }  // namespace gan::ops

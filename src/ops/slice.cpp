@@ -31,25 +31,24 @@ graph::Spec describe(const graph::Graph& graph, const graph::Node& node) {
                             .elements = node.type.elements()};
 }
 
-/// Rows of x, cut before its own columns are cut or its rows get another shape: of a contraction whose rows are cut,
-/// less need be computed.
-Tensor cut_rows(Tensor x, std::int64_t begin, std::int64_t length) {
+/// Slices rows of x. The slice moves in front of column slices and reshapes that x consists of, so that it reaches a
+/// contraction, which then computes fewer rows (passes/narrow.cpp).
+Tensor slice_rows(Tensor x, std::int64_t begin, std::int64_t length) {
   const graph::Node& node = x.graph->node(x.id);
   const std::string_view name = node.op ? node.op->name : "";
   if (name == "slice" && node.attributes.integer("axis") > 0)
-    return x.graph->add(*node.op, {cut_rows(input(node, 0, x), begin, length)}, node.attributes);
+    return x.graph->add(*node.op, {slice_rows(input(node, 0, x), begin, length)}, node.attributes);
   if (name == "reshape" && !input(node, 0, x).shape().empty() && input(node, 0, x).dim(0) == x.dim(0)) {
     Shape shape = x.shape();
     shape[0] = length;
-    return reshape(cut_rows(input(node, 0, x), begin, length), shape);
+    return reshape(slice_rows(input(node, 0, x), begin, length), shape);
   }
   return slice(x, 0, begin, length);
 }
 
 }  // namespace
 
-extern const graph::Op slice_op;
-const graph::Op slice_op{
+extern const graph::Op slice_op{
     .name = "slice",
     .inputs = 1,
     .infer = infer,
@@ -64,13 +63,13 @@ const graph::Op slice_op{
     .view = [](const graph::Node& node) -> std::int64_t {
       const Shape& shape = node.type.shape;
       const auto axis = shape.begin() + node.attributes.integer("axis");
-      const bool is_run = std::all_of(shape.begin(), axis, [](std::int64_t length) { return length == 1; });
-      return is_run ? node.attributes.integer("begin") * graph::element_count(Shape(axis + 1, shape.end())) : -1;
+      const bool contiguous = std::all_of(shape.begin(), axis, [](std::int64_t length) { return length == 1; });
+      return contiguous ? node.attributes.integer("begin") * graph::element_count(Shape(axis + 1, shape.end())) : -1;
     },
     .fold = [](const graph::Node& node, std::span<const Tensor> inputs) -> std::optional<Tensor> {
       if (inputs[0].type() == node.type) return inputs[0];
       if (node.attributes.integer("axis") != 0) return std::nullopt;
-      return cut_rows(inputs[0], node.attributes.integer("begin"), node.attributes.integer("length"));
+      return slice_rows(inputs[0], node.attributes.integer("begin"), node.attributes.integer("length"));
     },
 };
 

@@ -4,8 +4,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op softplus_op;
-const graph::Op softplus_op{
+extern const graph::Op softplus_op{
     .name = "softplus",
     .inputs = 1,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

@@ -4,8 +4,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op sqrt_op;
-const graph::Op sqrt_op{
+extern const graph::Op sqrt_op{
     .name = "sqrt",
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op square_op;
-const graph::Op square_op{
+extern const graph::Op square_op{
     .name = "square",
     .inputs = 1,
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {

@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op step_op;
-const graph::Op step_op{
+extern const graph::Op step_op{
     .name = "step",
     .inputs = 1,
     .scalar = [](double a, double, double) -> double { return a > 0 ? 1 : 0; },

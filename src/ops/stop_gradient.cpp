@@ -2,8 +2,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op stop_gradient_op;
-const graph::Op stop_gradient_op{
+extern const graph::Op stop_gradient_op{
     .name = "stop_gradient",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes&) { return inputs[0]; },

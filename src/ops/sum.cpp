@@ -3,8 +3,7 @@
 
 namespace gan::ops {
 
-extern const graph::Op sum_op;
-const graph::Op sum_op{
+extern const graph::Op sum_op{
     .name = "sum",
     .inputs = 1,
     .infer = [](std::span<const graph::TensorType> inputs, const graph::Attributes& attributes) -> graph::TensorType {

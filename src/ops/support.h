@@ -6,7 +6,7 @@
 #include "graph/graph.h"
 #include "ops/ops.h"
 
-// What the files of single ops share.
+// Helpers of the op files.
 namespace gan::ops {
 
 using Gradients = std::vector<std::optional<Tensor>>;
@@ -14,11 +14,10 @@ using Gradients = std::vector<std::optional<Tensor>>;
 /// Input `i` of a node, as a tensor of the graph of `like`.
 inline Tensor input(const graph::Node& node, std::size_t i, Tensor like) { return {like.graph, node.inputs[i]}; }
 
-/// The value of a constant, or nothing.
+/// The value of a `constant`, or nothing.
 inline std::optional<double> constant_value(Tensor tensor) {
   const graph::Node& node = tensor.graph->node(tensor.id);
-  if (!node.op || node.op->name != "constant") return std::nullopt;
-  return node.attributes.real("value");
+  return node.is_constant() ? std::optional(node.attributes.real("value")) : std::nullopt;
 }
 
 /// Type of input `i` of a node.
@@ -26,7 +25,7 @@ inline const graph::TensorType& input_type(const graph::Graph& graph, const grap
   return graph.node(node.inputs[i]).type;
 }
 
-/// Elements in the axes from `axis` on, and in those before it.
+/// Number of elements in the axes from `axis` on, and in those before it.
 inline std::int64_t elements_from(const Shape& shape, std::int64_t axis) {
   return graph::element_count(Shape(shape.begin() + axis, shape.end()));
 }
@@ -34,9 +33,13 @@ inline std::int64_t elements_before(const Shape& shape, std::int64_t axis) {
   return graph::element_count(Shape(shape.begin(), shape.begin() + axis));
 }
 
-/// Throws a usage error unless the tensor has this many axes.
+/// Throws a usage error, in which `what` names the tensor, unless it has this many axes.
 void expect_rank(const graph::TensorType& type, std::size_t rank, std::string_view what);
-/// Throws a usage error unless the tensor is real (f32 or bf16).
+/// Throws a usage error, in which `what` names the tensor, unless it is f32 or bf16.
 void expect_real(const graph::TensorType& type, std::string_view what);
+/// Simplifies an elementwise op of two inputs: two constants to a constant, and b (if the op is commutative, also a)
+/// equal to `neutral` to the other input.
+std::optional<Tensor> fold_binary(const graph::Node& node, std::span<const Tensor> inputs, double neutral,
+                                  bool commutative);
 
 }  // namespace gan::ops

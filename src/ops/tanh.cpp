@@ -4,12 +4,11 @@
 
 namespace gan::ops {
 
-extern const graph::Op tanh_op;
-const graph::Op tanh_op{
+extern const graph::Op tanh_op{
     .name = "tanh",
     .inputs = 1,
     .derivative = [](const graph::Node&, Tensor result, Tensor gradient) -> Gradients {
-      // In terms of the result, so that a fused contraction need not store its argument.
+      // Reads the result, not the argument, so that a contraction fused with this op stores one tensor only.
       return {gradient * (1.0 - square(result))};
     },
     .scalar = [](double a, double, double) -> double { return std::tanh(a); },

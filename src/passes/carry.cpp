@@ -10,11 +10,11 @@ using graph::Node;
 using graph::Tensor;
 
 namespace {
-const std::string kRounded = ".bf16";  // behind the name of the state
+const std::string kRounded = ".bf16";  // suffix of the state's name
 }
 
 void carry(Graph& graph) {
-  std::map<std::string, Tensor> carried;  // rounded states of the target, by the state's name
+  std::map<std::string, Tensor> carried;  // bf16 inputs of the target by the name of their state
   rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
     const std::string state = inputs.empty() ? "" : target.node(inputs[0].id).name;
     if (node.op != &ops::cast_op || node.type.dtype != graph::DType::bf16 || state.empty() ||

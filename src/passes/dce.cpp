@@ -9,7 +9,7 @@ void dce(graph::Graph& graph) {
     if (live[id])
       for (graph::NodeId input : graph.nodes()[id].inputs) live[static_cast<std::size_t>(input)] = true;
   rewrite(graph, [&](graph::Graph& target, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
-    // A dead node is read by dead nodes alone, so an empty tensor may stand for it.
+    // Only dead nodes read a dead node, so an empty tensor can replace it.
     return live[static_cast<std::size_t>(node.id)] ? target.add(*node.op, inputs, node.attributes) : graph::Tensor{};
   });
 }

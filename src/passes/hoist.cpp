@@ -18,33 +18,33 @@ using graph::Tensor;
 
 namespace {
 
-/// A tensor of rows [N, ...] as core * scale: the scale [N, 1, ..., 1] is one number a row. The core has the tensor's
-/// shape, or [1, ...] if all rows are alike but for the scale.
+/// A tensor [N, ...] as core * scale with scale [N, 1, ..., 1]. The core is [N, ...], or [1, ...] if all rows are equal
+/// but for the scale.
 struct Scaled {
   Tensor core, scale;
 };
 
-/// One number a row where the whole has more.
+/// Whether `shape` has one element for each row of `whole`, whose rows are longer.
 bool is_scale(const Shape& shape, const Shape& whole) {
   return shape.size() == whole.size() && shape[0] == whole[0] && graph::element_count(shape) == shape[0] &&
          graph::element_count(whole) > shape[0];
 }
 
-/// Rewrites a graph so that factors of rows are applied as late as possible:
-///   (core * scale) * x = (core * x) * scale       x of any shape that does not mix rows
+/// Rewrites a graph so that the factors of rows are applied as late as possible:
+///   (core * scale) * x = (core * x) * scale
 ///   core * scale + other * scale = (core + other) * scale
-///   (core * scale) W   = (core W) * scale         and so for convolutions, which also act on each row alone
-///   slices, reshapes and permutations of core * scale that keep rows = those of core * scale
-/// Every node that has such a form is built as core * scale, for readers that need it whole; dce drops the rest.
+///   (core * scale) W = (core W) * scale, and likewise for convolutions with W
+///   f(core * scale) = f(core) * scale for slices, reshapes and permutations f that keep rows
+/// Every such node is built as core * scale for readers that need the product; dce removes the unused ones.
 class Hoist {
  public:
-  /// Scales are moved behind these contractions.
+  /// Scales are moved behind these contractions only.
   explicit Hoist(std::set<NodeId> contractions) : contractions_(std::move(contractions)) {}
 
   Tensor operator()(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const bool may_move = !node.op->contraction || contractions_.count(node.id) > 0;
+    const bool allowed = !node.op->contraction || contractions_.count(node.id) > 0;
     const std::optional<Scaled> form =
-        may_move && node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
+        allowed && node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
     const Tensor core = form ? form->core : unique_.add(target, *node.op, inputs, node.attributes);
     if (node.op->contraction) built_[core.id].insert(node.id);
     if (!form) return core;
@@ -53,7 +53,7 @@ class Hoist {
     return whole;
   }
 
-  /// Contractions that came to be the same as another one.
+  /// Contractions that became equal to another one.
   std::set<NodeId> shared() const {
     std::set<NodeId> all;
     for (const auto& [core, contractions] : built_)
@@ -91,33 +91,33 @@ class Hoist {
     return Scaled{applied(), scale};
   }
 
-  /// a * b, where at least one has a scale.
+  /// a * b, where at least one is a scale or has one.
   std::optional<Scaled> product(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
     std::optional<Tensor> core, scale;
     const auto join = [&](std::optional<Tensor>& product, Tensor factor) {
       product = product ? mul(target, *product, factor) : factor;
     };
-    bool by_rows = false;
+    bool has_scale = false;
     for (const Tensor& factor : inputs) {
       if (const Scaled* form = form_of(factor)) {
         join(core, form->core);
         join(scale, form->scale);
-        by_rows = true;
+        has_scale = true;
       } else if (is_scale(factor.shape(), node.type.shape)) {
         join(scale, factor);
-        by_rows = true;
+        has_scale = true;
       } else if (factor.elements() == 1) {
         join(scale, factor);
       } else {
         join(core, factor);
       }
     }
-    if (!by_rows || !core || core->shape().size() != node.type.shape.size()) return std::nullopt;
+    if (!has_scale || !core || core->shape().size() != node.type.shape.size()) return std::nullopt;
     if (!is_scale(scale->shape(), node.type.shape)) return std::nullopt;
     return Scaled{*core, *scale};
   }
 
-  /// core * scale + other core * the same scale.
+  /// core * scale + other * scale, with the same scale.
   std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) {
     const Scaled* a = form_of(inputs[0]);
     const Scaled* b = form_of(inputs[1]);
@@ -125,7 +125,8 @@ class Hoist {
     return Scaled{unique_.add(target, ops::add_op, {a->core, b->core}), a->scale};
   }
 
-  /// Equal rows: what a matrix product of ones with one row is.
+  /// A row broadcast to N equal rows: core [1, ...] times a scale of ones. Matrix products of it become products of one
+  /// row.
   std::optional<Scaled> repeated(Graph& target, const Node& node, Tensor row) {
     const Shape& whole = node.type.shape;
     Shape expected = whole;
@@ -138,12 +139,12 @@ class Hoist {
 
   std::set<NodeId> contractions_;
   std::map<NodeId, Scaled> forms_;            // of nodes of the target
-  std::map<NodeId, std::set<NodeId>> built_;  // contractions by what they became in the target
+  std::map<NodeId, std::set<NodeId>> built_;  // contractions by their replacement in the target
   Unique unique_;
 };
 
-/// Multiplications in matrix products, where the root is the product of the three lengths m, n, k; roughly those in
-/// convolutions.
+/// The number of multiplications in contractions: m n k = sqrt(mk * kn * mn) for matrix products, and an estimate of
+/// the same form for convolutions.
 double contraction_cost(const Graph& graph) {
   double cost = 0;
   for (const Node& node : graph.nodes()) {
@@ -164,12 +165,12 @@ void hoist(Graph& graph) {
   Hoist everywhere(contractions);
   Graph draft, trial;
   rewrite(graph, draft, std::ref(everywhere));
-  // A contraction that stays alone would make a scaled copy of what it reads for others, in vain.
+  // The second rewrite leaves alone the contractions that merged with no other: moving their scales gains nothing.
   rewrite(graph, trial, Hoist(everywhere.shared()));
   fold(trial);
   cse(trial);
   dce(trial);
-  // It pays where two passes through a network come to differ by their scales alone; else it only costs products.
+  // The result is kept only if it needs fewer multiplications, as it does where contractions merged.
   if (contraction_cost(trial) < contraction_cost(graph)) graph.swap(trial);
 }
 

@@ -17,58 +17,60 @@ struct Pass {
   std::string_view name;
   std::string_view summary;
   void (*run)(graph::Graph& graph, const graph::Target& target);
-  bool bf16_only = false;  ///< has no place in a program of f32
+  bool bf16_only = false;  ///< skipped in f32 programs
 };
 
 /// Removes nodes that no output needs. Inputs stay.
 void dce(graph::Graph& graph);
-/// Makes one node of those with equal op, inputs and attributes. Random ops are functions of their key and counter, so
-/// they merge too.
+/// Merges nodes with equal op, inputs and attributes. Random ops are functions of their inputs, so they merge, too.
 void cse(graph::Graph& graph);
-/// Applies each op's own algebraic simplifications, in one sweep from the inputs to the outputs.
+/// Applies the `fold` function of each op in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
-/// Moves factors of rows behind the matrix products and convolutions that act on each row alone, where passes through a
-/// network that differ only by such factors (the gradients of two losses, or of a penalty) become one.
+/// Moves factors that are constant in each row behind the matrix products and convolutions that act on each row alone.
+/// Backward passes that differ by such factors only (the gradients of two losses, or of a penalty) then become one.
 void hoist(graph::Graph& graph);
-/// Computes of a matrix product only the rows and columns that are read: the gradient by D's input ends at the samples
-/// for one network, at the embedded labels for the other.
+/// Shrinks matrix products to the rows and columns that slices of them read. Example: of the gradient with respect to
+/// the input of D, samples next to label embeddings, each network needs one part.
 void narrow(graph::Graph& graph);
-/// Rounds the operands of contractions (matmul, convolution) to bf16; they accumulate in f32 and all else stays f32.
-/// Products that are multiplied by something and summed to one number (the gradient of spectral norm's scale) are
-/// operands of a contraction, too, if the kernel that makes them can round them.
+/// Rounds the operands of contractions (matmul, convolution) to bf16; accumulation and everything else stay f32. Matrix
+/// products that are only multiplied and summed to a scalar (the gradient of the scale of spectral norm) are stored as
+/// bf16, too, where their kernel can round them.
 void precision(graph::Graph& graph);
-/// Adds up matrices row by row before the columns' sums are added, where the target's chains add up rows as they go.
+/// Splits a sum of all elements of a matrix into a sum over rows, which the target fuses into a chain, and the sum of
+/// the resulting row.
 void sums(graph::Graph& graph, const graph::Target& target);
-/// Makes the rounded copy of a state a state of its own, so that the kernel that writes the next value rounds it too.
+/// Turns the bf16 copy of a state into a state of its own, NAME.bf16, so that the kernel that writes the next value of
+/// the state also writes the rounded copy.
 void carry(graph::Graph& graph);
 
-/// Joins a contraction with the elementwise ops that alone read its result (scale, bias, activation, rounding).
+/// Fuses a contraction with the elementwise ops (scale, bias, activation, rounding) that are the only readers of its
+/// result.
 inline constexpr std::string_view kFuseEpilogue = "fuse-epilogue";
-/// Joins elementwise ops of one shape, so that chains of them touch memory only at their ends.
+/// Fuses elementwise ops of one shape into chains that keep intermediate values out of memory.
 inline constexpr std::string_view kFuseElementwise = "fuse-elementwise";
 
 /// Every pass over graphs in the order the compiler runs them.
 std::span<const Pass> pass_table();
 
-/// Which nodes share kernels, of those that the target would let.
+/// The fusions to use, of those that the target supports.
 struct Fusion {
   bool epilogue = true, elementwise = true;
-  bool chain = true;  ///< contractions join the chains that read them, sums end chains; needs the others
+  bool chain = true;  ///< contractions run chains, chains sum over rows; needs the other two
 };
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
 graph::Schedule schedule(const graph::Graph& graph, const graph::Target& target, const Fusion& fusion);
 
-/// Builds a graph anew in an empty target, node by node: `replace` is given the target, each node (not inputs) and the
-/// node's inputs in the target, and returns the tensor that takes the node's place.
+/// Rebuilds a graph in the empty graph `target`, node by node: `replace` gets each node (inputs are copied) with the
+/// tensors of the target that replace its inputs, and returns the tensor that replaces the node.
 using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::Node& node,
                                             const std::vector<graph::Tensor>& inputs)>;
 void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);
 /// The same in place.
 void rewrite(graph::Graph& graph, const Replace& replace);
-/// A node with the numbers that its inputs have in another graph, for rules of ops that look at these.
+/// A copy of `node` whose input ids are those of `inputs`, for functions of ops that inspect them.
 graph::Node moved(const graph::Node& node, const std::vector<graph::Tensor>& inputs);
 
-/// Adds nodes to a graph, or finds the one that it added before with equal op, inputs and attributes.
+/// Adds nodes to a graph, or returns one added before with equal op, inputs and attributes.
 class Unique {
  public:
   graph::Tensor add(graph::Graph& target, const graph::Op& op, const std::vector<graph::Tensor>& inputs,

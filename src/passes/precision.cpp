@@ -25,9 +25,9 @@ bool is_matrix_product(const Graph& graph, const Node& node) {
          !is_vector(graph.node(node.inputs[1]));
 }
 
-/// Contractions whose operands are to be rounded: products of matrices, and of vectors with weights of which a rounded
-/// copy is read anyway (the power iteration of spectral norm, which is bound by memory). Other products with a vector
-/// stay f32.
+/// Contractions whose operands are rounded: products of matrices, and products of a vector with weights that have a
+/// rounded copy anyway (the power iteration of spectral norm, which is memory bound). Other products with a vector stay
+/// f32.
 std::vector<bool> find_rounded(const Graph& graph) {
   std::vector<bool> rounded(graph.nodes().size(), false), weights(graph.nodes().size(), false);
   for (const Node& node : graph.nodes()) {
@@ -41,21 +41,20 @@ std::vector<bool> find_rounded(const Graph& graph) {
   return rounded;
 }
 
-/// Gradients of weights, sums over rows of both operands, lie in memory until the optimizer reads them.
-bool sums_over_rows(const Node& product) {
+/// Gradients of weights sum over the rows of both operands. They are stored until the optimizer reads them.
+bool is_weight_gradient(const Node& product) {
   return product.op == &ops::matmul_op && product.attributes.integer("transpose_a") != 0;
 }
 
-/// A matrix product of rounded operands, which its kernel rounds on the way to memory if asked to: then what must lie
-/// there takes half the space.
+/// Whether this is a matrix product of bf16 operands, whose kernel can round its result to bf16 to halve the memory.
 bool can_be_stored_rounded(const Graph& graph, Tensor product) {
   const Node& node = graph.node(product.id);
   return node.op == &ops::matmul_op && !is_vector(node) && graph.node(node.inputs[0]).type.dtype == DType::bf16;
 }
 
-/// True of nodes that are read by sums to one number alone, factors on the way.
+/// True for nodes whose only readers are sums to a scalar, directly or through multiplications.
 std::vector<bool> find_summed(const Graph& graph) {
-  std::vector<int> others = graph::count_uses(graph);  // readers that are something else
+  std::vector<int> others = graph::count_uses(graph);  // readers that are not such sums
   std::vector<bool> summed(others.size(), false);
   for (auto node = graph.nodes().rbegin(); node != graph.nodes().rend(); ++node) {
     const auto i = static_cast<std::size_t>(node->id);
@@ -72,8 +71,8 @@ std::vector<bool> find_summed(const Graph& graph) {
 
 void precision(Graph& graph) {
   const std::vector<bool> is_rounded = find_rounded(graph), summed = find_summed(graph);
-  // Tensors of the target that have a rounded copy; ops that read only the sign read the copy, so that the full
-  // tensor need not be stored.
+  // Rounded copies of tensors of the target. Ops that depend on the sign only read the copy, so that the f32 tensor
+  // need not be stored.
   std::map<graph::NodeId, Tensor> rounded;
   const std::function<Tensor(Graph&, Tensor)> round = [&](Graph& target, Tensor tensor) {
     if (tensor.dtype() != DType::f32) return tensor;
@@ -95,7 +94,7 @@ void precision(Graph& graph) {
     if (is_rounded[static_cast<std::size_t>(node.id)]) {
       for (Tensor& input : inputs) input = round(target, input);
       const Tensor product = target.add(*node.op, inputs, node.attributes);
-      return sums_over_rows(node) ? keep_rounded(target, product) : product;
+      return is_weight_gradient(node) ? keep_rounded(target, product) : product;
     }
     if (node.op->moves_elements && inputs.size() == 1 && can_be_stored_rounded(target, inputs[0]))
       return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
@@ -105,7 +104,7 @@ void precision(Graph& graph) {
       inputs[0] = rounded[inputs[0].id];
     return target.add(*node.op, inputs, node.attributes);
   });
-  dce(graph);  // what is moved rounded need not be moved as it was
+  dce(graph);  // f32 copies that bf16 copies have replaced
 }
 
 }  // namespace gan::passes

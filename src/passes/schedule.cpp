@@ -15,13 +15,13 @@ using graph::Schedule;
 
 namespace {
 
-/// Elements of what is small against matrices of activations and weights.
+/// Tensors of at most this many elements are small compared with activations and weights.
 constexpr std::int64_t kSmall = 16384;
 
-/// Visits nodes in graph order, small ones sooner. Contractions become kernels at once, with their epilogue.
-/// Elementwise nodes wait in a pending set until something that cannot join them needs their value; a node that reads
-/// two sets of its own shape makes one of them, and sums may end one. What is pending has readers in its own set alone,
-/// sums apart, so sets never wait for each other.
+/// Visits nodes in graph order, small ones earlier. Contractions become kernels at once, with their epilogue.
+/// Elementwise nodes collect in pending sets until a node that cannot join needs their value. A node that reads two
+/// sets of its shape merges them; sums over rows may end a set. Sets never depend on each other: every visited reader
+/// of a pending node is in the same set.
 class Scheduler {
  public:
   Scheduler(const Graph& graph, const graph::Target& target, const Fusion& fusion)
@@ -57,13 +57,14 @@ class Scheduler {
   }
 
  private:
-  static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
+  /// `id` of a node, set or group as an index.
+  static std::size_t index(std::int32_t id) { return static_cast<std::size_t>(id); }
 
   NodeId storage(NodeId id) const { return graph_.storage(id); }
 
-  /// Graph order, but small nodes whose inputs are all small come as soon as these are there: chains over whole
-  /// matrices, which want them, need not wait. What reads a sum that ends such a chain does not, for it would end the
-  /// chain too soon.
+  /// Graph order, except that small nodes with small inputs follow their last input at once, so that chains over whole
+  /// matrices need not wait for them. Readers of a sum that ends such a chain are not moved: they would end it too
+  /// soon.
   std::vector<NodeId> order_of_visits() const {
     std::vector<std::size_t> missing(graph_.nodes().size(), 0);  // inputs of each node that are not visited yet
     const auto is_given = [&](NodeId id) { return !graph_.node(id).op || graph_.node(id).is_constant(); };
@@ -97,10 +98,10 @@ class Scheduler {
     return order;
   }
 
-  /// Makes a kernel of a pending set, at the end of the schedule so far.
+  /// Appends the nodes of a pending set to the schedule as one kernel.
   void emit(int set) {
-    if (set < 0 || sets_[static_cast<std::size_t>(set)].empty()) return;
-    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(set)];
+    if (set < 0 || sets_[index(set)].empty()) return;
+    std::vector<NodeId>& nodes = sets_[index(set)];
     std::sort(nodes.begin(), nodes.end());
     for (NodeId id : nodes) {
       group_[index(id)] = static_cast<int>(groups_.size());
@@ -122,22 +123,21 @@ class Scheduler {
     groups_.push_back({std::move(nodes), root.op->elementwise() ? -1 : root.id});
   }
 
-  /// Whether a node of a set is a contraction.
   bool is_product(NodeId id) const { return graph_.node(id).op->contraction; }
 
-  /// A sum that may be computed by the chain that makes its operand.
+  /// Whether this is a sum that the chain of its operand can compute.
   bool is_summed_in_chain(const Node& node) const {
     if (!fusion_.elementwise || !fusion_.chain || node.op != &ops::sum_op) return false;
-    const Node& maker = graph_.node(node.inputs[0]);
-    return maker.op && maker.op->elementwise() && is_sum_of_rows(target_, graph_, node);
+    const Node& operand = graph_.node(node.inputs[0]);
+    return operand.op && operand.op->elementwise() && is_sum_of_rows(target_, graph_, node);
   }
 
-  /// A contraction whose kernel hands its result to a chain piece by piece.
+  /// Whether this is a contraction whose kernel runs a chain on its result.
   bool is_followed_by_chain(const Node& node) const {
     return fusion_.epilogue && fusion_.elementwise && fusion_.chain && runs_chain(target_, graph_, node);
   }
 
-  /// A contraction whose kernel runs chains waits for its readers in a set of its own, if they come to less to write.
+  /// Keeps such a contraction pending for its readers if they reduce its result to bf16; else it becomes a kernel.
   void visit_product(const Node& node) {
     for (NodeId input : node.inputs) emit_operand(input);
     const int set = static_cast<int>(sets_.size());
@@ -146,7 +146,7 @@ class Scheduler {
     if (!is_rounded(node)) emit(set);
   }
 
-  /// Whether a chain that reads nothing else of full size in f32 leads from a node to bf16.
+  /// Whether elementwise readers lead from a node to a bf16 result without reading another f32 tensor of full size.
   bool is_rounded(const Node& node) const {
     return std::ranges::any_of(readers_[index(node.id)], [&](NodeId id) {
       const Node& reader = graph_.node(id);
@@ -157,7 +157,7 @@ class Scheduler {
     });
   }
 
-  /// Whether an operand, or what makes it in a chain, is of full size in f32.
+  /// Whether an operand, or an operand of the chain that computes it, is an f32 tensor of full size.
   bool comes_from_memory(NodeId input, const Node& reader) const {
     const Node& operand = graph_.node(input);
     if (operand.type.dtype == DType::bf16) return false;
@@ -171,8 +171,8 @@ class Scheduler {
            operand.type.elements() == reader.type.elements();
   }
 
-  /// Whether a node reads an f32 tensor of full size from memory. Products do not join such chains: a product is handed
-  /// over in pieces, whose rows are too short for the processor to see ahead what is read next.
+  /// Whether a node reads an f32 tensor of full size from memory. Products do not join such chains: they run them in
+  /// pieces, whose rows are too short for the hardware prefetcher.
   bool reads_memory(const Node& node) const {
     return node.op->elementwise() && std::ranges::any_of(node.inputs, [&](NodeId input) {
              return pending_[index(storage(input))] < 0 && is_large(input, node);
@@ -180,18 +180,17 @@ class Scheduler {
   }
 
   bool reads_memory(int set) const {
-    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)],
-                               [&](NodeId id) { return reads_memory(graph_.node(id)); });
+    return std::ranges::any_of(sets_[index(set)], [&](NodeId id) { return reads_memory(graph_.node(id)); });
   }
 
   bool has_product(int set) const {
-    return std::ranges::any_of(sets_[static_cast<std::size_t>(set)], [&](NodeId id) { return is_product(id); });
+    return std::ranges::any_of(sets_[index(set)], [&](NodeId id) { return is_product(id); });
   }
 
-  /// Follows the result of a contraction as long as one elementwise op of the same shape is its only reader.
+  /// Appends the epilogue of a contraction: elementwise ops of its shape, each the only reader of the one before.
   void follow_epilogue(const Node& root, std::vector<NodeId>& nodes) const {
     for (NodeId last = root.id; uses_[index(last)] == 1 && nodes.size() < target_.longest_epilogue;) {
-      // What is used once but read by no node is an output.
+      // A single use without a reader is an output.
       const Node* reader = readers_[index(last)].empty() ? nullptr : &graph_.node(readers_[index(last)][0]);
       if (!reader || !target_.in_epilogue(reader->op->instruction) || reader->type.shape != root.type.shape) return;
       if (!operands_fit(*reader, last)) return;
@@ -203,8 +202,8 @@ class Scheduler {
     }
   }
 
-  /// Whether all operands but `chain` are there and are one number, one number a column, or of full shape, which is
-  /// what the kernels can apply.
+  /// Whether all operands but `chain` are computed already and are f32 scalars, rows or of full shape, as epilogues
+  /// need.
   bool operands_fit(const Node& node, NodeId chain) const {
     const graph::Shape& shape = node.type.shape;
     for (NodeId input : node.inputs) {
@@ -228,29 +227,29 @@ class Scheduler {
       if (set >= 0 && !passes_in_register(input, node)) emit(set);
       if (set >= 0) sets.insert(set);
     }
-    // A kernel computes one product at most, and none beside a chain that lives on memory.
+    // A kernel computes at most one product, and none if its chain reads f32 tensors of full size.
     const auto products = std::ranges::count_if(sets, [&](int set) { return has_product(set); });
     const bool memory = reads_memory(node) || std::ranges::any_of(sets, [&](int set) { return reads_memory(set); });
     if (products > 1 || (products == 1 && memory))
       for (int set : sets)
         if (has_product(set)) emit(set);
-    std::erase_if(sets, [&](int set) { return sets_[static_cast<std::size_t>(set)].empty(); });
+    std::erase_if(sets, [&](int set) { return sets_[index(set)].empty(); });
     std::size_t size = 1;
-    for (int set : sets) size += sets_[static_cast<std::size_t>(set)].size();
+    for (int set : sets) size += sets_[index(set)].size();
     if (size > target_.longest_chain) {
       for (int set : sets) emit(set);
       sets.clear();
     }
     if (sets.empty() && (stored_[index(node.id)] || !node.op->elementwise())) {
-      if (join_maker(node)) return;
-      if (!node.op->elementwise()) return visit_kernel(node);  // the operand of the sum lies in memory
+      if (join_kernel_of_operand(node)) return;
+      if (!node.op->elementwise()) return visit_kernel(node);  // the operand of the sum is in memory
     }
     const int target = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
     if (sets.empty()) sets_.emplace_back();
-    std::vector<NodeId>& nodes = sets_[static_cast<std::size_t>(target)];
+    std::vector<NodeId>& nodes = sets_[index(target)];
     for (int set : sets) {
       if (set == target) continue;
-      std::vector<NodeId>& other = sets_[static_cast<std::size_t>(set)];
+      std::vector<NodeId>& other = sets_[index(set)];
       for (NodeId id : other) pending_[index(id)] = target;
       nodes.insert(nodes.end(), other.begin(), other.end());
       other.clear();
@@ -259,9 +258,9 @@ class Scheduler {
     pending_[index(node.id)] = target;
   }
 
-  /// Whether a node may read an operand from a register of its own kernel: not if it is repeated or reshaped, so that a
-  /// tile of the result does not lie in a tile of the operand, not if it is bf16, which only memory rounds, and not if
-  /// it is a sum.
+  /// Whether a node can read an operand of its own kernel from a register. Not if the operand is broadcast or a view,
+  /// which changes the index of an element, not if it is bf16, which is rounded by the store only, and not if it is a
+  /// sum.
   bool passes_in_register(NodeId input, const Node& node) const {
     const Node& operand = graph_.node(input);
     if (operand.type.dtype == DType::bf16 && !node.op->sign_only) return false;
@@ -269,13 +268,13 @@ class Scheduler {
     return input == storage(input) && (operand.type.shape == node.type.shape || node.op == &ops::sum_op);
   }
 
-  /// A node whose value is stored anyway joins the kernel that made its operand, if that starts after all its other
-  /// operands are made: the operand need not be read again.
-  bool join_maker(const Node& node) {
+  /// Adds a node whose value is stored anyway to the kernel that computes its last operand, so that this operand need
+  /// not be read again. Returns false if another operand or the target forbids it.
+  bool join_kernel_of_operand(const Node& node) {
     int latest = -1;
     for (NodeId input : node.inputs) latest = std::max(latest, group_[index(storage(input))]);
     if (latest < 0) return false;
-    Group& group = groups_[static_cast<std::size_t>(latest)];
+    Group& group = groups_[index(latest)];
     std::vector<NodeId>& nodes = group.nodes;
     const Node& first = graph_.node(nodes[0]);
     const bool chain = group.root < 0 || is_followed_by_chain(graph_.node(group.root));

@@ -9,7 +9,7 @@ using graph::Shape;
 using graph::Tensor;
 
 namespace {
-constexpr std::int64_t kFewestColumns = 64;  // with fewer there is little to add up row by row
+constexpr std::int64_t kFewestColumns = 64;  // with fewer, splitting the sum gains little
 }
 
 void sums(Graph& graph, const graph::Target& on) {
@@ -24,7 +24,7 @@ void sums(Graph& graph, const graph::Target& on) {
     }
     return target.add(*node.op, inputs, node.attributes);
   });
-  dce(graph);  // rows that no chain would add up
+  dce(graph);  // row sums that the target does not fuse
 }
 
 }  // namespace gan::passes

@@ -13,10 +13,10 @@ std::span<const Pass> pass_table() {
   static constexpr Pass kPasses[] = {
       {"fold", "apply each op's algebraic simplifications", on_any_target<fold>},
       {"cse", "compute equal expressions once", on_any_target<cse>},
-      {"dce", "drop what no output needs", on_any_target<dce>},
+      {"dce", "remove what no output needs", on_any_target<dce>},
       {"hoist", "share backward passes that differ by a factor for each row", on_any_target<hoist>},
-      {"narrow", "compute of matrix products only what is read", on_any_target<narrow>},
-      {"sums", "add up matrices row by row first", sums},
+      {"narrow", "shrink matrix products to what is read", on_any_target<narrow>},
+      {"sums", "sum matrices over rows first", sums},
       {"precision", "round the operands of contractions to bf16", on_any_target<precision>, /*bf16_only=*/true},
       {"carry", "keep rounded weights from step to step", on_any_target<carry>, /*bf16_only=*/true},
   };

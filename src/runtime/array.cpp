@@ -16,18 +16,18 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 #ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer watches what malloc gives
+constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer tracks malloc only
 #else
-constexpr std::size_t kMappedBytes = 256 << 10;  // from here on the system is asked for pages
+constexpr std::size_t kMappedBytes = 256 << 10;  // larger blocks are mapped pages
 #endif
 constexpr std::size_t kHugePage = 2 << 20;
 
 std::size_t rounded_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
-/// Zeroed pages of the system's, present at once and huge where that is possible: the first touch of each ordinary page
-/// would cost a fault, and thousands of these are most of the time that a short program takes.
+/// Maps zeroed pages, populated at once and huge where possible: faults at the first touch of thousands of small pages
+/// would dominate the run time of a short program.
 std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
-  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room to begin at a huge page
+  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room for alignment to huge pages
   void* const begin = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (begin == MAP_FAILED) throw std::bad_alloc();
   auto* data = static_cast<std::byte*>(begin);
@@ -37,7 +37,7 @@ std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
     madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   }
 #ifdef MADV_POPULATE_WRITE
-  madvise(data, bytes, MADV_POPULATE_WRITE);  // an older kernel refuses, and pages come with faults
+  madvise(data, bytes, MADV_POPULATE_WRITE);  // fails before Linux 5.14, then pages are populated by faults
 #endif
   return {data, [begin, mapped](std::byte*) { munmap(begin, mapped); }};
 }
@@ -56,6 +56,14 @@ class HostMemory : public Memory {
   void write(const void* from, std::byte* to, std::size_t bytes) override { std::memcpy(to, from, bytes); }
   bool is_host() const override { return true; }
 };
+
+template <typename T>
+std::span<T> elements(const Array& array, graph::DType dtype) {
+  if (!array.memory().is_host()) base::fail_run("an array of {} is in device memory", to_string(array.type()));
+  if (array.type().dtype != dtype)
+    base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
+  return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};
+}
 
 }  // namespace
 
@@ -79,20 +87,13 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
     bytes += rounded_up(type.bytes(), kAlignment);
   }
   const Buffer block(bytes);
-  std::vector<Array> arrays(types.size());
-  for (std::size_t i = 0; i < types.size(); ++i) {
-    arrays[i].type_ = types[i];
-    arrays[i].bytes_ = block.part(offsets[i], types[i].bytes());
-  }
+  std::vector<Array> arrays;
+  for (std::size_t i = 0; i < types.size(); ++i)
+    arrays.push_back(Array(types[i], block.part(offsets[i], types[i].bytes())));
   return arrays;
 }
 
-Array Array::share() const {
-  Array out;
-  out.type_ = type_;
-  out.bytes_ = bytes_.share();
-  return out;
-}
+Array Array::share() const { return {type_, bytes_.share()}; }
 
 Array Array::in(Memory& memory) const {
   if (&memory == &bytes_.memory()) return share();
@@ -105,16 +106,6 @@ Array Array::in(Memory& memory) const {
   }
   return out;
 }
-
-namespace {
-template <typename T>
-std::span<T> elements(const Array& array, graph::DType dtype) {
-  if (!array.memory().is_host()) base::fail_run("an array of {} lies in a device's memory", to_string(array.type()));
-  if (array.type().dtype != dtype)
-    base::fail_run("an array of {} was read as {}", to_string(array.type()), name_of(dtype));
-  return {reinterpret_cast<T*>(array.bytes()), static_cast<std::size_t>(array.type().elements())};
-}
-}  // namespace
 
 std::span<float> Array::f32() const { return elements<float>(*this, graph::DType::f32); }
 std::span<std::int32_t> Array::i32() const { return elements<std::int32_t>(*this, graph::DType::i32); }

@@ -19,31 +19,32 @@ class Array {
       : type_(std::move(type)), bytes_(type_.bytes(), memory) {}
   /// An f32 array in host memory with these values. Throws a usage error if their number does not fit the shape.
   Array(graph::Shape shape, std::span<const float> values);
-  /// An array of the same elements: what is written to one is seen in the other.
+  /// An array that shares these elements.
   Array share() const;
-  /// The array in this memory: the same elements if they are there already, else a copy.
+  /// The array in this memory: shares the elements if they are there already, else a copy.
   Array in(Memory& memory) const;
-  /// The array where the host can read it.
+  /// The array in host memory.
   Array on_host() const { return in(host_memory()); }
 
   const graph::TensorType& type() const { return type_; }
   std::size_t size_bytes() const { return type_.bytes(); }
   std::byte* bytes() const { return bytes_.data(); }
   Memory& memory() const { return bytes_.memory(); }
-  /// The elements. Throws a run error if the array has another dtype or lies where the host cannot reach it.
+  /// The elements. Throws a run error if the array has another dtype or is in device memory.
   std::span<float> f32() const;
   std::span<std::int32_t> i32() const;
   std::span<std::uint16_t> bf16() const;
 
  private:
   friend std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
+  Array(graph::TensorType type, Buffer bytes) : type_(std::move(type)), bytes_(std::move(bytes)) {}
 
   graph::TensorType type_;
   Buffer bytes_;
 };
 
-/// The elements of an array for the host to write: its own, or, where the host cannot reach these, a copy that goes
-/// there when this ends.
+/// Lets the host write the elements of an array: in place, or, for an array in device memory, in a host copy that the
+/// destructor copies back.
 class Writing {
  public:
   explicit Writing(Array& array) : array_(array), host_(array.on_host()) {}
@@ -60,14 +61,14 @@ class Writing {
   Array host_;
 };
 
-/// Zeroed arrays of these types in one block of host memory, which the system provides faster than many. It stays as
-/// long as one of them.
+/// Zeroed arrays of these types in one block of host memory: one large allocation is faster than many. The block is
+/// freed with the last array.
 std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
 
-/// Named arrays: parameters, moments, statistics, counters, and the inputs and outputs of programs.
-/// A program moves the entries it uses to its backend's memory and keeps their addresses: from then on they are written
-/// in place and never replaced. Programs in bf16 also keep copies of weights, NAME.bf16, made with the first program
-/// that needs them: write weights before.
+/// Named arrays: parameters, moments, statistics, counters, and the inputs and outputs of programs. A program moves the
+/// entries it uses to the memory of its backend and keeps their addresses: from then on, write them in place and never
+/// replace them. The first bf16 program that reads weights NAME also makes a rounded copy NAME.bf16, so write weights
+/// before that.
 using State = std::map<std::string, Array>;
 
 }  // namespace gan::runtime

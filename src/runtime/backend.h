@@ -18,32 +18,32 @@ namespace gan::runtime {
 
 class Profile;
 
-/// What one kernel computes and where its operands and results lie: a Spec, a Chain, or a Spec and the Chain that
-/// follows it. Addresses are of the backend's memory.
+/// The work of one kernel: a Spec, a Chain, or a Spec with a Chain as its epilogue, and the addresses of operands and
+/// results in the memory of the backend.
 struct Launch {
   std::optional<graph::Spec> spec;
   std::optional<graph::Chain> chain;
   std::vector<const std::byte*> inputs;    ///< of the spec
   std::vector<const std::byte*> operands;  ///< of the chain; null where its access is `product`
-  std::vector<std::byte*> results;         ///< of the chain; without one, the spec's
-  std::byte* workspace = nullptr;          ///< as many bytes as Backend::workspace says, shared with other kernels
-  /// Of each input: whether it holds already what it holds in every run, so that the kernel may keep another form of
-  /// it.
+  std::vector<std::byte*> results;         ///< of the chain, or of the spec if there is no chain
+  std::byte* workspace = nullptr;          ///< Backend::workspace bytes, shared with other kernels
+  /// For each input of the spec: whether it has its final value when the kernel is made, so that the kernel may keep it
+  /// in another layout.
   std::vector<bool> frozen = {};
-  /// Frozen weights may be rounded to 16 bits, within 1e-4 of their norm, where one row is multiplied by them.
+  /// Products with one row may round frozen weights to 16 bits, with an error of at most 1e-4 of their norm.
   bool compact = false;
 };
 
-/// One step of a program.
+/// One step of a program, with what profiles show of it.
 struct Kernel {
   std::string name;
-  double operations = 0;  ///< floating-point, a multiply-add counts two
+  double operations = 0;  ///< floating-point operations; a multiply-add counts two
   double bytes = 0;       ///< read and written
   std::function<void()> run;
-  std::string shape = {};             ///< what tells kernels of one name apart, for people
-  bool contraction = false;           ///< counts by its operations; others by their bytes
-  std::string row = {}, reason = {};  ///< of products: the row of the backend's table that was taken, and why
-  std::shared_ptr<void> detail = {};  ///< what the backend wants to know of it when it finishes a program
+  std::string shape = {};             ///< types of the operands, to tell apart kernels of one name
+  bool contraction = false;           ///< rated by operations and bytes; other kernels by bytes only
+  std::string row = {}, reason = {};  ///< products only: the row of the table of products that was chosen, and why
+  std::shared_ptr<void> detail = {};  ///< data for Backend::finish
 };
 
 /// Kernels that run one after the other.
@@ -52,9 +52,9 @@ class Executable {
   explicit Executable(std::vector<Kernel> kernels) : kernels_(std::move(kernels)) {}
   virtual ~Executable() = default;
 
-  /// Runs every kernel once. With a profile each is timed, by the clock that fits the backend.
+  /// Runs every kernel once. With a profile, each is timed by the clock of the backend.
   virtual void run(Profile* profile) = 0;
-  /// Whether what the kernels were made for (threads) is available here and now.
+  /// Whether the resources that the kernels were made for (threads) are available now.
   virtual bool can_run_here() const { return true; }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
@@ -63,48 +63,47 @@ class Executable {
   std::vector<Kernel> kernels_;
 };
 
-/// What makes kernels and owns the memory that they work on. To add one: a class, nothing else in the tree knows it.
+/// Makes kernels and owns the memory that they use. A new backend is one derived class; no other code changes.
 class Backend {
  public:
   virtual ~Backend() = default;
 
-  /// What its kernels compute together, for schedulers.
+  /// The fusions that its kernels support.
   virtual graph::Target target() const = 0;
-  /// Whether it multiplies bf16, and whether that is faster than f32. Measured where it differs from device to device.
+  /// Whether it multiplies bf16, and whether that is faster than f32, measured where it depends on the device.
   virtual bool has_bf16() const = 0;
   virtual bool has_fast_bf16() const = 0;
-  /// The processor or device in a word, such as "avx512_core_bf16".
+  /// The name of the processor or device, such as "avx512_core_bf16".
   virtual std::string describe() const = 0;
-  /// What the precision "auto" is here, and why, for people.
+  /// A sentence for users: the precision that "auto" selects, and why.
   virtual std::string describe_precision() const = 0;
 
-  /// Where its arrays lie.
+  /// The memory of its arrays.
   virtual Memory& memory() const = 0;
 
-  /// Bytes of workspace that the kernel of a launch needs, known before any address is (addresses are null).
+  /// Bytes of workspace that the kernel of a launch needs. The launch has no addresses yet (null pointers).
   virtual std::size_t workspace(const Launch& launch) const = 0;
   /// The kernel of a launch. Throws a run error if there is none.
   virtual Kernel kernel(const Launch& launch) const = 0;
   /// A kernel that copies bytes within its memory.
   virtual Kernel copy(const std::byte* from, std::byte* to, std::size_t bytes) const = 0;
-  /// Makes kernels a program; may join some.
+  /// Makes an executable of kernels; may merge some.
   virtual std::unique_ptr<Executable> finish(std::vector<Kernel> kernels) const = 0;
 };
 
-/// The backend of this process: its processor. `disabled`: names of rows of the table of products and of other parts
-/// (backend_parts) that are left out, to see what they are worth.
+/// A CPU backend. `disabled` names parts (backend_parts) to leave out, to measure their effect.
 std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled = {});
-/// The one with nothing left out.
+/// The CPU backend with all parts.
 Backend& default_backend();
 
-/// A part of the CPU backend that can be left out.
+/// A part of the CPU backend that can be disabled: a row of the table of products or an optimization.
 struct BackendPart {
   std::string name, summary;
 };
 std::vector<BackendPart> backend_parts();
 
-/// Leaves AVX-512 and what came after it unused from now on, to see what other x86 processors get. Must be called
-/// before anything is computed; throws a usage error on processors that have no AVX2.
+/// Disables all instruction sets newer than AVX2, to test or time what other x86 processors run. Must be called before
+/// anything is computed; throws a usage error on processors without AVX2.
 void pretend_avx2();
 
 }  // namespace gan::runtime

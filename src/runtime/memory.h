@@ -5,12 +5,12 @@
 
 namespace gan::runtime {
 
-/// Memory of one kind: the host's, or that of a device, which the host reaches by read and write alone. Addresses of
-/// device memory are numbers to the host: it adds offsets to them and passes them on.
+/// The memory of the host, or that of a device, which the host accesses by read and write only. Device addresses are
+/// opaque to the host, which adds offsets and passes them on.
 class Memory {
  public:
   virtual ~Memory() = default;
-  /// Zeroed bytes on a 64-byte boundary (one cache line, one AVX-512 register); they go with the last owner.
+  /// Zeroed bytes aligned to 64 (one cache line, one AVX-512 register), freed with the last owner.
   virtual std::shared_ptr<std::byte> allocate(std::size_t bytes) = 0;
   virtual void read(const std::byte* from, void* to, std::size_t bytes) = 0;
   virtual void write(const void* from, std::byte* to, std::size_t bytes) = 0;
@@ -20,7 +20,7 @@ class Memory {
 /// The host's own memory, in which the CPU backend works.
 Memory& host_memory();
 
-/// Bytes of some memory.
+/// A range of bytes with shared ownership.
 class Buffer {
  public:
   Buffer() = default;
@@ -28,9 +28,9 @@ class Buffer {
       : data_(memory.allocate(bytes)), size_(bytes), memory_(&memory) {}
   Buffer(Buffer&&) = default;
   Buffer& operator=(Buffer&&) = default;
-  /// The same bytes once more.
+  /// Another owner of the same bytes.
   Buffer share() const { return part(0, size_); }
-  /// Some of the bytes; `offset` is a multiple of 64. All of them stay as long as a part does.
+  /// Part of the bytes, which keeps all of them alive; `offset` is a multiple of 64.
   Buffer part(std::size_t offset, std::size_t bytes) const {
     Buffer out;
     out.data_ = {data_, data_.get() + offset};

@@ -5,7 +5,7 @@
 
 namespace gan::runtime {
 
-/// A buffer and the first and last kernel that touch it.
+/// The size of a buffer and the first and last kernel that use it.
 struct Lifetime {
   std::size_t bytes = 0;
   int first = 0, last = 0;

@@ -23,7 +23,7 @@ namespace {
 
 std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
 
-/// An array of bf16 with the rounded values of an f32 array.
+/// A bf16 copy of an f32 array.
 Array rounded(const Array& exact) {
   Array out({DType::bf16, exact.type().shape});
   const Array host = exact.on_host();
@@ -82,7 +82,7 @@ void Placement::number_groups() {
       }
 }
 
-/// Finds what depends on frozen inputs and constants alone. A kernel is frozen as a whole or not at all.
+/// Finds the nodes that depend on frozen inputs and constants only. A kernel is frozen as a whole or not at all.
 void Placement::freeze(const Frozen& frozen) {
   if (frozen.inputs.empty()) return;
   for (const std::string& name : frozen.inputs) {
@@ -106,7 +106,7 @@ void Placement::freeze(const Frozen& frozen) {
   }
 }
 
-/// Decides where an output is computed: in its place in the state if that is safe, else elsewhere and copied.
+/// Decides where an output is computed: in its entry of the state if that is safe, else elsewhere, to be copied there.
 void Placement::bind_output(const std::string& name, NodeId id) {
   const NodeId source = graph_.storage(id);
   const Array& array = bind(graph_.node(id), name);
@@ -114,7 +114,7 @@ void Placement::bind_output(const std::string& name, NodeId id) {
   const bool whole = graph_.node(id).type.elements() == graph_.node(source).type.elements();
   const auto old = graph_.inputs().find(name);
   if (writer < 0) {
-    // An input or a constant under another name: its old value, whatever the kernels overwrite meanwhile.
+    // The output is an input or a constant under another name. Kernels may overwrite the input, so it is staged first.
     std::byte* const from = address(id);
     if (from == array.bytes()) return;
     std::byte* const staging = buffers_.emplace_back(array.size_bytes(), memory_).data();
@@ -122,16 +122,16 @@ void Placement::bind_output(const std::string& name, NodeId id) {
     copies_after_.push_back({staging, array.bytes(), array.size_bytes()});
     return;
   }
-  // What is computed but once must not be the only copy of something that users see and other programs write.
-  const bool taken = address_[index(source)] != nullptr || frozen_nodes_[index(source)] || !whole;
-  if (!taken && (old == graph_.inputs().end() || may_overwrite(old->second, writer, source)))
+  // A frozen value is computed once, so it must not be kept in the state only, where other programs may overwrite it.
+  const bool elsewhere = address_[index(source)] != nullptr || frozen_nodes_[index(source)] || !whole;
+  if (!elsewhere && (old == graph_.inputs().end() || may_overwrite(old->second, writer, source)))
     address_[index(source)] = array.bytes();
   else
     pending_copies_.push_back({id, array.bytes(), array.size_bytes()});
 }
 
-/// Whether the group `writer` may put the next value over an input: no later kernel reads it, and the writer itself
-/// reads it at the same places that it writes.
+/// Whether the group `writer` may write a next value over an input: no later kernel reads the input, and the writer
+/// reads element i of it only to compute element i.
 bool Placement::may_overwrite(NodeId input, int writer, NodeId source) const {
   const int last = last_read_[index(input)];
   if (last != writer) return last < writer;
@@ -146,8 +146,8 @@ bool Placement::may_overwrite(NodeId input, int writer, NodeId source) const {
   return true;
 }
 
-/// A node is stored if an output, another group or a view shows it, if it is a sum in a chain, and if it is the result
-/// of a kernel that is no chain, even if nothing reads it.
+/// A node is stored if an output, another group or a view reads it, if it is a sum in a chain, or if it is the result
+/// of a kernel without a chain, even if nothing reads that.
 void Placement::find_stored() {
   const int end = static_cast<int>(schedule_.groups.size());
   for (const Node& node : graph_.nodes()) {

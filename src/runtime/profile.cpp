@@ -9,7 +9,7 @@ namespace gan::runtime {
 
 namespace {
 
-constexpr std::size_t kTimesKept = 4096;  // of each kernel, for its median
+constexpr std::size_t kTimesKept = 4096;  // per kernel, for the median
 constexpr std::size_t kRowsShown = 30;    // of the table by shapes
 
 double median(std::vector<float> values) {
@@ -18,7 +18,7 @@ double median(std::vector<float> values) {
   return static_cast<double>(*middle);
 }
 
-/// A part of a whole as text, "-" if there is none.
+/// part / whole as text, "-" if whole is 0.
 std::string percent(double part, double whole) { return whole > 0 ? fmt::format("{:.1f}%", 100 * part / whole) : "-"; }
 std::string giga(double amount, double seconds) {
   return amount > 0 ? fmt::format("{:.1f}", amount / std::max(seconds, 1e-12) / 1e9) : "-";
@@ -56,7 +56,7 @@ std::vector<Profile::Row> Profile::rows(Kind kind, bool by_shape, const Rates& r
     row.name = key.name;
     row.shape = shape;
     row.calls += record.calls;
-    // Kernels are called often: the median leaves out what other processes took. The rest is rare and varies.
+    // Kernels run often: the median leaves out delays by other processes. Phases and passes are few and vary.
     row.seconds += kind == Kind::kernel ? static_cast<double>(record.calls) * median(record.seconds) : record.total;
     row.operations += record.operations;
     row.bytes += record.bytes;
@@ -110,7 +110,7 @@ std::string Profile::table(std::int64_t steps, const Rates& rates) const {
     if (!by_shape) text += fmt::format("{:>7}  {:9.4f}  all kernels\n", "", per_step * total);
   }
 
-  if (!products_.empty()) text += "\nproducts by the row of the table that they took (gan bench step --disable ROW)\n";
+  if (!products_.empty()) text += "\nproducts and the kernel that was chosen for each (gan bench step --disable ROW)\n";
   std::map<std::string, std::string> reasons;
   for (const auto& [product, taken] : products_) {
     reasons.insert(taken);

@@ -12,21 +12,20 @@
 
 namespace gan::runtime {
 
-/// What a machine can do at best, to hold kernels against.
+/// Peak rates of the machine, which kernels are compared with.
 struct Rates {
-  double operations = 0;  ///< of contractions, a second
-  double bytes = 0;       ///< from and to memory, a second
+  double operations = 0;  ///< operations of contractions per second
+  double bytes = 0;       ///< bytes from and to memory per second
 };
 
-/// Where time goes: how long the parts of a run, the compiler's passes and the kernels take, as tables and as a trace.
-/// Whoever can be timed takes a pointer to one; without it no clock is read. For one thread, the one that runs
-/// programs.
+/// Times of the phases of a run, the passes of the compiler and the kernels, as tables and as a trace. Timed code takes
+/// a pointer to a Profile; null means no timing. Not thread-safe: for the thread that runs programs.
 class Profile {
  public:
   using Clock = std::chrono::steady_clock;
   enum class Kind { phase, pass, kernel };
 
-  /// Times what happens while it lives; does nothing without a profile.
+  /// Times its own lifetime; does nothing without a profile.
   class Timer {
    public:
     Timer(Profile* profile, Kind kind, std::string_view name) : profile_(profile), kind_(kind), name_(name) {
@@ -45,34 +44,34 @@ class Profile {
     Clock::time_point start_;
   };
 
-  /// Counts a run of a program's kernel number `number`.
+  /// Adds one run of kernel `number` of a program.
   void record(std::size_t number, const Kernel& kernel, Clock::time_point start, Clock::time_point end);
 
-  /// Everything of one name, or of one name and shape.
+  /// Totals of one name, or of one name and shape.
   struct Row {
     std::string name, shape;
     std::int64_t calls = 0;
-    double seconds = 0;       ///< of all calls; each of a kernel counts as the kernel's median
+    double seconds = 0;       ///< of all calls; for kernels, calls times the median
     double operations = 0;    ///< of all calls
     double bytes = 0;         ///< of all calls
-    double best_seconds = 0;  ///< what all calls would take at the machine's rates; 0 if there is nothing to go by
+    double best_seconds = 0;  ///< of all calls at the peak rates; 0 if none applies
   };
-  /// The rows of a kind, the longest first.
+  /// The rows of a kind, longest time first.
   std::vector<Row> rows(Kind kind, bool by_shape, const Rates& rates = {}) const;
   std::int64_t calls(Kind kind, std::string_view name) const;
-  /// Operations of all contractions so far.
+  /// Operations of all contractions recorded.
   double contraction_operations() const { return contraction_operations_; }
-  /// Bytes that all kernels so far read and wrote.
+  /// Bytes read and written by all kernels recorded.
   double bytes() const { return bytes_; }
 
-  /// Tables of phases, kernels and passes, for people. Times are divided by `steps`, those of passes excepted. `rates`
-  /// adds how near kernels come to them: contractions by operations, all by bytes, whichever takes longer.
+  /// Tables of phases, kernels and passes, for people. Times are divided by `steps`, except those of passes. `rates`
+  /// adds the percentage of the peak that kernels reach, by operations (contractions) or bytes, whichever bounds them.
   std::string table(std::int64_t steps, const Rates& rates) const;
 
   /// The first events, up to kMaximumEvents, in the format of Chrome's tracing, which Perfetto reads too: a JSON object
   /// whose "traceEvents" are complete events ("ph": "X", times in microseconds).
   std::string trace() const;
-  static constexpr std::size_t kMaximumEvents = 40'000;  ///< some hundred steps; a file of a few megabytes
+  static constexpr std::size_t kMaximumEvents = 40'000;  ///< a few hundred steps; a file of a few megabytes
 
  private:
   struct Key {
@@ -99,7 +98,7 @@ class Profile {
   Clock::time_point begin_ = Clock::now();
   std::map<Key, Record> records_;
   std::vector<Event> events_;
-  /// Of each product, by name and shape: the row of the backend's table that it took, and why.
+  /// The row of the table of products and its reason, by name and shape of the product.
   std::map<std::pair<std::string, std::string>, std::pair<std::string, std::string>> products_;
   double contraction_operations_ = 0, bytes_ = 0;
 };

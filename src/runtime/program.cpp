@@ -13,9 +13,9 @@ using graph::NodeId;
 
 namespace {
 
-constexpr std::size_t kLongestName = 6;  // nodes that a kernel's name lists
+constexpr std::size_t kLongestName = 6;  // most ops that the name of a kernel lists
 
-/// A group as a launch, and the nodes whose addresses it is given later.
+/// The launch of a group, without addresses yet, and the nodes whose addresses it needs.
 struct Planned {
   Launch launch;
   std::vector<NodeId> operands, results;
@@ -54,7 +54,7 @@ std::string name_of(const Graph& graph, const Group& group) {
   return name;
 }
 
-/// The operands of the root, the first result of a chain alone.
+/// The types of the operands of the root, or, without a root, the type of the first node.
 std::string shape_of(const Graph& graph, const Group& group) {
   if (group.root < 0) return to_string(graph.node(group.nodes[0]).type);
   const Node& root = graph.node(group.root);
@@ -67,7 +67,7 @@ std::string shape_of(const Graph& graph, const Group& group) {
   return text;
 }
 
-/// Makes the launch of a group a kernel, now that every node has its address.
+/// Makes the kernel of a launch, now that every node has its address.
 Kernel make_kernel(const Graph& graph, const Group& group, Planned& planned, Placement& placement, std::byte* workspace,
                    const Backend& backend) {
   Launch& launch = planned.launch;

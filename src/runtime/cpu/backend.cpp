@@ -33,7 +33,7 @@ Product product_of(const Launch& launch) {
   Product product;
   product.compact = launch.compact;
   if (const auto* matmul = std::get_if<graph::Matmul>(&*launch.spec)) {
-    // What is computed once is not worth another form of its weights.
+    // A product that is computed once (both operands frozen) gains nothing from another layout of its weights.
     product.matmul = BoundMatmul{*matmul, launch.inputs[0], launch.inputs[1], launch.frozen[1] && !launch.frozen[0]};
     product.tail.elements = matmul->m * matmul->n;
   } else {
@@ -46,43 +46,25 @@ Product product_of(const Launch& launch) {
   return product;
 }
 
-/// The kernel of a spec that is no product.
+/// The kernel of a spec other than Matmul and Convolution.
 std::function<void()> plain_kernel(const Launch& launch) {
   auto* const dst = reinterpret_cast<float*>(launch.results[0]);
-  struct Make {
-    const Launch& launch;
-    float* dst;
-    std::function<void()> operator()(const graph::Reduce& s) const {
-      return reduce_kernel(s, input<float>(launch, 0), dst);
-    }
-    std::function<void()> operator()(const graph::StridedCopy& s) const {
-      return copy_kernel(s, launch.inputs, launch.results[0]);
-    }
-    std::function<void()> operator()(const graph::Gather& s) const {
-      return gather_kernel(s, input<float>(launch, 0), input<std::int32_t>(launch, 1), dst);
-    }
-    std::function<void()> operator()(const graph::ScatterAdd& s) const {
-      return scatter_add_kernel(s, input<float>(launch, 0), input<std::int32_t>(launch, 1), dst);
-    }
-    std::function<void()> operator()(const graph::OneHot& s) const {
-      return one_hot_kernel(s, input<std::int32_t>(launch, 0), dst);
-    }
-    std::function<void()> operator()(const graph::Random& s) const {
-      return random_kernel(s, input<std::uint32_t>(launch, 0), input<std::uint32_t>(launch, 1), dst);
-    }
-    std::function<void()> operator()(const graph::ShiftImages& s) const {
-      return shift_kernel(s, input<float>(launch, 0), input<float>(launch, 1), dst);
-    }
-    std::function<void()> operator()(const graph::CutoutMask& s) const {
-      return cutout_kernel(s, input<float>(launch, 0), dst);
-    }
-    std::function<void()> operator()(const graph::Matmul&) const { return {}; }
-    std::function<void()> operator()(const graph::Convolution&) const { return {}; }
-  };
-  return std::visit(Make{launch, dst}, *launch.spec);
+  const graph::Spec& spec = *launch.spec;
+  const auto f32 = [&](std::size_t i) { return input<float>(launch, i); };
+  const auto i32 = [&](std::size_t i) { return input<std::int32_t>(launch, i); };
+  const auto u32 = [&](std::size_t i) { return input<std::uint32_t>(launch, i); };
+  if (const auto* s = std::get_if<graph::Reduce>(&spec)) return reduce_kernel(*s, f32(0), dst);
+  if (const auto* s = std::get_if<graph::StridedCopy>(&spec)) return copy_kernel(*s, launch.inputs, launch.results[0]);
+  if (const auto* s = std::get_if<graph::Gather>(&spec)) return gather_kernel(*s, f32(0), i32(1), dst);
+  if (const auto* s = std::get_if<graph::ScatterAdd>(&spec)) return scatter_add_kernel(*s, f32(0), i32(1), dst);
+  if (const auto* s = std::get_if<graph::OneHot>(&spec)) return one_hot_kernel(*s, i32(0), dst);
+  if (const auto* s = std::get_if<graph::Random>(&spec)) return random_kernel(*s, u32(0), u32(1), dst);
+  if (const auto* s = std::get_if<graph::ShiftImages>(&spec)) return shift_kernel(*s, f32(0), f32(1), dst);
+  return cutout_kernel(std::get<graph::CutoutMask>(spec), f32(0), dst);
 }
 
-/// Products of one row that follow each other run in turns, in pairs from the last on: at the end the largest stand.
+/// Merges pairs of products of one row of which the second reads the result of the first, so that they run in turns.
+/// Pairs are formed from the last kernel on, because the last layers are the largest.
 void join_row_products(std::vector<Kernel>& kernels) {
   const auto row_product = [](const Kernel& kernel) { return std::static_pointer_cast<RowProduct>(kernel.detail); };
   for (std::size_t i = kernels.size(); i-- > 1;) {
@@ -99,13 +81,13 @@ void join_row_products(std::vector<Kernel>& kernels) {
   }
 }
 
-/// Kernels that run on the threads that were there when they were made: each divides its work among them.
+/// Kernels that divide their work among the threads that were available when they were made.
 class CpuExecutable : public Executable {
  public:
   explicit CpuExecutable(std::vector<Kernel> kernels) : Executable(std::move(kernels)), threads_(base::threads()) {}
 
-  /// Denormal numbers count as zero meanwhile: where gradients vanish, moments of Adam's decay to such numbers, and a
-  /// step would take three times as long.
+  /// Flushes denormal numbers to zero: where gradients vanish, the moments of Adam decay to denormals, with which a
+  /// step takes three times as long.
   void run(Profile* profile) override {
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
     const base::ScopedThreads team(threads_);
@@ -166,11 +148,11 @@ class CpuBackend : public Backend {
   }
 
   Kernel kernel(const Launch& launch) const override {
-    const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as when it runs
+    const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as in CpuExecutable::run
     const base::ScopedThreads team(base::threads());
     Workspace workspace(launch.workspace);
     if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch), workspace, disabled_);
-    if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is no product");
+    if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is not a product");
     Kernel kernel;
     kernel.run = launch.spec ? plain_kernel(launch)
                              : chain_kernel(bind_chain(*launch.chain, launch.operands, launch.results), workspace,

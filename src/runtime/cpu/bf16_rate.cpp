@@ -9,8 +9,8 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-// Repeats an instruction on sixteen sums that do not wait for each other, more than its latency needs. Assembly, or the
-// compiler's settings would be measured: it may keep sums in memory.
+// Repeats an instruction on 16 independent accumulators, more than its latency needs. Assembly, because a compiler
+// without optimization keeps accumulators in memory, which would be measured instead.
 #define GAN_REPEAT(instruction, rounds)                                                                              \
   do {                                                                                                               \
     int left = rounds;                                                                                               \
@@ -39,15 +39,14 @@ double seconds(void (*multiply)()) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// How many times as many products of bf16 as of f32 vector instructions compute in the same time: 0.5 to 2, depending
-/// on the kind of processor.
+/// The rate of bf16 multiply-adds by vector instructions relative to f32: 0.5 to 2, depending on the processor.
 double vector_rate() {
   double f32 = 1, bf16 = 1;
   for (int trial = 0; trial < 7; ++trial) {
     f32 = std::min(f32, seconds(multiply_f32));
     bf16 = std::min(bf16, seconds(multiply_bf16));
   }
-  return 2 * f32 / bf16;  // an instruction multiplies twice as many
+  return 2 * f32 / bf16;  // a bf16 instruction has twice as many multiply-adds
 }
 
 }  // namespace

@@ -13,8 +13,7 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-/// Elements of a row, by which operands are repeated and results are added up; all elements if none is. An operand may
-/// stay the same for several rows.
+/// The row length of a chain: the shortest period of operands and of sums, or all elements if there is none.
 std::int64_t row_length(const BoundChain& chain) {
   std::int64_t length = chain.elements;
   for (const BoundOperand& operand : chain.operands)
@@ -24,7 +23,7 @@ std::int64_t row_length(const BoundChain& chain) {
   return length;
 }
 
-/// Elements [begin, end) as pieces: what is left of a row, whole rows, the start of a row.
+/// Runs elements [begin, end) as pieces: the rest of a row, whole rows, the start of a row.
 void run_range(const PieceFunction& code, std::int64_t columns, std::int64_t begin, std::int64_t end) {
   while (begin < end) {
     Piece piece{.row = begin / columns, .column = begin % columns, .column_end = columns};
@@ -34,6 +33,10 @@ void run_range(const PieceFunction& code, std::int64_t columns, std::int64_t beg
     code(piece);
     begin = (piece.row_end - 1) * columns + piece.column_end;
   }
+}
+
+bool has_sums(const BoundChain& chain) {
+  return std::ranges::any_of(chain.results, [](const BoundResult& r) { return r.access == Access::sum; });
 }
 
 }  // namespace
@@ -61,19 +64,19 @@ bool only_stores_f32(const BoundChain& chain) {
 }
 
 bool is_linear(const BoundChain& chain) {
-  const auto given = static_cast<int>(chain.operands.size() + chain.constants.size());
+  const auto first_result = static_cast<int>(chain.operands.size() + chain.constants.size());
   int last = 0;
   for (const Instruction& instruction : chain.instructions) {
     const int other = instruction.a == last ? instruction.b : instruction.a;
     if (instruction.a != last && instruction.b != last) return false;
-    if (graph::is_binary(instruction.op) && (other < 1 || other >= given)) return false;
+    if (graph::is_binary(instruction.op) && (other < 1 || other >= first_result)) return false;
     last = instruction.dst;
   }
-  const auto repeats = [](const BoundOperand& operand) {
+  const auto unsupported = [](const BoundOperand& operand) {
     return operand.access == Access::column || operand.access == Access::strided || operand.dtype != graph::DType::f32;
   };
   return !chain.instructions.empty() && chain.results.size() == 1 && chain.results[0].source == last &&
-         chain.results[0].access == Access::full && std::ranges::none_of(chain.operands, repeats);
+         chain.results[0].access == Access::full && std::ranges::none_of(chain.operands, unsupported);
 }
 
 BoundChain with_product_at(BoundChain chain, const void* data) {
@@ -133,23 +136,16 @@ void ChainSums::add_up() const {
   }
 }
 
-namespace {
-
-bool has_sums(const BoundChain& chain) {
-  return std::ranges::any_of(chain.results, [](const BoundResult& r) { return r.access == Access::sum; });
-}
-
-}  // namespace
-
 std::size_t chain_workspace(const BoundChain& chain, bool use_machine_code) {
   if (!has_sums(chain)) return 0;
-  const bool along = use_machine_code && runs_as_machine_code(chain, row_length(chain));
-  return ChainSums::workspace(chain, /*afterwards=*/!along);
+  const bool fused = use_machine_code && runs_as_machine_code(chain, row_length(chain));
+  return ChainSums::workspace(chain, /*afterwards=*/!fused);
 }
 
 std::function<void()> chain_kernel(BoundChain chain, Workspace& workspace, bool use_machine_code) {
   const bool sums_rows = has_sums(chain);
-  // Rows may have another length for sums than for operands: then the chain stores what is to be added up.
+  // First choice: the machine code adds up rows. Second: it stores the summands, as it must if the row lengths of sums
+  // and operands differ.
   for (const bool afterwards : {false, true}) {
     if (!use_machine_code || (afterwards && !sums_rows)) break;
     BoundChain pieces = chain;
@@ -159,7 +155,7 @@ std::function<void()> chain_kernel(BoundChain chain, Workspace& workspace, bool 
     PieceFunction code = machine_code(pieces, columns);
     if (!code) continue;
     workspace = room;
-    // Rows that are added up together stay together.
+    // Rows of one partial sum are not divided between threads.
     const std::int64_t unit = sums_rows && !afterwards ? kSumRows * columns : 1, elements = chain.elements;
     return [elements, unit, columns, sums, code = std::move(code)] {
       base::parallel_for((elements + unit - 1) / unit, std::max<std::int64_t>(kElementwiseGrain / unit, 1),

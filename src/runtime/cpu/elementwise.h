@@ -13,31 +13,31 @@ using graph::ElementwiseOp;
 /// An argument of an instruction: the operands of the op, or a constant.
 enum class Argument : std::uint8_t { a, b, zero, one, alpha, alpha_times_a };
 
-/// What one vector instruction computes.
+/// The vector instruction that computes an op.
 enum class VectorInstruction : std::uint8_t {
-  none,  ///< machine code does not compute the op: chains with it run block by block
+  none,  ///< not supported by machine code: chains with it run by the block engine
   move,
   add,
   subtract,
   multiply,
   divide,
   square_root,
-  maximum,             ///< of a NaN in the first argument the second comes through
-  maximum_with_nan,    ///< a NaN in either argument comes through
+  maximum,             ///< as vmaxps: the second argument if either is a NaN
+  maximum_with_nan,    ///< a NaN if either argument is one
   select_by_sign,      ///< the first argument where a > 0, else the second
   hyperbolic_tangent,  ///< by the polynomials of tanh.h
 };
 
-/// The op as oneDNN knows it among its post-ops.
+/// The post-op of oneDNN that computes an op.
 enum class PostOp : std::uint8_t { none, copy, add, mul, relu, tanh, logistic };
 
-/// What an elementwise op is to each part of this backend. The SIMD form of each is in simd.cpp.
+/// How the parts of this backend compute an elementwise op. Its SIMD code is in simd.cpp.
 struct ElementwiseRow {
   ElementwiseOp op;
   VectorInstruction instruction;
   Argument first, second;  ///< of the instruction
   PostOp post_op;
-  /// Whether one function of simd.cpp computes the op and another one behind it, and whether it can be the other one.
+  /// Whether simd.cpp has functions that fuse this op with another one behind it, or in front of it.
   bool leads, follows;
 };
 

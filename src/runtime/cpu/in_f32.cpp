@@ -9,7 +9,7 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-/// Elements of the two operands.
+/// The numbers of elements of the two operands.
 std::pair<std::int64_t, std::int64_t> sizes(const Product& product) {
   if (product.matmul) return {product.matmul->m * product.matmul->k, product.matmul->k * product.matmul->n};
   return {graph::element_count(product.convolution->a_shape()), graph::element_count(product.convolution->b_shape())};

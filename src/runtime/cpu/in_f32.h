@@ -4,8 +4,8 @@
 
 namespace gan::runtime::cpu {
 
-/// A product of bf16 operands from copies of them in f32, for processors whose bf16 oneDNN does not know (without
-/// AVX-512): the same but for the order of sums, and slower than f32.
+/// Computes a product of bf16 operands from f32 copies of them, for processors without AVX-512, where oneDNN has no
+/// bf16 products. Slower than f32; differs from other kernels in the order of summation only.
 MadeProduct in_f32(const Product& product, Workspace& workspace);
 std::size_t in_f32_workspace(const Product& product);
 

@@ -32,25 +32,25 @@ using Xbyak::Zmm;
 
 constexpr std::size_t kCodeBytes = 16384;
 constexpr int kLanes = 16;
-constexpr std::size_t kPrefetchBytes = 2048;   // how far ahead memory is asked for
-constexpr std::int64_t kLongestRow = 1 << 28;  // elements; steps of addresses have 32 bits
+constexpr std::size_t kPrefetchBytes = 2048;   // prefetch distance
+constexpr std::int64_t kLongestRow = 1 << 28;  // elements; address offsets must fit into 32 bits
 
-// Of 32 bits what the instructions below need to round to bf16.
+// Bit patterns of f32 for rounding to bf16 without AVX-512 BF16.
 constexpr std::uint32_t kExponent = 0x7F800000, kSign = 0x8000, kQuiet = 0x40, kOdd = 1, kHalf = 0x7FFF;
 
-bool rounds_by_itself() {
+bool has_bf16_rounding() {
   static const bool rounds = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX512_BF16);
   return rounds;
 }
 
 int bytes_of(DType dtype) { return dtype == DType::bf16 ? 2 : 4; }
 
-// Of fewer rows a row's number divided by n, at most their count, is row * ceil(2^42 / n) >> 42: the quotient is exact
-// while row * n < 2^42, and the product has fewer than 64 bits.
+// row / n is computed as row * ceil(2^42 / n) >> 42. For row, n < 2^21 this is exact (row * n < 2^42), and the product
+// fits into 64 bits.
 constexpr int kDivisionBits = 42;
 constexpr std::int64_t kMostRowsDivided = 1 << 21;
 
-/// Whether operands and results lie in rows of this length, or are the same for all elements of a row.
+/// Whether all operands and results have rows of this length or are constant along a row.
 bool has_rows_of(std::int64_t columns, const BoundChain& program) {
   return columns <= kLongestRow &&
          std::ranges::all_of(program.operands,
@@ -65,8 +65,8 @@ bool has_rows_of(std::int64_t columns, const BoundChain& program) {
          });
 }
 
-/// Writes the code of a chain. What is the same for all rows (constants, single numbers) or for one (a column's number)
-/// keeps a vector register from the top; other values take one from the bottom until their last use.
+/// Generates the code of a chain. Values that are the same for all rows (constants, scalars) or for one row (columns)
+/// keep a vector register, allocated from the top; other values take one of the rest until their last use.
 class ChainCode : public Xbyak::CodeGenerator {
  public:
   using Function = void (*)(const Piece*);
@@ -84,19 +84,21 @@ class ChainCode : public Xbyak::CodeGenerator {
       last_use_[static_cast<std::size_t>(result.source)] = program.instructions.size();
     follows_product_ = std::ranges::any_of(
         program.operands, [](const BoundOperand& operand) { return operand.access == Access::product; });
-    adds_up_ =
+    sums_rows_ =
         std::ranges::any_of(program.results, [](const BoundResult& result) { return result.access == Access::sum; });
     write();
     setProtectModeRE();
   }
 
-  /// Whether the chain could be written.
+  /// Whether the chain is supported: enough registers and known ops.
   bool complete() const { return complete_; }
 
  private:
-  // The piece; the present row; in it the present element and the last one's end, counted from the chain's beginning.
+  // The Piece; the current row; the current element and the end of the row in the piece, counted from the start of the
+  // chain.
   const Reg64 &piece_ = rdx, &row_ = rcx, &i_ = rdi, &end_ = rsi;
-  // `added_` is empty in the first of the rows that are added up together.
+  // tail_ and added_tail_: lanes of the last, partial vector. compared_: temporary. added_: lanes whose partial sum is
+  // loaded, none in the first row of kSumRows.
   const Opmask &tail_ = k1, &compared_ = k2, &added_ = k3, &added_tail_ = k4;
 
   void write() {
@@ -105,14 +107,14 @@ class ChainCode : public Xbyak::CodeGenerator {
     mov(piece_, rdi);
     mov(row_, field(offsetof(Piece, row)));
     imul(end_, row_, columns_);
-    place_addresses();
+    load_addresses();
     add(end_, field(offsetof(Piece, column_end)));
-    place_fixed_values();
+    load_fixed_values();
     Xbyak::Label next_row, loop, last, row_done, done;
     L(next_row);
     cmp(row_, field(offsetof(Piece, row_end)));
     jge(done, T_NEAR);
-    if (adds_up_) {
+    if (sums_rows_) {
       xor_(eax, eax);
       test(row_, kSumRows - 1);
       setnz(al);
@@ -124,7 +126,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     add(i_, field(offsetof(Piece, column)));
     for (std::size_t r = 0; r < program_.operands.size(); ++r)
       if (program_.operands[r].access == Access::column)
-        load_number(program_.operands[r], fixed_.at(static_cast<int>(r)));
+        load_broadcast(program_.operands[r], fixed_.at(static_cast<int>(r)));
     L(loop);
     lea(rax, ptr[i_ + kLanes]);
     cmp(rax, end_);
@@ -132,14 +134,14 @@ class ChainCode : public Xbyak::CodeGenerator {
     write_body(false);
     add(i_, kLanes);
     jmp(loop, T_NEAR);
-    L(last);  // fewer than a vector
+    L(last);  // partial vector
     mov(rax, end_);
     sub(rax, i_);
     jz(row_done, T_NEAR);
     mov(r15d, -1);
     bzhi(eax, r15d, eax);
     kmovw(tail_, eax);
-    if (adds_up_) kandw(added_tail_, added_, tail_);
+    if (sums_rows_) kandw(added_tail_, added_, tail_);
     write_body(true);
     L(row_done);
     for (const auto& [place, reg] : addresses_) {
@@ -151,7 +153,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
     add(end_, columns_);
     inc(row_);
-    if (adds_up_) {
+    if (sums_rows_) {
       test(row_, kSumRows - 1);
       jnz(next_row, T_NEAR);
       for (const auto& [place, reg] : addresses_)
@@ -170,8 +172,8 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   Xbyak::Address field(std::size_t offset) const { return qword[piece_ + offset]; }
 
-  /// Where an operand or a result lies. Element i of the chain is at address + i * bytes, so the addresses of rows that
-  /// are read again move back from row to row.
+  /// The place of an operand or a result. The code addresses element i of the chain as address + i * bytes, so the
+  /// address of a row that is read again moves back from row to row.
   struct Place {
     const void* data;
     Access access;  // full, row, product or sum
@@ -182,8 +184,8 @@ class ChainCode : public Xbyak::CodeGenerator {
   static Place place_of(const BoundOperand& operand) { return {operand.data, operand.access, bytes_of(operand.dtype)}; }
   static Place place_of(const BoundResult& result) { return {result.data, result.access, bytes_of(result.dtype)}; }
 
-  // end_ holds the first element's number of the row.
-  void place_addresses() {
+  // end_ holds the index of the first element of the row.
+  void load_addresses() {
     std::vector<Reg64> unused = {rbx, rbp, r8, r9, r10, r11, r12, r13, r14};
     const auto place = [&](const Place& at) {
       if (addresses_.count(at)) return;
@@ -212,13 +214,13 @@ class ChainCode : public Xbyak::CodeGenerator {
     for (const BoundResult& result : program_.results) place(place_of(result));
   }
 
-  void place_fixed_values() {
+  void load_fixed_values() {
     for (std::size_t r = 0; r < program_.operands.size(); ++r) {
       const BoundOperand& operand = program_.operands[r];
       if (operand.access != Access::scalar && operand.access != Access::column) continue;
-      const Zmm to = keep();
+      const Zmm to = take_fixed();
       fixed_.emplace(static_cast<int>(r), to);
-      if (operand.access == Access::scalar) load_number(operand, to);
+      if (operand.access == Access::scalar) load_broadcast(operand, to);
     }
     for (std::size_t c = 0; c < program_.constants.size(); ++c)
       fixed_.emplace(static_cast<int>(program_.operands.size() + c), constant(program_.constants[c]));
@@ -235,16 +237,16 @@ class ChainCode : public Xbyak::CodeGenerator {
       for (const float number : kTanhDenominator) constant(number);
     }
     for (const BoundResult& result : program_.results)
-      if (result.dtype == DType::bf16 && !rounds_by_itself())
+      if (result.dtype == DType::bf16 && !has_bf16_rounding())
         for (const std::uint32_t bits : {kExponent, kSign, kQuiet, kOdd, kHalf}) constant(std::bit_cast<float>(bits));
     for (int z = top_; z-- > 0;) unused_.push_back(z);
   }
 
-  /// A single number, or that of the present row, in every lane.
-  void load_number(const BoundOperand& operand, const Zmm& to) {
+  /// Broadcasts a scalar, or the value of a column operand for the current row, to every lane.
+  void load_broadcast(const BoundOperand& operand, const Zmm& to) {
     mov(rax, std::bit_cast<std::uint64_t>(operand.data));
     if (operand.access == Access::column) {
-      const auto rows = static_cast<std::uint64_t>(operand.period / columns_);  // that have the number
+      const auto rows = static_cast<std::uint64_t>(operand.period / columns_);  // consecutive rows with the same value
       mov(r15, rows > 1 ? ((std::uint64_t{1} << kDivisionBits) + rows - 1) / rows : 1);
       imul(r15, row_);
       if (rows > 1) shr(r15, kDivisionBits);
@@ -259,19 +261,19 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
   }
 
-  // A register that holds one number in every lane.
+  // A register with a constant in every lane.
   Zmm constant(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const auto found = constants_.find(bits);
     if (found != constants_.end()) return found->second;
-    const Zmm to = keep();
+    const Zmm to = take_fixed();
     mov(eax, bits);
     vpbroadcastd(to, eax);
     constants_.emplace(bits, to);
     return to;
   }
 
-  Zmm keep() {
+  Zmm take_fixed() {
     if (top_ == 0) complete_ = false;
     return Zmm(top_ > 0 ? --top_ : 0);
   }
@@ -288,7 +290,7 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   void release(const Zmm& z) { unused_.push_back(z.getIdx()); }
 
-  // One vector of elements, at i; of the last one only the lanes of the mask are read and written.
+  // Generates the code for one vector of elements at i_; `masked`: the partial one at the end of a row.
   void write_body(bool masked) {
     std::map<int, Zmm> values;
     const auto value = [&](int r) {
@@ -307,7 +309,7 @@ class ChainCode : public Xbyak::CodeGenerator {
           values.erase(found);
         }
     }
-    // Everything is read before anything is written: results may lie where operands are.
+    // Everything is loaded before anything is stored, because results may overwrite operands.
     for (const BoundResult& result : program_.results) value(result.source);
     for (const BoundResult& result : program_.results) store(result, value(result.source), masked);
     for (const auto& [r, z] : values) release(z);
@@ -316,12 +318,12 @@ class ChainCode : public Xbyak::CodeGenerator {
   Zmm load(const BoundOperand& operand, bool masked) {
     const Zmm to = take();
     const auto found = addresses_.find(place_of(operand));
-    if (found == addresses_.end()) return to;  // there were too few
+    if (found == addresses_.end()) return to;  // out of registers: the chain is not supported
     const auto place = found->second + i_ * bytes_of(operand.dtype);
     if (!masked && operand.access == Access::full) {
       const auto later = ptr[place + (follows_product_ ? row_bytes(operand.dtype) : kPrefetchBytes)];
-      // What is read to be overwritten is asked for as this core's own: taking it from another core that reads it, too,
-      // would wait at every store.
+      // An operand that is overwritten is prefetched for writing: otherwise each store would wait until other cores
+      // that read it give up the cache line.
       if (!follows_product_ && is_overwritten(operand))
         prefetchw(later);
       else
@@ -347,7 +349,7 @@ class ChainCode : public Xbyak::CodeGenerator {
                                [&](const BoundResult& result) { return place_of(result) == place_of(operand); });
   }
 
-  // As simd.cpp computes it: a NaN stays, and no product and sum become one instruction.
+  // Computes as simd.cpp does: a NaN stays, and no multiplication and addition are fused.
   void compute(const Instruction& instruction, const Zmm& a, const Zmm& b, const Zmm& dst) {
     constexpr int kGreater = 0x1E, kUnordered = 0x03;
     const ElementwiseRow& row = row_of(instruction.op);
@@ -387,7 +389,7 @@ class ChainCode : public Xbyak::CodeGenerator {
         return vsqrtps(dst, a);
       case VectorInstruction::maximum:
         return vmaxps(dst, argument(row.first), argument(row.second));
-      case VectorInstruction::maximum_with_nan:  // of the instruction a NaN in b comes through, one in a does not
+      case VectorInstruction::maximum_with_nan:  // vmaxps returns b if either is a NaN
         vcmpps(compared_, a, a, kUnordered);
         vmaxps(dst, a, b);
         return vmovaps(dst | compared_, a);
@@ -404,7 +406,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
   }
 
-  // Of an instruction's operands a NaN in the second one comes through.
+  // vminps and vmaxps return the second operand if either is a NaN, so that a NaN in `a` stays.
   void hyperbolic_tangent(const Zmm& a, const Zmm& dst) {
     const Zmm within = take(), square = take();
     vminps(within, constant(kTanhLimit), a);
@@ -428,7 +430,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     const auto found = addresses_.find(place_of(result));
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
-    // Rows of a piece are too short for the processor to see the next one coming.
+    // Rows of a piece are too short for the hardware prefetcher.
     if (follows_product_ && !masked && result.access == Access::full) prefetchw(ptr[place + row_bytes(result.dtype)]);
     if (result.access == Access::sum) {
       const Zmm sum = take();
@@ -439,7 +441,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
     if (result.dtype != DType::bf16) return vmovups(masked ? ptr[place] | tail_ : ptr[place], source);
     const Zmm rounded = take();
-    if (rounds_by_itself()) {
+    if (has_bf16_rounding()) {
       const Ymm half(rounded.getIdx());
       vcvtneps2bf16(half, source);
       vmovdqu16(masked ? yword[place] | tail_ : yword[place], half);
@@ -450,7 +452,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     release(rounded);
   }
 
-  // As simd.cpp does and vcvtneps2bf16 would.
+  // Rounds to bf16 as simd.cpp and vcvtneps2bf16 do.
   void round(const Zmm& source, const Zmm& rounded) {
     const auto bits = [&](std::uint32_t number) { return constant(std::bit_cast<float>(number)); };
     const Zmm high = take();
@@ -468,14 +470,14 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   const BoundChain& program_;
   int columns_;
-  bool follows_product_ = false, adds_up_ = false;
+  bool follows_product_ = false, sums_rows_ = false;
   bool complete_ = true;
-  std::vector<std::size_t> last_use_;  // of each register of the chain
+  std::vector<std::size_t> last_use_;  // of each slot: the last instruction that reads it
   std::map<Place, Reg64> addresses_;
-  std::map<int, Zmm> fixed_;                // registers of the chain that a whole row shares
-  std::map<std::uint32_t, Zmm> constants_;  // by their bits
-  int top_ = 32;                            // vector registers below it are not kept
-  std::vector<int> unused_;                 // of those
+  std::map<int, Zmm> fixed_;                // slots that are constant along a row
+  std::map<std::uint32_t, Zmm> constants_;  // by bit pattern
+  int top_ = 32;                            // vector registers from here on hold fixed values
+  std::vector<int> unused_;                 // free registers below top_
 };
 
 }  // namespace
@@ -483,7 +485,7 @@ class ChainCode : public Xbyak::CodeGenerator {
 bool has_machine_code() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
 
 bool runs_as_machine_code(BoundChain chain, std::int64_t columns) {
-  // Different addresses: equal ones would share a register.
+  // Distinct addresses, because operands at equal ones would share a register.
   std::uintptr_t address = 0;
   for (BoundOperand& operand : chain.operands) operand.data = reinterpret_cast<const void*>(address += 64);
   for (BoundResult& result : chain.results) result.data = reinterpret_cast<void*>(address += 64);
@@ -495,7 +497,7 @@ PieceFunction machine_code(const BoundChain& program, std::int64_t columns) {
   std::shared_ptr<const ChainCode> code;
   try {
     code = std::make_shared<ChainCode>(program, columns);
-  } catch (const Xbyak::Error&) {  // too long, or the system allows no new code
+  } catch (const Xbyak::Error&) {  // code too long, or no executable memory
     return {};
   }
   if (!code->complete()) return {};

@@ -7,9 +7,9 @@
 
 namespace gan::runtime::cpu {
 
-/// Rows [row, row_end) and columns [column, column_end) of what a chain computes. A chain that follows a product finds
-/// these elements of it at `product`, the beginnings of rows `product_stride` apart. If the chain adds up rows, a piece
-/// begins with a multiple of kSumRows.
+/// Rows [row, row_end) and columns [column, column_end) of the elements of a chain. If the chain follows a product,
+/// element (row, column) of it is at `product`, and rows are product_stride elements apart. If the chain sums over
+/// rows, `row` is a multiple of kSumRows.
 struct Piece {
   std::int64_t row = 0, row_end = 0, column = 0, column_end = 0;
   const float* product = nullptr;
@@ -19,13 +19,13 @@ struct Piece {
 /// Computes a piece of a chain.
 using PieceFunction = std::function<void(const Piece&)>;
 
-/// The chain over rows of `columns` elements as machine code, made now for this processor: one loop that keeps in
-/// registers what lies between operands and results. Equal to the tile engine to the last bit. Empty where the tile
-/// engine must do: without AVX-512, for exponentials and logarithms, for strided operands, for rows of another length,
-/// for chains that need more registers than there are. Of a result of access `sum` a row is written for each kSumRows
-/// rows: their sum.
+/// Compiles a chain over rows of `columns` elements to machine code for this processor: one loop that keeps
+/// intermediate values in registers. Results equal those of the block engine bit for bit. A result of access `sum` gets
+/// one row for each kSumRows rows: their sum. Returns an empty function where only the block engine works: without
+/// AVX-512, for exponentials and logarithms, strided operands, rows of another length, or chains that need too many
+/// registers.
 PieceFunction machine_code(const BoundChain& chain, std::int64_t columns);
-/// Whether it can be, wherever operands and results lie.
+/// Whether machine_code supports the chain; its addresses do not matter.
 bool runs_as_machine_code(BoundChain chain, std::int64_t columns);
 
 }  // namespace gan::runtime::cpu

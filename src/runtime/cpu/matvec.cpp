@@ -8,26 +8,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 
+#include "base/bf16.h"
 #include "base/parallel.h"
 #include "runtime/cpu/matvec.h"
 #include "runtime/cpu/simd.h"
-
-#ifndef GAN_MATVEC_STORED
-#define GAN_MATVEC_STORED
-namespace gan::runtime::cpu {
-// How a matrix lies in memory.
-enum class Stored : std::uint8_t { f32, bf16 };
-}  // namespace gan::runtime::cpu
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// One vector of f32 from elements of each type: f32 and bf16 (as its bits).
+// Loads elements of either type, f32 or bf16 (as bits), as a vector of f32.
 template <class D>
 HWY_INLINE hn::Vec<D> load(D d, const float* src) {
   return hn::LoadU(d, src);
@@ -40,14 +32,9 @@ HWY_INLINE hn::Vec<D> load(D d, const std::uint16_t* src) {
 }
 
 HWY_INLINE float widen(float value) { return value; }
-HWY_INLINE float widen(std::uint16_t value) {
-  const std::uint32_t bits = std::uint32_t{value} << 16;
-  float wide;
-  std::memcpy(&wide, &bits, sizeof wide);
-  return wide;
-}
+HWY_INLINE float widen(std::uint16_t bits) { return base::from_bf16(bits); }
 
-// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: that many streams hide the latency of memory.
+// dst[r] = sum over i of w[r, i] x[i], kRows rows at a time: several streams hide the latency of memory.
 template <int kRows, typename W>
 HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t k) {
   const hn::ScalableTag<float> d;
@@ -56,7 +43,8 @@ HWY_INLINE void dot_together(const W* w, const float* x, float* dst, std::size_t
   std::size_t i = 0;
   for (; i + lanes <= k; i += lanes) {
     const auto v = hn::LoadU(d, x + i);
-    if (kRows > 1 && sizeof(W) == 2)  // half as many bytes leave the path to memory half empty
+    // Rows of bf16 have half the bytes, so the next rows are prefetched to use the memory bandwidth.
+    if (kRows > 1 && sizeof(W) == 2)
       for (std::size_t r = 0; r < kRows; ++r) __builtin_prefetch(w + (kRows + r) * k + i);
     sum0 = hn::MulAdd(load(d, w + i), v, sum0);
     if (kRows > 1) sum1 = hn::MulAdd(load(d, w + k + i), v, sum1);
@@ -77,12 +65,12 @@ HWY_INLINE void dot_rows(const W* w, const float* x, float* dst, std::size_t row
   for (std::size_t r = 4 * blocks; r < rows; ++r) dot_together<1>(w + r * k, x, dst + r, k);
 }
 
-void dot(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
-  if (stored == Stored::f32) return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
+void dot(graph::DType dtype, const void* w, const float* x, float* dst, std::size_t rows, std::size_t k) {
+  if (dtype == graph::DType::f32) return dot_rows(static_cast<const float*>(w), x, dst, rows, k);
   dot_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, k);
 }
 
-// dst[c] = sum over i of x[i] w[i, c]; some rows at once, so that dst is seldom read and written.
+// dst[c] = sum over i of x[i] w[i, c], 8 rows at a time, so that dst is read and written less often.
 template <typename W>
 HWY_INLINE void combine_rows(const W* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
   const hn::ScalableTag<float> d;
@@ -109,8 +97,8 @@ HWY_INLINE void combine_rows(const W* w, const float* x, float* dst, std::size_t
     for (std::size_t c = 0; c < columns; ++c) dst[c] += widen(w[i * columns + c]) * x[i];
 }
 
-void combine(Stored stored, const void* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
-  if (stored == Stored::f32) return combine_rows(static_cast<const float*>(w), x, dst, rows, columns);
+void combine(graph::DType dtype, const void* w, const float* x, float* dst, std::size_t rows, std::size_t columns) {
+  if (dtype == graph::DType::f32) return combine_rows(static_cast<const float*>(w), x, dst, rows, columns);
   combine_rows(static_cast<const std::uint16_t*>(w), x, dst, rows, columns);
 }
 
@@ -125,10 +113,10 @@ HWY_EXPORT(combine);
 
 namespace {
 
-constexpr std::int64_t kRowsOfPartialSum = 64;  // rows that are combined to a sum of their own
-constexpr std::int64_t kParallelGrain = 8192;   // elements of the matrix that are worth a thread
+constexpr std::int64_t kRowsOfPartialSum = 64;  // rows per partial sum
+constexpr std::int64_t kParallelGrain = 8192;   // fewest elements of the matrix per thread
 
-/// One vector and a matrix, which is read along its rows if they are [outputs, k].
+/// A vector and a matrix, stored [outputs, k] (by_rows) or [k, outputs].
 struct Matvec {
   explicit Matvec(const BoundMatmul& spec) {
     const bool row = spec.m == 1;  // [1, k] x b, else a x [k, 1]
@@ -138,31 +126,32 @@ struct Matvec {
     k = spec.k;
     threads = !(row && spec.frozen_b);
     const void* vector = row ? spec.a : spec.b;
-    stored = spec.operands == graph::DType::bf16 ? Stored::bf16 : Stored::f32;
-    if (stored == Stored::bf16)
+    dtype = spec.operands;
+    if (dtype == graph::DType::bf16)
       narrow_x = static_cast<const std::uint16_t*>(vector);
     else
       x = static_cast<const float*>(vector);
   }
 
-  const void* matrix = nullptr;  ///< [rows, k], or [k, columns] if not by rows
+  const void* matrix = nullptr;  ///< [outputs, k], or [k, outputs] if not by_rows
   const float* x = nullptr;      ///< [k]
-  float* y = nullptr;            ///< the sums
+  float* y = nullptr;            ///< [outputs]
   std::int64_t outputs = 0, k = 0;
   bool by_rows = true, threads = true;
-  Stored stored = Stored::f32;
-  const std::uint16_t* narrow_x = nullptr;  ///< if x must be widened first
+  graph::DType dtype = graph::DType::f32;
+  const std::uint16_t* narrow_x = nullptr;  ///< x as bf16, null if it is f32
   float *wide_x = nullptr, *partial_sums = nullptr;
   std::function<void()> tail;
 
   std::int64_t partial_count() const { return by_rows ? 0 : (k + kRowsOfPartialSum - 1) / kRowsOfPartialSum * outputs; }
 
   const std::byte* at(std::int64_t element) const {
-    return static_cast<const std::byte*>(matrix) + static_cast<std::size_t>(element) * (stored == Stored::f32 ? 4 : 2);
+    return static_cast<const std::byte*>(matrix) +
+           static_cast<std::size_t>(element) * (dtype == graph::DType::f32 ? 4 : 2);
   }
 
   void run() {
-    if (stored == Stored::bf16) simd::widen(narrow_x, wide_x, static_cast<std::size_t>(k));
+    if (dtype == graph::DType::bf16) simd::widen(narrow_x, wide_x, static_cast<std::size_t>(k));
     if (by_rows) {
       run_by_rows();
     } else {
@@ -172,12 +161,12 @@ struct Matvec {
   }
 
   void run_by_rows() {
-    constexpr std::int64_t kRowsTogether = 4;  // never cut, so that an output is the same whatever the threads
+    constexpr std::int64_t kRowsTogether = 4;  // not divided between threads, whose number must not change results
     const std::int64_t blocks = (outputs + kRowsTogether - 1) / kRowsTogether;
     base::parallel_for(blocks, grain(blocks, kRowsTogether * k), [&](std::int64_t begin, std::int64_t end) {
       const std::int64_t first = begin * kRowsTogether, count = std::min(end * kRowsTogether, outputs) - first;
       HWY_DYNAMIC_DISPATCH(dot)
-      (stored, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
+      (dtype, at(first * k), x, y + first, static_cast<std::size_t>(count), static_cast<std::size_t>(k));
     });
   }
 
@@ -185,7 +174,7 @@ struct Matvec {
     const std::int64_t chunks = (k + kRowsOfPartialSum - 1) / kRowsOfPartialSum;
     base::parallel_for(chunks, grain(chunks, kRowsOfPartialSum * outputs), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) HWY_DYNAMIC_DISPATCH(combine)
-      (stored, at(i * kRowsOfPartialSum * outputs), x + i * kRowsOfPartialSum, partial_sums + i * outputs,
+      (dtype, at(i * kRowsOfPartialSum * outputs), x + i * kRowsOfPartialSum, partial_sums + i * outputs,
        static_cast<std::size_t>(std::min(kRowsOfPartialSum, k - i * kRowsOfPartialSum)),
        static_cast<std::size_t>(outputs));
     });
@@ -194,7 +183,7 @@ struct Matvec {
       simd::accumulate(partial_sums + i * outputs, y, static_cast<std::size_t>(outputs));
   }
 
-  /// Parts of so many elements that are worth a thread.
+  /// Fewest parts of `elements` elements per thread.
   std::int64_t grain(std::int64_t parts, std::int64_t elements) const {
     return threads ? std::max<std::int64_t>(1, kParallelGrain / elements) : parts;
   }
@@ -204,13 +193,13 @@ struct Matvec {
 
 std::size_t matvec_workspace(const Product& product) {
   const Matvec kernel(*product.matmul);
-  return Workspace::bytes_of<float>(kernel.stored == Stored::bf16 ? kernel.k : 0) +
+  return Workspace::bytes_of<float>(kernel.dtype == graph::DType::bf16 ? kernel.k : 0) +
          Workspace::bytes_of<float>(kernel.partial_count());
 }
 
 MadeProduct matvec_kernel(const Product& product, Workspace& workspace) {
   auto kernel = std::make_shared<Matvec>(*product.matmul);
-  if (kernel->stored == Stored::bf16) kernel->x = kernel->wide_x = workspace.take<float>(kernel->k);
+  if (kernel->dtype == graph::DType::bf16) kernel->x = kernel->wide_x = workspace.take<float>(kernel->k);
   kernel->partial_sums = workspace.take<float>(kernel->partial_count());
   if (only_stores_f32(product.tail)) {
     kernel->y = product.dst();

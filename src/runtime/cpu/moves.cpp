@@ -12,9 +12,10 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-constexpr std::int64_t kCopyGrain = 16384;  // elements that are worth a thread
+constexpr std::int64_t kCopyGrain = 16384;  // fewest elements per thread
 
-/// A part of a copy as lines of elements: axes are joined where both sides allow it, the last one is the line.
+/// A part of a copy as lines of elements: adjacent axes are merged where source and destination allow it; the last axis
+/// is the line.
 struct Lines {
   explicit Lines(const graph::StridedCopy::Part& part) {
     for (std::size_t axis = 0; axis < part.lengths.size(); ++axis) {
@@ -84,10 +85,10 @@ struct Range {
   std::int64_t begin, end;
 };
 
-/// The part inside [0, length) of a box whose middle lies anywhere in it.
+/// The range of a box, clipped to [0, length); its center may be anywhere in there.
 Range box_range(float u, std::int64_t length, std::int64_t box) {
-  const std::int64_t places = length + 1 - box % 2;
-  const auto begin = static_cast<std::int64_t>(std::floor(u * static_cast<float>(places))) - box / 2;
+  const std::int64_t positions = length + 1 - box % 2;
+  const auto begin = static_cast<std::int64_t>(std::floor(u * static_cast<float>(positions))) - box / 2;
   return {std::clamp<std::int64_t>(begin, 0, length), std::clamp<std::int64_t>(begin + box, 0, length)};
 }
 

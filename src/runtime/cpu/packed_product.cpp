@@ -21,7 +21,7 @@
 #include "runtime/cpu/sums.h"
 #include "runtime/memory.h"
 
-// What needs more than the least x86-64 processor says so, function by function.
+// For functions that need more than baseline x86-64.
 #define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
 #define GAN_FP16 __attribute__((target("avx512fp16,avx512f,avx512bw,avx512vl,avx512dq")))
 
@@ -31,17 +31,18 @@ namespace {
 
 using Bf16 = std::uint16_t;
 
-// Registers of depth at once, at most: two panels of so many stay in the L1 cache. Of halves their number bounds, too,
-// how many sums are added up in fp16: of 32 products in each lane, which kFp16Sum registers give.
+// Most tiles of depth per pass: two panels of this many stay in the L1 cache. For fp16 it also bounds the sums: each
+// lane adds 32 products in fp16 (kFp16Sum tiles), and up to kFp16DepthAtOnce / kFp16Sum such sums.
 constexpr std::int64_t kDepthAtOnce = 16, kFp16DepthAtOnce = 8, kFp16Sum = 2;
-static_assert((1 << 2 * kLargestFp16) * kFp16DepthAtOnce * kTileDepth < 65504);  // the largest sum is one of fp16
-constexpr std::int64_t kFp16Rows = 8;                                            // that are multiplied together
-// Bytes of packed operands, a power of two and room for what keeps panels apart: the left one stays in the L2 cache
-// while a little of the right one at a time is packed to the same place, which the cache then still holds. Halves are
-// read more slowly, from L3 if need be: it pays to pack less often.
+// The largest possible sum is finite in fp16.
+static_assert((1 << 2 * kLargestFp16) * kFp16DepthAtOnce * kTileDepth < 65504);
+constexpr std::int64_t kFp16Rows = 8;  // rows of the left operand per pass
+// Bytes of packed operands: a power of two and room for the padding of panels. The left one stays in the L2 cache,
+// while parts of the right one are packed to one place, which stays in the cache, too. The fp16 kernel reads operands
+// more slowly, if need be from L3, so packing more at once pays.
 constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kFp16LeftBytes = (1 << 21) + (1 << 15);
 constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kFp16RightBytes = (1 << 19) + (1 << 14);
-constexpr double kOperationsOfAThread = 2.5e5;  // few, as for kElementwiseGrain
+constexpr double kOperationsOfAThread = 2.5e5;  // low for the reason given at kElementwiseGrain
 
 struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
@@ -54,15 +55,16 @@ GAN_AMX void begin_tiles() { _tile_loadconfig(&kConfiguration); }
 
 GAN_AMX void end_tiles() { _tile_release(); }
 
-/// Adds to [32, 32] of the product, or starts it anew, what `depth` registers of two packed panels on each side give.
-/// The right one is read past the L1 cache, in which the left one stays for the next columns.
-/// `panel` is the distance between the two panels of a side, `row` that between rows of the product.
-GAN_AMX void multiply_tiles(const Bf16* left, const Bf16* right, std::int64_t panel, std::int64_t depth, bool anew,
+/// Computes [32, 32] elements of the product from `depth` tiles of two packed panels of each operand; adds them to
+/// `product`, or overwrites it if `overwrite`. The right operand bypasses the L1 cache, where the left one stays for
+/// the next columns. `panel`: elements between the two panels of an operand; `row`: elements between rows of the
+/// product.
+GAN_AMX void multiply_tiles(const Bf16* left, const Bf16* right, std::int64_t panel, std::int64_t depth, bool overwrite,
                             float* product, std::int64_t row) {
   float* const below = product + kTileLines * row;
   row *= sizeof(float);
-  asm volatile("" ::: "memory");  // GCC's intrinsics do not say that they read and write memory
-  if (anew) {
+  asm volatile("" ::: "memory");  // the intrinsics of GCC do not declare their memory accesses
+  if (overwrite) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -90,7 +92,8 @@ GAN_AMX void multiply_tiles(const Bf16* left, const Bf16* right, std::int64_t pa
   asm volatile("" ::: "memory");
 }
 
-// Halves as __m512i, by assembly: Clang 14 knows intrinsics for them only where the whole file may use AVX-512 FP16.
+// fp16 vectors are __m512i and use assembly, because Clang 14 has the intrinsics only if the whole file may use AVX-512
+// FP16.
 GAN_FP16 inline __m512i add_product(__m512i sums, __m512i a, __m512i b) {
   asm("vfmadd231ph %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
   return sums;
@@ -102,17 +105,18 @@ GAN_FP16 inline __m512i add_fp16(__m512i a, __m512i b) {
   return sums;
 }
 
-/// Sums of the even numbers of depth, in the low halves of 32 bits, and of the odd ones together, in f32.
-GAN_FP16 inline __m512 added_up(__m512i sums) {
+/// The sums of the even elements along depth (lower 16 bits of each lane) and the odd ones (upper 16 bits), added and
+/// widened to f32.
+GAN_FP16 inline __m512 pair_sums(__m512i sums) {
   const __m256i both = _mm512_cvtepi32_epi16(add_fp16(sums, _mm512_rol_epi32(sums, 16)));
   __m512 wide;
   asm("vcvtph2psx %1, %0" : "=v"(wide) : "v"(both));
   return wide;
 }
 
-/// The same as multiply_tiles for halves, from register `begin` to `end` of two pairs of panels: pairs of the left
-/// operand's numbers are broadcast to the pairs of the right one. Sums of a few products are added to the sums of those
-/// before, which errs less than adding product after product.
+/// multiply_tiles for fp16, tiles [begin, end) of depth: pairs of elements of the left operand are broadcast and
+/// multiplied by the pairs of the right one. Sums of kFp16Sum tiles are added to the total, which loses less precision
+/// than adding product after product.
 GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf16* right, std::int64_t panel,
                                                       std::int64_t begin, std::int64_t end, float* product,
                                                       std::int64_t row) {
@@ -131,9 +135,9 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
           for (std::int64_t i = 0; i < kFp16Rows; ++i) {
             std::int32_t pair;
             std::memcpy(&pair, l + i * kTileDepth + k, sizeof pair);
-            const __m512i numbers = _mm512_set1_epi32(pair);
-            sums[i][0] = add_product(sums[i][0], numbers, first);
-            sums[i][1] = add_product(sums[i][1], numbers, second);
+            const __m512i elements = _mm512_set1_epi32(pair);
+            sums[i][0] = add_product(sums[i][0], elements, first);
+            sums[i][1] = add_product(sums[i][1], elements, second);
           }
         }
       for (std::int64_t i = 0; i < kFp16Rows; ++i)
@@ -145,7 +149,7 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
         const __m512 so_far = begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(dst);
-        const __m512 scaled = _mm512_mul_ps(added_up(total[i][j]), of_row);
+        const __m512 scaled = _mm512_mul_ps(pair_sums(total[i][j]), of_row);
         _mm512_store_ps(dst,
                         _mm512_fmadd_ps(scaled, _mm512_loadu_ps(scales_of(right + j * panel, panel)->powers), so_far));
       }
@@ -155,39 +159,38 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-/// Memory of a thread that only grows.
+/// Scratch memory of this thread; it only grows.
 std::byte* scratch(std::int64_t bytes) {
   static thread_local Buffer memory;
   if (memory.size() < static_cast<std::size_t>(bytes)) memory = Buffer(static_cast<std::size_t>(bytes));
   return memory.data();
 }
 
-/// The largest number of equal parts of `count` of at most `most` each: how large these are.
-std::int64_t part(std::int64_t count, std::int64_t most) {
+/// The size of the parts if `count` is divided into the fewest equal parts of at most `most`.
+std::int64_t part_size(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
 }
 
 static_assert(GatheredRows::kLines == kTileLines);
-static_assert(kPairLines % kSumRows == 0);  // what chains want that add up rows
+static_assert(kPairLines % kSumRows == 0);  // chains that sum over rows need this
 
-PackedForm form() { return multiplier() == Multiplier::amx ? PackedForm::bf16 : PackedForm::fp16; }
+PackedForm packed_form() { return multiplier() == Multiplier::amx ? PackedForm::bf16 : PackedForm::fp16; }
 
 class PackedProduct {
  public:
   PackedProduct(const BoundMatmul& spec, PieceFunction chain, GatheredRows gathered)
-      : form_(form()),
+      : form_(packed_form()),
         left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
         right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
         depth_(divide_up(spec.k, kTileDepth)),
-        panel_(depth_ * kTileElements +
-               (form_ == PackedForm::fp16 ? kPanelRoom
-                                          : kTileDepth)),  // no power of two, which would crowd a few sets of the cache
+        // Not a power of two, so that panels do not compete for a few cache sets.
+        panel_(depth_ * kTileElements + (form_ == PackedForm::fp16 ? kPanelRoom : kTileDepth)),
         pair_(2 * panel_),
         chain_(std::move(chain)) {
     if (spec.operands != graph::DType::bf16) base::fail_run("packed products are of bf16");
     if (!gathered.rows.empty()) {
-      if (spec.transpose_b || spec.frozen_b) base::fail_run("gathered rows are for bf16 as it lies");
-      // Addresses are made for whole registers, and of what is asked for ahead.
+      if (spec.transpose_b || spec.frozen_b) base::fail_run("gathered b is transposed or is frozen");
+      // Offsets are needed up to whole tiles, and for the rows that are prefetched.
       gathered.rows.resize(static_cast<std::size_t>((depth_ + 2) * kTileDepth), gathered.rows.back());
       gathered.blocks.resize(static_cast<std::size_t>(2 * divide_up(spec.n, kPairLines)), gathered.blocks.back());
       right_.gathered = std::make_shared<const GatheredRows>(std::move(gathered));
@@ -199,8 +202,8 @@ class PackedProduct {
     packed_right_ = packed;
   }
 
-  /// Rows are divided between the threads, unless there are few; each packs all of the other operand for itself, if
-  /// that is not packed already.
+  /// Rows are divided between the threads, or columns if there are few rows. Each thread packs all of the other operand
+  /// unless that is packed already.
   void operator()() const {
     const std::int64_t rows = divide_up(left_.lines, kPairLines), columns = divide_up(right_.lines, kPairLines);
     const double operations = 2.0 * static_cast<double>(rows * kPairLines) * static_cast<double>(columns * kPairLines) *
@@ -220,14 +223,14 @@ class PackedProduct {
   }
 
  private:
-  // Pairs of panels [row, row_end) of the left operand with [column, column_end) of the right one.
+  // Multiplies pairs of panels [row, row_end) of the left operand by [column, column_end) of the right one.
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
     const bool fp16 = form_ == PackedForm::fp16;
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
-    const std::int64_t height = part(row_end - row, (fp16 ? kFp16LeftBytes : kLeftBytes) / pair_bytes);
+    const std::int64_t height = part_size(row_end - row, (fp16 ? kFp16LeftBytes : kLeftBytes) / pair_bytes);
     const std::int64_t at_once = (fp16 ? kFp16RightBytes : kRightBytes) / pair_bytes;
-    const std::int64_t width = part(column_end - column, std::max<std::int64_t>(at_once, 2));
-    const std::int64_t stride = width * kPairLines + kTileLines;  // no power of two, either
+    const std::int64_t width = part_size(column_end - column, std::max<std::int64_t>(at_once, 2));
+    const std::int64_t stride = width * kPairLines + kTileLines;  // not a power of two either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
     std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPairLines * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
@@ -253,11 +256,11 @@ class PackedProduct {
     }
   }
 
-  /// A row of the product from two panels of the left operand, some of their depth at a time.
+  /// Computes 32 rows of the product from two panels of the left operand, part of the depth at a time.
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
     const bool fp16 = form_ == PackedForm::fp16;
-    const std::int64_t step = part(depth_, fp16 ? kFp16DepthAtOnce : kDepthAtOnce);
+    const std::int64_t step = part_size(depth_, fp16 ? kFp16DepthAtOnce : kDepthAtOnce);
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);
@@ -272,17 +275,17 @@ class PackedProduct {
 
   PackedForm form_;
   PackedOperand left_, right_;
-  std::int64_t depth_, panel_, pair_;  // registers of a panel; numbers from one to the next, from a pair to the next
+  std::int64_t depth_, panel_, pair_;  // tiles per panel; elements from panel to panel and from pair to pair
   PieceFunction chain_;
-  std::shared_ptr<const Buffer> packed_right_;  // if it stays
+  std::shared_ptr<const Buffer> packed_right_;  // null unless b is frozen
 };
 
 bool fp16_pretended_away = false;
 
 bool has_amx() {
-  constexpr long kAskForTiles = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM and the number of the registers' state
-  static const bool granted = syscall(SYS_arch_prctl, kAskForTiles, kTileData) == 0;
-  return granted && instruction_set() == "avx512_core_amx";
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM; XSAVE component of tile data
+  static const bool permitted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return permitted && instruction_set() == "avx512_core_amx";
 }
 
 bool has_fp16() {

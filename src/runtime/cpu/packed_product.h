@@ -9,9 +9,9 @@
 
 namespace gan::runtime::cpu {
 
-/// The product of bf16 matrices, handed to a chain a piece at a time while that is in the caches. The result depends on
-/// the sizes alone. Rows of b that are gathered may overlap; then b is
-/// neither transposed nor frozen.
+/// A product of bf16 matrices by AMX or AVX-512 FP16 that runs `chain` on each piece of the result while it is in the
+/// cache. The order of summation depends on the sizes only. If `b` is not empty, it gives the places of the rows of
+/// spec.b, which may overlap; spec.b must then be neither transposed nor frozen.
 std::function<void()> packed_product_kernel(const BoundMatmul& spec, PieceFunction chain, GatheredRows b = {});
 
 }  // namespace gan::runtime::cpu

@@ -16,21 +16,21 @@
 
 namespace gan::runtime::cpu {
 
-/// A matrix product and where its operands lie.
+/// A matrix product with the addresses of its operands.
 struct BoundMatmul : graph::Matmul {
   const void* a = nullptr;
   const void* b = nullptr;
-  bool frozen_b = false;  ///< b holds already what it holds in every run: kernels may keep it in a form of theirs
+  bool frozen_b = false;  ///< b has its final value: kernels may keep it in another layout
 };
 
-/// A convolution and where its operands lie (graph::Convolution says which these are).
+/// A convolution with the addresses of its operands (graph::Convolution::Kind).
 struct BoundConvolution : graph::Convolution {
   const void* a = nullptr;
   const void* b = nullptr;
 };
 
-/// A matrix product or a convolution and the chain that follows it. A kernel that works without the chain stores f32 at
-/// `dst` instead.
+/// A matrix product or a convolution with the chain that is its epilogue. A kernel without epilogue stores f32 at
+/// dst().
 struct Product {
   std::optional<BoundMatmul> matmul;
   std::optional<BoundConvolution> convolution;
@@ -39,35 +39,35 @@ struct Product {
 
   graph::DType operands() const { return matmul ? matmul->operands : convolution->operands; }
   std::int64_t elements() const { return tail.elements; }
-  /// Elements of a row of the result: columns of a matrix, channels of an image.
+  /// Length of a row of the result: columns of a matrix, innermost axis of a convolution.
   std::int64_t columns() const { return matmul ? matmul->n : convolution->result_shape().back(); }
-  /// Where a tail that only stores f32 stores it.
+  /// The address of the result if the tail only stores f32.
   float* dst() const { return static_cast<float*>(tail.results[0].data); }
 };
 
-/// How much of a product's tail a kernel computes with it.
+/// The tails (epilogues) that a kernel computes itself.
 enum class Tail {
-  none,    ///< it stores f32
-  linear,  ///< one op after the other (is_linear)
-  pieces,  ///< what can run as machine code, piece by piece while a piece is in the caches
+  none,    ///< none but storing f32
+  linear,  ///< sequences of ops (is_linear)
+  pieces,  ///< those that machine code supports, run on each piece of the result while it is in the cache
   any,
 };
 
-/// A kernel of products.
+/// A kernel that computes a product.
 struct MadeProduct {
-  std::function<void()> run;  ///< empty: this kernel cannot compute the product after all
+  std::function<void()> run;  ///< empty: the kernel does not support the product after all
   std::shared_ptr<void> detail = {};
 };
 
-/// A row of the table of products: a kernel, when it applies, what it costs.
+/// A row of the table of products: a kernel, when it applies and what it costs.
 struct ProductRow {
   std::string_view name, reason;
   Tail tail;
   bool (*applies)(const Product& product);
-  /// Seconds of a multiply-add, relative to those of an f32 product by `sgemm`; of the rows that apply the cheapest is
-  /// taken. The figures are rounded from docs/performance.md; only their order matters.
+  /// Time of a multiply-add relative to that in f32 by `sgemm`; the cheapest row that applies is taken. Rounded from
+  /// docs/performance.md; only the order matters.
   double cost;
-  /// Bytes of workspace, without what the tail needs.
+  /// Bytes of workspace, not counting what a separate kernel of the tail needs.
   std::size_t (*workspace)(const Product& product);
   MadeProduct (*make)(const Product& product, Workspace& workspace);
 };
@@ -75,13 +75,13 @@ struct ProductRow {
 /// All rows.
 std::span<const ProductRow> product_rows();
 
-/// The kernel of a product without the rows and parts that are disabled. Throws a run error if none is left.
+/// The kernel of a product, chosen without the disabled rows and parts. Throws a run error if none is left.
 Kernel product_kernel(const Product& product, Workspace& workspace, const std::set<std::string>& disabled);
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled);
 
-/// Not a row, but a part that can be disabled like one: chains as machine code.
+/// Parts that can be disabled like rows: chains as machine code, and pairs of products of one row that run in turns
+/// (row_product.h).
 inline constexpr const char* kMachineCode = "machine-code";
-/// Products of one row that follow each other run in turns (row_product.h).
 inline constexpr const char* kRowPairs = "row-pairs";
 
 }  // namespace gan::runtime::cpu

@@ -9,7 +9,7 @@
 #include "runtime/cpu/row_product.h"
 #include "runtime/cpu/unfolded.h"
 
-// Which kernel computes a product: every choice is a row of the table below.
+// The table of products, which chooses the kernel of each product.
 namespace gan::runtime::cpu {
 
 namespace {
@@ -18,7 +18,7 @@ using graph::DType;
 
 bool is_matmul(const Product& p, DType operands) { return p.matmul && p.operands() == operands; }
 bool is_vector(const Product& p) { return p.matmul && (p.matmul->m == 1 || p.matmul->n == 1); }
-bool knows_bf16() { return instruction_set().find("avx512") != std::string::npos; }
+bool onednn_has_bf16() { return instruction_set().find("avx512") != std::string::npos; }
 
 std::size_t nothing(const Product&) { return 0; }
 
@@ -47,17 +47,17 @@ constexpr ProductRow kProductRows[] = {
      nothing, make_packed},
     {"avx512-fp16", "bf16 matrices by vectors of fp16; the tail runs piece by piece", Tail::pieces,
      is_packed<Multiplier::fp16>, 0.3, nothing, make_packed},
-    {"sgemm", "f32 with the second operand as it lies: oneDNN's sgemm", Tail::none,
+    {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Tail::none,
      [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm},
     {"onednn", "oneDNN's primitive, with the tail as post-ops", Tail::linear,
-     [](const Product& p) { return is_matmul(p, DType::f32) || (is_matmul(p, DType::bf16) && knows_bf16()); }, 1.1,
+     [](const Product& p) { return is_matmul(p, DType::f32) || (is_matmul(p, DType::bf16) && onednn_has_bf16()); }, 1.1,
      nothing, onednn::matmul},
-    {"f32-copies", "bf16 without AVX-512, which oneDNN does not know: copies of the operands in f32", Tail::none,
+    {"f32-copies", "bf16 without AVX-512, where oneDNN has no bf16: f32 copies of the operands", Tail::none,
      [](const Product& p) { return p.operands() == DType::bf16; }, 3, in_f32_workspace, in_f32},
     {"unfolded", "a convolution of bf16 as a product with the unfolded images", Tail::pieces, is_unfolded, 0.3,
      unfolded_workspace, unfolded_kernel},
     {"onednn-convolution", "oneDNN's convolution, with the tail as post-ops", Tail::linear,
-     [](const Product& p) { return p.convolution && (p.operands() == DType::f32 || knows_bf16()); }, 1, nothing,
+     [](const Product& p) { return p.convolution && (p.operands() == DType::f32 || onednn_has_bf16()); }, 1, nothing,
      onednn::convolution},
 };
 
@@ -81,16 +81,16 @@ bool computes(const ProductRow& row, const Product& product, bool use_machine_co
 std::vector<const ProductRow*> choices(const Product& product, const std::set<std::string>& disabled) {
   std::vector<const ProductRow*> rows;
   for (const ProductRow& row : kProductRows) {
-    const bool out =
+    const bool is_disabled =
         disabled.count(std::string(row.name)) || (row.tail == Tail::pieces && disabled.count(kMachineCode));
-    if (!out && row.applies(product)) rows.push_back(&row);
+    if (!is_disabled && row.applies(product)) rows.push_back(&row);
   }
   std::ranges::stable_sort(rows, {}, &ProductRow::cost);
   return rows;
 }
 
-/// The product that is stored in f32 at dst, nothing behind it.
-Product stored(const Product& product, float* dst) {
+/// The product stored as f32 at dst, without its tail.
+Product without_tail(const Product& product, float* dst) {
   Product plain = product;
   plain.tail = store_chain(dst, DType::f32, product.elements());
   return plain;
@@ -103,7 +103,7 @@ std::span<const ProductRow> product_rows() { return kProductRows; }
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled) {
   const bool use_machine_code = !disabled.count(kMachineCode);
   const bool stores_only = only_stores_f32(product.tail);
-  std::size_t most = 0;  // a kernel may find that it cannot compute the product after all
+  std::size_t most = 0;  // for all candidates: a kernel may turn out not to support the product
   for (const ProductRow* row : choices(product, disabled)) {
     std::size_t bytes = row->workspace(product);
     const bool with_tail = computes(*row, product, use_machine_code) &&
@@ -125,10 +125,10 @@ Kernel product_kernel(const Product& product, Workspace& workspace, const std::s
     Workspace room = workspace;
     if (computes(*row, product, use_machine_code)) made = row->make(product, room);
     if (!made.run && !only_stores_f32(product.tail)) {
-      // The product takes memory after all, and the chain reads it there.
+      // The tail runs as a kernel of its own and reads the product from memory.
       room = workspace;
       float* const dst = room.take<float>(product.elements());
-      made = row->make(stored(product, dst), room);
+      made = row->make(without_tail(product, dst), room);
       if (!made.run) continue;
       made = {[multiply = std::move(made.run),
                follow = chain_kernel(with_product_at(product.tail, dst), room, use_machine_code)] {

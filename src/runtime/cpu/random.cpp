@@ -21,8 +21,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Words = hn::ScalableTag<std::uint32_t>;
 using Wide = hn::ScalableTag<std::uint64_t>;
 
-// 64-bit lanes as their halves; where a vector is one lane, its lower half.
-HWY_INLINE hn::Vec<Words> halves(hn::Vec<Wide> x) {
+// 64-bit lanes as pairs of 32-bit lanes; with a vector of one lane, its lower 32 bits.
+HWY_INLINE hn::Vec<Words> as_words(hn::Vec<Wide> x) {
 #if HWY_TARGET == HWY_SCALAR
   return hn::TruncateTo(Words(), x);
 #else
@@ -30,15 +30,15 @@ HWY_INLINE hn::Vec<Words> halves(hn::Vec<Wide> x) {
 #endif
 }
 
-// base::philox, a block in each 64-bit lane. A word is the lower half of its lane, for products read no more; what is
-// left in the upper half means nothing.
+// base::philox with one block per 64-bit lane. Each word is in the lower 32 bits of its lane; the upper 32 bits are
+// undefined.
 template <class V>
 HWY_INLINE void philox(std::array<std::uint32_t, 2> key, V& a, V& b, V& c, V& d) {
   const Words words;
   const Wide wide;
   for (int round = 0; round < 10; ++round) {
-    const V left = hn::MulEven(halves(a), hn::Set(words, 0xD2511F53));
-    const V right = hn::MulEven(halves(c), hn::Set(words, 0xCD9E8D57));
+    const V left = hn::MulEven(as_words(a), hn::Set(words, 0xD2511F53));
+    const V right = hn::MulEven(as_words(c), hn::Set(words, 0xCD9E8D57));
     a = hn::Xor3(hn::ShiftRight<32>(right), b, hn::Set(wide, key[0]));
     b = right;
     c = hn::Xor3(hn::ShiftRight<32>(left), d, hn::Set(wide, key[1]));
@@ -48,7 +48,7 @@ HWY_INLINE void philox(std::array<std::uint32_t, 2> key, V& a, V& b, V& c, V& d)
   }
 }
 
-// By Horner's rule. No MulAdd: it rounds once or twice, as the processor can.
+// Horner's rule without hn::MulAdd, whose rounding differs between processors with and without fused multiply-add.
 template <class D, class V>
 HWY_INLINE V polynomial(D d, V x, std::initializer_list<float> coefficients) {
   V sum = hn::Zero(d);
@@ -56,15 +56,16 @@ HWY_INLINE V polynomial(D d, V x, std::initializer_list<float> coefficients) {
   return sum;
 }
 
-// The polynomials are those of Cephes (Moshier): logf, sinf and cosf. Over all 2^24 arguments, the relative error of
-// the radius is below 1.0e-7, that of cosine and sine below 1.5e-7.
+// Polynomials from Cephes (Moshier): logf, sinf, cosf. Over all 2^24 arguments the relative error of the radius is
+// below 1.0e-7, that of cosine and sine below 1.5e-7.
 
-// For normal numbers above 0.
+// log(x) for positive x that are not denormal.
 template <class D, class V>
 HWY_INLINE V logarithm(D d, V x) {
   const hn::RebindToSigned<D> integer;
   const auto bits = hn::BitCast(integer, x);
-  // x = m 2^exponent, m from sqrt(1/2), whose bits these are, to sqrt(2): next to 1 nothing cancels.
+  // x = m 2^exponent with m in [sqrt(1/2), sqrt(2)); 0x3F3504F3 is sqrt(1/2). Around x = 1 the exponent is 0, so
+  // nothing cancels.
   const auto exponent = hn::ShiftRight<23>(hn::Sub(bits, hn::Set(integer, 0x3F3504F3)));
   const auto m = hn::BitCast(d, hn::Sub(bits, hn::ShiftLeft<23>(exponent)));
   const auto f = hn::Sub(m, hn::Set(d, 1.0f)), square = hn::Mul(f, f), e = hn::ConvertTo(d, exponent);
@@ -72,13 +73,13 @@ HWY_INLINE V logarithm(D d, V x) {
                       {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
                        -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f});
   y = hn::Sub(hn::Mul(hn::Mul(f, square), y), hn::Mul(hn::Set(d, 0.5f), square));
-  // log(2) in two parts: the first times an exponent is exact.
+  // log(2) is split into two parts so that exponent times the larger one is exact.
   y = hn::Add(y, hn::Mul(e, hn::Set(d, -2.12194440e-4f)));
   return hn::Add(hn::Add(f, y), hn::Mul(e, hn::Set(d, 0.693359375f)));
 }
 
-// Cosine and sine of words / 2^32 turns, of which the upper 24 bits count. The quadrant is taken off in integers, so
-// that nothing is lost next to their zeros.
+// Cosine and sine of words / 2^32 turns, using the upper 24 bits. The quadrant is subtracted in integers, which is
+// exact next to the zeros.
 template <class D, class W, class V>
 HWY_INLINE void cosine_and_sine(D d, W words, V& cosine, V& sine) {
   const hn::RebindToUnsigned<D> bits;
@@ -104,7 +105,7 @@ HWY_INLINE hn::Vec<D> uniform(D d, W words) {
   return hn::Mul(hn::ConvertTo(d, hn::BitCast(integer, hn::ShiftRight<8>(words))), hn::Set(d, 1.0f / 16777216.0f));
 }
 
-// Two words become two numbers (Box and Muller 1958).
+// Two words to two normal values (Box and Muller 1958).
 template <class D, class W, class V>
 HWY_INLINE void normal(D d, W first, W second, V& even, V& odd) {
   // 1 - u is in (0, 1], so the logarithm is finite and not above 0.
@@ -123,7 +124,7 @@ HWY_INLINE void fill(const base::RandomStream& random, std::uint64_t block, floa
   const auto counter = random.counter(0);
   HWY_ALIGN float rest[4 * hn::MaxLanes(d)];
   for (std::size_t i = 0; i < count; i += together) {
-    // Blocks of even lanes and of odd ones, which are joined to vectors of words in order.
+    // Philox blocks of the even and of the odd output lanes, joined below to vectors of words in order.
     auto a = hn::Add(hn::Set(wide, block + i / 4), hn::ShiftLeft<1>(hn::Iota(wide, 0)));
     auto x = hn::Add(a, hn::Set(wide, 1));
     auto b = hn::ShiftRight<32>(a), c = hn::Set(wide, counter[2]), e = hn::Set(wide, counter[3]);
@@ -131,14 +132,14 @@ HWY_INLINE void fill(const base::RandomStream& random, std::uint64_t block, floa
     philox(random.key(), a, b, c, e);
     philox(random.key(), x, y, z, w);
     const auto join = [&](auto even, auto odd)
-                          HWY_ATTR { return hn::OddEven(halves(hn::ShiftLeft<32>(odd)), halves(even)); };
+                          HWY_ATTR { return hn::OddEven(as_words(hn::ShiftLeft<32>(odd)), as_words(even)); };
     const auto word0 = join(a, x), word1 = join(b, y), word2 = join(c, z), word3 = join(e, w);
     auto value0 = uniform(d, word0), value1 = uniform(d, word1), value2 = uniform(d, word2), value3 = uniform(d, word3);
     if constexpr (normals) {
       normal(d, word0, word1, value0, value1);
       normal(d, word2, word3, value2, value3);
     }
-    const bool last = count - i < together;  // nothing behind `count` may be touched
+    const bool last = count - i < together;  // nothing beyond `count` may be written
     hn::StoreInterleaved4(value0, value1, value2, value3, d, last ? rest : dst + i);
     if (last) std::copy_n(rest, count - i, dst + i);
   }
@@ -171,7 +172,7 @@ void normals(const base::RandomStream& random, std::uint64_t block, float* dst, 
 
 std::function<void()> random_kernel(const graph::Random& spec, const std::uint32_t* key, const std::uint32_t* step,
                                     float* dst) {
-  constexpr std::int64_t kGrain = 256;  // blocks of four values that are worth a thread
+  constexpr std::int64_t kGrain = 256;  // fewest blocks of four values per thread
   const auto fill = spec.kind == graph::Random::Kind::normal ? normals : uniforms;
   return [=, stream = spec.stream, count = spec.count] {
     const base::RandomStream random(std::uint64_t{key[1]} << 32 | key[0], stream, *step);

@@ -7,16 +7,16 @@
 #include "base/random.h"
 #include "graph/spec.h"
 
-/// Random numbers many at a time, compiled for several instruction sets, with the same bits in each.
+/// Vectorized random numbers, bit for bit equal on all instruction sets.
 namespace gan::runtime::cpu {
 
-/// Writes the first `count` numbers from block `block` on: those of base::RandomStream::uniforms.
+/// Writes `count` values of base::RandomStream::uniforms, from block `block` (of four values) on.
 void uniforms(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count);
 
-/// Those of base::RandomStream::normals, but for rounding: their relative error is below 4e-7.
+/// Writes those of base::RandomStream::normals, with a relative error below 4e-7.
 void normals(const base::RandomStream& random, std::uint64_t block, float* dst, std::size_t count);
 
-/// Fills dst on all threads for the seed at key, its low and high word, and the step.
+/// A function that fills dst on all threads. key: the low and the high word of the seed.
 std::function<void()> random_kernel(const graph::Random& spec, const std::uint32_t* key, const std::uint32_t* step,
                                     float* dst);
 

@@ -1,5 +1,5 @@
 // Compiled once for each instruction set; the best one for this processor is chosen at run time.
-#define HWY_WANT_AVX3_DL  // for VNNI, one instruction instead of two
+#define HWY_WANT_AVX3_DL  // adds a target with VNNI: one instruction instead of two
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/cpu/row_product.cpp"
 // The order matters: foreach_target.h includes this file again for every other instruction set.
@@ -20,17 +20,17 @@ HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The sum of kDepth products of a weight and a digit stays within 32 bits: 128 * 32767 * 511 < 2^31.
+// Sums of kDepth products of a weight and a digit fit into 32 bits: 128 * 32767 * 511 < 2^31.
 constexpr float kLargestDigit = 511, kBase = 2 * kLargestDigit;
 
 #if HWY_TARGET == HWY_SCALAR
-// Nothing is gained without vectors.
+// Not used without vectors: RowProduct::applies is false.
 std::size_t group_size() { return 0; }
 float split_digits(const float*, std::size_t, std::int16_t*, std::int16_t*) { return 0; }
 void multiply_block(const std::int16_t*, const std::int16_t*, std::size_t, const std::int16_t*, const std::int16_t*,
                     std::size_t, float, float*) {}
 #else
-// Adds to each sum the two products of its lane.
+// Adds the two products of each 32-bit lane to `sum` (or, depending on the target, partly to `other`).
 template <class V32, class V16>
 HWY_INLINE void add_products(V16 a, V16 b, V32& sum, V32& other) {
 #if HWY_TARGET == HWY_AVX3_DL
@@ -43,8 +43,8 @@ HWY_INLINE void add_products(V16 a, V16 b, V32& sum, V32& other) {
 
 std::size_t group_size() { return hn::Lanes(hn::ScalableTag<std::int32_t>()); }
 
-// Writes each number as two digits, x = factor (kBase high + low), both of at most kLargestDigit. Returns the factor,
-// which is NaN if a number is not finite. `count` numbers are read up to a whole vector.
+// Splits each element into two digits, x = factor (kBase high + low), of magnitudes up to kLargestDigit. Returns the
+// factor, which is NaN if an element is not finite. Reads x up to a multiple of the vector size.
 float split_digits(const float* x, std::size_t count, std::int16_t* high, std::int16_t* low) {
   const hn::ScalableTag<float> d;
   const hn::Rebind<std::int16_t, decltype(d)> narrow;
@@ -68,8 +68,8 @@ float split_digits(const float* x, std::size_t count, std::int16_t* high, std::i
   return range / (kLargestDigit * kBase) + zero;
 }
 
-// sums[i] = factor * (sum over depth of w[i, depth] (kBase high + low)) for the outputs of kGroups vectors. Meanwhile
-// asks for the block that is wanted next.
+// sums[i] = factor * (sum over depth of w[i, depth] (kBase high + low)) for the outputs of kGroups vectors. Prefetches
+// the block at `next`.
 template <std::size_t kGroups>
 HWY_INLINE void multiply_groups(const std::int16_t* w, const std::int16_t* next, const std::int16_t* high,
                                 const std::int16_t* low, std::size_t depth, float factor, float* sums) {
@@ -131,18 +131,18 @@ HWY_EXPORT(split_digits);
 HWY_EXPORT(multiply_block);
 
 namespace {
-constexpr std::int64_t kQuad = 4;                // groups in a block
-constexpr float kLargestWeight = 32767;          // of whole numbers of 16 bits
+constexpr std::int64_t kQuad = 4;                // groups per block
+constexpr float kLargestWeight = 32767;          // of int16
 constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
 
-std::int64_t parts_of(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+std::int64_t divide_up(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
 
-/// Rounds a row to whole numbers of at most kLargestWeight times the factor that it returns. Adds to sums: of the
-/// squares of what rounding misses, and of the row's squares.
+/// Rounds a row to multiples of the factor that it returns, at most kLargestWeight of them. Adds the squares of the
+/// rounding errors and of the elements to `missed` and `squares`.
 float compact_row(std::span<const float> src, std::int16_t* dst, double* missed, double* squares) {
   float range = 0;
   for (const float value : src) range = std::max(range, std::abs(value));
-  if (range < 1e-30f) {  // the factor's inverse might overflow
+  if (range < 1e-30f) {  // the inverse of the factor could overflow
     std::fill_n(dst, src.size(), std::int16_t{0});
     return 0;
   }
@@ -162,19 +162,19 @@ RowProduct::RowProduct(const Product& product)
     : spec_(*product.matmul),
       tail_(product.tail),
       group_(static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)())),
-      groups_(parts_of(spec_.n, group_)),
-      quads_(parts_of(groups_, kQuad)),
-      depths_(parts_of(spec_.k, kDepth)),
-      parts_(parts_of(spec_.n, kDepth)),
-      numbers_(static_cast<std::size_t>(groups_ * group_ * depths_ * kDepth) * sizeof(std::int16_t)),
+      groups_(divide_up(spec_.n, group_)),
+      quads_(divide_up(groups_, kQuad)),
+      depths_(divide_up(spec_.k, kDepth)),
+      parts_(divide_up(spec_.n, kDepth)),
+      weights_(static_cast<std::size_t>(groups_ * group_ * depths_ * kDepth) * sizeof(std::int16_t)),
       factors_(static_cast<std::size_t>(spec_.n) * sizeof(float)),
       high_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
       low_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
       row_factors_(static_cast<std::size_t>(depths_)),
       partial_sums_(static_cast<std::size_t>(depths_ * groups_ * group_) * sizeof(float)),
       sums_(static_cast<std::size_t>(spec_.n) * sizeof(float)) {
-  auto* sums = reinterpret_cast<float*>(sums_.data());
-  Workspace none(nullptr);  // linear chains need none
+  auto* sums = sums_.as<float>();
+  Workspace none(nullptr);  // linear chains need no workspace
   for (std::int64_t part = 0; part < parts_; ++part) {
     const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
     tails_.push_back(chain_kernel(part_of(with_product_at(tail_, sums), first, count), none));
@@ -183,7 +183,7 @@ RowProduct::RowProduct(const Product& product)
 
 bool RowProduct::applies(const Product& product) {
   const auto group = static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)());
-  const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts are whole quads
+  const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts consist of whole quads
   return product.matmul && product.matmul->m == 1 && product.matmul->frozen_b && product.matmul->transpose_b &&
          product.compact && fits;
 }
@@ -196,8 +196,7 @@ MadeProduct RowProduct::make(const Product& product, Workspace&) {
 
 const std::int16_t* RowProduct::block(std::int64_t quad, std::int64_t depth) const {
   const std::int64_t groups = std::min(kQuad, groups_ - quad * kQuad);
-  return reinterpret_cast<const std::int16_t*>(numbers_.data()) +
-         (quad * kQuad * depths_ + depth * groups) * group_ * kDepth;
+  return weights_.as<const std::int16_t>() + (quad * kQuad * depths_ + depth * groups) * group_ * kDepth;
 }
 
 bool RowProduct::pack() {
@@ -210,7 +209,7 @@ bool RowProduct::pack() {
       std::copy_n(static_cast<const float*>(spec_.b) + output * spec_.k, k, wide.data());
     else
       simd::widen(static_cast<const std::uint16_t*>(spec_.b) + output * spec_.k, wide.data(), k);
-    reinterpret_cast<float*>(factors_.data())[output] = compact_row(wide, row.data(), &missed, &squares);
+    factors_.as<float>()[output] = compact_row(wide, row.data(), &missed, &squares);
     const std::int64_t quad = output / group_ / kQuad, groups = std::min(kQuad, groups_ - quad * kQuad);
     const std::int64_t lane = output - quad * kQuad * group_;
     for (std::int64_t depth = 0; depth < depths_; ++depth) {
@@ -222,7 +221,7 @@ bool RowProduct::pack() {
   return missed <= kLargestCompactError * kLargestCompactError * squares;
 }
 
-void RowProduct::read_row(std::int64_t depth) {
+void RowProduct::split_row(std::int64_t depth) {
   alignas(64) float row[kDepth] = {};
   const std::int64_t first = depth * kDepth;
   const auto count = static_cast<std::size_t>(std::min(kDepth, spec_.k - first));
@@ -231,51 +230,49 @@ void RowProduct::read_row(std::int64_t depth) {
   else
     simd::widen(static_cast<const std::uint16_t*>(spec_.a) + first, row, count);
   row_factors_[static_cast<std::size_t>(depth)] =
-      HWY_DYNAMIC_DISPATCH(split_digits)(row, count, reinterpret_cast<std::int16_t*>(high_.data()) + first,
-                                         reinterpret_cast<std::int16_t*>(low_.data()) + first);
+      HWY_DYNAMIC_DISPATCH(split_digits)(row, count, high_.as<std::int16_t>() + first, low_.as<std::int16_t>() + first);
 }
 
 void RowProduct::multiply(std::int64_t quad, std::int64_t depth, const std::int16_t* next_block) {
   const std::int64_t first = depth * kDepth;
   HWY_DYNAMIC_DISPATCH(multiply_block)
   (block(quad, depth), next_block, static_cast<std::size_t>(std::min(kQuad, groups_ - quad * kQuad)),
-   reinterpret_cast<const std::int16_t*>(high_.data()) + first,
-   reinterpret_cast<const std::int16_t*>(low_.data()) + first,
+   high_.as<const std::int16_t>() + first, low_.as<const std::int16_t>() + first,
    static_cast<std::size_t>(std::min(kDepth, spec_.k - first)), row_factors_[static_cast<std::size_t>(depth)],
-   reinterpret_cast<float*>(partial_sums_.data()) + (depth * groups_ + quad * kQuad) * group_);
+   partial_sums_.as<float>() + (depth * groups_ + quad * kQuad) * group_);
 }
 
 void RowProduct::finish(std::int64_t part) {
-  const auto* partial = reinterpret_cast<const float*>(partial_sums_.data());
-  auto* sums = reinterpret_cast<float*>(sums_.data());
+  const auto* partial = partial_sums_.as<const float>();
+  auto* sums = sums_.as<float>();
   const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
-  // Always in this order: the direction of a run must not change a bit.
+  // Always in this order, so that the direction of a run does not change the result.
   std::copy_n(partial + first, count, sums + first);
   for (std::int64_t depth = 1; depth < depths_; ++depth)
     simd::accumulate(partial + depth * groups_ * group_ + first, sums + first, static_cast<std::size_t>(count));
-  const auto* factors = reinterpret_cast<const float*>(factors_.data());
+  const auto* factors = factors_.as<const float>();
   for (std::int64_t i = first; i < first + count; ++i) sums[i] *= factors[i];
   tails_[static_cast<std::size_t>(part)]();
 }
 
 void RowProduct::run(RowProduct* next) {
-  upwards_ = !upwards_;
-  const auto turned = [this](std::int64_t i, std::int64_t count) { return upwards_ ? count - 1 - i : i; };
-  for (std::int64_t depth = 0; depth < depths_; ++depth) read_row(depth);
+  backwards_ = !backwards_;
+  const auto in_order = [this](std::int64_t i, std::int64_t count) { return backwards_ ? count - 1 - i : i; };
+  for (std::int64_t depth = 0; depth < depths_; ++depth) split_row(depth);
   const std::int64_t quads_in_part = kDepth / (kQuad * group_);
   for (std::int64_t i = 0; i < parts_; ++i) {
-    const std::int64_t part = turned(i, parts_), first_quad = part * quads_in_part;
+    const std::int64_t part = in_order(i, parts_), first_quad = part * quads_in_part;
     const std::int64_t blocks = std::min(quads_in_part, quads_ - first_quad) * depths_;
     for (std::int64_t j = 0; j < blocks; ++j) {
-      const std::int64_t now = turned(j, blocks), then = turned(std::min(j + 1, blocks - 1), blocks);
+      const std::int64_t now = in_order(j, blocks), then = in_order(std::min(j + 1, blocks - 1), blocks);
       multiply(first_quad + now / depths_, now % depths_, block(first_quad + then / depths_, then % depths_));
     }
     if (!next) continue;
     finish(part);
-    next->read_row(part);
+    next->split_row(part);
     for (std::int64_t j = 0; j < next->quads_; ++j)
-      next->multiply(turned(j, next->quads_), part,
-                     next->block(turned(std::min(j + 1, next->quads_ - 1), next->quads_), part));
+      next->multiply(in_order(j, next->quads_), part,
+                     next->block(in_order(std::min(j + 1, next->quads_ - 1), next->quads_), part));
   }
   RowProduct& last = next ? *next : *this;
   for (std::int64_t part = 0; part < last.parts_; ++part) last.finish(part);

@@ -20,13 +20,14 @@ HWY_BEFORE_NAMESPACE();
 namespace gan::runtime::cpu::simd::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Minima and maxima of x86 drop a NaN, and so do Highway's exponentials: a diverged run must not look sound.
+// Returns x if it is a NaN, else y. Minima and maxima of x86 and the exponentials of Highway may lose a NaN, which
+// would hide a diverged run.
 template <class V>
 HWY_INLINE V keep_nan(V x, V y) {
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
-// Highway's Exp is defined up to 104, which is past where f32 overflows.
+// hn::Exp is defined up to 104; f32 overflows at 88.7.
 template <class D, class V>
 HWY_INLINE V exponential(D d, V x) {
   const auto largest = hn::Set(d, 88.72283f);  // log of the largest f32
@@ -40,7 +41,7 @@ HWY_INLINE V polynomial(D d, V x, const float (&coefficients)[count]) {
   return sum;
 }
 
-// As machine_code.cpp has it. What is rounded last may lie above 1.
+// The same instructions as in machine_code.cpp. Rounding can take the quotient above 1, so it is clamped.
 template <class D, class V>
 HWY_INLINE V hyperbolic_tangent(D d, V x) {
   const auto one = hn::Set(d, 1.0f), limit = hn::Set(d, kTanhLimit);
@@ -49,7 +50,7 @@ HWY_INLINE V hyperbolic_tangent(D d, V x) {
   return keep_nan(x, hn::Clamp(hn::Div(numerator, polynomial(d, square, kTanhDenominator)), hn::Neg(one), one));
 }
 
-// op(x, y). Highway's functions of one number ignore y.
+// op(x, y); ops with one operand ignore y.
 template <ElementwiseOp op, class D, class V>
 HWY_INLINE V apply(D d, V x, V y, float alpha) {
   if constexpr (op == ElementwiseOp::add) return hn::Add(x, y);
@@ -103,7 +104,7 @@ void run(const Operands& operands, std::size_t count) {
   }
   for (; i + lanes <= count; i += lanes) vector_at(i);
   if (i == count) return;
-  // The last, shorter vector goes through copies, for nothing behind `count` may be touched.
+  // The last, partial vector goes through copies, because nothing beyond `count` may be read or written.
   const std::size_t rest = (count - i) * sizeof(float);
   HWY_ALIGN float x[kBroadcast] = {}, y[kBroadcast] = {}, z[kBroadcast] = {};
   const auto read = [&](const Source& source, float* to) { std::memcpy(to, source.data + (i & source.mask), rest); };
@@ -127,7 +128,7 @@ BlockFunction with_follower(ElementwiseOp then, bool swapped) {
   return run<op, ElementwiseOp::none, false>;
 }
 
-// The functions of all operations, in the order of ElementwiseOp.
+// Calls with_follower for `op`, which is known at run time only.
 template <std::size_t... i>
 BlockFunction find_among(std::index_sequence<i...>, ElementwiseOp op, ElementwiseOp then, bool swapped) {
   BlockFunction found = nullptr;
@@ -142,7 +143,7 @@ BlockFunction find(ElementwiseOp op, ElementwiseOp then, bool swapped) {
   return find_among(std::make_index_sequence<kOps>(), op, then, swapped);
 }
 
-// Plain loops: the compiler turns them into vectors of each instruction set.
+// Plain loops that the compiler vectorizes for each instruction set.
 void round_to_bf16(const float* src, std::uint16_t* dst, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) dst[i] = base::to_bf16(src[i]);
 }

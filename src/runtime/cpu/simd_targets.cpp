@@ -1,5 +1,5 @@
-// The part of libhwy that dynamic dispatch links to: which of Highway's targets this processor has. The library itself
-// measures a timer for milliseconds whenever a program that links to it starts.
+// Replaces the part of libhwy that dynamic dispatch links to, the detection of the targets that the processor supports.
+// libhwy itself calibrates a timer for milliseconds at the start of every program.
 #include <hwy/targets.h>
 
 #include <atomic>
@@ -16,7 +16,7 @@ std::atomic<std::int64_t> disabled{0}, set_for_test{0};
 #if HWY_ARCH_X86
 static_assert((HWY_TARGETS & (HWY_AVX3_DL - 1)) == 0, "code for targets that detect() never finds");
 
-/// The targets whose instructions this processor has, as Highway compiles them (targets.cc of Highway).
+/// The targets that this processor supports, by the rules of targets.cc of Highway.
 std::int64_t detect() {
   std::int64_t found = 0;
   const auto add = [&](std::int64_t target, bool all) {
@@ -26,7 +26,7 @@ std::int64_t detect() {
   const bool ssse3 = add(HWY_SSSE3, __builtin_cpu_supports("ssse3"));
   const bool sse4 = add(HWY_SSE4, ssse3 && __builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("sse4.2") &&
                                       __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes"));
-#ifdef __clang__  // knows no names for these; processors with the rest of AVX2's group have them
+#ifdef __clang__  // Clang has no names for these; processors with the other features of AVX2's group have them
   const bool conversions = true;
 #else
   const bool conversions = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt");
@@ -49,7 +49,7 @@ std::int64_t detect() { return HWY_ENABLED_BASELINE; }
 
 }  // namespace
 
-// Weak: a program that links libhwy takes the library's own.
+// Weak, so that a program that links libhwy uses those of the library.
 
 __attribute__((weak)) std::int64_t SupportedTargets() {
   static const std::int64_t found = detect();
@@ -72,7 +72,7 @@ __attribute__((weak)) ChosenTarget& GetChosenTarget() {
   return chosen;
 }
 
-/// Highway's assertions, which builds without optimization or with sanitizers check, fail as those of C do.
+/// Called by failed assertions of Highway, which exist in debug and sanitizer builds.
 __attribute__((weak)) void Abort(const char* file, int line, const char* format, ...) {
   std::fprintf(stderr, "%s:%d: ", file, line);
   va_list arguments;

@@ -13,31 +13,12 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-constexpr std::int64_t kSumChunk = 4096;  // partial sums of this length bound the rounding error
-
-}  // namespace
-
-void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
-  const std::int64_t grain = std::max<std::int64_t>(16, kElementwiseGrain / std::max<std::int64_t>(rows, 1));
-  base::parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
-    const auto count = static_cast<std::size_t>(end - begin);
-    std::fill(dst + begin, dst + end, 0.0f);
-    std::vector<float> chunk(count);
-    for (std::int64_t row = 0; row < rows; row += kSumRows) {
-      std::fill(chunk.begin(), chunk.end(), 0.0f);
-      for (std::int64_t r = row; r < std::min(rows, row + kSumRows); ++r)
-        simd::accumulate(src + r * columns + begin, chunk.data(), count);
-      simd::accumulate(chunk.data(), dst + begin, count);
-    }
-  });
-}
-
-namespace {
+constexpr std::int64_t kSumChunk = 4096;  // length of partial sums, which bounds the rounding error
 
 /// dst[r] = sum over c of src[r, c].
 void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
   if (rows == 1 && columns > kSumChunk) {
-    // One long row: partial sums of fixed length, so that the threads do not change the result.
+    // One long row: partial sums of fixed length, so that the result does not depend on the number of threads.
     const std::int64_t chunks = (columns + kSumChunk - 1) / kSumChunk;
     std::vector<float> partial(static_cast<std::size_t>(chunks));
     base::parallel_for(chunks, 4, [&](std::int64_t begin, std::int64_t end) {
@@ -57,23 +38,38 @@ void sum_over_columns(const float* src, float* dst, std::int64_t rows, std::int6
 
 }  // namespace
 
+void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns) {
+  const std::int64_t grain = std::max<std::int64_t>(16, kElementwiseGrain / std::max<std::int64_t>(rows, 1));
+  base::parallel_for(columns, grain, [&](std::int64_t begin, std::int64_t end) {
+    const auto count = static_cast<std::size_t>(end - begin);
+    std::fill(dst + begin, dst + end, 0.0f);
+    std::vector<float> chunk(count);
+    for (std::int64_t row = 0; row < rows; row += kSumRows) {
+      std::fill(chunk.begin(), chunk.end(), 0.0f);
+      for (std::int64_t r = row; r < std::min(rows, row + kSumRows); ++r)
+        simd::accumulate(src + r * columns + begin, chunk.data(), count);
+      simd::accumulate(chunk.data(), dst + begin, count);
+    }
+  });
+}
+
 std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src, float* dst) {
   const std::int64_t from = graph::element_count(spec.from), to = graph::element_count(spec.to);
-  const graph::ChainOperand how = graph::broadcast_operand(spec.to, spec.from);
-  const bool ends_of_rows = how.access == Access::scalar || how.access == Access::column;
+  const graph::ChainOperand operand = graph::broadcast_operand(spec.to, spec.from);
+  const bool reduces_rows = operand.access == Access::scalar || operand.access == Access::column;
   if (spec.kind == graph::Reduce::Kind::maximum) {
-    if (!ends_of_rows && from != to)
-      base::fail_run("the largest elements of {} are taken along its rows alone", graph::to_string(spec.from));
+    if (!reduces_rows && from != to)
+      base::fail_run("the maximum of {} is supported along rows only", graph::to_string(spec.from));
     return [=] {
       for (std::int64_t row = 0; row < to; ++row)
         dst[row] = *std::max_element(src + row * (from / to), src + (row + 1) * (from / to));
     };
   }
-  if (ends_of_rows) return [=] { sum_over_columns(src, dst, to, from / to); };
-  if (how.access == Access::row) return [=] { sum_over_rows(src, dst, from / to, to); };
+  if (reduces_rows) return [=] { sum_over_columns(src, dst, to, from / to); };
+  if (operand.access == Access::row) return [=] { sum_over_rows(src, dst, from / to, to); };
   return [=] {
     std::fill_n(dst, to, 0.0f);
-    for (std::int64_t i = 0; i < from; ++i) dst[graph::operand_index(how, static_cast<std::size_t>(i))] += src[i];
+    for (std::int64_t i = 0; i < from; ++i) dst[graph::operand_index(operand, static_cast<std::size_t>(i))] += src[i];
   };
 }
 

@@ -19,10 +19,10 @@ using Bf16 = std::uint16_t;
 using Kind = graph::Convolution::Kind;
 
 constexpr std::int64_t kFewChannels = 16;
-constexpr std::int64_t kPart = 1024;        // rows that a thread unfolds and multiplies at once
-constexpr std::int64_t kLargePart = 3200;   // rows that threads multiply together: what fits into caches
-constexpr std::int64_t kBeyond = 64;        // elements behind an operand that are read with its last ones
-constexpr std::int64_t kFewWeights = 8192;  // of which every part may keep a sum of its own
+constexpr std::int64_t kPart = 1024;        // rows that one thread unfolds and multiplies at once
+constexpr std::int64_t kLargePart = 3200;   // rows that all threads multiply together, which fit into the caches
+constexpr std::int64_t kBeyond = 64;        // elements that kernels read beyond the end of an operand
+constexpr std::int64_t kFewWeights = 8192;  // most weights for which every part has a partial sum of its own
 
 struct Geometry {
   explicit Geometry(const graph::Convolution& spec)
@@ -40,15 +40,15 @@ struct Geometry {
         padded_height((dst_height - 1) * stride + kernel_height),
         padded_width((dst_width - 1) * stride + kernel_width) {}
 
-  std::int64_t places() const { return dst_height * dst_width; }
-  std::int64_t rows() const { return n * places(); }
+  std::int64_t positions() const { return dst_height * dst_width; }
+  std::int64_t rows() const { return n * positions(); }
   std::int64_t weights() const { return dst_channels * columns(); }
   std::int64_t taps() const { return kernel_height * kernel_width; }
-  std::int64_t run() const { return kernel_width * channels; }  // numbers of a row that lie side by side in src
+  std::int64_t run() const { return kernel_width * channels; }  // contiguous elements of src in a row
   std::int64_t columns() const { return taps() * channels; }
   std::int64_t padded_elements() const { return n * padded_height * padded_width * channels; }
 
-  /// Where the row of the unfolded src begins in the padded src.
+  /// The offset in the padded src at which a row of the unfolded src begins.
   std::int64_t row_begin(std::int64_t row) const {
     const std::int64_t x = row % dst_width, y = row / dst_width % dst_height, image = row / dst_width / dst_height;
     return ((image * padded_height + y * stride) * padded_width + x * stride) * channels;
@@ -56,7 +56,7 @@ struct Geometry {
 
   std::int64_t n, height, width, channels, kernel_height, kernel_width, stride, padding;
   std::int64_t dst_height, dst_width, dst_channels;
-  std::int64_t padded_height, padded_width;  // of what kernels cover: zeros around src, or a little less than src
+  std::int64_t padded_height, padded_width;  // the area that kernels cover; may leave a rest of src out
 };
 
 /// Images [begin, end) of a batch.
@@ -64,7 +64,7 @@ struct Images {
   std::int64_t begin, end;
 };
 
-/// Copies src into the middle of `padded`, zeros around it.
+/// Copies src to `padded` with zeros around it.
 void pad(const Geometry& g, Images images, const Bf16* src, Bf16* padded) {
   const std::int64_t lines = std::clamp<std::int64_t>(g.padded_height - g.padding, 0, g.height);
   const std::int64_t length = std::clamp<std::int64_t>(g.padded_width - g.padding, 0, g.width) * g.channels;
@@ -80,7 +80,7 @@ void pad(const Geometry& g, Images images, const Bf16* src, Bf16* padded) {
     }
 }
 
-/// Writes out the rows [KH, KW, I] of the unfolded src.
+/// Writes the rows [KH, KW, I] of the unfolded src.
 void unfold(const Geometry& g, Images images, const Bf16* padded, Bf16* unfolded) {
   const std::int64_t run = g.run(), line = g.padded_width * g.channels, columns = g.columns();
   for (std::int64_t y = images.begin * g.dst_height; y < images.end * g.dst_height; ++y)
@@ -89,13 +89,14 @@ void unfold(const Geometry& g, Images images, const Bf16* padded, Bf16* unfolded
       Bf16* to = unfolded + y * g.dst_width * columns + ky * run;
       for (std::int64_t x = 0; x < g.dst_width; ++x, from += g.stride * g.channels, to += columns)
         if (run == 4)
-          std::memcpy(to, from, 4 * sizeof(Bf16));  // one channel: a call would take longer
+          std::memcpy(to, from, 4 * sizeof(Bf16));  // one channel and KW = 4: faster than a call
         else
           std::copy_n(from, run, to);
     }
 }
 
-/// Adds up, for every place of src [N, H, W, I], the numbers of the rows [KH, KW, I] that cover it.
+/// The transpose of unfold: sums for every element of src [N, H, W, I] the elements of rows [KH, KW, I] that it was
+/// copied to.
 void fold(const Geometry& g, Images images, const float* unfolded, float* src) {
   const std::int64_t width = g.width * g.channels, border = g.padding * g.channels, step = g.stride * g.channels;
   std::vector<float> padded(static_cast<std::size_t>(std::max(g.padded_width * g.channels, border + width)));
@@ -106,7 +107,7 @@ void fold(const Geometry& g, Images images, const float* unfolded, float* src) {
       const std::int64_t y = (py - ky) / g.stride;
       if (y >= g.dst_height) continue;
       const float* from = unfolded + (image * g.dst_height + y) * g.dst_width * g.columns() + ky * g.run();
-      // Tap by tap, so that no number waits for the one before it.
+      // One kernel position after the other, so that consecutive additions are independent.
       for (std::int64_t kx = 0; kx < g.kernel_width; ++kx)
         for (std::int64_t x = 0; x < g.dst_width; ++x)
           for (std::int64_t c = kx * g.channels; c < (kx + 1) * g.channels; ++c)
@@ -116,15 +117,15 @@ void fold(const Geometry& g, Images images, const float* unfolded, float* src) {
   }
 }
 
-/// Weights [O, I, KH, KW] as [O, KH, KW, I].
-void turn_weights(const Geometry& g, const Bf16* weights, Bf16* out) {
+/// Permutes weights [O, I, KH, KW] to [O, KH, KW, I].
+void permute_weights(const Geometry& g, const Bf16* weights, Bf16* out) {
   for (std::int64_t o = 0; o < g.dst_channels; ++o)
     for (std::int64_t i = 0; i < g.channels; ++i)
       for (std::int64_t t = 0; t < g.taps(); ++t)
         out[(o * g.taps() + t) * g.channels + i] = weights[(o * g.channels + i) * g.taps() + t];
 }
 
-/// Stores pieces of a product [O, KH, KW, I] as [O, I, KH, KW], or adds them to what is there.
+/// Stores pieces of a product [O, KH, KW, I] as weights [O, I, KH, KW], or adds them to the weights.
 PieceFunction store_channels_first(const Geometry& g, float* weights, bool add) {
   return [g, weights, add](const Piece& piece) {
     for (std::int64_t o = piece.row; o < piece.row_end; ++o) {
@@ -132,8 +133,8 @@ PieceFunction store_channels_first(const Geometry& g, float* weights, bool add) 
       float* const to = weights + o * g.columns();
       std::int64_t tap = piece.column / g.channels, channel = piece.column % g.channels;
       for (std::int64_t c = piece.column; c < piece.column_end; ++c, ++from) {
-        float& number = to[channel * g.taps() + tap];
-        number = (add ? number : 0.0f) + *from;
+        float& weight = to[channel * g.taps() + tap];
+        weight = (add ? weight : 0.0f) + *from;
         if (++channel < g.channels) continue;
         channel = 0;
         ++tap;
@@ -142,17 +143,17 @@ PieceFunction store_channels_first(const Geometry& g, float* weights, bool add) 
   };
 }
 
-/// The rows of the unfolded src where they lie in the padded one.
+/// The positions of the rows of the unfolded src in the padded src.
 GatheredRows gathered(const Geometry& g, Images images) {
   GatheredRows out;
-  for (std::int64_t row = images.begin * g.places(); row < images.end * g.places(); ++row)
+  for (std::int64_t row = images.begin * g.positions(); row < images.end * g.positions(); ++row)
     out.rows.push_back(g.row_begin(row));
   for (std::int64_t c = 0; c < g.columns(); c += GatheredRows::kLines)
     out.blocks.push_back(c / g.run() * g.padded_width * g.channels + c % g.run());
   return out;
 }
 
-/// A convolution as products of some images at a time.
+/// A convolution as matrix products, one for each part of the batch.
 class Unfolded {
  public:
   Unfolded(const Product& product, Workspace& workspace)
@@ -173,7 +174,7 @@ class Unfolded {
   /// False if machine code cannot compute the tail.
   bool compile() {
     for (std::int64_t part = 0; part < parts(); ++part) {
-      const Images images{part * at_once(), std::min((part + 1) * at_once(), g_.n)};
+      const Images images{part * images_per_part(), std::min((part + 1) * images_per_part(), g_.n)};
       parts_.push_back(spec_.kind == Kind::forward         ? forward(images)
                        : spec_.kind == Kind::data_gradient ? data_gradient(images)
                                                            : weight_gradient(images, part));
@@ -183,46 +184,48 @@ class Unfolded {
   }
 
   void run() const {
-    if (spec_.kind != Kind::weight_gradient) turn_weights(g_, static_cast<const Bf16*>(spec_.b), weights_);
+    if (spec_.kind != Kind::weight_gradient) permute_weights(g_, static_cast<const Bf16*>(spec_.b), weights_);
     const auto parts = static_cast<std::int64_t>(parts_.size());
-    if (in_turn()) {
+    if (one_part_at_a_time()) {
       for (const auto& part : parts_) part();
     } else {
       base::parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
         for (; begin < end; ++begin) parts_[static_cast<std::size_t>(begin)]();
       });
     }
-    if (adds_up()) sum_over_rows(partial_sums_, static_cast<float*>(result_), parts, g_.weights());
+    if (has_partial_sums()) sum_over_rows(partial_sums_, static_cast<float*>(result_), parts, g_.weights());
   }
 
  private:
-  /// Whether rows are multiplied where they lie in the padded src.
+  /// Whether rows are read in place from the padded src.
   bool in_place() const { return spec_.kind == Kind::weight_gradient && g_.run() % GatheredRows::kLines == 0; }
-  /// Whether all threads share a part, as they do where the product is large.
-  bool in_turn() const { return spec_.kind == Kind::weight_gradient && g_.weights() > kFewWeights; }
-  bool adds_up() const { return spec_.kind == Kind::weight_gradient && !in_turn(); }
+  /// Whether all threads work on one part after the other, for large gradients; else each thread takes whole parts.
+  bool one_part_at_a_time() const { return spec_.kind == Kind::weight_gradient && g_.weights() > kFewWeights; }
+  bool has_partial_sums() const { return spec_.kind == Kind::weight_gradient && !one_part_at_a_time(); }
 
-  std::int64_t at_once() const { return std::max<std::int64_t>(1, (in_turn() ? kLargePart : kPart) / g_.places()); }
-  std::int64_t parts() const { return (g_.n + at_once() - 1) / at_once(); }
-  // Elements of each piece of workspace. Whole registers are read, beyond the last row, too.
+  std::int64_t images_per_part() const {
+    return std::max<std::int64_t>(1, (one_part_at_a_time() ? kLargePart : kPart) / g_.positions());
+  }
+  std::int64_t parts() const { return (g_.n + images_per_part() - 1) / images_per_part(); }
+  // Elements of each buffer. Kernels read whole tiles, also beyond the last row.
   std::int64_t padded_count() const { return spec_.kind == Kind::data_gradient ? 0 : g_.padded_elements() + kBeyond; }
   std::int64_t weights_count() const { return spec_.kind == Kind::weight_gradient ? 0 : g_.weights(); }
   std::int64_t unfolded_count() const {
     return spec_.kind == Kind::data_gradient || in_place() ? 0 : g_.rows() * g_.columns();
   }
   std::int64_t folded_count() const { return spec_.kind == Kind::data_gradient ? g_.rows() * g_.columns() : 0; }
-  std::int64_t partial_sums_count() const { return adds_up() ? parts() * g_.weights() : 0; }
+  std::int64_t partial_sums_count() const { return has_partial_sums() ? parts() * g_.weights() : 0; }
 
   BoundMatmul product(Images images) const {
     BoundMatmul spec;
     spec.operands = graph::DType::bf16;
-    spec.m = (images.end - images.begin) * g_.places();
+    spec.m = (images.end - images.begin) * g_.positions();
     return spec;
   }
 
   /// The unfolded src times weights^T.
   std::function<void()> forward(Images images) {
-    const std::int64_t first = images.begin * g_.places();
+    const std::int64_t first = images.begin * g_.positions();
     BoundMatmul spec = product(images);
     spec.n = g_.dst_channels;
     spec.k = g_.columns();
@@ -237,9 +240,9 @@ class Unfolded {
     };
   }
 
-  /// dst [N H' W', O] times weights is the unfolded gradient with respect to src.
+  /// The unfolded gradient with respect to src is dst [N H' W', O] times weights; fold makes src of it.
   std::function<void()> data_gradient(Images images) {
-    const std::int64_t first = images.begin * g_.places();
+    const std::int64_t first = images.begin * g_.positions();
     BoundMatmul spec = product(images);
     spec.n = g_.columns();
     spec.k = g_.dst_channels;
@@ -254,16 +257,16 @@ class Unfolded {
 
   /// dst^T [O, N H' W'] times the unfolded src.
   std::function<void()> weight_gradient(Images images, std::int64_t part) {
-    const std::int64_t first = images.begin * g_.places();
+    const std::int64_t first = images.begin * g_.positions();
     BoundMatmul spec = product(images);
     spec.k = std::exchange(spec.m, g_.dst_channels);
     spec.n = g_.columns();
     spec.transpose_a = true;
     spec.a = static_cast<const Bf16*>(spec_.b) + first * g_.dst_channels;
     spec.b = in_place() ? padded_ : unfolded_ + first * g_.columns();
-    float* const result = adds_up() ? partial_sums_ + part * g_.weights() : static_cast<float*>(result_);
+    float* const result = has_partial_sums() ? partial_sums_ + part * g_.weights() : static_cast<float*>(result_);
     return [=, this,
-            multiply = packed_product_kernel(spec, store_channels_first(g_, result, in_turn() && part > 0),
+            multiply = packed_product_kernel(spec, store_channels_first(g_, result, one_part_at_a_time() && part > 0),
                                              in_place() ? gathered(g_, images) : GatheredRows())] {
       base::parallel_for(images.end - images.begin, 4, [&](std::int64_t begin, std::int64_t end) {
         prepare({images.begin + begin, images.begin + end});

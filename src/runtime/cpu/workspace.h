@@ -5,13 +5,13 @@
 
 namespace gan::runtime::cpu {
 
-/// Scratch memory of one kernel, handed out front to back on 64-byte boundaries. The memory plan gives it to other
-/// kernels, too: nothing in it lasts from run to run.
+/// Allocates the scratch memory of one kernel front to back, aligned to 64 bytes. Other kernels share the memory, so it
+/// does not persist from run to run.
 class Workspace {
  public:
   explicit Workspace(std::byte* begin) : next_(begin) {}
 
-  /// Room for `count` elements.
+  /// Allocates `count` elements.
   template <typename T>
   T* take(std::int64_t count) {
     std::byte* const at = next_;
@@ -19,7 +19,7 @@ class Workspace {
     return reinterpret_cast<T*>(at);
   }
 
-  /// Bytes that `count` elements take of a workspace.
+  /// Bytes of workspace that `count` elements occupy.
   template <typename T>
   static constexpr std::size_t bytes_of(std::int64_t count) {
     return (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;

@@ -11,13 +11,13 @@ using reference::Values;
 
 namespace {
 
-/// The element of an operand that belongs to element `i` of the result, by numpy's broadcasting.
+/// The index in an operand that broadcasts to element `i` of the result.
 std::size_t broadcast_index(std::int64_t i, const Shape& result, const Shape& operand) {
   std::int64_t index = 0, stride = 1;
-  for (std::size_t back = 0; back < operand.size(); ++back) {
-    const std::int64_t coordinate = i % result[result.size() - 1 - back];
-    i /= result[result.size() - 1 - back];
-    const std::int64_t length = operand[operand.size() - 1 - back];
+  for (std::size_t axis_from_end = 0; axis_from_end < operand.size(); ++axis_from_end) {
+    const std::int64_t coordinate = i % result[result.size() - 1 - axis_from_end];
+    i /= result[result.size() - 1 - axis_from_end];
+    const std::int64_t length = operand[operand.size() - 1 - axis_from_end];
     if (length > 1) index += coordinate * stride;
     stride *= length;
   }

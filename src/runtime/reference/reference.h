@@ -11,9 +11,8 @@ namespace gan::runtime {
 /// Values by name, every element as float64.
 using ReferenceValues = std::map<std::string, std::vector<double>>;
 
-/// Runs a graph node by node with each op's plain reference implementation in float64 and returns its outputs. Slow;
-/// what the kernels are tested against. Throws a usage error if an input is missing or has the wrong number of
-/// elements.
+/// Evaluates a graph node by node in float64, by the plain implementation of each op, and returns its outputs. Slow;
+/// kernels are tested against it. Throws a usage error if an input is missing or has the wrong number of elements.
 ReferenceValues evaluate_reference(const graph::Graph& graph, const ReferenceValues& inputs);
 
 }  // namespace gan::runtime

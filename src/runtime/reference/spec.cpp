@@ -30,7 +30,7 @@ void for_each(const Shape& shape, const Visit& visit) {
   }
 }
 
-/// The element of a tensor that numpy's broadcasting reads for these coordinates, which have at least as many axes.
+/// The index in a tensor of `shape` that broadcasting reads for these coordinates, which have at least as many axes.
 std::size_t broadcast_index(const Shape& coordinates, const Shape& shape) {
   std::int64_t index = 0;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
@@ -45,7 +45,7 @@ struct Evaluate {
 
   Values operator()(const graph::Matmul& s) const {
     Values out = zeros(s.m * s.n);
-    // The innermost loop runs along a row of the result, so that large cases stay bearable.
+    // The innermost loop runs along a row of the result, which is the fastest order.
     for (std::int64_t i = 0; i < s.m; ++i)
       for (std::int64_t k = 0; k < s.k; ++k) {
         const double a = in[0][at(s.transpose_a ? k * s.m + i : i * s.k + k)];
@@ -170,7 +170,7 @@ struct Evaluate {
   }
 };
 
-/// Which element of an operand element i of a chain reads.
+/// The index in an operand that element i of a chain reads.
 std::size_t element_of(const graph::ChainOperand& operand, std::int64_t i) {
   switch (operand.access) {
     case graph::Access::full:

@@ -6,11 +6,11 @@
 #include "graph/chain.h"
 #include "graph/spec.h"
 
-// What Specs and Chains mean, as plain loops in float64, written from their definitions (graph/spec.h, graph/chain.h).
-// Nothing here is shared with a backend: backends are compared with it.
+// Specs and Chains evaluated by plain loops in float64, written from their definitions (graph/spec.h, graph/chain.h).
+// Shares no code with the backends, which are tested against it.
 namespace gan::runtime::reference {
 
-/// Elements of a tensor, row-major; integers, too, as float64.
+/// Elements of a tensor, row-major; i32 as float64, too.
 using Values = std::vector<double>;
 
 /// The result of a Spec for these inputs.

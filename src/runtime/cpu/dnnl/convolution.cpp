@@ -19,12 +19,12 @@ memory::desc activations(const graph::Shape& shape, graph::DType dtype) {
   return {activation_dims(shape), data_type(dtype), memory::format_tag::nhwc};
 }
 
-/// A memory in the layout that the primitive asked for, and the reorder from or to the user's layout if they differ.
-class Side {
+/// The memory of a primitive, reordered from or to the layout of the user if that differs.
+class Reordered {
  public:
-  Side(const memory::desc& user, const memory::desc& wanted, void* data, bool is_result)
-      : user_(user, engine(), data), inner_(user == wanted ? user_ : memory(wanted, engine())) {
-    if (user != wanted) reorder_ = is_result ? dnnl::reorder(inner_, user_) : dnnl::reorder(user_, inner_);
+  Reordered(const memory::desc& user, const memory::desc& needed, void* data, bool is_result)
+      : user_(user, engine(), data), inner_(user == needed ? user_ : memory(needed, engine())) {
+    if (user != needed) reorder_ = is_result ? dnnl::reorder(inner_, user_) : dnnl::reorder(user_, inner_);
   }
   const memory& inner() const { return inner_; }
   void before() const {
@@ -45,7 +45,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
   using Kind = graph::Convolution::Kind;
   const BoundConvolution& spec = *product.convolution;
   const BoundResult& result = product.tail.results[0];
-  const auto wanted = [](const graph::Shape& dims, graph::DType dtype) {
+  const auto any_layout = [](const graph::Shape& dims, graph::DType dtype) {
     return memory::desc(dims, data_type(dtype), memory::format_tag::any);
   };
   const graph::DType src_type = spec.kind == Kind::data_gradient ? result.dtype : spec.operands;
@@ -54,9 +54,9 @@ MadeProduct convolution(const Product& product, Workspace&) {
   const memory::desc src = activations(spec.src, src_type);
   const memory::desc dst = activations(spec.dst, dst_type);
   const memory::desc weights(spec.weights, data_type(weights_type), memory::format_tag::oihw);
-  const memory::desc any_weights = wanted(spec.weights, weights_type);
+  const memory::desc any_weights = any_layout(spec.weights, weights_type);
   const memory::dims strides{spec.stride, spec.stride}, padding{spec.padding, spec.padding};
-  // The far side of the input may be left over when the stride does not divide it.
+  // Right and bottom padding, negative if the stride leaves a rest of the input unread.
   const auto far_padding = [&](std::size_t axis) {
     return (spec.dst[axis] - 1) * spec.stride + spec.weights[axis + 1] - spec.src[axis] - spec.padding;
   };
@@ -74,7 +74,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
       const auto description =
           describe<dnnl::convolution_forward>(engine(), attributes, dnnl::prop_kind::forward_training, algorithm, src,
                                               any_weights, dst, strides, padding, far);
-      auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
+      auto inner = std::make_shared<Reordered>(weights, description.weights_desc(), b, false);
       std::unordered_map<int, memory> arguments(tail.memories.begin(), tail.memories.end());
       arguments.emplace(DNNL_ARG_SRC, memory(src, engine(), a));
       arguments.emplace(DNNL_ARG_WEIGHTS, inner->inner());
@@ -85,16 +85,16 @@ MadeProduct convolution(const Product& product, Workspace&) {
       }};
     }
 
-    // The gradients take a forward description as a hint, in the precision of their operands.
+    // Gradients need a forward description as a hint, in the type of their operands.
     const memory::desc hint_src = activations(spec.src, spec.operands);
     const memory::desc hint_dst = activations(spec.dst, spec.operands);
     const auto hint = describe<dnnl::convolution_forward>(
         engine(), dnnl::primitive_attr(), dnnl::prop_kind::forward_training, algorithm, hint_src,
-        wanted(spec.weights, spec.operands), hint_dst, strides, padding, far);
+        any_layout(spec.weights, spec.operands), hint_dst, strides, padding, far);
     if (spec.kind == Kind::data_gradient) {
       const auto description = describe_backward<dnnl::convolution_backward_data>(
           engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
-      auto inner = std::make_shared<Side>(weights, description.weights_desc(), b, false);
+      auto inner = std::make_shared<Reordered>(weights, description.weights_desc(), b, false);
       const std::unordered_map<int, memory> arguments{{DNNL_ARG_DIFF_DST, memory(dst, engine(), a)},
                                                       {DNNL_ARG_WEIGHTS, inner->inner()},
                                                       {DNNL_ARG_DIFF_SRC, memory(src, engine(), result.data)}};
@@ -105,7 +105,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
     }
     const auto description = describe_backward<dnnl::convolution_backward_weights>(
         engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
-    auto inner = std::make_shared<Side>(weights, description.diff_weights_desc(), result.data, true);
+    auto inner = std::make_shared<Reordered>(weights, description.diff_weights_desc(), result.data, true);
     const std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, memory(src, engine(), a)},
                                                     {DNNL_ARG_DIFF_DST, memory(dst, engine(), b)},
                                                     {DNNL_ARG_DIFF_WEIGHTS, inner->inner()}};

@@ -2,6 +2,8 @@
 
 #include <hwy/targets.h>
 
+#include <map>
+
 #include "base/error.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/dnnl/version.h"
@@ -21,35 +23,20 @@ dnnl::stream& stream() {
 }
 
 dnnl::memory::data_type data_type(graph::DType dtype) {
-  switch (dtype) {
-    case graph::DType::f32:
-      return dnnl::memory::data_type::f32;
-    case graph::DType::bf16:
-      return dnnl::memory::data_type::bf16;
-    case graph::DType::i32:
-      return dnnl::memory::data_type::s32;
-  }
-  return dnnl::memory::data_type::undef;
+  using enum dnnl::memory::data_type;
+  return dtype == graph::DType::f32 ? f32 : dtype == graph::DType::bf16 ? bf16 : s32;
 }
 
 namespace {
 
 dnnl::algorithm algorithm_of(ElementwiseOp op) {
-  using dnnl::algorithm;
-  switch (row_of(op).post_op) {
-    case PostOp::add:
-      return algorithm::binary_add;
-    case PostOp::mul:
-      return algorithm::binary_mul;
-    case PostOp::relu:
-      return algorithm::eltwise_relu;
-    case PostOp::tanh:
-      return algorithm::eltwise_tanh;
-    case PostOp::logistic:
-      return algorithm::eltwise_logistic;
-    default:
-      base::fail_run("elementwise operation {} is no post-op", static_cast<int>(op));
-  }
+  using enum dnnl::algorithm;
+  constexpr dnnl::algorithm kAlgorithms[] = {
+      // in the order of PostOp
+      undef, undef, binary_add, binary_mul, eltwise_relu, eltwise_tanh, eltwise_logistic};
+  const dnnl::algorithm found = kAlgorithms[static_cast<std::size_t>(row_of(op).post_op)];
+  if (found == undef) base::fail_run("elementwise operation {} has no post-op", static_cast<int>(op));
+  return found;
 }
 
 }  // namespace
@@ -87,33 +74,24 @@ PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result) {
 namespace gan::runtime::cpu {
 
 std::string instruction_set() {
-  switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41:
-      return "sse41";
-    case dnnl::cpu_isa::avx:
-      return "avx";
-    case dnnl::cpu_isa::avx2:
-      return "avx2";
-    case dnnl::cpu_isa::avx2_vnni:
-      return "avx2_vnni";
-    case dnnl::cpu_isa::avx512_core:
-      return "avx512_core";
-    case dnnl::cpu_isa::avx512_core_vnni:
-      return "avx512_core_vnni";
-    case dnnl::cpu_isa::avx512_core_bf16:
-      return "avx512_core_bf16";
+  using enum dnnl::cpu_isa;
+  static const std::map<dnnl::cpu_isa, const char*> kNames = {
+    {sse41, "sse41"},
+    {avx, "avx"},
+    {avx2, "avx2"},
+    {avx2_vnni, "avx2_vnni"},
+    {avx512_core, "avx512_core"},
+    {avx512_core_vnni, "avx512_core_vnni"},
+    {avx512_core_bf16, "avx512_core_bf16"},
 #if DNNL_VERSION_MAJOR >= 3
-    case dnnl::cpu_isa::avx2_vnni_2:
-      return "avx2_vnni_2";
-    case dnnl::cpu_isa::avx512_core_fp16:
-      return "avx512_core_fp16";
-    case dnnl::cpu_isa::avx512_core_amx_fp16:
+    {avx2_vnni_2, "avx2_vnni_2"},
+    {avx512_core_fp16, "avx512_core_fp16"},
+    {avx512_core_amx_fp16, "avx512_core_amx"},
 #endif
-    case dnnl::cpu_isa::avx512_core_amx:
-      return "avx512_core_amx";
-    default:
-      return "generic";
-  }
+    {avx512_core_amx, "avx512_core_amx"},
+  };
+  const auto name = kNames.find(dnnl::get_effective_cpu_isa());
+  return name == kNames.end() ? "generic" : name->second;
 }
 
 }  // namespace gan::runtime::cpu

@@ -15,12 +15,12 @@ dnnl::stream& stream();
 
 dnnl::memory::data_type data_type(graph::DType dtype);
 
-/// A linear chain in oneDNN's form, with the memory of its operands. `result` describes the result; its axis 1 is the
-/// one that row operands belong to.
+/// A linear chain as post-ops with the memory of their operands. `result` describes the result; its axis 1 is the axis
+/// of row operands.
 struct PostOps {
   dnnl::post_ops ops;
   std::vector<std::pair<int, dnnl::memory>> memories;  ///< execution arguments
-  std::shared_ptr<std::vector<float>> constants;       ///< what some of these show
+  std::shared_ptr<std::vector<float>> constants;       ///< referred to by some of the memories
 };
 PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result);
 

@@ -34,7 +34,7 @@ MadeProduct matmul(const Product& product, Workspace&) {
   const BoundResult& result = product.tail.results[0];
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operands);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operands);
-  // Weights that stay are brought once into the layout that the kernel works on, instead of in every run.
+  // Frozen weights are reordered once into the layout of the kernel, instead of in every run.
   const memory::desc any(dims_of(b), data_type_of(b), memory::format_tag::any);
   const memory::desc dst = operand_desc(spec.m, spec.n, false, result.dtype);
   try {

@@ -2,10 +2,10 @@
 
 #include "runtime/cpu/product.h"
 
-/// Products by oneDNN. Their tails are linear.
+/// Products by oneDNN, with linear tails.
 namespace gan::runtime::cpu::onednn {
 
-/// f32 with b as [k, n], without a tail: dnnl_sgemm, up to a third faster than the primitive.
+/// dnnl_sgemm: f32, b not transposed, no tail. Up to a third faster than the primitive.
 MadeProduct sgemm(const Product& product, Workspace& workspace);
 MadeProduct matmul(const Product& product, Workspace& workspace);
 MadeProduct convolution(const Product& product, Workspace& workspace);

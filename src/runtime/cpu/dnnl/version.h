@@ -2,19 +2,19 @@
 
 #include <dnnl.hpp>
 
-// What differs between oneDNN 2 (Debian 12) and oneDNN 3 (Debian 13): version 3 has no operation descriptors, their
-// arguments go to the primitive descriptor, and memory descriptors are read by functions.
+// The differences between oneDNN 2 (Debian 12) and oneDNN 3 (Debian 13): version 3 has no operation descriptors, whose
+// arguments go to the primitive descriptor, and functions read memory descriptors.
 namespace gan::runtime::cpu::onednn {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-/// The primitive descriptor of a forward operation with these arguments.
+/// The primitive descriptor of a forward operation.
 template <typename Primitive, typename... Arguments>
 typename Primitive::primitive_desc describe(const dnnl::engine& engine, const dnnl::primitive_attr& attributes,
                                             const Arguments&... arguments) {
   return {engine, arguments..., attributes};
 }
-/// The same of a backward operation; `hint` is the primitive descriptor of its forward operation.
+/// The primitive descriptor of a backward operation; `hint` is that of its forward operation.
 template <typename Primitive, typename Hint, typename... Arguments>
 typename Primitive::primitive_desc describe_backward(const dnnl::engine& engine, const Hint& hint,
                                                      const Arguments&... arguments) {
