@@ -4,7 +4,7 @@
 # skipped the next time unless their preset or command has changed; one that was interrupted is resumed.
 #
 # scripts/tutorial.sh [--fresh] [--steps N] [--threads N]
-#   --fresh      train everything anew
+#   --fresh      train everything again
 #   --steps N    a trial: N steps a run, fewer samples judged, all under runs/tutorial-trial/; docs/ stays as it is
 #   --threads N  threads of training and judging; all processors if not given
 set -euo pipefail
