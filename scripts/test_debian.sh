@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs scripts/test.sh, or with --demo also scripts/demo.sh, in a bare Debian that debootstrap makes, so that nothing of
-# this machine helps. Needs root. The system and what is built in it are removed at the end.
+# Runs scripts/test.sh, or with --demo also scripts/demo.sh, in a bare Debian that debootstrap makes, so that no package
+# of this machine is used. Needs root. The system and what is built in it are removed at the end.
 #
 # scripts/test_debian.sh [--demo] [--root DIR] SUITE [MIRROR]
 #   SUITE       bookworm (Debian 12) or trixie (Debian 13)
@@ -33,7 +33,7 @@ done
 suite=${arguments[0]} mirror=${arguments[1]:-}
 [[ "$suite" == bookworm || "$suite" == trixie ]] || usage
 if ((EUID != 0)); then
-  echo "scripts/test_debian.sh makes a system to change root into: run it as root" >&2
+  echo "scripts/test_debian.sh makes a system and changes root into it: run it as root" >&2
   exit 2
 fi
 for tool in debootstrap git; do
@@ -85,7 +85,7 @@ if [[ "$found" != "$suite" ]]; then
   exit 2
 fi
 
-# The files that git tracks, as they are now. What an earlier run built stays.
+# Copies the files that git tracks, with local changes; build outputs of an earlier run stay.
 copy=$root/srv/gan.cpp
 mkdir -p "$copy"
 find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes every picture, curve and number of docs/tutorial.md: installs what is missing, builds, fetches MNIST, trains what
-# the tutorial shows, judges it and draws. About 20 minutes on two cores. Runs are kept in runs/tutorial/ and skipped the
-# next time unless their preset or command has changed; one that was interrupted goes on.
+# Makes every picture, curve and number of docs/tutorial.md: installs what is missing, builds, fetches MNIST, trains and
+# evaluates the tutorial's runs and draws samples. About 20 minutes on two cores. Runs are kept in runs/tutorial/ and
+# skipped the next time unless their preset or command has changed; one that was interrupted is resumed.
 #
 # scripts/tutorial.sh [--fresh] [--steps N] [--threads N]
-#   --fresh      train everything anew
+#   --fresh      train everything again
 #   --steps N    a trial: N steps a run, fewer samples judged, all under runs/tutorial-trial/; docs/ stays as it is
 #   --threads N  threads of training and judging; all processors if not given
 set -euo pipefail
@@ -28,8 +28,8 @@ while (($# > 0)); do
   shift
 done
 
-# Each run: its name and what follows `gan train`. The printed networks collapse in their first hundreds of steps; the
-# others get what two to three minutes on two cores are good for.
+# Each run: its name and the arguments of `gan train`. The tutorial's own networks collapse in their first hundreds of
+# steps; the others train for two to three minutes on two cores.
 runs=(
   'gan                      gan --steps 3000'
   'tutorial-bce             tutorial-bce --steps 3000'
@@ -61,7 +61,7 @@ echo "building (the log is in $log)"
 gan=build/release/gan
 "$gan" data fetch mnist || { scripts/deps.sh --fetch && "$gan" data fetch mnist; }
 
-# What a run depends on beside the program: its command and the presets (any, for the default may be another one now).
+# The inputs of a run besides the program: its command and its preset (all presets if none is named).
 fingerprint() {
   local preset=presets/$1.toml
   if [[ -f "$preset" ]]; then cat "$preset"; else cat presets/*.toml; fi | cksum

@@ -5,7 +5,7 @@
 
 namespace gan::test {
 
-/// The norm of what numbers miss over that of what they should be, or what they miss if that norm is below `least`.
+/// The norm of actual - expected over the norm of expected, or over `least` if that is larger.
 template <typename Actual, typename Expected>
 double relative_error(const Actual& actual, const Expected& expected, double least = 0) {
   double difference = 0, norm = 0;

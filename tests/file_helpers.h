@@ -14,7 +14,7 @@
 
 namespace gan::test {
 
-/// A new folder that goes away with everything in it.
+/// A new folder that is removed with its content at the end.
 class TemporaryFolder {
  public:
   TemporaryFolder() : path_((std::filesystem::temp_directory_path() / "gan-test-XXXXXX").string()) {
@@ -29,7 +29,7 @@ class TemporaryFolder {
 
   std::string path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  /// Files and folders right in here.
+  /// The number of files and folders directly in it.
   std::ptrdiff_t entries() const {
     return std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator());
   }
@@ -48,7 +48,7 @@ inline std::string get(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Expects a gan::base::Error of this kind, in one line that holds `part`.
+/// Expects that `function` throws a gan::base::Error of this kind, whose message is one line and contains `part`.
 template <typename Function>
 void expect_error(base::ErrorKind kind, std::string_view part, Function&& function) {
   try {

@@ -10,7 +10,7 @@
 #include "ops/ops.h"
 #include "runtime/reference/reference.h"
 
-// What tests of graphs share.
+// Helpers for tests of graphs.
 namespace gan::test {
 
 using namespace ops;
@@ -25,7 +25,7 @@ inline int count_ops(const Graph& g, std::string_view name) {
   return count;
 }
 
-/// Every output of a graph of f32 inputs, which are filled with numbers that differ.
+/// Every output of a graph of f32 inputs, which are filled with random elements.
 inline ReferenceValues evaluate(const Graph& g) {
   ReferenceValues inputs;
   const base::RandomStream random(11, 0);
@@ -35,7 +35,7 @@ inline ReferenceValues evaluate(const Graph& g) {
   return runtime::evaluate_reference(g, inputs);
 }
 
-/// That a pass leaves every value what it was.
+/// Expects that a pass keeps the value of every output.
 template <typename Pass>
 void expect_same_values(Graph& g, const Pass& pass) {
   const ReferenceValues before = evaluate(g);

@@ -252,7 +252,7 @@ TEST(Metrics, BadInput) {
   expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::prdc(three, none); });
   expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::count_modes(two, three, 1); });
   expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::fit_gaussian(one); });
-  expect_error(ErrorKind::usage, "expected as many",
+  expect_error(ErrorKind::usage, "expected equal numbers",
                [&] { metrics::frechet_distance(metrics::fit_gaussian(two), metrics::fit_gaussian(three)); });
   expect_error(ErrorKind::usage, "at least two samples a side", [&] { metrics::mmd_squared(one, one); });
   expect_error(ErrorKind::usage, "at least four samples a side, 3 given", [&] { metrics::kid(three, three); });

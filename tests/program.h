@@ -1,4 +1,4 @@
-// Runs the program, on a tiny data set.
+// Helpers that run the program, and a tiny data set for it.
 #pragma once
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@ using Args = std::vector<std::string>;
 using Folder = TemporaryFolder;
 using Environment = std::map<std::string, std::string>;
 
-/// A program (gan, if no other is named), running, with its output in files of `folder`.
+/// A running program, gan by default, with its output in files of `folder`.
 class Process {
  public:
   Process(const Folder& folder, const Args& args, const std::string& program = GAN_BINARY,
@@ -40,7 +40,7 @@ class Process {
       const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       dup2(out, 1);
       dup2(err, 2);
-      setenv("OMP_WAIT_POLICY", "passive", 0);  // threads that spin would make busy machines slow
+      setenv("OMP_WAIT_POLICY", "passive", 0);  // spinning threads would slow down busy machines
       for (const auto& [name, value] : environment) setenv(name.c_str(), value.c_str(), 1);
       execvp(pointers[0], pointers.data());
       _exit(127);
@@ -78,7 +78,7 @@ struct Result {
   std::string out, err;
 };
 
-/// Without the note that there are fewer threads than asked for: tests ask for two, which a batch system may withhold.
+/// Standard error without the note on too few threads: tests use two threads, which a batch system may not allow.
 inline std::string without_threads_note(const std::string& err) {
   std::istringstream lines(err);
   std::string rest;
@@ -99,7 +99,7 @@ inline std::string joined(const Args& args) {
   return text;
 }
 
-/// Runs the program and expects it to fail with this code and one line of reason that holds `message`.
+/// Runs the program and expects it to fail with this code and one line of error that contains `message`.
 inline void expect_refused(const Folder& folder, const Args& args, int code, const std::string& message) {
   const Result result = run(folder, args);
   EXPECT_EQ(result.code, code) << joined(args) << "\n" << result.err;
@@ -140,7 +140,7 @@ inline void write_data(const Folder& folder) {
 
 inline std::string source(const Folder& folder) { return folder / "x.idx" + "," + (folder / "y.idx"); }
 
-/// A training run of small networks into `out`, with more arguments behind.
+/// The arguments of a training run of small networks into `out`, followed by `more`.
 inline Args train_args(const Folder& folder, const std::string& out, const Args& more) {
   Args args = {"train", "--data", source(folder), "--out", folder / out, "--threads", "2", "--set"};
   for (const char* setting : {"train.batch=16", "train.log_every=10", "model.g.widths=[24,24]",

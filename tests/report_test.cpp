@@ -101,7 +101,7 @@ TEST(Report, IsDrawnByABrowser) {
   EXPECT_TRUE(holds(page, ">&lt;/script&gt;&lt;b id=wicked&gt;</")) << "names are text";
   EXPECT_FALSE(holds(page, "<b id=")) << "and no HTML";
   EXPECT_TRUE(holds(page, "max=\"2\"")) << "three pictures on the slider";
-  EXPECT_TRUE(holds(page, "asked top, read top: 90.0%"));
+  EXPECT_TRUE(holds(page, "drawn for top, predicted top: 90.0%"));
   EXPECT_TRUE(holds(page, "'model.g.widths=[24,24]'")) << "the command";
   EXPECT_TRUE(holds(page, "latent = 5")) << "the configuration";
   EXPECT_FALSE(holds(page, "gan eval")) << "nothing is missing";
@@ -247,7 +247,7 @@ TEST(Report, BrokenRunsBadInput) {
   put(run_folder + "/config.toml", "[train]\nbatsh = 2\n");
   expect_refused(folder, args, 3, "config.toml:2: unknown key");
   put(run_folder + "/config.toml", "");
-  expect_refused(folder, args, 3, "config.toml: names no data");
+  expect_refused(folder, args, 3, "config.toml: data.source is missing");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What tests of training runs share.
+// Helpers for tests of training runs.
 #pragma once
 
 #include <chrono>
@@ -35,7 +35,7 @@ bool wait_for(const Done& done) {
   return false;
 }
 
-/// The words behind the last "gan " of a message that ends with a command, without its quotes.
+/// The arguments of the gan command at the end of a message, without quotes.
 inline Args command_in(const std::string& text) {
   Args words;
   const std::size_t begin = text.rfind(": gan ");

@@ -1,4 +1,4 @@
-// A model to draw from, without training one.
+// Models with random weights, for tests that sample.
 #pragma once
 
 #include <cmath>
@@ -13,8 +13,8 @@
 
 namespace gan::test {
 
-/// Spectral norm's vectors u [rows] and v [columns] as training makes them, by power iteration: random ones estimate a
-/// norm near 0, and divided by it the weights saturate every pixel.
+/// Sets spectral norm's vectors u [rows] and v [columns] by power iteration, as training does. Random ones estimate a
+/// norm near 0, and weights divided by it saturate every pixel.
 inline void converge(std::span<const float> weight, std::span<float> u, std::span<float> v) {
   const auto product = [](std::span<float> result, auto element, std::span<const float> vector) {
     double squares = 0;
@@ -34,8 +34,8 @@ inline void converge(std::span<const float> weight, std::span<float> u, std::spa
   }
 }
 
-/// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (behind spectral
-/// norm the gains) `scale` times as large as they start, for trained weights are larger.
+/// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (and the gains)
+/// are multiplied by `scale`, since trained weights are larger.
 inline train::Model untrained_model(const char* preset, float scale = 1) {
   train::Model model;
   model.config = train::load_preset(preset);

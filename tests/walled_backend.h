@@ -6,10 +6,10 @@
 
 namespace gan::test {
 
-/// A backend with memory of its own, as a device has: the host reaches it through read and write alone, any other
-/// access ends the process. It computes with the reference's arithmetic and rounds what it stores.
+/// A backend with separate memory, like a GPU's: the host reaches it only through read and write, and any other access
+/// ends the process. It computes as the reference does and rounds values that it stores.
 runtime::Backend& walled_backend();
-/// The same with a target that has epilogues, chains behind products and sums in chains.
+/// The same with a target that has epilogues, chains after products and sums in chains.
 runtime::Backend& walled_backend_with_chains();
 
 /// The backends that tests run on.

@@ -5,8 +5,8 @@
 
 namespace gan::base {
 
-/// f32 rounded to bf16, to nearest even, as its bits; a NaN stays a NaN, and denormal numbers become zero, as the
-/// processors' own instructions do.
+/// The bits of `value` rounded to bf16, to nearest even. A NaN stays a NaN and denormal numbers become zero, as in the
+/// processors' own instructions.
 constexpr std::uint16_t to_bf16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   const std::uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
@@ -16,7 +16,7 @@ constexpr std::uint16_t to_bf16(float value) {
                                                                : high & 0x8000u);
 }
 
-/// The number that these bits of bf16 are.
+/// The f32 value of a bf16 given by its bits.
 constexpr float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 
 }  // namespace gan::base

@@ -8,15 +8,15 @@
 
 namespace gan::base {
 
-/// What went wrong, as the caller must tell it apart; the value is the program's exit code.
+/// The kinds of error that callers distinguish; the value is the program's exit code.
 enum class ErrorKind : int {
   usage = 2,  ///< wrong use: an unknown option, key or value
   data = 3,   ///< a bad or missing file, a full disk
   run = 4,    ///< a computation that failed
 };
 
-/// What the library throws (beside std::bad_alloc, and std::filesystem::filesystem_error for paths that no file can
-/// have). The message is one line: what was wrong, what was found, what was expected and what to try.
+/// The exception that the library throws (besides std::bad_alloc, and std::filesystem::filesystem_error for invalid
+/// paths). The message is one line: what was wrong, what was found, what was expected and what to try.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}

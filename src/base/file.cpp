@@ -26,7 +26,7 @@ constexpr std::string_view kTemporary = ".tmp";
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
-// Writes all bytes; returns what errno says if that cannot be done, else 0.
+// Writes all bytes; returns 0, or errno if a write fails.
 int write_all(int descriptor, const void* src, std::size_t bytes) {
   const char* next = static_cast<const char*>(src);
   while (bytes > 0) {
@@ -39,7 +39,7 @@ int write_all(int descriptor, const void* src, std::size_t bytes) {
   return 0;
 }
 
-bool is_at(const std::string& path, const struct stat& file) {
+bool is_same_file(const std::string& path, const struct stat& file) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino;
 }
@@ -47,7 +47,7 @@ bool is_at(const std::string& path, const struct stat& file) {
 }  // namespace
 
 InputFile::InputFile(const std::string& path) : path_(path) {
-  // Without O_NONBLOCK, opening a pipe that nobody writes to would hang before its kind can be looked at.
+  // Without O_NONBLOCK, opening a pipe without a writer would block before the check below can refuse it.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) fail_data("{}: cannot be opened: {}", path, reason(errno));
   struct stat status {};
@@ -87,7 +87,7 @@ std::string read_file(const std::string& path) {
 }
 
 AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(path), durability_(durability) {
-  // Opening /dev/stdout anew would write over what is in a file that standard output goes to.
+  // Opening /dev/stdout again would overwrite the start of a file that standard output is redirected to.
   if (is_standard_output(path)) {
     descriptor_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
     if (descriptor_ < 0) fail(errno);
@@ -132,7 +132,7 @@ void AtomicFile::commit() {
   if (folder_ < 0) return;
   if (::renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0) fail(errno);
   temporary_.clear();
-  // Some file systems have no sync of folders and say EINVAL: nothing more can be done there.
+  // Some file systems cannot sync folders and report EINVAL, which is ignored.
   if (sync && ::fsync(folder_) != 0 && errno != EINVAL) fail(errno);
 }
 
@@ -165,7 +165,7 @@ void append_to_file(const std::string& path, std::string_view bytes) {
 
 bool is_standard_output(const std::string& path) {
   struct stat status {};
-  return ::fstat(STDOUT_FILENO, &status) == 0 && is_at(path, status);
+  return ::fstat(STDOUT_FILENO, &status) == 0 && is_same_file(path, status);
 }
 
 void require_room(const std::string& folder, std::uint64_t bytes) {
@@ -173,7 +173,7 @@ void require_room(const std::string& folder, std::uint64_t bytes) {
   fs::path there = fs::absolute(folder, ignored);
   while (there.has_relative_path() && !fs::exists(there, ignored)) there = there.parent_path();
   struct statvfs disk {};
-  if (::statvfs(there.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // not every file system says
+  if (::statvfs(there.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // some file systems do not report it
   const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
   if (static_cast<double>(bytes) > free)
     fail_data("{}: the disk has {:.3g} GB left, {:.3g} GB are needed; free some, or choose a folder on another disk",
@@ -206,10 +206,10 @@ FolderLock::~FolderLock() { ::close(descriptor_); }
 
 std::string FolderLock::path() const {
   struct stat status {};
-  if (::fstat(descriptor_, &status) != 0 || is_at(folder_, status)) return folder_;
+  if (::fstat(descriptor_, &status) != 0 || is_same_file(folder_, status)) return folder_;
   std::error_code error;
   const std::string now = fs::read_symlink("/proc/self/fd/" + std::to_string(descriptor_), error).string();
-  return !error && is_at(now, status) ? now : folder_;
+  return !error && is_same_file(now, status) ? now : folder_;
 }
 
 bool FolderLock::deleted() const {

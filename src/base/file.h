@@ -21,7 +21,7 @@ class InputFile {
   std::uint64_t size() const { return size_; }
   /// Reads exactly `bytes` bytes. Throws a data error if the file ends before that or cannot be read.
   void read(void* dst, std::size_t bytes);
-  /// Goes on behind the next `bytes` bytes. Throws a data error if that cannot be done.
+  /// Skips the next `bytes` bytes. Throws a data error if that fails.
   void skip(std::uint64_t bytes);
 
  private:
@@ -35,69 +35,69 @@ std::string read_file(const std::string& path);
 
 /// How durable a written file is.
 enum class Durability {
-  synced,    ///< the new content is on the disk when commit() returns: for what hours were spent on
-  unsynced,  ///< a power cut may lose it: for what can be made again; a sync takes milliseconds
+  synced,    ///< the new content is on the disk when commit() returns: for results of hours of work
+  unsynced,  ///< a power cut may lose it: for files that can be made again, which saves milliseconds
 };
 
 /// Writes a file so that a crash, a full disk or an exception leaves the old one whole: the bytes go to a temporary
-/// name in the same folder, and commit() renames it. The folder may be renamed meanwhile. Links are followed. A device,
-/// a pipe and whatever standard output is connected to are written directly. Every function throws a data error that
-/// names the file and the system's reason, and removes the temporary first.
+/// name in the same folder, and commit() renames it. The folder may be renamed meanwhile. Symbolic links are followed.
+/// A device, a pipe and the target of standard output are written directly. On failure, every function removes the
+/// temporary file and throws a data error with the file's name and the system's reason.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path, Durability durability = Durability::synced);
-  /// Removes the temporary if commit() was not reached.
+  /// Removes the temporary file unless commit() has renamed it.
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* src, std::size_t bytes);
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
-  /// Puts the file in place. To be called once, last.
+  /// Puts the file in place. Call it once, last.
   void commit();
 
  private:
   [[noreturn]] void fail(int error);
   void discard();
 
-  std::string path_;  // as the caller said it, for messages
+  std::string path_;  // the caller's path, for messages
   Durability durability_;
-  int folder_ = -1;        // of the file, with links followed; -1: written directly
+  int folder_ = -1;        // descriptor of the target's folder; -1 if the file is written directly
   std::string name_;       // in the folder
-  std::string temporary_;  // in the folder; empty: not made, or in place
+  std::string temporary_;  // in the folder; empty if not created yet or already renamed
   int descriptor_ = -1;
 };
 
-/// Replaces or makes a file with this content, by AtomicFile.
+/// Creates or replaces a file with this content through AtomicFile.
 void write_file(const std::string& path, std::string_view bytes, Durability durability = Durability::synced);
 
-/// Writes behind what a file holds; makes it if it is not there. Throws a data error with the system's reason.
+/// Appends to a file, or creates it. Throws a data error with the system's reason.
 void append_to_file(const std::string& path, std::string_view bytes);
 
-/// Whether writing to the path, such as /dev/stdout, is writing to standard output.
+/// Whether the path, such as /dev/stdout, leads to standard output.
 bool is_standard_output(const std::string& path);
 
-/// Throws a data error if the disk of a folder, which need not be there yet, has less room than this.
+/// Throws a data error if the disk of a folder, which need not exist yet, has fewer than `bytes` bytes free.
 void require_room(const std::string& folder, std::uint64_t bytes);
 
-/// Removes what programs that were killed while they wrote this file by AtomicFile have left beside it. Nobody may be
-/// writing it.
+/// Removes the temporary files that killed programs left beside this file (see AtomicFile). No program may be writing
+/// it.
 void remove_leftovers(const std::string& path);
 
-/// Keeps a folder to this object: while it lives no other FolderLock of the folder can be made, here or in another
-/// process. Nothing lies in the folder for it, and a killed process holds nothing.
+/// Locks a folder: while the object lives, no other FolderLock of the folder can be made, in this or another process.
+/// The lock needs no file in the folder and ends with the process.
 class FolderLock {
  public:
-  /// Throws a usage error if another one has the folder, a data error if it cannot be opened. File systems without
-  /// locks are taken to be free.
+  /// Throws a usage error if the folder is locked, a data error if it cannot be opened. On file systems without locks a
+  /// folder always counts as free.
   explicit FolderLock(const std::string& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
-  /// Where the folder is now: as it was given, unless it was renamed or moved since.
+  /// The folder's present path, which differs from the given one if the folder was renamed or moved.
   std::string path() const;
-  /// Whether the folder was deleted since, so that nothing can be written there.
+  /// Whether the folder has been deleted since it was locked.
   bool deleted() const;
 
  private:
@@ -105,7 +105,7 @@ class FolderLock {
   int descriptor_ = -1;
 };
 
-/// Makes a folder and those above it; fine if it is there. Throws a data error with the system's reason.
+/// Creates a folder and its parents; does nothing if it exists. Throws a data error with the system's reason.
 void create_folder(const std::string& path);
 
 }  // namespace gan::base

@@ -8,11 +8,11 @@
 
 namespace gan::base {
 
-/// How a thread computes with floating point: how it rounds, what it makes of denormal numbers (in f32 those below
-/// 1.2e-38). The control bits of the processor; 0 on processors of which we know none.
+/// The floating-point mode of a thread: its rounding, and whether denormal numbers (in f32 those below 1.2e-38) become
+/// zero. It holds the processor's control bits, or 0 except on x86-64 and AArch64.
 using FloatMode = std::uint64_t;
 
-/// While one lives, its thread computes in another mode.
+/// Sets this thread's floating-point mode for the lifetime of the object.
 class ScopedFloatMode {
  public:
   explicit ScopedFloatMode(FloatMode mode) : before_(current()), differs_(mode != before_) {
@@ -37,13 +37,13 @@ class ScopedFloatMode {
 #endif
   }
 
-  /// The present mode, but denormal numbers count as zero: processors take a hundred times longer to compute with them.
+  /// The present mode with denormal numbers flushed to zero, since processors take up to 100 times longer for them.
   static FloatMode without_denormals() { return current() | kFlush; }
 
  private:
 #if defined(__x86_64__)
   static constexpr unsigned kExceptionsSeen = 0x3F;
-  static constexpr FloatMode kFlush = 0x8040;  // of results, of operands
+  static constexpr FloatMode kFlush = 0x8040;  // of results (FTZ), of operands (DAZ)
 #elif defined(__aarch64__)
   static constexpr FloatMode kFlush = FloatMode{1} << 24;
 #else

@@ -11,26 +11,26 @@ namespace gan::base {
 
 namespace {
 
-/// The largest team that OpenMP was seen to start in full, and the size of the one that it cut short. Both hold for the
-/// whole process: what limits teams (OMP_THREAD_LIMIT) is read when it starts.
+/// The largest team (of threads) that OpenMP has started in full, and the size to which it has cut a larger one. Both
+/// hold for the whole process, because OpenMP reads its limit (OMP_THREAD_LIMIT) only at the start.
 std::atomic<int> largest_full{1}, largest_possible{INT_MAX};
 
-/// How many threads of `wanted` the system starts side by side. OpenMP would end the process where a limit of processes
-/// (ulimit -u, a container's) forbids one.
+/// How many of `wanted` threads the system lets run at once. OpenMP would end the process if a limit on processes
+/// (ulimit -u, a container's) stopped it from starting a thread.
 int permitted(int wanted) {
   std::vector<std::thread> others;
   std::promise<void> counted;
   const std::shared_future<void> end = counted.get_future().share();
   try {
     while (static_cast<int>(others.size()) + 1 < wanted) others.emplace_back([end] { end.wait(); });
-  } catch (const std::system_error&) {  // that was one too many
+  } catch (const std::system_error&) {  // the limit is reached
   }
   counted.set_value();
   for (std::thread& other : others) other.join();
   return static_cast<int>(others.size()) + 1;
 }
 
-/// Starts a team and counts its threads.
+/// Starts a team of `wanted` threads and records how many OpenMP gave it.
 void measure(int wanted) {
   const int most = permitted(wanted);
   int started = 1;
@@ -40,7 +40,7 @@ void measure(int wanted) {
   (started < wanted ? largest_possible : largest_full) = started;
 }
 
-/// How many threads a team of `wanted` has if it is started here and now, while dynamic adjustment is off.
+/// How many threads a team of `wanted` would get if this thread started it now, with dynamic adjustment off.
 int startable(int wanted) {
   // Nested teams would take more processors than the caller gave to this thread, and oneDNN starts none.
   if (wanted <= 1 || omp_in_parallel() || omp_get_max_active_levels() < 1) return 1;

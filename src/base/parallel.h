@@ -7,8 +7,7 @@
 
 #include "base/float_mode.h"
 
-// The thread sanitizer does not see OpenMP's threads wait for each other: for it, parallel_for makes threads of its
-// own.
+// The thread sanitizer does not see how OpenMP's threads synchronize, so under it parallel_for starts threads itself.
 #ifdef GAN_SANITIZES_THREADS
 #include <thread>
 #include <vector>
@@ -16,21 +15,21 @@
 
 namespace gan::base {
 
-/// Processors that this process may run on.
+/// The number of processors that this process may run on.
 int processors();
-/// Asks for so many threads for the kernels that this thread runs from now on; 0: for one on every processor. OpenMP is
-/// shared with oneDNN.
+/// Sets the number of threads for the kernels that this thread runs from now on; 0: one per processor. It holds for
+/// oneDNN too, which shares OpenMP.
 void set_threads(int count);
-/// The number of threads that a kernel started now uses: those asked for, fewer where OpenMP was seen to start fewer
-/// (as with OMP_THREAD_LIMIT), 1 inside of another parallel region.
+/// The number of threads that a kernel started now uses: the number set, fewer if OpenMP starts fewer (as with
+/// OMP_THREAD_LIMIT), 1 inside another parallel region.
 int threads();
 
-/// While one lives, teams that this thread starts have exactly count() threads, whatever the environment or the caller
-/// set: oneDNN divides work among the threads that it expects, and fewer of them would leave work undone or wait
-/// forever.
+/// For the lifetime of the object, parallel regions that this thread starts have exactly count() threads, whatever the
+/// environment or the caller set. oneDNN divides work among the threads that it expects; with fewer, work would be left
+/// undone or threads would wait forever.
 class ScopedThreads {
  public:
-  /// count() is `count`, or what OpenMP can start of it.
+  /// count() becomes `count`, or fewer if OpenMP cannot start as many.
   explicit ScopedThreads(int count);
   ~ScopedThreads();
   ScopedThreads(const ScopedThreads&) = delete;
@@ -41,9 +40,9 @@ class ScopedThreads {
   int count_before_, dynamic_before_, count_ = 1;
 };
 
-/// Calls function(begin, end) on ranges that together cover [0, count). Work below two grains stays on this thread, and
-/// the others compute in its floating-point mode.
-/// The ranges depend on count, grain and the number of threads alone.
+/// Calls function(begin, end) in parallel on ranges that together cover [0, count), each of at least `grain` items (or
+/// all). The ranges depend on count, grain and the number of threads alone. All threads use the caller's floating-point
+/// mode.
 template <typename Function>
 void parallel_for(std::int64_t count, std::int64_t grain, const Function& function) {
   std::int64_t workers = count / std::max<std::int64_t>(grain, 1);

@@ -11,10 +11,10 @@ namespace gan::base {
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 2> key, std::array<std::uint32_t, 4> counter);
 
 /// A sequence of random values that depend on (seed, stream, step, index) and on nothing else: not on threads, not on
-/// the order in which they are asked for.
+/// the order of calls.
 class RandomStream {
  public:
-  /// `stream` tells apart the uses of one seed; `step` the training steps of one use.
+  /// `stream` separates the uses of one seed, `step` the training steps of one use.
   RandomStream(std::uint64_t seed, std::uint32_t stream, std::uint32_t step = 0)
       : key_{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}, stream_(stream), step_(step) {}
 
@@ -22,16 +22,16 @@ class RandomStream {
   std::uint32_t bits(std::uint64_t index) const { return block(index / 4)[index % 4]; }
   /// Uniform on [0, 1), a multiple of 2^-24.
   float uniform(std::uint64_t index) const;
-  /// Standard normal (Box and Muller 1958), one at a time.
+  /// Standard normal (Box and Muller 1958). For many indices normals() is faster.
   float normal(std::uint64_t index) const;
-  /// Standard normals of the indices 4*block to 4*block + 3.
+  /// Standard normal for the indices 4*block to 4*block + 3.
   std::array<float, 4> normals(std::uint64_t block) const;
-  /// Uniform numbers of the indices 4*block to 4*block + 3.
+  /// Uniform on [0, 1) for the indices 4*block to 4*block + 3.
   std::array<float, 4> uniforms(std::uint64_t block) const;
   /// Uniform on {0, ..., bound - 1}; the bias is below bound / 2^64.
   std::uint64_t below(std::uint64_t bound, std::uint64_t index) const;
 
-  /// What `philox` makes the words of a block from.
+  /// The arguments of philox() for a block.
   const std::array<std::uint32_t, 2>& key() const { return key_; }
   std::array<std::uint32_t, 4> counter(std::uint64_t block) const {
     return {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), step_, stream_};
@@ -45,8 +45,8 @@ class RandomStream {
   std::uint32_t step_;
 };
 
-/// A stream number made from a name (FNV-1a), so that adding a parameter does not move the random numbers of the
-/// others.
+/// A stream number hashed from a name (FNV-1a), so that adding a parameter leaves the random numbers of the others as
+/// they were.
 std::uint32_t stream_of(std::string_view name);
 
 }  // namespace gan::base

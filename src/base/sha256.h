@@ -8,11 +8,11 @@
 
 namespace gan::base {
 
-/// SHA-256 (FIPS 180-4) of bytes that come piece by piece.
+/// SHA-256 (FIPS 180-4), computed piece by piece.
 class Sha256 {
  public:
   void update(const void* src, std::size_t bytes);
-  /// The digest of everything so far as 64 lower-case hexadecimal digits. To be called once, last.
+  /// The digest of all bytes given to update(), as 64 lower-case hexadecimal digits. Call it once, last.
   std::string finish();
 
  private:

@@ -10,7 +10,7 @@
 
 namespace gan::base {
 
-/// The entry of a table called `name`; throws a usage error ("no loss is called ...") that names the nearest.
+/// The table's entry with this name. Throws a usage error ("no WHAT is called ...") that suggests the nearest name.
 template <typename Entry>
 const Entry& find_in_table(std::span<const Entry* const> table, std::string_view name, std::string_view what) {
   std::vector<std::string> names;

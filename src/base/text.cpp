@@ -67,7 +67,7 @@ std::string shell_quoted(std::string_view word) {
     return std::isalnum(c) || std::string_view("_-+=,./:@%").find(c) != std::string_view::npos;
   };
   if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return std::string(word);
-  // $'...' alone can say a line break without one.
+  // Only $'...' can write a line break on one line.
   const bool control = std::any_of(word.begin(), word.end(), [](unsigned char c) { return c < 32 || c == 127; });
   std::string out = control ? "$'" : "'";
   for (const char c : word) {

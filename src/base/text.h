@@ -8,7 +8,7 @@
 
 namespace gan::base {
 
-/// The number of single-character insertions, deletions and replacements that turn `a` into `b`, letters' case aside.
+/// The number of single-character insertions, deletions and replacements that turn `a` into `b`, ignoring case.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
 /// The candidate that `name` was probably meant to be: the one with the smallest edit distance if that is at most a
@@ -22,17 +22,17 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 /// "a, b, c".
 std::string joined(std::span<const std::string> parts);
 
-/// The word as a shell reads it back, on one line: as it is if it is plain, else in quotes.
+/// The word quoted for a shell, on one line; unchanged if it needs no quotes.
 std::string shell_quoted(std::string_view word);
 
-/// Whether the text is UTF-8.
+/// Whether the text is valid UTF-8.
 bool is_utf8(std::string_view text);
 
-/// A count as people read it: "59,990".
+/// A count with separators: "59,990".
 std::string grouped(std::uint64_t count);
 
-/// A count with its noun in singular or plural: "1 class", "2 classes", "60,000 images". `many` is the
-/// plural; "": `one` and an s.
+/// A count with its noun in singular or plural: "1 class", "2 classes", "60,000 images". `many` is the plural, by
+/// default `one` with an s.
 std::string counted(std::int64_t count, std::string_view one, std::string_view many = "");
 
 }  // namespace gan::base

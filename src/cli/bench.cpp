@@ -35,16 +35,16 @@ using Json = nlohmann::ordered_json;
 using runtime::Profile;
 
 constexpr const char* kHelp =
-    R"(step    a training step of PRESET as gan train takes it, batch and logging included, pictures and checkpoints not, on
-        made-up data of MNIST's size (points for the preset vector); steps that differ (lazy penalties, G's rest)
-        count as often as they come: the time is the median over whole rounds of them
-floor   what the machine can do: the best matmul rate at the tutorial's shapes, the bandwidth of a plain sweep
+    R"(step    a training step of PRESET as in gan train, with batch and logging, without pictures and checkpoints, on
+        random data of MNIST's size (points for the preset vector); steps that differ (with penalties, without G's
+        update) count as often as they occur: the time is the median over whole rounds of them
+floor   the limits of the machine: the best matmul rate at the tutorial's shapes, the bandwidth of a plain loop
 sample  a call of the sampler, latents included, for a model or for a preset with random weights
 
 --profile prints tables of the parts of a step, kernels and passes: time, GFLOP/s, GB/s, and how near the best rates
 of the machine they come (above 100% where the caches hold the data). --trace FILE writes a trace for
 https://ui.perfetto.dev or chrome://tracing as well. --serve answers each line "run K" with a line of JSON about K
-steps, so that programs can take turns. bench/run of the sources compares with PyTorch.
+steps, so that two programs can be timed in turns. bench/run of the sources compares with PyTorch.
 
 Examples:
   gan bench step --profile
@@ -53,7 +53,7 @@ Examples:
   gan bench sample tutorial-lsgan --batch 1 --json)";
 
 struct Options {
-  std::string what;  // a preset or a model
+  std::string subject;  // a preset or a model
   std::string precision = "auto", trace;
   std::vector<std::string> settings, disabled;
   std::int64_t batch = 0, steps = 100, warmup = 20;
@@ -123,7 +123,7 @@ data::Dataset random_images() {
 /// The training steps of a preset.
 class StepBench {
  public:
-  explicit StepBench(const Options& options) : preset_(options.what) {
+  explicit StepBench(const Options& options) : preset_(options.subject) {
     config_ = train::load_preset(preset_);
     std::vector<std::string> settings = options.settings;
     settings.push_back("train.precision=" + options.precision);
@@ -148,7 +148,7 @@ class StepBench {
     stepper_->set_profile(profile);
   }
 
-  /// At least so many steps, whole rounds of the variants.
+  /// Times at least `steps` steps, in whole rounds of the variants.
   Json measure(std::int64_t steps) {
     const std::int64_t rounds = (steps + period_ - 1) / period_;
     std::vector<double> means, lasts, logged;
@@ -161,7 +161,7 @@ class StepBench {
       for (std::int64_t i = 0; i + 1 < period_; ++i) run(false);
       logged.push_back(seconds_of([&] { run(true); }));
     }
-    // Each log_every-th step is taken by the program that logs, whatever else it does.
+    // Every log_every-th step also computes what is logged, whatever its variant.
     const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
     const double typical = median(means) + log, batch = static_cast<double>(config_.train.batch);
     const Work work = needed_work(config_, spec(), contraction_operations());
@@ -183,9 +183,9 @@ class StepBench {
             {"version", GAN_VERSION}};
   }
 
-  /// The tables of so many steps, logged as often as in a run, and the trace if a file is named.
+  /// Prints the tables of `steps` steps, logged as often as in a run, and writes the trace if a file is given.
   void print_profile(std::int64_t steps, const std::string& trace) {
-    std::optional<base::AtomicFile> file;  // before anything is timed for a file that cannot be
+    std::optional<base::AtomicFile> file;  // opened first, to fail before the timing
     refuse_standard_output("--trace", trace);
     if (!trace.empty()) file.emplace(trace, base::Durability::unsynced);
     for (std::int64_t i = 0; i < steps; ++i) run((i + 1) % config_.train.log_every == 0);
@@ -238,11 +238,11 @@ class StepBench {
 // ---- the sampler ----
 
 /// The model in a file, or that of a preset with random weights.
-train::Model find_model(const std::string& what) {
-  if (std::filesystem::exists(what)) return train::load_model(what);
+train::Model find_model(const std::string& subject) {
+  if (std::filesystem::exists(subject)) return train::load_model(subject);
   train::Model model;
-  model.config = train::load_preset(what);
-  const bool vectors = what == train::default_preset({2});
+  model.config = train::load_preset(subject);
+  const bool vectors = subject == train::default_preset({2});
   model.sample_shape = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
   model.condition = train::condition_of(model.config, data::label_condition(vectors ? 8 : 10));
   graph::Graph graph;
@@ -254,7 +254,7 @@ train::Model find_model(const std::string& what) {
 class SampleBench {
  public:
   explicit SampleBench(const Options& options)
-      : options_(options), model_(find_model(options.what)), sampler_(model_, options.precision) {
+      : options_(options), model_(find_model(options.subject)), sampler_(model_, options.precision) {
     use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
     y_ = data::categories_in_turn(model_.condition, batch_);
@@ -272,7 +272,7 @@ class SampleBench {
             {"images_per_s", rounded(static_cast<double>(batch_) / typical, 10)},
             {"steps", calls},
             {"batch", batch_},
-            {"model", options_.what},
+            {"model", options_.subject},
             {"mode", "sample"},
             {"precision", options_.precision},
             {"threads", base::threads()},
@@ -283,7 +283,7 @@ class SampleBench {
   void print(std::int64_t calls) {
     const Json result = measure(calls);
     const double ms = result["median_ms"];
-    fmt::print("{}, batch {}, {}, {}: {:.1f} us a call (best {:.1f}), {:.2f} us a sample\n", options_.what, batch_,
+    fmt::print("{}, batch {}, {}, {}: {:.1f} us a call (best {:.1f}), {:.2f} us a sample\n", options_.subject, batch_,
                std::string(result["precision"]), base::counted(base::threads(), "thread"), 1e3 * ms,
                1e3 * double(result["min_ms"]), 1e3 * ms / static_cast<double>(batch_));
   }
@@ -351,37 +351,37 @@ std::function<void()> setup(CLI::App& app) {
   CLI::App* step = app.add_subcommand("step", "Time a training step");
   CLI::App* floor = app.add_subcommand("floor", "Measure what the machine can do");
   CLI::App* sample = app.add_subcommand("sample", "Time the sampler");
-  step->add_option("PRESET", options->what, "Whose step (default lsgan-r1r2)");
-  sample->add_option("MODEL", options->what, "A model or run, or a preset with random weights (default lsgan-r1r2)");
-  for (CLI::App* of : {step, floor, sample}) {
-    of->add_option("--batch", options->batch,
-                   of == sample  ? "Samples in a call (default 1)"
-                   : of == floor ? "Rows of the matmuls (default 64)"
-                                 : "Rows of data in a step (default: the preset's)")
+  step->add_option("PRESET", options->subject, "Preset to time (default lsgan-r1r2)");
+  sample->add_option("MODEL", options->subject, "A model or run, or a preset with random weights (default lsgan-r1r2)");
+  for (CLI::App* sub : {step, floor, sample}) {
+    sub->add_option("--batch", options->batch,
+                    sub == sample  ? "Samples in a call (default 1)"
+                    : sub == floor ? "Rows of the matmuls (default 64)"
+                                   : "Samples in a batch (default: the preset's)")
         ->type_name("N")
         ->check(CLI::Range(1, 60'000));
-    of->add_option("--threads", options->threads, "Threads to use; 0 = every processor")
+    sub->add_option("--threads", options->threads, "Threads to use; 0 = every processor")
         ->type_name("N")
         ->check(CLI::Range(0, 4096));
-    of->add_flag("--json", options->json, "Print a line of JSON");
-    of->add_flag("--avx2", options->avx2, "Leave AVX-512 and what came after it unused");
+    sub->add_flag("--json", options->json, "Print a line of JSON");
+    sub->add_flag("--avx2", options->avx2, "Do not use AVX-512 and later instructions");
   }
-  for (CLI::App* of : {step, sample}) {
-    of->add_option("--precision", options->precision, "auto, f32 or bf16")
+  for (CLI::App* sub : {step, sample}) {
+    sub->add_option("--precision", options->precision, "auto, f32 or bf16")
         ->type_name("P")
         ->check(CLI::IsMember({"auto", "f32", "bf16"}));
-    of->add_option("--steps", options->steps, "Steps or calls to time (default 100)")
+    sub->add_option("--steps", options->steps, "Steps or calls to time (default 100)")
         ->type_name("N")
         ->check(CLI::Range(1, 100'000'000));
-    of->add_option("--warmup", options->warmup, "Steps or calls before the first timed one (default 20)")
+    sub->add_option("--warmup", options->warmup, "Steps or calls before the first timed one (default 20)")
         ->type_name("N")
         ->check(CLI::Range(1, 100'000'000));
-    of->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
+    sub->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
   }
-  step->add_option("--set", options->settings, "Any value by its key")->type_name("KEY=VALUE");
+  step->add_option("--set", options->settings, "Set any value by its key")->type_name("KEY=VALUE");
   step->add_option("--disable", options->disabled,
-                   "Leave out this pass (gan graph --help) or row of the table of products (--profile "
-                   "shows which are taken), \"all\" for every pass")
+                   "Disable this pass (gan graph --help) or kernel of products (--profile shows those in use); "
+                   "\"all\" for every pass")
       ->type_name("NAME");
   CLI::Option* profile = step->add_flag("--profile", options->profile, "Print tables of where the time goes");
   CLI::Option* trace = step->add_option("--trace", options->trace, "Also write a trace")->type_name("FILE.json");
@@ -393,10 +393,10 @@ std::function<void()> setup(CLI::App& app) {
   app.footer(kHelp);
   return [=] {
     if (options->avx2) runtime::pretend_avx2();
-    if (options->what.empty()) options->what = train::default_preset({1, 28, 28});
+    if (options->subject.empty()) options->subject = train::default_preset({1, 28, 28});
     if (step->parsed()) return run_step(*options);
     if (floor->parsed()) return run_floor(*options);
-    if (!sample->parsed()) base::fail_usage("bench: say what to time: step, floor or sample");
+    if (!sample->parsed()) base::fail_usage("bench: give what to time: step, floor or sample");
     SampleBench bench(*options);
     answer(bench, *options);
   };

@@ -16,7 +16,7 @@ constexpr const char* kHelp = R"(Fetched data is kept in $XDG_CACHE_HOME/gan (~/
 
 Sources that --data takes:
   mnist, mnist-test                     handwritten digits, after `gan data fetch mnist`
-  ring8, grid25                         points around 8 and 25 centres, made on the fly
+  ring8, grid25                         random points around 8 and 25 centres
   images.idx[.gz],labels.idx[.gz]       unsigned bytes, NxHxW or NxHxWxC; a classes.txt beside them names the classes
   FOLDER                                files named as those of MNIST: the train pair, t10k for tests
 
@@ -34,7 +34,7 @@ std::function<void()> setup(CLI::App& app) {
   app.require_subcommand(0, 1);
   app.footer(kHelp);
   return [options, fetch] {
-    if (!fetch->parsed()) base::fail_usage("data: say what to do with it, such as gan data fetch mnist");
+    if (!fetch->parsed()) base::fail_usage("data: a subcommand is missing, such as gan data fetch mnist");
     const std::vector<std::string> known = {"mnist"};
     if (options->name != "mnist") {
       base::fail_usage("data set \"{}\" cannot be fetched{}", options->name, base::did_you_mean(options->name, known));
@@ -51,6 +51,6 @@ std::function<void()> setup(CLI::App& app) {
 }  // namespace
 
 extern const Command data_command;
-const Command data_command = {"data", "Fetch data sets; what --data takes", setup};
+const Command data_command = {"data", "Fetch data sets, list the sources for --data", setup};
 
 }  // namespace gan::cli

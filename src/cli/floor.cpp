@@ -19,8 +19,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// MFLOP an image of the tutorial's step: without D's weight gradients in G's loss and the images' in D's, with one
-/// forward pass of D over the fakes and one backward pass for both losses.
+/// FLOP per image of the tutorial's step, without gradients of D's weights in G's loss and of images in D's loss, with
+/// one forward pass of D over the fakes and one backward pass for both losses.
 constexpr double kTutorialOperations = 25.9e6;
 
 /// Times of a function that is called for about 0.1 s, at least five times, and once before for warming up.
@@ -36,20 +36,20 @@ std::vector<double> repeated_seconds(const Function& function) {
   return times;
 }
 
-/// What is done in each call over the times that calls took.
+/// The rates of calls that each do `done` operations or bytes in one of these times.
 Rate rate_of(double done, std::vector<double> times) {
   std::ranges::sort(times);
   return {done / times[times.size() / 2], done / times.front()};
 }
 
-/// An array of numbers in [-0.5, 0.5).
+/// An array of elements in [-0.5, 0.5).
 runtime::Array filled_array(const graph::TensorType& type) {
   runtime::Array array(type);
   for (std::size_t i = 0; i < static_cast<std::size_t>(type.elements()); ++i) {
     const float value = static_cast<float>(i * 2654435761u % 1024) / 1024 - 0.5f;
     if (type.dtype == graph::DType::f32)
       array.f32()[i] = value;
-    else  // cut short, not rounded
+    else  // truncated, not rounded
       array.bf16()[i] = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
   }
   return array;
@@ -66,7 +66,7 @@ bool is_tutorial(const train::Config& config, const models::ModelSpec& spec) {
          graph::element_count(spec.sample) == 28 * 28 && !spec.condition.empty();
 }
 
-/// What the matrix products of a run are in.
+/// The type of a run's matrix products.
 graph::DType precision_of(const train::Config& config) {
   const bool bf16 = compiler::choose_precision(config.train.precision) == compiler::Precision::bf16;
   return bf16 ? graph::DType::bf16 : graph::DType::f32;
@@ -83,8 +83,8 @@ Work needed_work(const train::Config& config, const models::ModelSpec& spec, dou
     const double gradient =
         variable.role == nn::Role::parameter ? static_cast<double>(graph::size_of(precision_of(config))) : 0;
     const double bytes = (2 * sizeof(float) + gradient) * static_cast<double>(graph::element_count(variable.shape));
-    const bool of_g = variable.name.find(std::string(train::kGenerator) + ".") != std::string::npos;
-    work.bytes += of_g ? bytes / static_cast<double>(config.train.d_steps) : bytes;
+    const bool in_g = variable.name.find(std::string(train::kGenerator) + ".") != std::string::npos;
+    work.bytes += in_g ? bytes / static_cast<double>(config.train.d_steps) : bytes;
   }
   return work;
 }
@@ -149,7 +149,7 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
   return fastest;
 }
 
-/// w += g, m += g, v += g: the traffic of Adam without its arithmetic, on all threads.
+/// w += g, m += g, v += g: the memory traffic of Adam without its arithmetic, on all threads.
 static void sweep(float* w, float* m, float* v, const float* g, std::int64_t count) {
   base::parallel_for(count, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {

@@ -9,17 +9,17 @@
 
 namespace gan::cli {
 
-/// What a training step cannot do without, a mean over the steps of a run.
+/// The least work of a training step, averaged over the steps of a run.
 struct Work {
-  double operations = 0;  ///< of contractions
+  double operations = 0;  ///< FLOP of matrix products and convolutions
   double bytes = 0;       ///< variables read and written once, gradients read once in the run's precision
 };
 
-/// The work of a step whose programs do `contraction_operations`. Of the tutorial's networks the operations are counted
-/// by hand instead: 25.9 million an image, however many the programs do.
+/// The work of a step whose programs do `contraction_operations` FLOP in matrix products and convolutions. For the
+/// tutorial's networks a count by hand, 25.9 MFLOP per image, takes its place.
 Work needed_work(const train::Config& config, const models::ModelSpec& spec, double contraction_operations);
 
-/// Seconds that the work takes at these rates, one after the other.
+/// The seconds that the work takes at these rates, computing and moving bytes one after the other.
 double floor_seconds(const Work& work, const runtime::Rates& rates);
 
 /// "floor 6.09 ms: 1657.6 MFLOP at 410.1 GFLOP/s and 97.1 MB at 52.3 GB/s; 49% of 12.34 ms".
@@ -29,13 +29,13 @@ std::string describe_floor(const Work& work, const runtime::Rates& rates, double
 std::string describe_profile(const runtime::Profile& profile, const train::Config& config,
                              const models::ModelSpec& spec);
 
-/// The rates that a step of this configuration can hope for, measured.
+/// The best rates that this machine reaches for a step of this configuration, measured.
 runtime::Rates best_rates(const train::Config& config);
 
-/// What a machine does a second, over repeated calls.
+/// Work per second, measured over repeated calls.
 struct Rate {
   double median = 0;
-  double best = 0;  ///< of a single call: above the median by luck, with the clock or with the caches that others share
+  double best = 0;  ///< of the fastest call, which may owe it to the clock or to shared caches
 };
 
 /// FLOP/s of the fastest of the tutorial's large matmuls at this batch: forward, data gradient, weight gradient.

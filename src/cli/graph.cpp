@@ -75,12 +75,12 @@ void run(const Options& options) {
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("PRESET", options->preset, "Whose training step to print (gan presets lists them)")->required();
+  app.add_option("PRESET", options->preset, "Preset whose training step to print (gan presets lists them)")->required();
   app.add_option("--after", options->after,
                  "The graph after this pass; in order: " + base::joined(compiler::pass_names()))
       ->type_name("PASS");
-  app.add_option("--batch", options->batch, "Rows of data in a step")->type_name("N")->check(CLI::Range(1, 1'000'000));
-  app.add_option("--set", options->settings, "Any value by its key")->type_name("KEY=VALUE");
+  app.add_option("--batch", options->batch, "Samples in a batch")->type_name("N")->check(CLI::Range(1, 1'000'000));
+  app.add_option("--set", options->settings, "Set any value by its key")->type_name("KEY=VALUE");
   app.add_option("--data", options->data, "Take sizes from this data")->type_name("SOURCE");
   app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR");
   app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")

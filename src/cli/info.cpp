@@ -19,7 +19,7 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp = R"(Examples:
-  gan info                      the program, this machine, and how numbers are computed on it
+  gan info                      the program, this machine, and its instructions and precision
   gan info runs/a               a model: what it draws, what made it
   gan info mnist                a data set: samples, shape, classes)";
 
@@ -83,13 +83,13 @@ void print_model(const std::string& path) {
   line("discriminator", network_text(config.model.d));
   line("loss", config.loss.name == "least_squares"
                    ? fmt::format("least squares, (a, b, c) = ({}, {}, {}){}", config.loss.a, config.loss.b,
-                                 config.loss.c, config.loss.sigmoid ? ", with a Sigmoid behind D" : "")
+                                 config.loss.c, config.loss.sigmoid ? ", with a Sigmoid after D" : "")
                    : config.loss.name);
   line("data", fmt::format("{}, sha256 {}", model.data_name, model.data_hash));
   line("trained", base::counted(model.steps, "step"));
-  std::int64_t parameters = 0;
-  for (const auto& [name, array] : model.weights) parameters += array.type().elements();
-  line("numbers", base::grouped(static_cast<std::uint64_t>(parameters)));
+  std::int64_t weights = 0;
+  for (const auto& [name, array] : model.weights) weights += array.type().elements();
+  line("weights", base::grouped(static_cast<std::uint64_t>(weights)));
 }
 
 void print_data(const std::string& source, const std::string& cache) {

@@ -12,18 +12,17 @@
 #include "losses/loss.h"
 #include "runtime/reference/reference.h"
 #include "train/config.h"
-#include "train/step.h"
 
 namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(Without options it lists what loss.name and penalty.NAME can be.
+    R"(Without options it lists the values of loss.name and the keys penalty.NAME.
 
---curves writes a table of every loss, also with its settings (column "settings", as --set takes them), at D's raw
-output from -6 to 6. "g" is G's loss where D says this of a fake, "d_real" and "d_fake" are D's loss where D says it of
-real data and of a fake, while its other output is 0; "_slope" is the derivative. A step of training minimizes the same
-functions, and autodiff makes the derivatives as it does there.
+--curves writes a table of every loss and its variants (column "settings", as for --set), for logits of D from -6 to 6.
+"g" is G's loss if D gives the logit for a fake; "d_real" and "d_fake" are D's loss if D gives it for real data or for a
+fake, and 0 for the other; "_slope" is the derivative. These are the functions that training minimizes, with the
+derivatives that it uses.
 
 Examples:
   gan losses
@@ -32,13 +31,13 @@ Examples:
 
 constexpr int kStepsPerUnit = 10, kRange = 6;
 
-/// A loss as `settings` change it.
+/// A loss with some settings changed.
 struct Variant {
   std::string_view loss;
   std::vector<std::string> settings;
 };
 
-/// Every loss of the table as it is by itself, with the variants of its own settings behind.
+/// Every loss with default settings, followed by its variants.
 std::vector<Variant> variants() {
   const Variant more[] = {{"bce", {"loss.saturating=true"}},
                           {"least_squares", {"loss.coding=pearson"}},
@@ -53,34 +52,34 @@ std::vector<Variant> variants() {
   return all;
 }
 
-/// The lines of one loss.
+/// The table's lines for one variant.
 std::string curve(const Variant& variant) {
   using graph::Tensor;
   train::Config config;
   config.loss.name = variant.loss;
   train::apply_settings(config, variant.settings);
   const losses::Loss& loss = losses::find_loss(variant.loss);
-  const losses::LossSpec spec = train::loss_spec(config);
+  const losses::LossSpec& spec = config.loss;
 
   graph::Graph graph;
   const graph::TensorType one{graph::DType::f32, {1, 1}};
   const Tensor real = graph.input("real", one), fake = graph.input("fake", one);
-  const Tensor of_g = loss.generator(spec, real, fake), of_d = loss.discriminator(spec, real, fake);
+  const Tensor loss_g = loss.generator(spec, real, fake), loss_d = loss.discriminator(spec, real, fake);
   const auto slope = [](Tensor value, Tensor output) { return autodiff::gradient(value, {output})[0]; };
-  graph.output("g", of_g);
-  graph.output("g_slope", slope(of_g, fake));
-  graph.output("d", of_d);
-  graph.output("d_real_slope", slope(of_d, real));
-  graph.output("d_fake_slope", slope(of_d, fake));
+  graph.output("g", loss_g);
+  graph.output("g_slope", slope(loss_g, fake));
+  graph.output("d", loss_d);
+  graph.output("d_real_slope", slope(loss_d, real));
+  graph.output("d_fake_slope", slope(loss_d, fake));
 
   std::string text;
   for (int i = -kRange * kStepsPerUnit; i <= kRange * kStepsPerUnit; ++i) {
     const double output = static_cast<double>(i) / kStepsPerUnit;
-    runtime::ReferenceValues of_real = runtime::evaluate_reference(graph, {{"real", {output}}, {"fake", {0}}});
-    runtime::ReferenceValues of_fake = runtime::evaluate_reference(graph, {{"real", {0}}, {"fake", {output}}});
+    runtime::ReferenceValues at_real = runtime::evaluate_reference(graph, {{"real", {output}}, {"fake", {0}}});
+    runtime::ReferenceValues at_fake = runtime::evaluate_reference(graph, {{"real", {0}}, {"fake", {output}}});
     fmt::format_to(std::back_inserter(text), "{}\t{}\t{}", variant.loss, fmt::join(variant.settings, " "), output);
-    for (const double value : {of_fake["g"][0], of_fake["g_slope"][0], of_real["d"][0], of_real["d_real_slope"][0],
-                               of_fake["d"][0], of_fake["d_fake_slope"][0]})
+    for (const double value : {at_fake["g"][0], at_fake["g_slope"][0], at_real["d"][0], at_real["d_real_slope"][0],
+                               at_fake["d"][0], at_fake["d_fake_slope"][0]})
       fmt::format_to(std::back_inserter(text), "\t{:.6g}", value + 0.0);  // no "-0"
     text += '\n';
   }
@@ -98,7 +97,8 @@ void list() {
 
 std::function<void()> setup(CLI::App& app) {
   auto curves = std::make_shared<std::string>();
-  app.add_option("--curves", *curves, "Write values and derivatives of every loss by D's output, tab-separated")
+  app.add_option("--curves", *curves,
+                 "Write a table of every loss and its derivatives against D's logit, tab-separated")
       ->type_name("FILE.tsv");
   app.footer(kHelp);
   return [curves] {

@@ -37,7 +37,7 @@ std::string started_with;  // set once, by main
 void refuse_unknown(const CLI::App& app) {
   for (const CLI::App* subcommand : app.get_subcommands()) refuse_unknown(*subcommand);
   std::vector<std::string> rest = app.remaining();
-  const bool ended = std::erase(rest, "--") > 0;  // what ends the options is among what is left
+  const bool ended = std::erase(rest, "--") > 0;  // remaining() includes the end of options
   if (rest.empty()) return;
   const std::string& word = rest.front();
   const std::string command = app.get_parent() ? app.get_name() + ": " : "";
@@ -57,7 +57,7 @@ void refuse_unknown(const CLI::App& app) {
                    base::did_you_mean(word, known));
 }
 
-/// An empty value, as of a shell's variable that is not set, must not count as an option that was not given.
+/// Throws a usage error for empty values, as of an unset shell variable, which would otherwise count as not given.
 void refuse_empty(const CLI::App& app) {
   for (const CLI::App* subcommand : app.get_subcommands()) refuse_empty(*subcommand);
   for (const CLI::Option* option : app.get_options()) {
@@ -66,19 +66,19 @@ void refuse_empty(const CLI::App& app) {
   }
 }
 
-/// What was printed must have arrived.
+/// Throws a data error if printing has failed.
 void require_printed() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) base::fail_data("standard output: cannot be written");
 }
 
-/// Prints the one line that an error is worth and returns the exit code.
+/// Prints an error as one line and returns the exit code.
 int report(int code, std::string message) {
   std::ranges::replace(message, '\n', ' ');
   fmt::print(stderr, "gan: {}\n", message);
   return code;
 }
 
-/// Whole numbers as people write them: the parser would read 010 as 8 and cut what is too large.
+/// Checks and rewrites a whole number, since the parser reads 010 as 8 and truncates. Returns the error or "".
 std::string require_decimal(std::string& text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -87,7 +87,7 @@ std::string require_decimal(std::string& text) {
   return "";
 }
 
-/// Lets a parser and all below it keep what they do not know, so that refuse_unknown can name the nearest.
+/// Lets a parser and its subcommands keep unknown arguments, so that refuse_unknown can suggest the nearest name.
 void keep_unknown(CLI::App& app) {
   app.allow_extras();
   app.get_formatter()->column_width(34);
@@ -97,9 +97,9 @@ void keep_unknown(CLI::App& app) {
   for (CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) keep_unknown(*subcommand);
 }
 
-/// Starts the program again with a short spin count for OpenMP's waits, unless the user chose how to wait. The default
-/// spins for milliseconds, which makes training ten times slower as soon as another process wants a core; libgomp reads
-/// its environment before main, so there is no later moment to say so. If it cannot be done, all works as before.
+/// Restarts the program with a short spin count for OpenMP's waits, unless the user has set one. The default spins for
+/// milliseconds, which makes training ten times slower when another process needs a core. A restart is needed because
+/// libgomp reads its environment before main; if it fails, the program goes on with the default.
 void shorten_waits(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "2000", 1);
@@ -121,10 +121,10 @@ int run(int argc, char** argv) {
   keep_unknown(app);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& wish) {  // --help, --version
-    return app.exit(wish);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    refuse_unknown(app);  // a misspelt option is the likelier reason than the one that is missing for it
+    refuse_unknown(app);  // a misspelt option is more likely than a missing one
     base::fail_usage("{}", error.what());
   }
   refuse_unknown(app);
@@ -148,10 +148,10 @@ std::string command_line() { return started_with; }
 int main(int argc, char** argv) {
   using gan::base::ErrorKind;
   using gan::cli::report;
-  // What is over in a moment needs no second start.
+  // Short commands are not worth a restart.
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "train" || command == "eval" || command == "bench") gan::cli::shorten_waits(argv);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error that write() reports
+  std::signal(SIGXFSZ, SIG_IGN);  // write() then reports an error when a file may not grow
   try {
     return gan::cli::run(argc, argv);
   } catch (const gan::base::Error& error) {

@@ -14,7 +14,7 @@ constexpr const char* kHelp = R"(Examples:
   gan presets tutorial-lsgan                            every value of one, with what it means
   gan presets tutorial-lsgan > my.toml                  a file to change, for gan train --config my.toml)";
 
-/// The lines of comment that say where a preset comes from.
+/// The first block of comment lines in a preset, which gives its sources.
 std::string comment_of(std::string_view text) {
   std::string comment;
   while (!text.empty()) {

@@ -39,7 +39,7 @@ std::string figures(const train::Progress& progress) {
                      progress.loss_g, progress.loss_d);
 }
 
-/// A reader that is gone, or a full disk, does not end a training run; what it comes to is said when it is over.
+/// Whether printing has failed (closed pipe, full disk). Training goes on, and the error is reported at its end.
 bool cannot_print() { return std::ferror(stdout) != 0; }
 
 }  // namespace

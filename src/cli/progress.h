@@ -10,22 +10,22 @@ namespace gan::cli {
 /// How a training run is shown.
 enum class ProgressStyle { terminal, lines, json, quiet };
 
-/// Shows a training run on standard output: on a terminal one line that is written over, else plain lines every few
+/// Shows a training run on standard output: on a terminal one line that is overwritten, else plain lines every few
 /// seconds, or a JSON object for every report, or nothing.
 class ProgressPrinter {
  public:
   explicit ProgressPrinter(ProgressStyle style) : style_(style) {}
-  /// Leaves the last line of progress standing.
+  /// Ends the line of progress.
   ~ProgressPrinter();
   ProgressPrinter(const ProgressPrinter&) = delete;
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
 
   void report(const train::Progress& progress);
-  /// A line that stays.
+  /// Prints a line that is not overwritten.
   void note(const std::string& text);
   /// The last report; zeros before the first.
   const train::Progress& last() const { return last_; }
-  /// Ends the line of progress, showing the last report if it was not.
+  /// Ends the line of progress, and prints the last report if it was not printed.
   void finish();
 
  private:
@@ -34,8 +34,8 @@ class ProgressPrinter {
 
   ProgressStyle style_;
   train::Progress last_{};
-  bool shown_ = true;       // whether last_ is on the screen
-  bool line_open_ = false;  // whether the cursor stands behind a bar
+  bool shown_ = true;       // whether last_ was printed
+  bool line_open_ = false;  // whether a progress bar's line is not ended yet
   std::chrono::steady_clock::time_point next_line_{};
 };
 

@@ -15,17 +15,16 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(The file needs nothing else: open it in a browser, send it by mail. It shows curves and samples through training, the
-scores and pictures that other commands left in RUNDIR, the command and every value of the run. What is missing says how
-to get it.
+    R"(The file is self-contained: open it in a browser, send it by mail. It shows curves and samples through training, the
+scores and pictures that other commands wrote to RUNDIR, the command and every value of the run. In place of missing
+parts it shows the commands that make them.
 
 Examples:
   gan report runs/a                           writes runs/a/report.html
   gan report runs/a --out a.html
   gan eval runs/a --data mnist --out runs/a/eval && gan report runs/a)";
 
-/// JSON that may stand inside <script>: no "<", so that no text in it ends the element. Bytes that are no UTF-8 are
-/// replaced.
+/// JSON that is safe inside <script>: without "<", so that no text in it ends the element. Invalid UTF-8 is replaced.
 std::string script_json(const nlohmann::ordered_json& json) {
   const std::string text = json.dump(-1, ' ', /*ensure_ascii=*/true, nlohmann::ordered_json::error_handler_t::replace);
   std::string out;
@@ -45,7 +44,7 @@ std::string page(const std::string& data) {
     if (name == "data") return data;
     for (const ReportAsset& asset : report_assets())
       if (asset.name == name) return asset.text;
-    throw std::logic_error("page.html names a part that is not there");
+    throw std::logic_error("page.html names a part that does not exist");
   };
   std::string out;
   std::string_view rest = part("page.html");

@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// A page of more is slow to open; the pictures that are left out stand between others.
+// Limits that keep the page quick to open. Pictures are thinned out evenly.
 constexpr std::size_t kMostPictures = 60;
 constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
 constexpr int kDeepestJson = 32;
@@ -48,7 +48,7 @@ std::string read_picture(const std::string& path) {
   return base64(bytes);
 }
 
-/// The JSON of a text; nothing if it is none, or nested so deeply that nobody meant it.
+/// The JSON of a text; nullopt if it is not JSON, or nested deeper than kDeepestJson.
 std::optional<Json> parse(const std::string& text) {
   bool deep = false;
   const auto watch = [&](int depth, Json::parse_event_t, Json&) { return !(deep |= depth > kDeepestJson); };
@@ -57,12 +57,12 @@ std::optional<Json> parse(const std::string& text) {
   return json;
 }
 
-/// The scores that could not be computed, and why.
+/// Whether a value holds reasons for missing scores: an object of texts.
 bool is_reasons(const Json& missing) {
   return missing.is_object() && std::ranges::all_of(missing, [](const Json& reason) { return reason.is_string(); });
 }
 
-/// What is wrong with a line of metrics.jsonl or scores.jsonl; "" if it is one.
+/// The fault of a line of metrics.jsonl or scores.jsonl; "" if it is valid.
 std::string fault_of(const std::optional<Json>& line, std::span<const char* const> keys) {
   if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
     return "not a JSON object with a \"step\"";
@@ -72,9 +72,9 @@ std::string fault_of(const std::optional<Json>& line, std::span<const char* cons
   return "";
 }
 
-/// A file of a JSON object a line as {"step": [...], KEY: [...]}, null where a line has no number for a key; keys that
-/// no line has are left out; "missing" is that of the last line. Null if the file is missing or holds no such line.
-/// Lines that are left out are noted.
+/// The lines of a JSONL file as columns {"step": [...], KEY: [...]}, with null for missing numbers and without keys
+/// that no line has; "missing" is that of the last line that has it. Null if the file is missing or has no valid line.
+/// Notes tell of the lines left out.
 Json read_lines(const std::string& path, std::span<const char* const> keys, Json& notes) {
   if (!fs::exists(path)) return nullptr;
   const std::string text = base::read_file(path);
@@ -87,7 +87,7 @@ Json read_lines(const std::string& path, std::span<const char* const> keys, Json
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::optional<Json> line = parse(text.substr(begin, end - begin));
     begin = end + 1;
-    if (!line && end == text.size()) {  // a run that was killed, or goes on right now
+    if (!line && end == text.size()) {  // the run was killed, or is still training
       notes.push_back(fmt::format("{}: the last line was cut short and is left out.", path));
       break;
     }
@@ -170,11 +170,11 @@ Json read_samples(const fs::path& folder) {
 }
 
 std::string network_text(const train::NetworkConfig& network, const train::Model& model, const char* name) {
-  std::int64_t numbers = 0;
+  std::int64_t weights = 0;
   for (const auto& [key, array] : model.weights)
-    if (key.starts_with(name)) numbers += array.type().elements();
+    if (key.starts_with(name)) weights += array.type().elements();
   return fmt::format("{} {}; {}", model.config.model.kind, fmt::join(network.widths, "-"),
-                     base::counted(numbers, "number"));
+                     base::counted(weights, "weight"));
 }
 
 /// Rows [name, text] of the summary.
@@ -201,12 +201,12 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
   return rows;
 }
 
-/// The folder's own name, whatever way it was given.
+/// The folder's name, also for paths such as . and a/.
 std::string folder_name(const std::string& run) {
   return (fs::absolute(run) / "").lexically_normal().parent_path().filename().string();
 }
 
-/// The commands that make what is missing.
+/// The commands that make missing parts of the report.
 Json hints(const std::string& run, const train::Config& config, bool has_model) {
   const std::string quoted = base::shell_quoted(run);
   const fs::path beside = (fs::path(run) / ".." / (folder_name(run) + "-2")).lexically_normal();
@@ -252,8 +252,8 @@ Json report_data(const std::string& run) {
   data["eval_samples"] = picture("eval/samples.png");
   data["neighbours"] = picture("eval/neighbours.png");
   data["samples"] = read_samples(path("samples"));
-  data["samples"]["why"] = model ? "Samples of this shape are no pictures. To draw some as numbers:"
-                                 : "Nothing was saved yet. To go on with the run:";
+  data["samples"]["why"] = model ? "Samples of this shape cannot be drawn. To write some as an array:"
+                                 : "Nothing was saved yet. To resume the run:";
 
   data["conditional"] = model ? !model->condition.empty() : !config.data.unconditional;
   data["vectors"] = model && model->sample_shape.size() == 1;

@@ -5,10 +5,9 @@
 
 namespace gan::cli {
 
-/// Everything that the report of the run in folder `run` shows, as cli/report/page.js reads it; pictures are base64.
-/// What the folder does not hold is null or empty, and `hints` has the commands that make it. Lines of
-/// metrics.jsonl and scores.jsonl that are broken are left out and noted. Throws a data error for a folder without a
-/// run and for other files that are broken.
+/// The data of the report of the run in folder `run`, as cli/report/page.js reads it; pictures are base64. Missing
+/// parts are null or empty, and `hints` has the commands that make them. Broken lines of metrics.jsonl and scores.jsonl
+/// are left out and noted. Throws a data error for a folder without a run and for other broken files.
 nlohmann::ordered_json report_data(const std::string& run);
 
 }  // namespace gan::cli

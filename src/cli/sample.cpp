@@ -29,8 +29,8 @@ Without any label option a conditional model draws --count samples of every clas
 
 FILE.png is a grid, with a row for each label. FILE.npy holds f32: images [N, C, H, W] in [-1, 1] (byte / 127.5 - 1),
 vectors [N, D] in the units of their data; so does standard output, for --out -. DIR/ receives a picture LABEL-INDEX.png
-for each image; INDEX counts from 0 within its label (an unconditional model writes sample-INDEX.png), and zeros in
-front give all names one length: 007-0042.png, so that files in order of name are in order of label and index.
+for each image; INDEX counts from 0 within its label (an unconditional model writes sample-INDEX.png). Leading zeros
+give all names the same length (007-0042.png), so that sorting by name sorts by label and index.
 The same model, seed and options give the same bytes.
 
 Examples:
@@ -41,7 +41,7 @@ Examples:
 
 constexpr std::int64_t kMaximumCount = 100'000'000;
 constexpr std::int64_t kDefaultCount = 8;
-constexpr std::int64_t kFewSamples = 100;  // drawn one by one before a program for all of them would be compiled
+constexpr std::int64_t kFewSamples = 100;  // so many are drawn one by one, sooner than a program for all is compiled
 
 struct Options {
   std::string model, label, labels, labels_file, noise, out, precision = "auto";
@@ -65,23 +65,23 @@ Format format_of(const std::string& out) {
       out, extension);
 }
 
-/// What is to be drawn.
+/// The samples to draw.
 struct Plan {
   std::int64_t total = 0;
   std::int64_t columns = 0;          ///< of a grid
   std::vector<std::int32_t> labels;  ///< [total]; empty for an unconditional model
 };
 
-/// How many samples a label gets: what was asked for, else the noise's rows shared among the labels, else 8.
+/// The number of samples for each label: --count or --per-class, else the rows of --noise over the labels, else 8.
 std::int64_t count_per_label(const Options& options, std::int64_t labels, std::int64_t noise_rows) {
-  const std::int64_t asked = std::max(options.count, options.per_class);
-  if (noise_rows == 0) return asked > 0 ? asked : kDefaultCount;
-  if (asked == 0 && noise_rows % labels != 0)
+  const std::int64_t requested = std::max(options.count, options.per_class);
+  if (noise_rows == 0) return requested > 0 ? requested : kDefaultCount;
+  if (requested == 0 && noise_rows % labels != 0)
     base::fail_usage(
-        "--noise {}: {} rows cannot be shared among {} labels; say which by --label, --labels or "
+        "--noise {}: {} rows cannot be divided among {} labels; choose labels by --label, --labels or "
         "--labels-file",
         options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels);
-  const std::int64_t count = asked > 0 ? asked : noise_rows / labels;
+  const std::int64_t count = requested > 0 ? requested : noise_rows / labels;
   if (count * labels != noise_rows) {
     base::fail_usage("--noise {}: {} for {} of {} each; expected a row for every sample", options.noise,
                      base::counted(noise_rows, "row"), base::counted(labels, "label"), base::counted(count, "sample"));
@@ -89,7 +89,7 @@ std::int64_t count_per_label(const Options& options, std::int64_t labels, std::i
   return count;
 }
 
-std::vector<std::int32_t> asked_labels(const Options& options, const train::Model& model) {
+std::vector<std::int32_t> chosen_labels(const Options& options, const train::Model& model) {
   std::vector<std::int32_t> labels;
   const data::ConditionColumn& column = model.condition.columns[0];
   if (!options.label.empty()) {
@@ -121,7 +121,7 @@ Plan plan_of_file(const Options& options, const train::Model& model, std::int64_
                     plan.labels[i], i, model.condition.classes() - 1);
   }
   if (noise_rows > 0 && noise_rows != plan.total) {
-    base::fail_usage("--noise {} has {} rows, --labels-file {} has {} labels; expected as many", options.noise,
+    base::fail_usage("--noise {} has {} rows, --labels-file {} has {} labels; expected equal numbers", options.noise,
                      noise_rows, options.labels_file, plan.total);
   }
   return plan;
@@ -137,7 +137,7 @@ Plan make_plan(const Options& options, const train::Model& model, std::int64_t n
   } else if (!options.labels_file.empty()) {
     plan = plan_of_file(options, model, noise_rows);
   } else {
-    const std::vector<std::int32_t> labels = asked_labels(options, model);
+    const std::vector<std::int32_t> labels = chosen_labels(options, model);
     const std::int64_t count = count_per_label(options, static_cast<std::int64_t>(labels.size()), noise_rows);
     plan.total = count * static_cast<std::int64_t>(labels.size());
     if (plan.total <= kMaximumCount) {
@@ -155,7 +155,7 @@ Plan make_plan(const Options& options, const train::Model& model, std::int64_t n
   return plan;
 }
 
-/// The latents of --noise, [N, latent]; an empty array if the option is not there.
+/// The latents of --noise, [N, latent]; an empty array if the option is not given.
 runtime::Array read_noise(const Options& options, const train::Model& model) {
   if (options.noise.empty()) return {};
   runtime::Array noise = io::read_npy_f32(options.noise);
@@ -172,7 +172,7 @@ runtime::Array read_noise(const Options& options, const train::Model& model) {
 
 bool is_png(const std::filesystem::directory_entry& entry) { return entry.path().extension() == ".png"; }
 
-/// Writes a file for each sample; returns what is to be said of pictures that were there before.
+/// Writes a PNG file for each sample; returns a note on other PNG files in the folder, or "".
 std::string write_folder(const std::string& folder, const Plan& plan, int classes, const graph::Shape& shape,
                          std::span<const float> images) {
   base::create_folder(folder);
@@ -195,7 +195,7 @@ std::string write_folder(const std::string& folder, const Plan& plan, int classe
                      others == 1 ? " is" : "s are");
 }
 
-/// Writes the samples; returns what else is to be said of it.
+/// Writes the samples; returns a note for the user, or "".
 std::string write(const std::string& out, Format format, const Plan& plan, const train::Model& model,
                   std::span<const float> samples) {
   graph::Shape shape = model.sample_shape;
@@ -223,7 +223,7 @@ void run(const Options& options) {
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const graph::Shape& shape = model.sample_shape;
   if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
-    base::fail_usage("--out {}: samples of shape {} are no pictures; expected FILE.npy", options.out,
+    base::fail_usage("--out {}: samples of shape {} cannot be drawn; expected FILE.npy", options.out,
                      graph::to_string(shape));
   }
   const runtime::Array noise = read_noise(options, model);
@@ -250,8 +250,8 @@ void run(const Options& options) {
                    part(std::span(samples)));
   }
   sampler.require_finite(samples);
-  const std::string more = write(out, format, plan, model, samples);
-  say_written(out, ": " + base::counted(plan.total, "sample") + more);
+  const std::string note = write(out, format, plan, model, samples);
+  say_written(out, ": " + base::counted(plan.total, "sample") + note);
 }
 
 std::function<void()> setup(CLI::App& app) {
@@ -265,21 +265,21 @@ std::function<void()> setup(CLI::App& app) {
                                ->type_name("N")
                                ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
   CLI::Option* labels_file =
-      app.add_option("--labels-file", options->labels_file, "Labels in order, any integer type, [N]")
+      app.add_option("--labels-file", options->labels_file, "The label of each sample: [N], any integer type")
           ->type_name("Y.npy");
   CLI::Option* count =
-      app.add_option("--count", options->count, "Samples of each label asked for (default 8), in all if unconditional")
+      app.add_option("--count", options->count, "Samples of each chosen label (default 8), in total if unconditional")
           ->type_name("N")
           ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
-  CLI::Option* seed = app.add_option("--seed", options->seed, "Of the latents (default 1)")
+  CLI::Option* seed = app.add_option("--seed", options->seed, "Seed of the latents (default 1)")
                           ->type_name("N")
                           ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
-  app.add_option("--noise", options->noise, "The latents, f32 or f64, [N, latent]")->type_name("Z.npy")->excludes(seed);
+  app.add_option("--noise", options->noise, "The latents [N, latent], f32 or f64")->type_name("Z.npy")->excludes(seed);
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
   app.add_option("--precision", options->precision,
-                 "auto, f32 or bf16; auto is within 1e-5 of f32, bf16 is faster and within some 1e-2")
+                 "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
   label->excludes(labels)->excludes(per_class)->excludes(labels_file);

@@ -8,12 +8,12 @@
 
 namespace gan::cli {
 
-void use_threads(std::int64_t asked) {
-  base::set_threads(static_cast<int>(asked));
-  if (asked > base::threads())
+void use_threads(std::int64_t count) {
+  base::set_threads(static_cast<int>(count));
+  if (count > base::threads())
     fmt::print(stderr,
                "gan: note: --threads {}: OpenMP starts {} (OMP_THREAD_LIMIT and other OMP_ variables limit it)\n",
-               asked, base::threads());
+               count, base::threads());
 }
 
 }  // namespace gan::cli

@@ -4,8 +4,7 @@
 
 namespace gan::cli {
 
-/// Uses so many threads from now on, 0 for one on every processor. Says on standard error if OpenMP starts fewer than
-/// were asked for.
-void use_threads(std::int64_t asked);
+/// Sets the number of threads; 0: one per processor. Prints a note on standard error if OpenMP starts fewer.
+void use_threads(std::int64_t count);
 
 }  // namespace gan::cli

@@ -32,17 +32,17 @@ namespace {
 
 constexpr const char* kHelp =
     R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from lsgan-r1r2 and
-vectors from vector. Then count, in this order: --config, --set, the options. Labelled data trains a conditional model.
+vectors from vector. --config, --set, then the options replace values. Labelled data trains a conditional model.
 
-RUNDIR receives config.toml (every value), command.txt (what you typed), metrics.jsonl, samples/, model.safetensors and
-checkpoint.safetensors.
-Ctrl-C saves and leaves; --resume goes on as if the run had never stopped. It takes every value from RUNDIR; only
---steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the same data is now) and the
-intervals of logging, samples, evaluation and checkpoints may be given anew. RUNDIR may be renamed while the run trains.
+RUNDIR receives config.toml (every value), command.txt (the command line), metrics.jsonl, samples/, model.safetensors
+and checkpoint.safetensors. Ctrl-C saves and stops; --resume continues as if the run had never stopped. It takes every
+value from RUNDIR; only --steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the
+same data is now) and the intervals of logging, samples, evaluation and checkpoints may change. RUNDIR may be renamed
+while the run trains.
 
 --eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
 best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
-accuracy, the share of modes found and the share of good samples). It needs labelled data. The time does not count.
+accuracy, the share of modes found and the share of good samples). It needs labelled data. Its time does not count.
 
 Examples:
   gan train --data mnist --out runs/a --time 3m
@@ -61,8 +61,8 @@ struct Options {
 
 volatile std::sig_atomic_t stop_signal = 0;
 
-/// The first Ctrl-C or SIGTERM, or a terminal that is closed, asks the trainer to stop; the second ends the program as
-/// usual. What was to be ignored (nohup) stays so. Who read the output may go.
+/// The first Ctrl-C, SIGTERM or SIGHUP asks the trainer to stop; the second ends the program as usual. Ignored signals
+/// (nohup) stay ignored, and so is SIGPIPE, so that training outlives the reader of its output.
 void watch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   struct sigaction action {};
@@ -75,7 +75,7 @@ void watch_signals() {
   }
 }
 
-/// The options as key=value, behind those of --set: an option is the more explicit of two.
+/// The settings of --set, followed by the options as key=value, since options take precedence.
 std::vector<std::string> settings_of(const Options& options) {
   std::vector<std::string> settings = options.settings;
   const std::pair<const char*, const std::string&> named[] = {
@@ -90,7 +90,7 @@ std::vector<std::string> settings_of(const Options& options) {
   return settings;
 }
 
-/// `--steps 0` is a mistake, not a way to leave the preset's budget alone.
+/// Throws a usage error for `--steps 0` and the like, which would leave the preset's steps in place.
 void require_positive_budgets(const Options& options) {
   const std::pair<const char*, const std::string&> budgets[] = {
       {"steps", options.steps}, {"epochs", options.epochs}, {"time", options.time}};
@@ -100,12 +100,12 @@ void require_positive_budgets(const Options& options) {
     const std::string setting = fmt::format("train.{}={}", name, text);
     train::apply_settings(config, std::span(&setting, 1));
     if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
-      base::fail_usage("--{} {}: there is nothing to train; give a number above 0", name, text);
+      base::fail_usage("--{} {}: this would train nothing; give a number above 0", name, text);
     }
   }
 }
 
-/// Paths in a source become absolute, so that a run can be resumed from any folder; names stay what they are.
+/// A source with absolute paths, so that a run can be resumed from any folder; names stay unchanged.
 std::string absolute_source(const std::string& source) {
   const auto absolute = [](const std::string& path) {
     std::error_code ignored;
@@ -120,7 +120,7 @@ std::string absolute_source(const std::string& source) {
   return labels.empty() ? source : absolute(images) + "," + absolute(labels);
 }
 
-/// The first path in a recorded source that is not there; "" if all are.
+/// The first path in a recorded source that does not exist; "" if all do.
 std::string missing_path(const std::string& source) {
   std::error_code ignored;
   if (std::filesystem::exists(source, ignored)) return "";
@@ -131,7 +131,7 @@ std::string missing_path(const std::string& source) {
   return "";
 }
 
-/// The values of a new run, and whether its batch is the preset's, which nobody asked for.
+/// The values of a new run, and whether its batch size is the preset's.
 struct Start {
   train::Config config;
   bool default_batch = false;
@@ -140,7 +140,7 @@ struct Start {
 /// The values of a new run when it starts from `preset`.
 Start configure(const Options& options, const std::string& preset) {
   train::Config config = train::load_preset(preset);
-  const std::int64_t batch = std::exchange(config.train.batch, 0);  // which nothing can be set to
+  const std::int64_t batch = std::exchange(config.train.batch, 0);  // 0, which cannot be set
   if (!options.config_file.empty()) {
     train::apply_toml(config, base::read_file(options.config_file), options.config_file);
   }
@@ -164,7 +164,7 @@ data::Dataset open_data(const train::Config& config, const Options& options) {
   return data::open_source(config.data.source, source);
 }
 
-/// The values of a run that goes on; throws a usage error naming a value that must not change.
+/// The values of a resumed run. Throws a usage error for a changed value that must not change.
 train::Config configure_resumed(const Options& options) {
   const std::string path = (std::filesystem::path(options.out) / "config.toml").string();
   if (!std::filesystem::exists(path)) {
@@ -177,7 +177,7 @@ train::Config configure_resumed(const Options& options) {
     train::apply_toml(wanted, base::read_file(options.config_file), options.config_file);
   }
   train::apply_settings(wanted, settings_of(options));
-  // The run's file says what auto meant when it was started.
+  // The run's config.toml has the precision that auto meant when it started.
   if (wanted.train.precision == "auto") wanted.train.precision = saved.train.precision;
   if (!options.preset.empty()) wanted.preset = train::find_preset(options.preset).name;
   if (!options.data.empty()) wanted.data.source = absolute_source(options.data);
@@ -185,7 +185,7 @@ train::Config configure_resumed(const Options& options) {
   return wanted;
 }
 
-/// What judges the run's models, its classifier trained at first need.
+/// The judge of the run's models. Trains its classifier if none is cached.
 std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
                                              ProgressPrinter& printer) {
   data::SourceOptions source;
@@ -195,7 +195,7 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   std::optional<eval::Classifier> classifier;
   if (reference.held_out.is_image()) {
     if (const std::string why = eval::why_no_classifier(reference.train); !why.empty())
-      base::fail_usage("--eval-every compares images by a classifier: {}; leave --eval-every out", why);
+      base::fail_usage("--eval-every needs a classifier: {}; leave --eval-every out", why);
     classifier =
         eval::cached_classifier(reference, options.cache, [&](const std::string& line) { printer.note(line); });
   }
@@ -208,12 +208,13 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
 
 /// "lsgan-r1r2 on mnist: 60,000 samples [1, 28, 28] in 10 classes".
 std::string describe(const train::Config& config, const data::Dataset& dataset) {
+  const data::ConditionSpec condition = train::condition_of(config, dataset.condition);
   return fmt::format("{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
                      graph::to_string(dataset.sample_shape),
-                     config.data.unconditional ? ", unconditional" : " in " + dataset.condition.text());
+                     condition.empty() ? ", unconditional" : " in " + condition.text());
 }
 
-/// Makes the preset's batch as small as the data, in whole packs.
+/// Reduces the preset's batch to the size of the data, in whole packs.
 void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
   const std::int64_t most = samples - samples % config.model.pack;
   if (config.train.batch <= samples || most == 0) return;
@@ -222,7 +223,7 @@ void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::
   config.train.batch = most;
 }
 
-/// Whether models are judged; if that would begin behind the last step, a note says so.
+/// Whether models are judged; adds a note if the first evaluation would come after the last step.
 bool is_judged(const train::Config& config, std::int64_t samples, std::vector<std::string>& notes) {
   const std::int64_t steps = train::total_steps(config, samples);
   if (steps == 0 || config.train.eval_every <= steps) return config.train.eval_every > 0;
@@ -247,8 +248,8 @@ void run(const Options& options) {
     train::validate(config);
     if (const std::string path = missing_path(config.data.source); !path.empty())
       base::fail_data(
-          "{}: the data of the run is not there; say where it is now: gan train --resume --out {} --data NEWPLACE",
-          path, base::shell_quoted(options.out));
+          "{}: the data of the run is missing; give its new place: gan train --resume --out {} --data NEWPLACE", path,
+          base::shell_quoted(options.out));
     dataset = open_data(config, options);
   } else {
     train::require_new_run(options.out);
@@ -256,11 +257,11 @@ void run(const Options& options) {
     if (preset.empty() && !options.config_file.empty()) {
       preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);
     }
-    const bool by_data = preset.empty();
-    if (by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
+    const bool preset_by_data = preset.empty();
+    if (preset_by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
     Start start = configure(options, preset);
     dataset = open_data(start.config, options);
-    if (by_data) start = configure(options, std::string(train::default_preset(dataset.sample_shape)));
+    if (preset_by_data) start = configure(options, std::string(train::default_preset(dataset.sample_shape)));
     config = start.config;
     if (start.default_batch) shrink_batch(config, dataset.count(), notes);
     train::validate(config);
@@ -294,9 +295,9 @@ void run(const Options& options) {
   run_options.init_model = options.init;
   run_options.command = command_line();
   runtime::Profile profile;
-  std::optional<base::AtomicFile> trace;  // opened before hours are spent for a file that cannot be
+  std::optional<base::AtomicFile> trace;  // opened first, to fail before the training
   if (!options.profile.empty()) {
-    // A file among the run's own may be the first of them.
+    // The trace may be the first file in the run's folder.
     if (std::filesystem::path(options.profile).parent_path().lexically_relative(options.out) == ".")
       base::create_folder(options.out);
     trace.emplace(options.profile, base::Durability::unsynced);
@@ -323,9 +324,8 @@ void run(const Options& options) {
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("PRESET", options->preset, "Values to start from");
-  app.add_option("--data", options->data,
-                 "Data to learn from (gan data --help); with --resume where the run's own is now")
+  app.add_option("PRESET", options->preset, "Preset: the values to start from");
+  app.add_option("--data", options->data, "Training data (gan data --help); with --resume, where the run's data is now")
       ->type_name("SOURCE");
   app.add_option("--out", options->out, "Folder of the run")->type_name("RUNDIR")->required();
   app.add_flag("--resume", options->resume, "Go on with the run in RUNDIR");
@@ -337,14 +337,14 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--time", options->time, "Train this long: 90s, 3m, 1h30m")
       ->type_name("TIME")
       ->group("How long (give one)");
-  app.add_option("--batch", options->batch, "Rows of data in a step")->type_name("N")->group("Values");
-  app.add_option("--seed", options->seed, "Of every random number")->type_name("N")->group("Values");
+  app.add_option("--batch", options->batch, "Samples in a batch")->type_name("N")->group("Values");
+  app.add_option("--seed", options->seed, "Seed of all random numbers")->type_name("N")->group("Values");
   app.add_flag("--unconditional", options->unconditional, "Ignore the labels")->group("Values");
   app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")
       ->type_name("P")
       ->group("Values");
   app.add_option("--config", options->config_file, "Values from a TOML file")->type_name("FILE.toml")->group("Values");
-  app.add_option("--set", options->settings, "Any value by its key, such as optim.lr=1e-4; repeat as needed")
+  app.add_option("--set", options->settings, "Set any value by its key, such as optim.lr=1e-4; repeat as needed")
       ->type_name("KEY=VALUE")
       ->group("Values");
   app.add_option("--eval-every", options->eval_every, "Judge the model every N steps and keep the best")
@@ -353,12 +353,12 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->group("Running");
-  app.add_option("--profile", options->profile, "Time every part; tables at the end, a trace of the first steps here")
+  app.add_option("--profile", options->profile, "Time every part: tables at the end, a trace in this file")
       ->type_name("FILE.json")
       ->group("Running");
   app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR")->group("Running");
   app.add_flag("--quiet", options->quiet, "Print nothing")->group("Running");
-  app.add_flag("--json", options->json, "Print a JSON object for every report")->group("Running");
+  app.add_flag("--json", options->json, "Print progress as lines of JSON")->group("Running");
   app.footer(kHelp);
   return [options] { run(*options); };
 }

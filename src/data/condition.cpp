@@ -21,7 +21,7 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
   const bool is_number = error != std::errc::invalid_argument && end == text.data() + text.size();
   if (is_number && error == std::errc() && number >= 0 && number < categories) return number;
   if (names.empty())
-    base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "no whole number",
+    base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
                      name, categories - 1);
   if (is_number)
     base::fail_usage("{} {} is out of range: {}s are 0 to {}, or {}", name, text, name, categories - 1,
@@ -69,7 +69,7 @@ ConditionRows ConditionRows::select(std::span<const std::uint32_t> indices) cons
 ConditionRows categories_in_turn(const ConditionSpec& spec, std::int64_t count) {
   if (spec.empty()) return {};
   if (spec.columns.size() > 1)
-    base::fail_usage("a condition of {}: which rows to draw must be said",
+    base::fail_usage("a condition of {} has no default rows; give the rows to draw",
                      base::counted(static_cast<std::int64_t>(spec.columns.size()), "column"));
   std::vector<std::int32_t> labels;
   for (std::int64_t i = 0; i < count; ++i) labels.push_back(static_cast<std::int32_t>(i % spec.columns[0].categories));

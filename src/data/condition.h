@@ -12,24 +12,24 @@ namespace gan::data {
 struct ConditionColumn {
   std::string name = "label";
   int categories = 0;
-  std::vector<std::string> names = {};  ///< of the categories; empty, or one for each
+  std::vector<std::string> names = {};  ///< one for each category, or empty
 
   bool operator==(const ConditionColumn&) const = default;
-  /// The name of a category, else its number as text.
+  /// The name of a category, else its index as text.
   std::string name_of(std::int32_t category) const;
-  /// The category that a text means: a name, or a number. Throws a usage error that lists what is possible.
+  /// The category with this name or index. Throws a usage error that lists the valid ones.
   std::int32_t parse(std::string_view text) const;
 };
 
-/// What samples are conditioned on, from the data to the model file: columns in their order, none if unconditional.
+/// The condition of data, models and model files: an ordered list of columns, empty if unconditional.
 struct ConditionSpec {
   std::vector<ConditionColumn> columns = {};
 
   bool operator==(const ConditionSpec&) const = default;
   bool empty() const { return columns.empty(); }
-  /// The classes of a condition that is one column of categories, else 0.
+  /// The number of classes of a condition of one column, else 0.
   int classes() const { return columns.size() == 1 ? columns[0].categories : 0; }
-  /// Their names; empty if they have none.
+  /// The names of the classes; empty if they have none.
   const std::vector<std::string>& class_names() const;
   /// "10 classes", "unconditional".
   std::string text() const;
@@ -48,7 +48,7 @@ struct ConditionRows {
 
   bool empty() const { return columns.empty(); }
   std::int64_t count() const { return columns.empty() ? 0 : static_cast<std::int64_t>(columns[0].size()); }
-  /// The values of a condition of one column, [N]; empty if there is none.
+  /// The values of the first column, [N]; empty if there is none.
   std::span<const std::int32_t> labels() const {
     return columns.empty() ? std::span<const std::int32_t>() : std::span<const std::int32_t>(columns[0]);
   }
@@ -58,7 +58,7 @@ struct ConditionRows {
   ConditionRows select(std::span<const std::uint32_t> indices) const;
 };
 
-/// Rows [0, count) of a condition of at most one column that take its categories in turn; none if it has no column.
+/// `count` rows that cycle through the categories 0, 1, ...; none without a column. Throws a usage error for several.
 ConditionRows categories_in_turn(const ConditionSpec& spec, std::int64_t count);
 
 /// Throws a usage error unless `rows` are `count` rows of `spec`, each value one of its categories.

@@ -26,7 +26,7 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
   const std::int64_t channels = sample_shape[0], area = sample_shape[1] * sample_shape[2];
   const std::uint8_t* src = pixels.get() + index * size;
   const auto value = [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; };
-  if (channels == 1) {  // a loop of one stride becomes vectors
+  if (channels == 1) {  // a loop of one stride is vectorized
     for (std::int64_t i = 0; i < area; ++i) dst[i] = value(src[i]);
     return;
   }
@@ -34,8 +34,8 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
     for (std::int64_t i = 0; i < area; ++i) *dst++ = value(src[i * channels + c]);
 }
 
-void Dataset::expect_sample(std::int64_t index) const {
-  constexpr std::int64_t kLine = 64;  // bytes that the cache reads at once
+void Dataset::prefetch_sample(std::int64_t index) const {
+  constexpr std::int64_t kLine = 64;  // bytes of a cache line
   const std::int64_t size = graph::element_count(sample_shape);
   if (is_image())
     for (std::int64_t i = 0; i < size; i += kLine) __builtin_prefetch(pixels.get() + index * size + i);
@@ -88,9 +88,9 @@ std::vector<std::string> read_class_names(const std::string& path) {
   while (!names.empty() && names.back().empty()) names.pop_back();
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
-    // A terminal would obey what is not for reading.
+    // Control characters would change the state of a terminal.
     if (!base::is_utf8(names[i]) || std::ranges::any_of(names[i], [](unsigned char c) { return c < ' ' || c == 127; }))
-      base::fail_data("{}: line {} is no text in UTF-8, expected a class name", path, i + 1);
+      base::fail_data("{}: line {} is not UTF-8 text, expected a class name", path, i + 1);
     if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
         names.begin() + static_cast<std::ptrdiff_t>(i))
       base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);

@@ -31,7 +31,7 @@ constexpr const char* kMirrors[] = {
 };
 constexpr std::uint64_t kMaxContent = 100'000'000;  // bytes; the largest of the files has 47 MB
 
-// A new folder that goes away with everything in it.
+// A new folder that is removed with its content at the end.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& parent) : path_((fs::path(parent) / "fetch-XXXXXX").string()) {
@@ -51,7 +51,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// The line of a program's output that says why it failed: npm has "reason:" in a later one, others begin with it.
+// The line of a failed program's output that gives the reason: for npm the one with "reason:", else the first.
 std::string reason_in(const std::string& output) {
   const std::size_t found = output.find("reason:");
   const std::size_t before = found == std::string::npos ? std::string::npos : output.rfind('\n', found);
@@ -100,7 +100,7 @@ std::string content_hash(const std::string& path) {
 bool is_whole(const std::string& path, const MnistFile& file) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return false;
-  // Compressed content under a plain name would pass the hash, and the reader would take it too.
+  // A gzip file under this name passes too, since the hash is that of its content, and the reader accepts it.
   try {
     return content_hash(path) == file.sha256;
   } catch (const base::Error&) {
@@ -131,12 +131,12 @@ void fetch_from_mirror(const std::string& mirror, const std::vector<MnistFile>& 
       run({"curl", "-fsSL", "--connect-timeout", "15", "--speed-limit", "1000", "--speed-time", "30", "-o", "part",
            url},
           temporary);
-    } catch (const base::Error& of_curl) {
-      log(of_curl.what());
+    } catch (const base::Error& curl_error) {
+      log(curl_error.what());
       try {
         run({"wget", "-nv", "--timeout=30", "--tries=1", "-O", "part", url}, temporary);
-      } catch (const base::Error& of_wget) {
-        base::fail_data("{}; {}", of_curl.what(), of_wget.what());
+      } catch (const base::Error& wget_error) {
+        base::fail_data("{}; {}", curl_error.what(), wget_error.what());
       }
     }
     install_verified(part, file.sha256, folder + "/" + file.name);
@@ -155,8 +155,8 @@ std::vector<MnistFile> missing_files(const std::string& folder) {
 void install_verified(const std::string& source, const std::string& sha256, const std::string& target) {
   const std::string found = content_hash(source);
   if (found != sha256)
-    base::fail_data("{}: is not what was published: SHA-256 {}, expected {}", fs::path(target).filename().string(),
-                    found, sha256);
+    base::fail_data("{}: differs from the published file: SHA-256 {}, expected {}",
+                    fs::path(target).filename().string(), found, sha256);
   GzipFile content(source);
   base::AtomicFile out(target);
   std::vector<char> buffer(1 << 20);
@@ -170,14 +170,14 @@ std::string fetch_mnist(const std::string& cache, const FetchLog& log) {
   base::create_folder(folder);
   std::vector<MnistFile> missing = missing_files(folder);
   std::string tried;
-  // Runs one way to fetch; what it has put in place stays, even if it fails half-way.
+  // Tries one way to fetch; files that it installs stay even if it fails later.
   const auto attempt = [&](const auto& fetch) {
     if (missing.empty()) return;
     try {
       fetch();
     } catch (const base::Error& error) {
       log(error.what());
-      // Two mirrors that fail for the same reason need saying it once.
+      // The same error of two mirrors is reported once.
       if (tried.find(error.what()) == std::string::npos)
         tried += (tried.empty() ? "" : "; ") + std::string(error.what());
     }

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The file of a folder that holds "train-images" and the like, under any of the names in use; "" if there is none.
+// The path of a folder's file whose name begins with `stem`, such as "train-images"; "" if there is none.
 std::string find_file(const std::string& folder, const std::string& stem) {
   std::error_code ignored;
   for (const char* separator : {"-", "."})

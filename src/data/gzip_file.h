@@ -14,7 +14,7 @@ struct z_stream_s;
 namespace gan::data {
 
 /// A file, plain or compressed with gzip, whose content is read from front to back and hashed on the way. As RFC 1952
-/// has it, compressed content may come in several members one after another; zeros may follow the last.
+/// allows, compressed content may have several members in sequence; zeros may follow the last.
 class GzipFile {
  public:
   /// Throws a data error if the file is missing or not a regular file.
@@ -23,12 +23,12 @@ class GzipFile {
   GzipFile(const GzipFile&) = delete;
   GzipFile& operator=(const GzipFile&) = delete;
 
-  /// No more bytes of content than this can come from a file of this size.
+  /// An upper bound of the content's bytes, from the size of the file.
   std::uint64_t max_content() const;
-  /// Reads up to `bytes` bytes and returns how many; less only at the end of the content. Throws a data error if the
-  /// gzip data is damaged, cut short or followed by something else; the call that meets the end compares its checksum.
+  /// Reads up to `bytes` bytes and returns their number, which is smaller only at the end of the content. Throws a data
+  /// error if the gzip data is damaged, cut short or followed by other data; its checksum is checked at the end.
   std::size_t read(void* dst, std::size_t bytes);
-  /// SHA-256 of what was read, in hexadecimal. To be called once, last.
+  /// SHA-256 of the bytes read, in hexadecimal. Call it once, last.
   std::string hash() { return hash_.finish(); }
 
  private:
@@ -40,9 +40,9 @@ class GzipFile {
   bool next_member();
 
   base::InputFile file_;
-  std::uint64_t unread_;                // bytes of the file behind the buffer
-  std::vector<std::uint8_t> buffer_;    // of the file
-  std::size_t begin_ = 0, end_ = 0;     // what is left of it
+  std::uint64_t unread_;                // bytes of the file after the buffer
+  std::vector<std::uint8_t> buffer_;    // bytes of the file
+  std::size_t begin_ = 0, end_ = 0;     // the part of it not yet used
   std::unique_ptr<z_stream_s> stream_;  // null: plain
   bool ended_ = false;
   base::Sha256 hash_;

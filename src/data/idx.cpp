@@ -36,33 +36,32 @@ enum class Item { images, labels };
 
 const char* name_of(Item item) { return item == Item::images ? "images" : "labels"; }
 
-/// Bytes of an element of this type; 0 if the item cannot have it. Labels may be integers of any size.
+/// Bytes of an element of this type; 0 if the type is not supported. Labels may be integers of any size.
 std::size_t element_bytes(int type, Item item) {
   if (type == 0x08) return 1;
   if (item == Item::images) return 0;
   return type == 0x09 ? 1 : type == 0x0b ? 2 : type == 0x0c ? 4 : 0;
 }
 
-/// What to do with elements of another type.
+/// Advice for a file with elements of an unsupported type.
 const char* advice_on_type(Item item) {
   return item == Item::images
              ? "scale the values to 0 to 255 and write them as uint8"
-             : "a label is the number of a class, so sort such values into bins and write their numbers";
+             : "a label is the index of a class, so divide such values into classes and write their indices";
 }
 
-/// What an array of so many axes is, and what to do with it.
+/// Advice for a file whose array has an unsupported number of axes.
 std::string advice_on_axes(std::size_t axes, Item item) {
   if (item == Item::labels && axes == 2)
-    return "several labels for each picture are not taken; make each combination of them (the product of the "
+    return "several labels for each image are not supported; make each combination of them (the product of the "
            "attributes) one class";
-  if (item == Item::labels) return "pictures have as many axes; labels are the second file, images.idx,labels.idx";
+  if (item == Item::labels) return "images have as many axes; labels are the second file, images.idx,labels.idx";
   if (axes == 1) return "labels have one axis; images are the first file, images.idx,labels.idx";
-  if (axes == 2) return "rows of a table can be pictures of one line: [N, 1, columns]";
-  return "such arrays are no pictures";
+  if (axes == 2) return "rows of a table can be stored as images of one line: [N, 1, columns]";
+  return "such arrays are not images";
 }
 
-/// Labels from integers of `size` bytes, the highest byte first, unsigned if they are of one byte of type 0x08. Throws
-/// a data error for one that is no label.
+/// Labels from big-endian integers of `size` bytes. Throws a data error for a value outside [0, kMostClasses).
 std::vector<std::int32_t> labels_of(const std::string& path, const std::uint8_t* bytes, std::int64_t count,
                                     std::size_t size, bool has_sign) {
   std::vector<std::int32_t> labels;
@@ -77,7 +76,7 @@ std::vector<std::int32_t> labels_of(const std::string& path, const std::uint8_t*
   return labels;
 }
 
-/// An IDX file as it is.
+/// An IDX file's content with the code of its element type.
 struct Content {
   IdxFile file;
   int type = 0;
@@ -122,14 +121,14 @@ Content read_idx(const std::string& path, Item item) {
     base::fail_data("{}: announces {} of shape {}, more than the file can hold; is it cut short?", path, name_of(item),
                     graph::to_string(out.shape));
 
-  // Not cleared: the system hands out pages as data arrives, so a file that lies about its size costs nothing.
+  // Not zeroed, so that a file with a false size costs no memory: the system provides pages only as data arrives.
   out.bytes = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
   const std::size_t filled = file.read(out.bytes.get(), bytes);
   if (filled < bytes)
     base::fail_data("{}: is cut short: {} of {} for shape {}", path,
                     base::counted(static_cast<std::int64_t>(filled), "byte"), base::grouped(bytes),
                     graph::to_string(out.shape));
-  std::uint8_t extra = 0;  // asking for it also makes gzip compare its checksum
+  std::uint8_t extra = 0;  // reading past the end also checks gzip's checksum
   if (file.read(&extra, 1) > 0)
     base::fail_data("{}: has bytes left after its {} of shape {}", path, name_of(item), graph::to_string(out.shape));
   out.hash = file.hash();

@@ -27,10 +27,10 @@ struct IdxLabels {
 };
 inline constexpr std::int64_t kMostClasses = 1'000'000;
 
-/// The same for labels, which may be integers of any type.
+/// Reads an IDX file of labels, which may be of any integer type. Errors as for read_idx_images.
 IdxLabels read_idx_labels(const std::string& path);
 
-/// The number of axes that an IDX file announces; 0 if the file is none or cannot be read.
+/// The number of axes in an IDX file's header; 0 if the file is of another format or cannot be read.
 int idx_axes(const std::string& path);
 
 }  // namespace gan::data

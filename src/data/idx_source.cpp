@@ -44,7 +44,7 @@ bool is_file(const std::string& path) {
 
 std::pair<std::string, std::string> split_pair(const std::string& spec) {
   if (is_file(spec)) return {spec, ""};
-  // The comma with files on both sides counts, else one with a file on one side, else the first.
+  // Prefers a comma with existing files on both sides, then one with a file on one side, then the first.
   std::size_t chosen = spec.find(',');
   int most = 0;
   for (std::size_t comma = chosen; comma != std::string::npos; comma = spec.find(',', comma + 1)) {

@@ -27,7 +27,7 @@ std::string default_cache() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   if (cache && *cache) return (fs::path(cache) / "gan").string();
   const char* home = std::getenv("HOME");
-  if (!home || !*home) base::fail_usage("neither XDG_CACHE_HOME nor HOME is set: say where to keep data with --cache");
+  if (!home || !*home) base::fail_usage("neither XDG_CACHE_HOME nor HOME is set: give a folder for data with --cache");
   return (fs::path(home) / ".cache" / "gan").string();
 }
 
@@ -39,7 +39,7 @@ namespace {
 
 constexpr const char* kAdvice = "; fetch it again with gan data fetch mnist";
 
-// Reads one file of the cache; whatever is wrong with it, the way out is the same.
+// Reads one file of the cache; every error ends with the same advice.
 template <typename Content>
 Content read_checked(const std::string& path, const MnistFile& file, Content (*read)(const std::string&)) {
   Content out;

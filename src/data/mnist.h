@@ -14,7 +14,7 @@ struct MnistFile {
 /// The four files: training images and labels, then the test pair.
 std::span<const MnistFile> mnist_files();
 
-/// Where fetched data is kept: $XDG_CACHE_HOME/gan, else ~/.cache/gan. Throws a usage error if neither variable is set.
+/// The folder of fetched data: $XDG_CACHE_HOME/gan, else ~/.cache/gan. Throws a usage error if neither variable is set.
 std::string default_cache();
 
 /// `cache`/mnist; "" means default_cache().

@@ -7,10 +7,10 @@
 
 namespace gan::data {
 
-/// The images whose bytes no image before them has: ascending indices. Labels do not count.
+/// Ascending indices of the images that differ from every image before them. Labels are ignored.
 std::vector<std::uint32_t> distinct_images(const Dataset& images);
 
-/// The images of `part` whose bytes no image of `whole` has: ascending indices. Both are of one shape.
+/// Ascending indices of the images of `part` that are not in `whole`. Both have the same shape.
 std::vector<std::uint32_t> images_not_in(const Dataset& part, const Dataset& whole);
 
 }  // namespace gan::data

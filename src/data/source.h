@@ -14,14 +14,14 @@ std::span<const Reader* const> reader_table();
 
 /// Opens what --data names: mnist, mnist-test, ring8, grid25, a folder of four MNIST-style files, or
 /// images.idx[.gz],labels.idx[.gz] (a lone images file is unlabelled). Throws a usage error with the nearest known name
-/// if nothing takes `spec`, a data error if the data is missing or bad.
+/// if no reader accepts `spec`, a data error if the data is missing or bad.
 Dataset open_source(const std::string& spec, const SourceOptions& options = {});
 
-/// Whether a source has a test part of its own: mnist, folders with t10k files, made-up points. Throws as open_source
-/// does if nothing takes `spec`.
+/// Whether a source has a test part of its own: mnist, folders with t10k files, synthetic points. Throws as open_source
+/// does if no reader accepts `spec`.
 bool has_test_part(const std::string& spec);
 
-/// The sources that go by a name: "grid25", "mnist", ...
+/// The sources with a name of their own: "grid25", "mnist", ...
 std::vector<std::string> source_names();
 
 }  // namespace gan::data

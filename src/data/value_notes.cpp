@@ -11,14 +11,14 @@ namespace gan::data {
 
 namespace {
 
-constexpr int kNarrow = 64;  // values of 256 that images should reach over
+constexpr int kNarrow = 64;  // images with a smaller range of the 256 values get a note
 
-/// Whether every pixel of an image [H, W, C] is as the first.
+/// Whether all pixels of an image [H, W, C] are equal.
 bool is_plain(const std::uint8_t* image, std::size_t bytes, std::size_t channels) {
   return std::memcmp(image, image + channels, bytes - channels) == 0;
 }
 
-/// A note on the values of all images together; "" if they are as they should be.
+/// A note on the values of all images together; "" if they are plausible.
 std::string note_on_range(const std::uint8_t* begin, std::size_t bytes) {
   constexpr std::size_t kPiece = 4096;
   int low = 255, high = 0;
@@ -52,7 +52,7 @@ std::vector<std::string> value_notes(const Dataset& dataset) {
   if (const std::string note = note_on_range(dataset.pixels.get(), static_cast<std::size_t>(dataset.count()) * size);
       !note.empty())
     notes.push_back(note);
-  if (size == channels) return notes;  // a pixel alone is of one colour
+  if (size == channels) return notes;  // a single pixel always has one colour
   std::int64_t plain = 0;
   for (std::int64_t i = 0; i < dataset.count(); ++i)
     plain += is_plain(dataset.pixels.get() + static_cast<std::size_t>(i) * size, size, channels);

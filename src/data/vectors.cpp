@@ -19,7 +19,7 @@ struct Mode {
   float x, y;
 };
 
-// Gaussians of one width around the modes, equally many points each; the label is the mode.
+// Points of Gaussians of deviation `sigma` around the modes, equally many each; the label is the mode's index.
 Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float sigma, const SourceOptions& options) {
   const base::RandomStream random(options.seed, base::stream_of(name), options.split == Split::train ? 0 : 1);
   Dataset dataset;
@@ -27,7 +27,7 @@ Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float s
   dataset.sample_shape = {2};
   for (const Mode& mode : modes) dataset.modes.insert(dataset.modes.end(), {mode.x, mode.y});
   dataset.mode_deviation = sigma;
-  std::vector<std::uint8_t> labels;  // as bytes: so they always were hashed
+  std::vector<std::uint8_t> labels;  // as bytes, over which the hash is defined
   for (std::int64_t i = 0; i < kPoints; ++i) {
     const std::size_t mode = static_cast<std::size_t>(i) % modes.size();
     const auto noise = random.normals(static_cast<std::uint64_t>(i));
@@ -66,13 +66,13 @@ Dataset open_grid25(const std::string&, const SourceOptions& options) {
 
 extern const Reader ring8_reader;
 const Reader ring8_reader{.name = "ring8",
-                          .help = "50,000 points of 8 Gaussians of width 0.01 on the unit circle, made from the seed",
+                          .help = "50,000 points of 8 Gaussians of deviation 0.01 on the unit circle, from the seed",
                           .open = open_ring8,
                           .has_test = [](const std::string&) { return true; }};
 
 extern const Reader grid25_reader;
 const Reader grid25_reader{.name = "grid25",
-                           .help = "50,000 points of 25 Gaussians of width 0.05 at x, y in -4, -2, 0, 2, 4",
+                           .help = "50,000 points of 25 Gaussians of deviation 0.05 at x, y in -4, -2, 0, 2, 4",
                            .open = open_grid25,
                            .has_test = [](const std::string&) { return true; }};
 

@@ -29,18 +29,19 @@ using nn::Variables;
 namespace {
 
 constexpr const char* kFormat = "gan.cpp classifier";
-constexpr const char* kVersion = "1";  // another number for every change of the network or of its training
+constexpr const char* kVersion = "1";  // to increase with every change of the network or of its training
 constexpr const char* kScope = "classifier";
 
 constexpr std::int64_t kEpochs = 3;
-constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300, kSmallestBatch = 16;  // small data
+constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
+                       kSmallestBatch = 16;  // for small data
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3;
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
 
-/// Images in a step and in an embedding, fewer of large ones, whose activations take memory.
+/// Batch sizes for training and for embedding; smaller for large images, whose activations take memory.
 std::int64_t training_batch(const Shape& sample) {
   return std::clamp<std::int64_t>((1 << 19) / (sample[1] * sample[2]), 16, 128);
 }
@@ -73,8 +74,8 @@ Outputs network(Variables& variables, Tensor x, std::int64_t classes) {
   return {features, nn::linear(s / "head", nn::dropout(s / "dropout", features, 0.3), classes)};
 }
 
-/// Training: state' = step(state, batch). The rate falls to nearly 0 along a line; the weights' running average looks
-/// back over a tenth of the steps.
+/// Builds the graph of a training step. The learning rate falls linearly to nearly 0; the weights' running average
+/// spans about a tenth of the steps.
 std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch,
                                      std::int64_t steps) {
   Variables variables(graph, /*training=*/true);
@@ -107,7 +108,7 @@ std::vector<Variable> build_embedding(Graph& graph, const Shape& sample, std::in
   return variables.all();
 }
 
-/// Image `index` in [-1, 1], [H, W, C], moved by (dy, dx); what comes in from outside repeats the edge.
+/// Writes image `index`, [H, W, C] in [-1, 1], shifted by (dy, dx), to dst; the gap repeats the edge.
 void copy_shifted(const data::Dataset& images, std::int64_t index, std::int64_t dy, std::int64_t dx, float* dst) {
   const std::int64_t channels = images.sample_shape[0], height = images.sample_shape[1], width = images.sample_shape[2];
   const std::uint8_t* src = images.pixels.get() + index * channels * height * width;
@@ -164,10 +165,8 @@ class Training {
   }
 
   void fill_batch(std::int64_t step) {
-    const auto epoch = static_cast<std::uint32_t>(step / schedule_.epoch_steps);
-    const std::span<const std::uint32_t> order = shuffle_.epoch(epoch);
-    const std::int64_t first = step % schedule_.epoch_steps * schedule_.batch,
-                       size = graph::element_count(images_.sample_shape);
+    const std::span<const std::uint32_t> chosen = shuffle_.batch(step, schedule_.batch);
+    const std::int64_t size = graph::element_count(images_.sample_shape);
     const std::int64_t reach = std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14;  // 2 pixels of 28
     const auto places = static_cast<std::uint64_t>(2 * reach + 1);
     const base::RandomStream random(seed_, base::stream_of("shift"), static_cast<std::uint32_t>(step));
@@ -175,7 +174,7 @@ class Training {
     const std::span<std::int32_t> y = state_.at("y").i32();
     base::parallel_for(schedule_.batch, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
-        const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
+        const std::uint32_t index = chosen[static_cast<std::size_t>(row)];
         const auto shift = [&](std::uint64_t number) {
           return static_cast<std::int64_t>(random.below(places, number)) - reach;
         };
@@ -198,7 +197,7 @@ class Training {
 /// Throws a usage error if no classifier can be trained on this data.
 void require_classes(const data::Dataset& dataset) {
   if (const std::string why = why_no_classifier(dataset); !why.empty())
-    base::fail_usage("{}: images are compared by a classifier: {}", dataset.source, why);
+    base::fail_usage("{}: a classifier cannot be trained: {}", dataset.source, why);
 }
 
 }  // namespace
@@ -221,14 +220,14 @@ Schedule classifier_schedule(const data::Dataset& dataset) {
 }
 
 std::string why_no_classifier(const data::Dataset& dataset) {
-  constexpr const char* kAdvice = "; gan eval --embedding FILE takes another's";
+  constexpr const char* kAdvice = "; gan eval --embedding FILE uses another classifier";
   if (!dataset.is_image())
-    return fmt::format("samples of shape {}, it reads images", graph::to_string(dataset.sample_shape));
+    return fmt::format("samples have shape {}, but it is for images", graph::to_string(dataset.sample_shape));
   if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)
-    return fmt::format("images of {}, it reads those of up to {} pixels a side", graph::to_string(dataset.sample_shape),
-                       kLargestSide);
+    return fmt::format("images have shape {}, but it is for at most {} pixels a side",
+                       graph::to_string(dataset.sample_shape), kLargestSide);
   if (dataset.classes() == 0) return std::string("no labels to train it by") + kAdvice;
-  if (dataset.classes() == 1) return std::string("one class to train it by, it needs two") + kAdvice;
+  if (dataset.classes() == 1) return std::string("one class to train it by, but it needs two") + kAdvice;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
   for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
   for (std::size_t k = 0; k < counts.size(); ++k)
@@ -285,8 +284,8 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
   require_classes(data);
   const std::filesystem::path folder =
       std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
-  // The hash is that of the whole source: how much of it was held out belongs to the key. So does the schedule of small
-  // data: a file without it comes from a version that took 300 full batches for all, and gives other scores.
+  // The hash is that of the whole source, so the key also has the number of training images. For small data it has the
+  // schedule too, since older versions trained all data with 300 full batches, which gives other scores.
   std::string trained_on = fmt::format("{} {}", data.hash, data.count());
   const Schedule schedule = classifier_schedule(data);
   if (schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(data.sample_shape), data.count()))
@@ -303,12 +302,12 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
       if (classifier.data_hash == data.hash && classifier.sample_shape == data.sample_shape &&
           classifier.classes == data.classes())
         return classifier;
-      say(fmt::format("{}: a classifier of other data; it is trained anew", path));
+      say(fmt::format("{}: the classifier of other data; training it again", path));
     } catch (const base::Error& error) {
-      say(fmt::format("{}; it is trained anew", error.what()));
+      say(fmt::format("{}; training it again", error.what()));
     }
   }
-  say(fmt::format("training a classifier to judge by on {} of {}, once", base::counted(data.count(), "image"),
+  say(fmt::format("training a classifier for evaluation on {} of {}, once", base::counted(data.count(), "image"),
                   data.source));
   Classifier classifier = train_classifier(data, 0, log);
   try {
@@ -332,8 +331,8 @@ Embedder::Embedder(const Classifier& classifier)
 
 Embedded Embedder::embed(const data::Dataset& images) {
   if (images.sample_shape != sample_shape_)
-    base::fail_usage("{}: images of {}; the embedding reads {}", images.source, graph::to_string(images.sample_shape),
-                     graph::to_string(sample_shape_));
+    base::fail_usage("{}: images of shape {}; the embedding's classifier is for {}", images.source,
+                     graph::to_string(images.sample_shape), graph::to_string(sample_shape_));
   Embedded result;
   const std::span<const float> features = state_.at("features").f32(), logits = state_.at("logits").f32();
   const std::int64_t size = graph::element_count(sample_shape_);

@@ -9,7 +9,7 @@
 namespace gan::eval {
 
 namespace {
-/// Samples of this size held as floats at a time: whole batches of the sampler.
+/// How many samples of `size` elements are held as floats at a time: whole batches of the sampler.
 std::int64_t chunk_of(std::int64_t size) { return size > 8192 ? 256 : 2048; }
 }  // namespace
 

@@ -8,9 +8,9 @@
 
 namespace gan::eval {
 
-/// `count` samples of a model as a data set, images rounded to bytes as a picture holds them. Sample i is asked for
-/// row i of the condition (none for an unconditional model) and has the latent number i of the seed. Throws a run error
-/// if a number that is drawn is not finite.
+/// `count` samples of a model as a data set, images rounded to bytes as a picture holds them. Sample i has row i of the
+/// condition (none for an unconditional model) and latent i of the seed. Throws a run error if an element is not
+/// finite.
 data::Dataset draw(const train::Model& model, std::int64_t count, const data::ConditionRows& y, std::uint64_t seed);
 
 }  // namespace gan::eval

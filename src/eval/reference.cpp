@@ -21,7 +21,7 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
     if (test.sample_shape != all.sample_shape || test.classes() > all.classes())
       base::fail_data("{}: the test part has samples {} in {}, the rest {} in {}", source,
                       graph::to_string(test.sample_shape), test.condition.text(), graph::to_string(all.sample_shape),
-                      all.classes());
+                      all.condition.text());
     test.condition = all.condition;
     std::string hash = all.hash;
     return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
@@ -30,7 +30,7 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   if (held_out < 1)
     base::fail_data("{}: {}; a tenth of them is held out to compare with, so give 10 or more", source,
                     base::counted(all.count(), "sample"));
-  // By chance: the data may be sorted by class, or take the classes in turn.
+  // The tenth is random, as the data may be sorted by class or cycle through the classes.
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);
   std::vector<std::uint32_t> chosen(order.begin(), order.begin() + held_out);

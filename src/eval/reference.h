@@ -8,19 +8,19 @@
 
 namespace gan::eval {
 
-/// Takes one line about what is going on.
+/// Receives progress messages, one line each.
 using Log = std::function<void(const std::string& line)>;
 
-/// What models are judged against: real data in two parts.
+/// The real data that models are compared with, in two parts.
 struct Reference {
-  data::Dataset train;     ///< what the classifier learns from, and where copies are looked for
-  data::Dataset held_out;  ///< what samples are compared with; the classifier has not seen it
+  data::Dataset train;     ///< the classifier's training data; copies of it are searched for
+  data::Dataset held_out;  ///< compared with samples; the classifier has not seen it
   std::string name;        ///< of held_out: "test part of mnist"
-  std::string hash;        ///< of the data that models are trained on
+  std::string hash;        ///< of the models' training data
 };
 
-/// Opens a source, its test part as the reference if it has one, else a tenth of it, chosen by chance, always the same.
-/// Throws as data::open_source does.
+/// Opens a source. held_out is its test part if it has one, else a random tenth of it, which is always the same. Throws
+/// as data::open_source does.
 Reference open_reference(const std::string& source, const data::SourceOptions& options);
 
 }  // namespace gan::eval

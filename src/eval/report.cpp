@@ -32,7 +32,7 @@ void line(std::string& text, std::string_view name, const std::string& value) {
   fmt::format_to(std::back_inserter(text), "{:<20}{}\n", name, value);
 }
 
-/// A line for a score: its value, or why it is missing; none if it was not asked for.
+/// A line for a score: its value or the reason why it is missing; none if it was not requested.
 void score_line(std::string& text, std::string_view name, const Scores& scores, std::string_view key,
                 const std::string& value) {
   const auto missing = std::ranges::find(scores.missing, key, &Scores::Missing::score);
@@ -42,28 +42,28 @@ void score_line(std::string& text, std::string_view name, const Scores& scores, 
     line(text, name, fmt::format("-  ({})", missing->reason));
 }
 
-/// A score with so many digits behind the point, and what stands behind it; "" if there is none.
-std::string shown(const std::optional<double>& score, int digits, std::string_view behind = "") {
-  return score ? fmt::format("{:.{}f}{}", *score, digits, behind) : "";
+/// A score with this many decimals and a suffix; "" if it is absent.
+std::string shown(const std::optional<double>& score, int decimals, std::string_view suffix = "") {
+  return score ? fmt::format("{:.{}f}{}", *score, decimals, suffix) : "";
 }
 
-/// The largest entries beside the diagonal: "4 as 9 (17), 7 as 2 (9)".
+/// The largest entries off the diagonal: "4 as 9 (17), 7 as 2 (9)".
 std::string confusions_text(const Scores& scores) {
   struct Entry {
     std::int64_t samples;
-    std::size_t asked, read;
+    std::size_t label, predicted;
   };
   std::vector<Entry> entries;
-  for (std::size_t asked = 0; asked < scores.confusion.size(); ++asked)
-    for (std::size_t read = 0; read < scores.confusion.size(); ++read)
-      if (asked != read && scores.confusion[asked][read] > 0)
-        entries.push_back({scores.confusion[asked][read], asked, read});
+  for (std::size_t label = 0; label < scores.confusion.size(); ++label)
+    for (std::size_t predicted = 0; predicted < scores.confusion.size(); ++predicted)
+      if (label != predicted && scores.confusion[label][predicted] > 0)
+        entries.push_back({scores.confusion[label][predicted], label, predicted});
   std::ranges::stable_sort(entries, std::greater(), &Entry::samples);
   entries.resize(std::min(entries.size(), kConfusions));
   std::string text;
   for (const Entry& entry : entries)
-    text += fmt::format("{}{} as {} ({})", text.empty() ? "" : ", ", class_name(scores, entry.asked),
-                        class_name(scores, entry.read), grouped(entry.samples));
+    text += fmt::format("{}{} as {} ({})", text.empty() ? "" : ", ", class_name(scores, entry.label),
+                        class_name(scores, entry.predicted), grouped(entry.samples));
   return text;
 }
 
@@ -144,7 +144,7 @@ std::string spread_text(const metrics::Spread& spread) {
                         : fmt::format("{:.3f}", spread.within);
 }
 
-/// A row for each class, with what there is of its scores.
+/// A row for each class with its scores, "-" for missing ones.
 std::string class_table(const Scores& scores) {
   std::size_t width = 5;
   for (const std::string& name : scores.class_names) width = std::max(width, name.size());
@@ -196,11 +196,11 @@ Json to_json(const Scores& scores, const std::string& model) {
     json["coverage"] = scores.prdc->coverage;
   }
   if (scores.cas) json["cas"] = {{"accuracy", scores.cas->accuracy}, {"real_accuracy", scores.cas->real_accuracy}};
-  const auto spread = [](const metrics::Spread& of) {
-    Json numbers;
-    if (of.between) numbers["between_labels"] = *of.between;
-    numbers["within"] = of.within;
-    return numbers;
+  const auto spread = [](const metrics::Spread& value) {
+    Json object;
+    if (value.between) object["between_labels"] = *value.between;
+    object["within"] = value.within;
+    return object;
   };
   if (scores.spread) json["spread"] = spread(*scores.spread);
   if (scores.real_spread) json["real_spread"] = spread(*scores.real_spread);

@@ -7,10 +7,10 @@
 
 namespace gan::eval {
 
-/// Scores as JSON; what was not computed is not there. `model` is the path as the user said it. Keys: model, steps,
+/// Scores as JSON, without those that were not computed. `model` is the path that the user gave. Keys: model, steps,
 /// data, data_hash, reference {name, count, distinct, in_training}, samples, seed, embedding {hash, accuracy, width},
-/// label_accuracy, per_class [{class, name, accuracy, fd}], confusion [asked][read as], fd, fd_curve [{samples, fd}],
-/// kid {mean, se}, precision, recall, density, coverage, cas {accuracy, real_accuracy}, spread and real_spread
+/// label_accuracy, per_class [{class, name, accuracy, fd}], confusion [label][predicted class], fd, fd_curve [{samples,
+/// fd}], kid {mean, se}, precision, recall, density, coverage, cas {accuracy, real_accuracy}, spread and real_spread
 /// {between_labels, within}, duplicates, memorization {samples_median, held_out_median, share_closer}, parzen {mean,
 /// se, sigma}, modes {found, of, high_quality}, score (joint_score), missing {KEY: reason} of those that could not be
 /// computed ("per_class.fd" of some classes), seconds, notes.

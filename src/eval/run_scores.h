@@ -17,16 +17,16 @@ class RunScores {
  public:
   explicit RunScores(Judge judge);
 
-  /// What to tell before the run starts; "" if nothing. Data that is too small for a joint score gives no best model.
+  /// A note for the start of the run if the data is too small for a joint score, and so for a best model; else "".
   std::string warning() const;
 
-  /// Judges one model and returns a line for people. `directory` says where the run's folder is when its files are
-  /// written. Throws as Judge::evaluate does, and a data error if a file cannot be written.
+  /// Judges one model and returns its scores as a line of text. `directory` returns the run's present folder. Throws as
+  /// Judge::evaluate does, and a data error if a file cannot be written.
   std::string evaluate(const train::Model& model, double elapsed_seconds,
                        const std::function<std::filesystem::path()>& directory);
 
  private:
-  /// The highest score of the lines in a folder; below 0 without any, or without the model that had it.
+  /// The highest score in the folder's scores.jsonl; below 0 if there is none, or no best.safetensors.
   static double best_so_far(const std::filesystem::path& folder);
 
   Judge judge_;

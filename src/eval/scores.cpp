@@ -21,15 +21,15 @@ namespace {
 constexpr std::int64_t kImages = 10'000, kPoints = 2'500;
 constexpr std::int64_t kRowsOfPrdc = 5000;
 constexpr int kMostConfusions = 256;
-constexpr double kPoorAccuracy = 0.5;           // of a classifier that judges others
-constexpr std::uint64_t kSeed = 0;              // of the random rows: scores of one model are to stay the same
-constexpr std::int64_t kRowsOfPixels = 5000;    // more change the second digit of a median no longer
-constexpr std::int64_t kNumbers = 1 << 26;      // of pixels held as floats at a time: 256 MB
-constexpr std::int64_t kValidationRows = 1000;  // of Parzen's sigma
+constexpr double kPoorAccuracy = 0.5;           // a worse classifier gets a note
+constexpr std::uint64_t kSeed = 0;              // of the random rows, fixed so that a model's scores do not change
+constexpr std::int64_t kRowsOfPixels = 5000;    // more rows do not change two digits of a median
+constexpr std::int64_t kElements = 1 << 26;     // pixels held as floats at a time: 256 MB
+constexpr std::int64_t kValidationRows = 1000;  // to choose Parzen's sigma
 constexpr const char* kOneClass = "the data has one class, so there is nothing to tell apart";
 
-/// Images of so many numbers that are held as floats at a time, at least two: of more the first ones.
-std::int64_t most_images(std::int64_t size) { return std::max<std::int64_t>(kNumbers / size, 2); }
+/// The number of images of `size` elements that may be held as floats at a time, at least two.
+std::int64_t most_images(std::int64_t size) { return std::max<std::int64_t>(kElements / size, 2); }
 
 /// Values of images [first, first + count) as rows [count, C*H*W] of pixels in [0, 1].
 std::vector<float> pixel_rows(const data::Dataset& images, std::int64_t first, std::int64_t count) {
@@ -70,8 +70,8 @@ void miss(Scores& scores, std::initializer_list<const char*> keys, const std::st
   for (const char* key : keys) scores.missing.push_back({key, reason});
 }
 
-/// Why a score is missing that needs so many rows a side; "" if they are there. "reference has 10 images, 30 samples,
-/// needs 50".
+/// The reason why a score that needs `needed` rows of each side is missing; "" if there are enough. "reference has 10
+/// images, 30 samples, needs 50".
 std::string too_few(std::int64_t samples, std::int64_t images, const std::string& reference_has, std::int64_t needed) {
   std::string reason;
   if (images < needed) reason = "reference has " + reference_has;
@@ -83,7 +83,7 @@ std::string too_few_images(std::int64_t images, std::int64_t needed) {
   return too_few(needed, images, base::counted(images, "image"), needed);
 }
 
-/// The labels of the first images; none if there is nothing between them.
+/// The labels of the first images; none if there are fewer than two classes.
 std::span<const std::int32_t> labels_of_first(const data::Dataset& images, std::int64_t count) {
   return images.labels().first(images.classes() < 2 ? 0 : static_cast<std::size_t>(count));
 }
@@ -92,22 +92,22 @@ std::int64_t mode_count(const data::Dataset& points) {
   return static_cast<std::int64_t>(points.modes.size()) / points.sample_shape[0];
 }
 
-double accuracy_of(const std::vector<std::int32_t>& read, std::span<const std::int32_t> labels) {
+double accuracy_of(const std::vector<std::int32_t>& predicted, std::span<const std::int32_t> labels) {
   std::int64_t right = 0;
-  for (std::size_t i = 0; i < labels.size(); ++i) right += read[i] == labels[i];
+  for (std::size_t i = 0; i < labels.size(); ++i) right += predicted[i] == labels[i];
   return static_cast<double>(right) / static_cast<double>(labels.size());
 }
 
-/// Label accuracy, overall and of each class, and the confusions of as many classes as a person may look at.
-void count_labels(const std::vector<std::int32_t>& read, std::span<const std::int32_t> asked, int classes,
+/// Label accuracy, overall and of each class, and the confusion matrix of up to kMostConfusions classes.
+void count_labels(const std::vector<std::int32_t>& predicted, std::span<const std::int32_t> labels, int classes,
                   Scores& scores) {
   const auto count = static_cast<std::size_t>(classes);
   std::vector<std::int64_t> drawn(count), right(count);
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    ++drawn[static_cast<std::size_t>(asked[i])];
-    right[static_cast<std::size_t>(asked[i])] += read[i] == asked[i];
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    ++drawn[static_cast<std::size_t>(labels[i])];
+    right[static_cast<std::size_t>(labels[i])] += predicted[i] == labels[i];
   }
-  scores.label_accuracy = accuracy_of(read, asked);
+  scores.label_accuracy = accuracy_of(predicted, labels);
   for (std::size_t k = 0; k < count; ++k) {
     Scores::Class& of_class = scores.per_class.emplace_back();
     if (drawn[k] > 0) of_class.accuracy = static_cast<double>(right[k]) / static_cast<double>(drawn[k]);
@@ -115,11 +115,11 @@ void count_labels(const std::vector<std::int32_t>& read, std::span<const std::in
   if (classes > kMostConfusions)
     return miss(scores, {"confusion"}, fmt::format("{} classes, at most {} are shown", classes, kMostConfusions));
   scores.confusion.assign(count, std::vector<std::int64_t>(count));
-  for (std::size_t i = 0; i < asked.size(); ++i)
-    ++scores.confusion[static_cast<std::size_t>(asked[i])][static_cast<std::size_t>(read[i])];
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    ++scores.confusion[static_cast<std::size_t>(labels[i])][static_cast<std::size_t>(predicted[i])];
 }
 
-/// Distances as root mean square differences.
+/// Euclidean distances as root mean square differences of pixels.
 std::vector<double> per_pixel(std::vector<double> distances, const graph::Shape& shape) {
   const double scale = 1 / std::sqrt(static_cast<double>(graph::element_count(shape)));
   for (double& distance : distances) distance *= scale;
@@ -128,7 +128,7 @@ std::vector<double> per_pixel(std::vector<double> distances, const graph::Shape&
 
 metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images) {
   const std::int64_t width = graph::element_count(images.sample_shape);
-  const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kNumbers / 16 / width, 16, 4096);
+  const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kElements / 16 / width, 16, 4096);
   metrics::Nearest nearest;
   for (std::int64_t first = 0; first < images.count(); first += rows_of_piece) {
     const std::vector<float> piece = pixel_rows(images, first, std::min(rows_of_piece, images.count() - first));
@@ -171,7 +171,7 @@ Judge::Judge(Reference reference, std::optional<Classifier> classifier)
     return;
   }
   if (real.classes() > 1 && classifier_->classes != real.classes())
-    base::fail_usage("{}: {}; the embedding tells {} apart", real.source,
+    base::fail_usage("{}: {}; the embedding's classifier has {}", real.source,
                      base::counted(real.classes(), "class", "classes"), classifier_->classes);
   embedder_ = std::make_unique<Embedder>(*classifier_);
   real_ = embedder_->embed(real);
@@ -243,7 +243,7 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
     if (options.cas) judge_cas(model, options, evaluation, log);
   }
   if (!joint_score(scores)) miss(scores, {"score"}, real.is_image() ? "needs coverage" : "needs modes");
-  // Without labels another hash says nothing: they are part of it.
+  // For an unconditional model the hash may differ just because it includes the labels.
   if (real.is_image() && !model.condition.empty() && model.data_hash != reference_.hash)
     scores.notes.push_back(fmt::format("the model was trained on other data ({})", model.data_name));
   scores.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -256,7 +256,7 @@ void Judge::judge_vectors(const train::Model& model, Evaluation& evaluation) con
   const std::int64_t width = real.sample_shape[0], modes = mode_count(real);
   const metrics::ModeCount count = metrics::count_modes({evaluation.samples.points, width}, {real.modes, width},
                                                         static_cast<double>(real.mode_deviation));
-  // Labels of made-up points are the numbers of their modes.
+  // The label of a synthetic point is the index of its mode.
   if (modes == model.condition.classes())
     count_labels(count.nearest, evaluation.samples.labels(), model.condition.classes(), scores);
   if (const std::string why = why_no_score(scores.samples); why.empty())
@@ -282,8 +282,8 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
     judge_classes(fake, evaluation);
     if (*embedding_.accuracy < kPoorAccuracy)
       scores.notes.push_back(
-          fmt::format("the classifier reads {:.0f}% of the reference right: label accuracy and scores "
-                      "in its features say little",
+          fmt::format("the classifier is right on {:.0f}% of the reference: label accuracy and scores "
+                      "in its features mean little",
                       100 * *embedding_.accuracy));
   }
   if (const std::string why = why_too_few(fake.count(), kRowsOfFrechet); why.empty()) {
@@ -301,8 +301,8 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
   else
     miss(scores, {"kid"}, why);
   if (const std::string why = why_no_score(fake.count()); why.empty()) {
-    // As many of either side: among few real rows the distance to the k-th neighbour is large, and of many samples one
-    // lies within it by chance. Between equal real rows that distance is 0.
+    // Both sides get the same number of rows, since few real rows have large balls, in which one of many samples would
+    // lie by chance. Equal real rows count once, since their balls are empty.
     const auto distinct = static_cast<std::int64_t>(distinct_.size());
     const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
     const std::vector<float> real_rows =
@@ -343,7 +343,7 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const std::int64_t drawn = std::min(samples.count(), most), unseen = std::min({kRowsOfPixels, real.count(), most});
   const std::vector<float> all = pixel_rows(samples, 0, drawn);
   const std::string more = drawn < samples.count() ? " (memory holds no more of this size)" : "";
-  // With few rows of a label its mean lies near each of them, as if they were alike.
+  // The mean of few rows lies near each of them, which would understate the spread within labels.
   const auto needed = [](const data::Dataset& images) {
     return kFewestRows * std::max<std::int64_t>(images.classes(), 1);
   };
@@ -374,7 +374,7 @@ void Judge::judge_copies(Evaluation& evaluation) const {
                      most = std::min(kRowsOfPixels, most_images(width));
   const std::int64_t drawn = std::min(samples.count(), most);
   evaluation.nearest = nearest_images(pixel_rows(samples, 0, drawn), reference_.train);
-  // A held-out image that the training part holds too is as near to it as a copy.
+  // A held-out image that is in the training part too would count as a copy.
   const std::vector<std::uint32_t> not_in_training = data::images_not_in(real, reference_.train);
   scores.reference_in_training = real.count() - static_cast<std::int64_t>(not_in_training.size());
   std::vector<std::uint32_t> unseen;
@@ -404,7 +404,7 @@ void Judge::judge_parzen(Evaluation& evaluation) const {
   if (train.count() < kFewestRows)
     return miss(scores, {"parzen"},
                 fmt::format("training part has {}, needs {}", base::counted(train.count(), "image"), kFewestRows));
-  if (std::max(scores.samples, real.count()) > kNumbers / width)
+  if (std::max(scores.samples, real.count()) > kElements / width)
     return miss(scores, {"parzen"}, "the images are too many or too large for memory");
   const std::int64_t validation = std::min(kValidationRows, train.count());
   const std::vector<float> samples = pixel_rows(evaluation.samples, 0, evaluation.samples.count());
@@ -423,7 +423,7 @@ void Judge::judge_cas(const train::Model& model, const Options& options, Evaluat
     return miss(scores, {"cas"}, "needs a classifier: " + why);
   if (const std::string why = why_too_few(kFewestRows, kFewestRows); !why.empty()) return miss(scores, {"cas"}, why);
   if (log) log(fmt::format("training a classifier on {}", base::counted(train.count(), "sample")));
-  // As many samples as there are training images, of the same classes; of another seed than those that are looked at.
+  // One sample for each training image, with its label, from another seed than the samples that were scored.
   const data::Dataset samples = draw(model, train.count(), train.rows, options.seed + 1);
   const Classifier classifier = train_classifier(samples, 0, log);
   scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, real.labels()), *embedding_.accuracy};

@@ -17,10 +17,10 @@
 
 namespace gan::eval {
 
-/// What is known of a model. What was not computed is absent; `missing` says why where that is not by request.
+/// The scores of a model. One that was not computed is absent; `missing` has the reason if it was requested.
 struct Scores {
-  std::int64_t steps = 0;       ///< the model was trained
-  std::string data, data_hash;  ///< judged by; the hash is that of the training part
+  std::int64_t steps = 0;       ///< that the model was trained for
+  std::string data, data_hash;  ///< compared with; the hash is that of the training part
   std::string reference;
   std::int64_t reference_count = 0;
   std::int64_t reference_distinct = 0;     ///< images of the reference that differ from each other
@@ -30,18 +30,18 @@ struct Scores {
 
   struct Embedding {
     std::string hash;                ///< SHA-256 of the classifier's weights
-    std::optional<double> accuracy;  ///< of the classifier on the reference; absent if it cannot read its labels
+    std::optional<double> accuracy;  ///< of the classifier on the reference; absent if it has other classes
     std::int64_t width = 0;
   };
   std::optional<Embedding> embedding;
 
-  std::optional<double> label_accuracy;  ///< share of samples read as the class that was asked for
+  std::optional<double> label_accuracy;  ///< share of samples whose predicted class is their label
   struct Class {
     std::optional<double> accuracy;  ///< absent if no sample of the class was drawn
     std::optional<double> fd;        ///< against the reference's images of the class
   };
   std::vector<Class> per_class;
-  std::vector<std::vector<std::int64_t>> confusion;  ///< [asked][read as]: samples
+  std::vector<std::vector<std::int64_t>> confusion;  ///< [label][predicted class]: samples
   std::vector<std::string> class_names;              ///< empty, or one for each class
 
   std::optional<double> fd;
@@ -49,7 +49,7 @@ struct Scores {
     std::int64_t samples = 0;
     double fd = 0;
   };
-  std::vector<CurvePoint> fd_curve;  ///< FD of the first samples: how far it falls with their number is its bias
+  std::vector<CurvePoint> fd_curve;  ///< FD of the first samples; its decrease with their number shows its bias
   std::optional<metrics::Estimate> kid;
   std::optional<metrics::Prdc> prdc;
 
@@ -59,14 +59,14 @@ struct Scores {
   };
   std::optional<Cas> cas;
 
-  /// Of pixels in [0, 1]: 0 between labels if a model ignores them, 0 within if it ignores its latents.
+  /// The spread of pixels in [0, 1]: 0 between labels if a model ignores them, 0 within if it ignores its latents.
   std::optional<metrics::Spread> spread, real_spread;
   /// Share of samples that lie within kDuplicateDistance of another sample.
   std::optional<double> duplicates;
   struct Memorization {
     double samples_median = 0;   ///< distance of a sample to the nearest training image
     double held_out_median = 0;  ///< of a held-out real image
-    double share_closer = 0;     ///< of pairs of the two in which the sample is closer: 1/2 if nothing is copied
+    double share_closer = 0;     ///< share of pairs of the two in which the sample is closer; 1/2 without copies
   };
   std::optional<Memorization> memorization;
   std::optional<metrics::Parzen> parzen;
@@ -84,13 +84,13 @@ struct Scores {
     std::string score;   ///< its key in JSON, see eval/report.h
     std::string reason;  ///< "reference has 10 images, needs 50"
   };
-  std::vector<Missing> missing;  ///< what was asked for and is not there
+  std::vector<Missing> missing;  ///< requested scores that could not be computed
 };
 
-/// Rows that a score needs, of the samples and of the reference, to say something. Equal images of the reference count
+/// The numbers of samples and of reference images that a score needs to be meaningful. Equal reference images count
 /// once.
 inline constexpr std::int64_t kNeighbours = 5;                     ///< k of precision, recall, density, coverage
-inline constexpr std::int64_t kRowsOfCoverage = 10 * kNeighbours;  ///< and of precision, recall, density
+inline constexpr std::int64_t kRowsOfCoverage = 10 * kNeighbours;  ///< also for precision, recall, density
 inline constexpr std::int64_t kRowsOfFrechet = kFeatures + 1;      ///< else covariances are singular
 inline constexpr std::int64_t kRowsOfKid = 100;                    ///< ten blocks of ten
 /// Everything else: medians, shares, Parzen windows, CAS; spread needs them of each label, modes of each mode.
@@ -99,10 +99,9 @@ inline constexpr std::int64_t kFewestRows = 10;
 /// Distances between images are root mean square differences of pixels in [0, 1]; this one is five grey levels.
 inline constexpr double kDuplicateDistance = 5.0 / 255;
 
-/// One number to choose the best of a run's models by: the harmonic mean of label accuracy, if the model takes labels,
-/// and coverage; of points of label accuracy, share of modes found and share of samples of high quality. In [0, 1]; 0
-/// as soon as one of them is 0, so neither samples that are right but all alike nor varied ones of the wrong class
-/// pass. None without coverage or modes: label accuracy alone says nothing of variety.
+/// One score in [0, 1] to choose the best of a run's models: the harmonic mean of coverage and, for conditional models,
+/// label accuracy; for points, of the shares of modes found and of high-quality samples, and label accuracy. It is 0 if
+/// one of them is 0, so the samples must be both correct and varied. nullopt without coverage or modes.
 std::optional<double> joint_score(const Scores& scores);
 
 struct Options {
@@ -114,27 +113,27 @@ struct Options {
   bool parzen = true;
 };
 
-/// An evaluation and what pictures are made of.
+/// The scores of a model and the data for its pictures.
 struct Evaluation {
   Scores scores;
-  data::Dataset samples;     ///< sample i was asked for class i % classes
+  data::Dataset samples;     ///< sample i has the label i % classes
   metrics::Nearest nearest;  ///< of the first samples: the nearest image of the reference's training part
 };
 
 /// Throws a usage error if a model does not fit the data (shape, labels, number of classes).
 void require_fit(const train::Model& model, const Reference& reference);
 
-/// Judges models against one reference; what does not depend on the model is computed once.
+/// Compares models with one reference. Results that do not depend on the model are computed once.
 class Judge {
  public:
-  /// Vectors need no classifier; images without one are judged by their pixels alone. Throws a usage error if it is of
-  /// another shape or number of classes (data of one class takes any), and for vectors whose modes are not known.
+  /// Vectors need no classifier; images without one are judged by their pixels alone. Throws a usage error if its shape
+  /// or number of classes differs (any number fits data of one class), and for vectors whose modes are not known.
   Judge(Reference reference, std::optional<Classifier> classifier);
 
   /// Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
 
-  /// Why models get no joint score with this many samples; "" if they do.
+  /// The reason why models get no joint score with this many samples; "" if they do.
   std::string why_no_score(std::int64_t samples) const;
 
   const Reference& reference() const { return reference_; }
@@ -152,7 +151,7 @@ class Judge {
 
   /// Whether the classifier, if there is one, tells the classes of the reference apart.
   bool reads_labels() const;
-  /// Why a score is missing that needs so many samples and distinct images of the reference; "" if they are there.
+  /// The reason why a score that needs so many samples and distinct reference images is missing, or "".
   std::string why_too_few(std::int64_t samples, std::int64_t needed) const;
 
   Reference reference_;

@@ -72,7 +72,7 @@ class Parser {
                     printable(text_.substr(0, 100)));
   }
 
-  // One line for the message, whatever the file holds.
+  // Replaces unprintable characters, so that the message stays one line.
   static std::string printable(std::string_view text) {
     std::string out(text);
     for (char& c : out)
@@ -218,7 +218,7 @@ void write_npy(const std::string& path, const graph::Shape& shape, std::span<con
   std::string lengths;
   for (const std::int64_t length : shape) lengths += fmt::format("{}, ", length);
   if (shape.size() > 1) lengths.resize(lengths.size() - 2);
-  if (shape.size() == 1) lengths.pop_back();  // a tuple of one element keeps its comma
+  if (shape.size() == 1) lengths.pop_back();  // a Python tuple of one element has a comma: (5,)
   std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", lengths);
   // Magic, version, length (10 bytes), header, spaces and a newline fill a multiple of 64.
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');

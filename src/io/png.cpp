@@ -38,7 +38,7 @@ void draw(Picture& picture, const float* image, std::int64_t height, std::int64_
     }
 }
 
-// The half side of the square that a scatter picture shows.
+// Half the side of the square that a scatter plot shows.
 float round_range(std::span<const float> points) {
   float largest = 0;
   for (const float value : points)

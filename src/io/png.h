@@ -17,7 +17,7 @@ struct Picture {
   std::vector<std::uint8_t> bytes;  ///< [C, H, W]
 };
 
-/// A value of the training range [-1, 1] as a byte: (value + 1) * 127.5, rounded; what is outside is clamped, NaN is 0.
+/// A value of the training range [-1, 1] as a byte: (value + 1) * 127.5, rounded; values outside are clamped, NaN is 0.
 std::uint8_t to_byte(float value);
 
 /// The picture of one image, values in [-1, 1], shape [C, H, W] with C 1 or 3. Throws a usage error on other shapes.
@@ -36,7 +36,7 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
 /// grey or RGB, a data error if the file cannot be written.
 void write_png(const std::string& path, const Picture& picture);
 
-/// write_png of make_grid.
+/// Writes make_grid's picture by write_png.
 void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,
                 int pad = 2);
 

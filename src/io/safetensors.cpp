@@ -53,7 +53,7 @@ struct Entry {
 };
 
 json parse_header(const std::string& path, const std::string& text) {
-  // The parser keeps the last of two equal keys: they are looked for here, at every depth.
+  // The parser silently keeps the last of two equal keys, so this callback finds duplicates at every depth.
   std::vector<std::set<std::string>> keys;
   std::string duplicate;
   const auto callback = [&](int, json::parse_event_t event, json& parsed) {
@@ -69,15 +69,15 @@ json parse_header(const std::string& path, const std::string& text) {
   } catch (const json::parse_error& error) {
     base::fail_data("{}: not a safetensors file: its header is not JSON (near byte {} of {})", path, error.byte,
                     text.size());
-  } catch (const json::exception&) {  // a number that no type holds
-    base::fail_data("{}: not a safetensors file: its header holds what JSON readers cannot", path);
+  } catch (const json::exception&) {  // such as a number out of range
+    base::fail_data("{}: not a safetensors file: its header holds a number out of range", path);
   }
   if (!header.is_object()) base::fail_data("{}: not a safetensors file: its header is not a JSON object", path);
   if (!duplicate.empty()) base::fail_data("{}: \"{}\" is in the header twice", path, duplicate);
   return header;
 }
 
-// Checks everything about one tensor that does not need the others.
+// Parses and checks the description of one tensor.
 Entry parse_entry(const std::string& path, const std::string& name, const json& value, std::uint64_t data_bytes) {
   if (!value.is_object()) base::fail_data("{}: tensor \"{}\": its description is not a JSON object", path, name);
   const auto member = [&](const char* key) -> const json& {
@@ -120,7 +120,7 @@ Entry parse_entry(const std::string& path, const std::string& name, const json& 
   return entry;
 }
 
-// Sorts the tensors as they lie in the file and checks that they fill the data without gaps or overlaps.
+// Sorts the tensors by offset and checks that they fill the data without gaps or overlaps.
 void check_layout(const std::string& path, std::vector<Entry>& entries, std::uint64_t data_bytes) {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
@@ -143,7 +143,7 @@ void check_layout(const std::string& path, std::vector<Entry>& entries, std::uin
 
 void write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
                        std::span<const NamedArray> tensors) {
-  // Wide elements first, as the format's own library orders them: then every tensor is aligned to its element.
+  // Large elements come first, as in the format's own library, so that every tensor is aligned to its element.
   std::vector<const NamedArray*> order;
   for (const NamedArray& tensor : tensors) order.push_back(&tensor);
   std::sort(order.begin(), order.end(), [](const NamedArray* a, const NamedArray* b) {
@@ -231,7 +231,7 @@ void require_finite(const std::string& name, const runtime::Array& array) {
   };
   if (array.type().dtype == graph::DType::f32) {
     const std::span<const float> values = array.f32();
-    // A loop without a branch becomes SIMD; files are sound as a rule.
+    // A loop without a branch is vectorized, and most files pass it.
     constexpr std::uint32_t kExponent = 0x7F800000u;
     std::uint32_t bad = 0;
     for (const float value : values) bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent ? 1 : 0;

@@ -1,7 +1,7 @@
 #include "losses/loss.h"
 
-// Hinge loss (Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957): D is drawn above 1 on real data
-// and below -1 on fakes and let alone there; G raises D.
+// Hinge loss (Lim and Ye 2017, arXiv 1705.02894; Miyato et al. 2018, arXiv 1802.05957): D's loss is 0 where its output
+// is above 1 on real data and below -1 on fakes; G maximizes D's output.
 namespace gan::losses {
 
 using namespace ops;
@@ -19,6 +19,6 @@ Tensor verdict(const LossSpec&, Tensor logits) { return logits; }
 }  // namespace
 
 extern const Loss hinge_loss;
-const Loss hinge_loss{"hinge", "hinge, D's outputs count up to 1 and down to -1", generator, discriminator, verdict};
+const Loss hinge_loss{"hinge", "hinge, D's loss ends at outputs 1 and -1", generator, discriminator, verdict};
 
 }  // namespace gan::losses

@@ -1,7 +1,7 @@
 #include "losses/loss.h"
 
-// LSGAN (Mao et al., ICCV 2017): D is drawn to b on real data and to a on fakes, G draws D to c, with the paper's 1/2
-// on each term. (a, b, c) = (-1, 1, 0) minimizes the Pearson chi-square divergence, (0, 1, 1) is its second coding.
+// LSGAN (Mao et al., ICCV 2017): D's target is b on real data and a on fakes, G's is c, with the paper's 1/2 on each
+// term. (a, b, c) = (-1, 1, 0) minimizes the Pearson chi-square divergence, (0, 1, 1) is its other choice.
 namespace gan::losses {
 
 using namespace ops;

@@ -1,7 +1,7 @@
 #include "losses/loss.h"
 
-// The gradient penalty of LSGANs-GP (Mao et al. 2018, arXiv 1712.06391), which takes the points of DRAGAN (Kodali et
-// al. 2017, arXiv 1705.07215): E (|grad D(x)| - 1)^2 at x = real + 1/2 std(real) u, u in U[0, 1) for each element.
+// The gradient penalty of LSGANs-GP (Mao et al. 2018, arXiv 1712.06391), at the points of DRAGAN (Kodali et al. 2017,
+// arXiv 1705.07215): E (|grad D(x)| - 1)^2 at x = real + 1/2 std(real) u, u in U[0, 1) for each element.
 namespace gan::losses {
 
 using namespace ops;

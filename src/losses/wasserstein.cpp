@@ -1,7 +1,7 @@
 #include "losses/loss.h"
 
-// Wasserstein distance by its dual (Arjovsky et al. 2017, arXiv 1701.07875). D must be kept Lipschitz by a penalty
-// (penalty.wgan_gp) or by spectral norm.
+// The Wasserstein distance in its dual form (Arjovsky et al. 2017, arXiv 1701.07875). D must be kept Lipschitz by a
+// penalty (penalty.wgan_gp) or by spectral norm.
 namespace gan::losses {
 
 using namespace ops;
@@ -17,7 +17,7 @@ Tensor verdict(const LossSpec&, Tensor logits) { return logits; }
 }  // namespace
 
 extern const Loss wasserstein_loss;
-const Loss wasserstein_loss{"wasserstein", "difference of D's means; wants penalty.wgan_gp", generator, discriminator,
+const Loss wasserstein_loss{"wasserstein", "difference of D's means; needs penalty.wgan_gp", generator, discriminator,
                             verdict};
 
 }  // namespace gan::losses

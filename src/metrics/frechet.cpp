@@ -1,4 +1,4 @@
-#define EIGEN_DONT_PARALLELIZE  // sums keep their order
+#define EIGEN_DONT_PARALLELIZE  // the order of sums must not depend on threads
 #include "metrics/frechet.h"
 
 #include <Eigen/Eigenvalues>
@@ -13,7 +13,7 @@ namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr std::int64_t kChunk = 1024;  // rows turned into doubles at a time
+constexpr std::int64_t kChunk = 1024;  // rows converted to double at a time
 
 Eigen::Map<const Matrix> covariance_of(const Gaussian& gaussian) {
   const auto width = static_cast<Eigen::Index>(gaussian.mean.size());
@@ -45,7 +45,7 @@ Gaussian fit_gaussian(const Rows& rows) {
 
 double frechet_distance(const Gaussian& a, const Gaussian& b) {
   if (a.mean.size() != b.mean.size() || a.mean.empty())
-    base::fail_usage("Gaussians of {} and {}; expected as many", a.mean.size(),
+    base::fail_usage("Gaussians of {} and {}; expected equal numbers", a.mean.size(),
                      base::counted(static_cast<std::int64_t>(b.mean.size()), "dimension"));
   // tr (Ca Cb)^(1/2) = tr (Ra Cb Ra)^(1/2) with Ra = Ca^(1/2), and both roots are of symmetric matrices. Rounding can
   // push an eigenvalue below 0.

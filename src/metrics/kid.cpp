@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kLargestBlock = 1000;
 
-/// The sum of the kernel over all pairs of rows; without a row's pair with itself if `skip_self`.
+/// The sum of the kernel over all pairs of rows, without the pairs of a row with itself if `skip_self` is set.
 double kernel_sum(const Rows& a, const Rows& b, bool skip_self) {
   std::vector<double> sums(static_cast<std::size_t>(a.count()));
   for_each_product(a, b, [&](std::int64_t i, std::int64_t first, std::span<const float> products) {

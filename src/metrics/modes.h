@@ -5,14 +5,14 @@
 namespace gan::metrics {
 
 struct ModeCount {
-  std::int64_t found = 0;             ///< modes with a sample of high quality
+  std::int64_t found = 0;             ///< modes that are nearest to a high-quality sample
   double high_quality = 0;            ///< share of samples within three deviations of a mode, [0, 1]
   std::vector<std::int32_t> nearest;  ///< [N]: the mode nearest to each sample
 };
 
-/// Samples [N, D] against the modes [M, D] of a mixture of Gaussians of this standard deviation, as VEEGAN (Srivastava
-/// et al. 2017, arXiv 1705.07761) and PacGAN (Lin et al. 2018, arXiv 1712.04086) count them. Throws a usage error if
-/// the widths differ.
+/// Compares samples [N, D] with the modes [M, D] of a mixture of Gaussians of this standard deviation, as VEEGAN
+/// (Srivastava et al. 2017, arXiv 1705.07761) and PacGAN (Lin et al. 2018, arXiv 1712.04086) do. Throws a usage error
+/// if the widths differ.
 ModeCount count_modes(const Rows& samples, const Rows& modes, double deviation);
 
 }  // namespace gan::metrics

@@ -16,7 +16,7 @@ struct Best {
   std::int64_t index = -1;
 };
 
-/// The nearest candidate of each row by fast distances, whose rounding may take one of two that are as near.
+/// The nearest candidate of each row by fast f32 distances; rounding may choose the other of two nearly equal ones.
 std::vector<Best> search(const Rows& rows, const Rows& candidates, bool skip_self) {
   std::vector<Best> best(static_cast<std::size_t>(rows.count()));
   for_each_distance(rows, candidates, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
@@ -58,7 +58,7 @@ std::vector<double> nearest_other(const Rows& rows) {
 }
 
 double median(std::vector<double> values) {
-  if (values.empty()) base::fail_usage("the median of no values");
+  if (values.empty()) base::fail_usage("median: no values");
   std::ranges::sort(values);
   const std::size_t half = values.size() / 2;
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
@@ -66,7 +66,7 @@ double median(std::vector<double> values) {
 
 double share_smaller(std::vector<double> a, std::vector<double> b) {
   if (a.empty() || b.empty())
-    base::fail_usage("{} and {} to compare", a.size(), base::counted(static_cast<std::int64_t>(b.size()), "value"));
+    base::fail_usage("{} compared with {}", a.size(), base::counted(static_cast<std::int64_t>(b.size()), "value"));
   std::ranges::sort(b);
   double pairs = 0;
   for (const double value : a) {

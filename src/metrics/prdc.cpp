@@ -38,13 +38,13 @@ double share(const std::vector<std::uint8_t>& flags) {
 Prdc prdc(const Rows& real, const Rows& fake, int k) {
   require_same_width(real, fake);
   if (k < 1 || real.count() <= k || fake.count() <= k)
-    base::fail_usage("{} real and {}; precision and coverage by {} neighbours need more than {} each", real.count(),
-                     base::counted(fake.count(), "generated sample"), k, k);
+    base::fail_usage("{} real samples and {}; precision and coverage by {} neighbours need more than {} each",
+                     real.count(), base::counted(fake.count(), "generated sample"), k, k);
   const std::vector<float> real_radii = ball_radii(real, k), fake_radii = ball_radii(fake, k);
   const auto fakes = static_cast<std::size_t>(fake.count()), reals = static_cast<std::size_t>(real.count());
   std::vector<std::uint8_t> precise(fakes), recalled(reals), covered(reals);
   std::vector<std::int64_t> balls(fakes);
-  // A thread has a row of fakes to itself; what belongs to real rows is gathered in a second round.
+  // A thread may write only to its own row i, so results for real rows need a second pass with the sides exchanged.
   for_each_distance(fake, real, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
     for (std::size_t j = 0; j < squared.size(); ++j)
       balls[static_cast<std::size_t>(i)] += squared[j] < real_radii[static_cast<std::size_t>(first) + j];

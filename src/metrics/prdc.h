@@ -11,9 +11,9 @@ struct Prdc {
   double coverage = 0;   ///< share of real balls with a fake inside, [0, 1]
 };
 
-/// Precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991), density and coverage (Naeem et al. 2020,
-/// arXiv 2002.09797) of fake [M, D] against real [N, D]. A row's ball reaches to its k-th nearest other row of its own
-/// side, its surface left out. Throws a usage error unless both sides have more than k rows.
+/// Precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991), density and coverage (Naeem et al. 2020, arXiv
+/// 2002.09797) of fake [M, D] against real [N, D]. The ball of a row is open and reaches to its k-th nearest other row
+/// of the same side. Throws a usage error unless both sides have more than k rows.
 Prdc prdc(const Rows& real, const Rows& fake, int k = 5);
 
 }  // namespace gan::metrics

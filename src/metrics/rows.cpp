@@ -16,9 +16,9 @@ namespace gan::metrics {
 
 namespace {
 
-constexpr std::int64_t kBlock = 512;        // rows of a
-constexpr std::int64_t kPiece = 2048;       // rows of b: 4 MB of products, which stay in the cache
-constexpr std::int64_t kNumbers = 1 << 24;  // of either held at a time; wide rows come fewer at a time
+constexpr std::int64_t kBlock = 512;         // rows of a
+constexpr std::int64_t kPiece = 2048;        // rows of b: 4 MB of products, which stay in the cache
+constexpr std::int64_t kElements = 1 << 24;  // of a or b held at a time, a limit for wide rows
 
 std::vector<double> mean_row(const Rows& rows) {
   std::vector<double> mean(static_cast<std::size_t>(rows.width));
@@ -28,7 +28,7 @@ std::vector<double> mean_row(const Rows& rows) {
   return mean;
 }
 
-/// Copies rows less `centre` to dst.
+/// Copies rows minus `centre` to dst.
 void copy_centred(const Rows& rows, std::span<const float> centre, std::span<float> dst) {
   const auto width = static_cast<std::size_t>(rows.width);
   for (std::size_t i = 0; i < rows.values.size(); ++i) dst[i] = rows.values[i] - centre[i % width];
@@ -41,7 +41,7 @@ std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre
   return norms;
 }
 
-/// The product a b^T of a block of rows of each, compiled.
+/// A compiled program for the product a b^T of a block of rows of each.
 struct BlockProduct {
   BlockProduct(std::int64_t rows, std::int64_t columns, std::int64_t width) {
     graph::Graph graph;
@@ -52,20 +52,20 @@ struct BlockProduct {
     program = std::make_unique<runtime::Program>(compiler::compile(graph, {}, state, arena));
   }
 
-  std::span<float> numbers(const char* name) { return state.at(name).f32(); }
+  std::span<float> values(const char* name) { return state.at(name).f32(); }
 
   runtime::State state;
   runtime::Arena arena;
   std::unique_ptr<runtime::Program> program;
-  std::int64_t first_of_b = -1;  // the piece of b that it holds
+  std::int64_t first_of_b = -1;  // of the piece of b in its input
 };
 
-/// Inner products of rows less `centre`.
+/// for_each_product of rows minus `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
   require_same_width(a, b);
-  const std::int64_t most = std::max<std::int64_t>(kNumbers / a.width, 16);
+  const std::int64_t most = std::max<std::int64_t>(kElements / a.width, 16);
   const std::int64_t block = std::min({kBlock, a.count(), most}), piece = std::min({kPiece, b.count(), most});
-  std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // the last may be smaller
+  std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // by size
   for (std::int64_t first = 0; first < b.count(); first += piece) {
     const std::int64_t columns = std::min(piece, b.count() - first);
     for (std::int64_t row = 0; row < a.count(); row += block) {
@@ -73,10 +73,10 @@ void for_each_centred_product(const Rows& a, const Rows& b, std::span<const floa
       std::unique_ptr<BlockProduct>& product = products[{rows, columns}];
       if (!product) product = std::make_unique<BlockProduct>(rows, columns, a.width);
       if (std::exchange(product->first_of_b, first) != first)
-        copy_centred(b.slice(first, columns), centre, product->numbers("b"));
-      copy_centred(a.slice(row, rows), centre, product->numbers("a"));
+        copy_centred(b.slice(first, columns), centre, product->values("b"));
+      copy_centred(a.slice(row, rows), centre, product->values("a"));
       product->program->run();
-      const std::span<const float> results = product->numbers("product");
+      const std::span<const float> results = product->values("product");
       base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
           visit(row + i, first,
@@ -90,7 +90,7 @@ void for_each_centred_product(const Rows& a, const Rows& b, std::span<const floa
 
 void require_same_width(const Rows& a, const Rows& b) {
   if (a.width < 1 || a.width != b.width || a.count() < 1 || b.count() < 1)
-    base::fail_usage("[{}, {}] and [{}, {}] numbers; expected rows of one width", a.width < 1 ? 0 : a.count(), a.width,
+    base::fail_usage("[{}, {}] and [{}, {}] elements; expected rows of one width", a.width < 1 ? 0 : a.count(), a.width,
                      b.width < 1 ? 0 : b.count(), b.width);
 }
 

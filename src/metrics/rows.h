@@ -7,7 +7,7 @@
 
 namespace gan::metrics {
 
-/// Samples or features [N, D], row-major; the numbers stay the caller's.
+/// A view of samples or features [N, D], row-major; the caller owns the memory.
 struct Rows {
   std::span<const float> values;
   std::int64_t width = 0;  ///< D, at least 1
@@ -21,25 +21,25 @@ struct Rows {
   }
 };
 
-/// Throws a usage error unless both have rows of one width.
+/// Throws a usage error unless both have at least one row, and rows of the same width.
 void require_same_width(const Rows& a, const Rows& b);
 
-/// Takes `values`, the results of row i of a with the rows `first` and on of b.
+/// Receives `values`, the results for row i of a and the rows first, first + 1, ... of b.
 using VisitRow = std::function<void(std::int64_t i, std::int64_t first, std::span<const float> values)>;
 
-/// Calls visit with the inner products of every row of a with every row of b: for each row of a several times, with
-/// pieces of b in order. Rows of a may be visited by several threads at a time. The products are made a block at a
-/// time by the engine's matrix product in f32.
+/// Calls visit with the inner products, in f32, of every row of a with every row of b. Each row of a is visited once
+/// for each piece of b, in order of the pieces. Several threads may visit different rows of a at a time.
 void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit);
 
-/// The same with squared Euclidean distances, >= 0. They are |a|^2 + |b|^2 - 2 ab about the mean of b, so an error of
-/// some 1e-6 times the squared distances from that mean is in them: equal rows need not come out as 0.
+/// The same with squared Euclidean distances, >= 0. They are computed as |a|^2 + |b|^2 - 2 ab relative to the mean of
+/// b, with errors of about 1e-6 times the squared distances from that mean, so the result for equal rows may differ
+/// from 0.
 void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit);
 
 /// The squared distance of two rows, summed in double.
 double squared_distance(std::span<const float> a, std::span<const float> b);
 
-/// `count` different rows, chosen and ordered by the seed alone (all of them, in random order, if there are no more).
+/// `count` different rows (all, if there are fewer) in random order; the choice depends on the seed alone.
 std::vector<float> choose_rows(const Rows& rows, std::int64_t count, std::uint64_t seed);
 
 }  // namespace gan::metrics

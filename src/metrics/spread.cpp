@@ -12,7 +12,7 @@ Spread spread(const Rows& rows, std::span<const std::int32_t> labels) {
   const auto count = static_cast<std::size_t>(rows.count()), width = static_cast<std::size_t>(rows.width);
   if (count == 0) base::fail_usage("spread: no rows");
   if (!labels.empty() && labels.size() != count)
-    base::fail_usage("spread: {} for {}; expected as many",
+    base::fail_usage("spread: {} for {}; expected one for each",
                      base::counted(static_cast<std::int64_t>(labels.size()), "label"),
                      base::counted(static_cast<std::int64_t>(count), "row"));
   std::vector<double> mean(width);

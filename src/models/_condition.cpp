@@ -7,12 +7,12 @@ using namespace ops;
 
 namespace {
 
-/// The scope of what a column adds to a network. The label's has the name that it has in other programs.
+/// The scope of the layers for a condition column. The label's has no column name, as in common PyTorch code.
 Scope scope_of(const Scope& s, const char* part, const data::ConditionColumn& column) {
   return column.name == "label" ? s / part : s / part / column.name;
 }
 
-/// The single column of a condition, for layers that take one.
+/// The only column of a condition. Throws a usage error for several, as some layers take just one.
 struct Single {
   Single(const ModelSpec& spec, const Condition& y, const std::string& condition)
       : value(y.columns[0]), categories(spec.condition.columns[0].categories) {

@@ -2,10 +2,10 @@
 #include "base/text.h"
 #include "models/condition.h"
 
-// The MNIST networks of Mirza and Osindero 2014 (arXiv 1411.1784): latents and one-hot label are mapped apart and then
-// together; D's hidden layers are maxout of 5, 5 and 4 pieces. model.g.widths and model.d.widths are the three widths:
-// from z (or x), from y, joint. Images are in [0, 1] inside, G's Sigmoids. The paper does not say how weights start; at
-// its learning rate it matters: as in the code of the first GANs, U(-0.05, 0.05) in G and U(-0.005, 0.005) in D.
+// The MNIST networks of Mirza and Osindero 2014 (arXiv 1411.1784): a hidden layer for z (or x), one for the one-hot
+// label, then a joint one; in D they are maxout of 5, 5 and 4 pieces. model.g.widths and model.d.widths hold the three
+// widths. Inside, images are in [0, 1], as G ends in Sigmoids. The paper gives no initialization, which matters at its
+// learning rate; it is that of the first GANs' code, U(-0.05, 0.05) in G and U(-0.005, 0.005) in D.
 namespace gan::models {
 
 using namespace ops;
@@ -22,11 +22,11 @@ Widths three_widths(const NetworkSpec& network, const char* key) {
   if (network.widths.size() != 3)
     base::fail_usage("{} has {}; model.kind = cgan-paper takes three: of the input, of the label, joint", key,
                      base::counted(static_cast<std::int64_t>(network.widths.size()), "width"));
-  // What these networks do not have must not be asked for in vain.
+  // Options that these networks lack are refused, not ignored.
   if (network.spectral_norm || network.batch_norm || network.condition != "embedding" || network.activation != "relu")
     base::fail_usage(
-        "model.kind = cgan-paper has relu and embeddings alone, no norms: start from the preset cgan-paper, or "
-        "take mlp");
+        "model.kind = cgan-paper allows only relu and condition embedding, and no norms: start from the preset "
+        "cgan-paper, or use mlp");
   return {network.widths[0], network.widths[1], network.widths[2]};
 }
 

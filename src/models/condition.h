@@ -5,25 +5,25 @@
 /// The ways in which a condition reaches a network, shared by the families of networks. The last three take a condition
 /// of one column, such as a label.
 ///
-///   embedding    a learned row for each label joined to the input (Mirza and Osindero 2014, arXiv 1411.1784)
-///   one_hot      the one-hot label through a linear layer, joined to the input (LSGAN's characters, Mao et al. 2017)
+///   embedding    a learned row for each label, concatenated to the input (Mirza and Osindero 2014, arXiv 1411.1784)
+///   one_hot      the one-hot label through a linear layer, concatenated to the input (Mao et al. 2017, for characters)
 ///   batch_norm   G: scale and shift of every batch norm (de Vries et al. 2017, arXiv 1707.00683)
-///   projection   D: its output + <embedding of the label, features> (Miyato and Koyama 2018, arXiv 1802.05637)
-///   auxiliary    D: does not see the label but names it (AC-GAN, Odena et al. 2017, arXiv 1610.09585)
+///   projection   D: adds <embedding of the label, features> to its logit (Miyato and Koyama 2018, arXiv 1802.05637)
+///   auxiliary    D: does not see the label but predicts it (AC-GAN, Odena et al. 2017, arXiv 1610.09585)
 namespace gan::models {
 
-/// x [N, I] with [N, embedding] of each column of the condition beside it, if this network's condition is joined to its
-/// input; the conditions of packed samples stand side by side.
+/// Concatenates x [N, I] with [N, embedding] for each column of y if network.condition is embedding or one_hot, else
+/// returns x. For packed samples y has N * pack rows, and those of a pack are concatenated.
 Tensor join_condition(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor x, const Condition& y);
 
-/// The condition as zeros and ones, [N, categories of all columns].
+/// The one-hot condition, [N, sum of the columns' categories].
 Tensor one_hot_condition(const ModelSpec& spec, const Condition& y);
 
-/// Behind a hidden layer of G: batch norm if asked for (conditional if that is G's condition), the activation, dropout.
-/// They take the places of the nn.Sequential "model" that follow the layer's own.
+/// Completes a hidden layer: batch norm if enabled (conditional if network.condition is batch_norm), the activation,
+/// dropout. They take the next indices of the nn.Sequential "model".
 Tensor finish_hidden(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor h, const Condition& y);
 
-/// D's last layer, from features h [N, F]: the logit, the projection of the label, the auxiliary classifier.
+/// D's last layer on features h [N, F]: the logit (with the label's projection) and the auxiliary classifier's logits.
 Verdicts judge_features(Scope& s, const ModelSpec& spec, Tensor h, const Condition& y);
 
 /// The options of a linear layer of this network.

@@ -2,17 +2,17 @@
 #include "models/condition.h"
 
 // Convolutional networks for images whose height and width are multiples of 4 (DCGAN, Radford et al. 2016, arXiv
-// 1511.06434; with widths 1024-128-64 and 64-128-1024 the pair of InfoGAN, Chen et al. 2016, arXiv 1606.03657).
-// G: the last two widths are the channels at a quarter and at half of the image's size, those before dense layers.
-// D: the first two are the channels at half and at a quarter, those behind dense layers; the label joins the features
-// before the dense layers, where every place of the image is seen at once.
+// 1511.06434; widths 1024-128-64 and 64-128-1024 are those of InfoGAN, Chen et al. 2016, arXiv 1606.03657). G: the last
+// two widths are channels at a quarter and at half of the image's size, the ones before are dense layers. D: the first
+// two are channels at half and at a quarter, the others dense layers; the label is concatenated to the first dense
+// layer's input.
 namespace gan::models {
 
 using namespace ops;
 
 namespace {
 
-constexpr nn::ConvOptions kHalve{.kernel = 4, .stride = 2, .padding = 1};  // also doubles, transposed
+constexpr nn::ConvOptions kHalve{.kernel = 4, .stride = 2, .padding = 1};  // halves the sides; transposed, doubles them
 
 nn::ConvOptions conv_options(const NetworkSpec& network) {
   nn::ConvOptions options = kHalve;

@@ -1,8 +1,8 @@
 #include "models/condition.h"
 
-// Multilayer perceptrons. With widths 64-128-256-512-1024 and spectral norm the generator, with 1024-512-256-128-64 the
-// discriminator of the cGAN tutorial; the condition is a learned embedding of the label, joined to the input (Mirza and
-// Osindero 2014, arXiv 1411.1784).
+// Multilayer perceptrons. The cGAN tutorial's G has widths 64-128-256-512-1024 and spectral norm, its D has widths
+// 1024-512-256-128-64. The condition is a learned embedding of the label, concatenated to the input (Mirza and Osindero
+// 2014, arXiv 1411.1784).
 namespace gan::models {
 
 using namespace ops;

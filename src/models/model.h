@@ -22,21 +22,25 @@ struct NetworkSpec {
   std::string activation = "relu";
   bool spectral_norm = false;
   bool gain = false;
-  bool batch_norm = false;              ///< of the generator only
-  std::string condition = "embedding";  ///< how the condition comes in; see condition.h
-  double dropout = 0;                   ///< probability, behind every hidden layer
+  bool batch_norm = false;              ///< generator only
+  std::string condition = "embedding";  ///< how the network gets the condition; see condition.h
+  double dropout = 0;                   ///< probability, after every hidden layer
 };
 
-/// The sizes of a pair of networks.
-struct ModelSpec {
+/// The two networks, apart from the data that they are for.
+struct NetworkPair {
+  std::int64_t latent = 64;     ///< width of z
+  std::int64_t embedding = 32;  ///< width of each network's label embedding
+  std::int64_t pack = 1;        ///< samples that D judges together (PacGAN)
+  NetworkSpec g, d;
+};
+
+/// The networks for samples of one shape and condition.
+struct ModelSpec : NetworkPair {
   Shape sample;  ///< [C, H, W] or [D]
   data::ConditionSpec condition;
-  std::int64_t latent = 64;
-  std::int64_t embedding = 32;
-  std::int64_t pack = 1;  ///< samples that D judges together (PacGAN)
-  NetworkSpec g, d;
 
-  /// Images lie in [-1, 1], so their generator ends in tanh; vectors have no bounds.
+  /// Whether samples lie in [-1, 1], as images do (G then ends in tanh); vectors are unbounded.
   bool bounded() const { return sample.size() == 3; }
 };
 
@@ -47,9 +51,9 @@ struct Condition {
   explicit operator bool() const { return !columns.empty(); }
 };
 
-/// What a discriminator says of samples.
+/// The outputs of a discriminator.
 struct Verdicts {
-  Tensor logits;                  ///< [N, 1]: real or fake
+  Tensor logits;                  ///< [N, 1]: the higher, the more real
   std::optional<Tensor> classes;  ///< [N, K]: logits of the labels, from an auxiliary classifier
 };
 
@@ -60,7 +64,7 @@ struct Model {
   /// Samples [N, ...sample] from latents z [N, latent] and a condition y of N rows. Throws a usage error if `spec` does
   /// not fit the family.
   Tensor (*generator)(Scope& s, const ModelSpec& spec, Tensor z, const Condition& y);
-  /// Verdicts on samples x [N, ...sample] with the condition y; on N / pack rows if samples are packed.
+  /// Verdicts on samples x [N, ...sample] with a condition y of N rows: N / pack rows, one for each pack.
   Verdicts (*discriminator)(Scope& s, const ModelSpec& spec, Tensor x, const Condition& y);
 };
 

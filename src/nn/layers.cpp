@@ -12,8 +12,8 @@ using namespace ops;
 
 namespace {
 
-/// x * 1/sigma(weight) * gain + bias, as far as asked for. The factors are made before the product x, so that one
-/// kernel can apply them to it.
+/// product() * 1/sigma(weight_matrix) * gain, each factor only if its option is set. The factors are computed before
+/// the product, so that its kernel can apply them.
 template <typename Product>
 Tensor scaled(const Scope& s, Tensor weight_matrix, bool spectral_norm, bool gain, const Product& product) {
   std::optional<Tensor> factor;
@@ -49,7 +49,7 @@ Tensor conv2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& o
 
 Tensor conv_transpose2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {
   const std::int64_t in = x.dim(3), k = options.kernel;
-  // torch counts the second axis of the weights as the fan-in of transposed convolutions too.
+  // PyTorch takes the second axis of the weight as the fan-in of transposed convolutions too.
   const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(width * k * k)));
   const Tensor weight = s.parameter(options.spectral_norm ? "weight_orig" : "weight", {in, width, k, k}, init);
   const auto length = [&](std::size_t axis) { return (x.dim(axis) - 1) * options.stride - 2 * options.padding + k; };
@@ -73,13 +73,13 @@ Tensor channels_first(Tensor x) {
 
 Tensor dropout(const Scope& s, Tensor x, double probability) {
   if (!s.training() || probability == 0) return x;
-  const Tensor kept = step(s.uniform("dropout", x.shape()) - probability);  // 1 where a number on [0, 1) is larger
+  const Tensor kept = step(s.uniform("dropout", x.shape()) - probability);  // 1: kept, 0: dropped
   return x * (kept * (1.0 / (1.0 - probability)));
 }
 
 Tensor maxout(Tensor x, std::int64_t pieces) {
   if (pieces < 1 || x.dim(1) % pieces != 0)
-    base::fail_usage("maxout: {} in pieces of {}", base::counted(x.dim(1), "column"), pieces);
+    base::fail_usage("maxout: {} cannot be divided into groups of {}", base::counted(x.dim(1), "column"), pieces);
   const std::int64_t width = x.dim(1) / pieces;
   const Tensor grouped = reshape(x, {x.dim(0), width, pieces});
   Tensor largest = slice(grouped, 2, 0, 1);
@@ -88,7 +88,7 @@ Tensor maxout(Tensor x, std::int64_t pieces) {
 }
 
 Tensor softmax_cross_entropy(Tensor logits, Tensor labels) {
-  const Tensor shifted = logits - stop_gradient(row_maximum(logits));  // a softmax stays as it is
+  const Tensor shifted = logits - stop_gradient(row_maximum(logits));  // leaves the softmax unchanged
   const Shape rows{logits.dim(0), 1};
   const Tensor log_sum = log(sum_to(exp(shifted), rows));
   return mean(log_sum - sum_to(shifted * one_hot(labels, logits.dim(1)), rows));
@@ -96,7 +96,7 @@ Tensor softmax_cross_entropy(Tensor logits, Tensor labels) {
 
 namespace {
 
-/// x / max(|x|, 1e-12), a constant to derivatives.
+/// x / max(|x|, 1e-12), as a constant for gradients.
 Tensor normalize(Tensor x) {
   const Tensor norm = sqrt(sum(square(x)));
   return stop_gradient(x / maximum(norm, constant(*x.graph, 1e-12)));
@@ -108,7 +108,7 @@ Tensor inverse_sigma(const Scope& s, Tensor weight) {
   const std::int64_t out = weight.dim(0), in = weight.dim(1);
   s.buffer("weight_u", {out}, Init::unit_vector());
   s.buffer("weight_v", {in}, Init::unit_vector());
-  // After the first use in a step these are the iterated vectors, so later uses share them.
+  // After the layer's first use in a step these are the updated vectors, which its later uses share.
   Tensor u = stop_gradient(reshape(s.next_value("weight_u"), {1, out}));
   Tensor v = stop_gradient(reshape(s.next_value("weight_v"), {1, in}));
   const bool iterate = s.training() && !s.is_updated("weight_u");
@@ -128,8 +128,8 @@ Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options) {
 
 namespace {
 
-/// weight * (x - mean) / standard deviation + bias, of each channel of the batch, after training of running averages.
-Tensor by_statistics(const Scope& s, Tensor x, Tensor weight, Tensor bias) {
+/// weight * (x - mean) / standard deviation + bias by channel; statistics of the batch in training, else running ones.
+Tensor normalize_channels(const Scope& s, Tensor x, Tensor weight, Tensor bias) {
   constexpr double kEpsilon = 1e-5, kMomentum = 0.1;
   const std::int64_t channels = x.shape().back();
   const auto count = static_cast<double>(x.elements() / channels);
@@ -145,7 +145,7 @@ Tensor by_statistics(const Scope& s, Tensor x, Tensor weight, Tensor bias) {
   }
   const Tensor factor = weight * (1.0 / sqrt(variance + kEpsilon));
   if (s.training()) return (x - mean) * factor + bias;
-  return x * factor + (bias - mean * factor);  // the kernel of a product takes this along
+  return x * factor + (bias - mean * factor);  // the kernel of a product before it can apply this
 }
 
 }  // namespace
@@ -154,12 +154,12 @@ Tensor batch_norm(const Scope& s, Tensor x) {
   const std::int64_t channels = x.shape().back();
   const Tensor weight = s.parameter("weight", {channels}, Init::constant(1));
   const Tensor bias = s.parameter("bias", {channels}, Init::constant(0));
-  return by_statistics(s, x, weight, bias);
+  return normalize_channels(s, x, weight, bias);
 }
 
 Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t classes) {
   const std::int64_t channels = x.shape().back();
-  // A row for each label, the same at every place of an image.
+  // One row for each sample, broadcast over the pixels of an image.
   Shape rows(x.shape().size(), 1);
   rows.front() = x.dim(0);
   rows.back() = channels;
@@ -167,14 +167,14 @@ Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t c
     return reshape(gather(s.parameter(name, {classes, channels}, Init::constant(start)), y), rows);
   };
   const Tensor weight = learned("weight", 1), bias = learned("bias", 0);
-  return by_statistics(s, x, weight, bias);
+  return normalize_channels(s, x, weight, bias);
 }
 
 Tensor activation(const std::string& name, Tensor x) {
   if (name == "relu") return relu(x);
   if (name == "leaky_relu") return leaky_relu(x, 0.2);
   if (name == "tanh") return tanh(x);
-  base::fail_usage("no activation is called {}: relu, leaky_relu and tanh are", name);
+  base::fail_usage("no activation is called {}; known: relu, leaky_relu, tanh", name);
 }
 
 }  // namespace gan::nn

@@ -13,7 +13,7 @@ Tensor Variables::declare(const std::string& name, const Shape& shape, Init init
   if (found != by_name_.end()) {
     const Variable& variable = all_[found->second];
     if (variable.shape != shape)
-      base::fail_usage("{} is {} and was asked for as {}", name, graph::to_string(variable.shape),
+      base::fail_usage("{} has shape {} and is declared again with {}", name, graph::to_string(variable.shape),
                        graph::to_string(shape));
     return variable.value;
   }
@@ -23,7 +23,7 @@ Tensor Variables::declare(const std::string& name, const Shape& shape, Init init
 }
 
 void Variables::update(const std::string& name, Tensor next) {
-  if (!by_name_.count(name)) base::fail_usage("{} is no variable", name);
+  if (!by_name_.count(name)) base::fail_usage("no variable is called {}", name);
   updates_[name] = next;
 }
 
@@ -31,7 +31,7 @@ Tensor Variables::next(const std::string& name) const {
   const auto updated = updates_.find(name);
   if (updated != updates_.end()) return updated->second;
   const auto found = by_name_.find(name);
-  if (found == by_name_.end()) base::fail_usage("{} is no variable", name);
+  if (found == by_name_.end()) base::fail_usage("no variable is called {}", name);
   return all_[found->second].value;
 }
 
@@ -83,7 +83,7 @@ void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runt
           values[i] = static_cast<float>((2.0 * static_cast<double>(random.uniform(i)) - 1.0) * variable.init.value);
           break;
         case Init::Kind::copy:
-          break;  // below
+          break;  // later, when its source is filled
         case Init::Kind::normal:
         case Init::Kind::unit_vector:
           values[i] = static_cast<float>(static_cast<double>(random.normal(i)) * variable.init.value);

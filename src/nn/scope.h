@@ -14,26 +14,26 @@ using graph::Graph;
 using graph::Shape;
 using graph::Tensor;
 
-/// How a variable starts.
+/// How a variable is initialized.
 struct Init {
   enum class Kind { constant, uniform, normal, unit_vector, copy };
   Kind kind = Kind::constant;
   double value = 0;       ///< the constant, the bound of U(-value, value), or the standard deviation
-  std::string from = {};  ///< copy: the variable whose start this one shares
+  std::string from = {};  ///< copy: the variable whose initial value this one takes
 
   static Init constant(double value) { return {Kind::constant, value}; }
   static Init uniform(double bound) { return {Kind::uniform, bound}; }
   static Init normal(double deviation) { return {Kind::normal, deviation}; }
-  /// Normal numbers scaled to length 1.
+  /// Standard normal elements, scaled to a vector of length 1.
   static Init unit_vector() { return {Kind::unit_vector, 1}; }
   static Init copy(const std::string& from) { return {Kind::copy, 0, from}; }
 };
 
-/// What a variable is for.
+/// The use of a variable.
 enum class Role {
   parameter,  ///< trained by gradients
-  statistic,  ///< gathered while training and averaged like parameters (running means and variances)
-  buffer,     ///< other state: power-iteration vectors, moments
+  statistic,  ///< running means and variances of batch norm, averaged (EMA) like parameters
+  buffer,     ///< other state: power-iteration vectors, the optimizer's moments
 };
 
 struct Variable {
@@ -44,36 +44,36 @@ struct Variable {
   Tensor value;  ///< the graph's input
 };
 
-/// The named f32 variables that a graph declares, with their next values. One graph has one.
+/// The named f32 variables of a graph, with their values after the step. A graph has one such object.
 class Variables {
  public:
-  /// `training` chooses between the forms of layers that behave differently when a model is used.
+  /// `training` selects how layers such as dropout behave, as torch.nn.Module.train() and eval() do.
   Variables(Graph& graph, bool training) : graph_(graph), training_(training) {}
   Variables(const Variables&) = delete;
 
   Graph& graph() const { return graph_; }
   bool training() const { return training_; }
 
-  /// The variable called `name`, declared at first use. Throws a usage error if it is there with another shape.
+  /// The variable called `name`, declared at first use. Throws a usage error if it has another shape.
   Tensor declare(const std::string& name, const Shape& shape, Init init, Role role);
   /// Sets the value that a variable has after the step.
   void update(const std::string& name, Tensor next);
-  /// The value that a variable has after the step: its update, or as it is.
+  /// The value that a variable has after the step: its update, else its present value.
   Tensor next(const std::string& name) const;
   bool is_updated(const std::string& name) const { return updates_.count(name) > 0; }
 
-  /// Random layers draw by this key (i32 [2], the seed's words) and step (i32 [1]).
+  /// Sets the inputs for random layers: the key (i32 [2], the seed's two words) and the step (i32 [1]).
   void set_random(Tensor key, Tensor step) { random_ = {key, step}; }
-  /// Names the use of the networks that follows: random layers draw other numbers in passes of other names.
+  /// Starts a named forward pass; random layers draw different elements in passes of different names.
   void begin_pass(std::string name) { pass_ = std::move(name); }
-  /// Numbers of U[0, 1) of the stream of this name and pass. Throws a run error before set_random.
+  /// Elements from U[0, 1), of the random stream of this name and pass. Throws a run error before set_random.
   Tensor uniform(const std::string& name, const Shape& shape) const;
-  /// Standard normal numbers of the stream of this name and pass.
+  /// Standard normal elements; stream and errors as for uniform().
   Tensor normal(const std::string& name, const Shape& shape) const;
 
   /// Every variable, in order of declaration.
   const std::vector<Variable>& all() const { return all_; }
-  /// Those whose name begins with `prefix` and that have this role.
+  /// The variables of this role whose name begins with `prefix`.
   std::vector<Variable> select(std::string_view prefix, Role role) const;
   /// Makes each update an output of the graph. Called once, last.
   void finish();
@@ -88,7 +88,7 @@ class Variables {
   std::string pass_;
 };
 
-/// A place in the tree of names while a network is built. Variables are called as a PyTorch state dict would call them.
+/// A prefix of variables' names while a network is built. The names are those of a PyTorch state dict.
 class Scope {
  public:
   Scope(Variables& variables, std::string path) : variables_(&variables), path_(std::move(path)) {}
@@ -97,8 +97,8 @@ class Scope {
 
   /// The scope called `name` in this one.
   Scope operator/(std::string_view name) const { return {*variables_, join(name)}; }
-  /// The next layer of an nn.Sequential called `list`, which takes up `modules` places there: by default itself and
-  /// the activation behind it.
+  /// The scope of the next layer in an nn.Sequential called `list`. The layer takes `modules` indices there, by default
+  /// one for itself and one for the activation after it.
   Scope next(const std::string& list, int modules = 2);
 
   Tensor parameter(std::string_view name, const Shape& shape, Init init) const {
@@ -124,12 +124,12 @@ class Scope {
   std::map<std::string, int> positions_;
 };
 
-/// Fills arrays that do not exist yet with the variables' initial values, which depend on (seed, name, index) alone.
+/// Adds the variables that `state` lacks, with initial values that depend on (seed, name, index) alone.
 void initialize(const std::vector<Variable>& variables, std::uint64_t seed, runtime::State& state);
 
 /// The input of training graphs that holds the seed's low and high word, i32 [2].
 inline constexpr const char* kRandomKey = "random.key";
-/// Writes a seed there. The state has the entry.
+/// Writes a seed into the entry kRandomKey of the state, which must exist.
 void set_random_key(std::uint64_t seed, runtime::State& state);
 
 }  // namespace gan::nn

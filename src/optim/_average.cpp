@@ -8,7 +8,7 @@ using namespace ops;
 std::string average_of(const std::string& variable) { return "ema." + variable; }
 
 void average(nn::Variables& variables, const std::vector<nn::Variable>& averaged, double decay, bool warmup, Tensor t) {
-  // The share of the new value: 1 - decay, in warm-up at least 9 / (10 + t).
+  // The weight of the new value: 1 - decay, in warm-up at least 9 / (10 + t).
   Tensor share = constant(*t.graph, 1.0 - decay);
   if (warmup) share = maximum(9.0 / (t + 10.0), share);
   for (const nn::Variable& variable : averaged) {

@@ -9,7 +9,7 @@ using namespace ops;
 
 namespace {
 
-/// The smaller of a scalar and a number.
+/// min(x, limit) for a scalar x.
 Tensor at_most(Tensor x, double limit) { return maximum(x * -1.0, constant(*x.graph, -limit)) * -1.0; }
 
 }  // namespace

@@ -29,7 +29,7 @@ void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vecto
     };
     const Tensor g = spec.weight_decay > 0 ? gradients[i] + w * spec.weight_decay : gradients[i];
     Tensor m = g;
-    if (spec.beta1 > 0) {  // without it the first moment is the gradient, and nothing need be kept
+    if (spec.beta1 > 0) {  // else the first moment is the gradient itself and needs no buffer
       m = declare(m_name) * spec.beta1 + g * (1.0 - spec.beta1);
       variables.update(m_name, m);
     }
@@ -42,6 +42,6 @@ void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vecto
 }  // namespace
 
 extern const Optimizer adam_optimizer;
-const Optimizer adam_optimizer{"adam", "Adam with weight decay in the gradient", apply};
+const Optimizer adam_optimizer{"adam", "Adam, weight decay added to the gradient (L2)", apply};
 
 }  // namespace gan::optim

@@ -12,8 +12,8 @@ namespace gan::optim {
 
 using graph::Tensor;
 
-/// How the learning rate goes with the number of updates t: times (t + 1) / warmup at first, and from `start` on to
-/// `final` times itself over `steps` updates, along a line or by an equal factor each time; then it stays there.
+/// The factor of the learning rate at update t, from 0: (t + 1) / warmup during warmup, times a factor that goes from 1
+/// at update `start` to `final` over `steps` updates, linearly or exponentially, and then stays.
 struct Schedule {
   std::string name = "constant";  ///< "constant", "linear" or "exponential"
   double start = 0, steps = 0, final = 1, warmup = 0;
@@ -24,12 +24,12 @@ struct OptimizerSpec {
   Schedule schedule;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  ///< Adam
   double momentum = 0;                                ///< SGD
-  double momentum_final = 0, momentum_steps = 0;      ///< SGD: where momentum goes, and over how many updates; 0: stays
+  double momentum_final = 0, momentum_steps = 0;      ///< SGD: momentum moves to this over so many updates; 0: never
   double weight_decay = 0;                            ///< added to the gradient: weight_decay * w
 };
 
-/// An optimizer: from a parameter's variable and its gradient to its next value, with state of its own in variables
-/// called `OPTIMIZER.STATE.NAME`. Each lives in one file of optim/; a generated table lists them.
+/// An optimizer computes a parameter's next value from its value and gradient. Its state is in variables called
+/// `OPTIMIZER.STATE.PARAMETER`. Each lives in one file of optim/; a generated table lists them.
 struct Optimizer {
   std::string_view name;
   std::string_view summary;
@@ -47,14 +47,14 @@ const Optimizer& find_optimizer(std::string_view name);
 /// The learning rate at update t, a scalar.
 Tensor learning_rate(const OptimizerSpec& spec, Tensor t);
 
-/// (x - from) / length held within [0, 1].
+/// (x - from) / length, clamped to [0, 1].
 Tensor progress(Tensor x, double from, double length);
 
 /// The name of a variable's running average.
 std::string average_of(const std::string& variable);
-/// Keeps an exponential moving average of variables, after their updates, in variables called `ema.NAME`:
-/// average = decay * average + (1 - decay) * value. With `warmup` the decay at update t is at most (1 + t) / (10 + t),
-/// so that the average leaves the first weights behind quickly.
+/// Keeps an exponential moving average of variables, after their updates, in variables called `ema.NAME`: average =
+/// decay * average + (1 - decay) * value. With `warmup` the decay at update t is at most (1 + t) / (10 + t), so that
+/// the initial weights soon fade from the average.
 void average(nn::Variables& variables, const std::vector<nn::Variable>& averaged, double decay, bool warmup, Tensor t);
 
 }  // namespace gan::optim

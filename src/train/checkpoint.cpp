@@ -37,7 +37,8 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
   Position position;
   try {
     const auto json = nlohmann::ordered_json::parse(file.metadata["position"]);
-    if (!json.at("steps").is_number_integer()) base::fail_data("{}: {} steps", path, json.at("steps").dump());
+    if (!json.at("steps").is_number_integer())
+      base::fail_data("{}: \"steps\" is {}, expected a whole number", path, json.at("steps").dump());
     position = {json.at("steps").get<std::int64_t>(), json.at("elapsed_seconds").get<double>(),
                 json.at("threads").get<int>(), json.at("data").get<std::string>(),
                 json.value("class_names", std::vector<std::string>())};

@@ -28,7 +28,7 @@ data::ConditionSpec condition_of_json(const Json& json, const std::string& where
   for (const Json& entry : json) {
     const auto kind = entry.at("kind").get<std::string>();
     if (kind != kCategorical)
-      base::fail_data("{}: a condition of kind {}; this program knows {}", where, kind, kCategorical);
+      base::fail_data("{}: a condition of kind {}; this program reads {}", where, kind, kCategorical);
     condition.columns.push_back({.name = entry.at("name").get<std::string>(),
                                  .categories = entry.at("categories").get<int>(),
                                  .names = entry.at("names").get<std::vector<std::string>>()});
@@ -41,7 +41,7 @@ void require_sound(const data::ConditionSpec& condition, const std::string& wher
   std::set<std::string> seen;
   for (const data::ConditionColumn& column : condition.columns) {
     if (column.name.empty() || !seen.insert(column.name).second)
-      base::fail_data("{}: a condition's column \"{}\" without a name of its own", where, column.name);
+      base::fail_data("{}: condition column \"{}\": names must not be empty or repeated", where, column.name);
     if (column.categories < 1 || column.categories > kMostCategories)
       base::fail_data("{}: {} in a conditional model", where, base::counted(column.categories, "class", "classes"));
     if (!column.names.empty() && column.names.size() != static_cast<std::size_t>(column.categories))

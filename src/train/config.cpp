@@ -32,7 +32,7 @@ const Key& key_named(std::string_view name, std::string_view where) {
 
 std::string number_text(double value) {
   std::string text = fmt::format("{}", value);
-  // TOML tells 1 from 1.0: what is read as a real number is printed as one.
+  // TOML distinguishes 1 from 1.0, so real numbers are printed with a point.
   if (text.find_first_of(".en") == std::string::npos) text += ".0";
   return text;
 }
@@ -88,7 +88,7 @@ std::string range_text(const Key& key) {
   return "";
 }
 
-/// What a value of this key has to be, for messages.
+/// The values that a key allows, for messages.
 std::string expected(const Key& key, Config& config) {
   struct Describe {
     const Key& key;
@@ -114,7 +114,7 @@ bool in_range(const Key& key, double value) {
   return std::isfinite(value) && value >= key.minimum && (key.open ? value < key.maximum : value <= key.maximum);
 }
 
-/// Checks a value and puts it where the key says; `where` begins messages.
+/// Checks a value and stores it in the key's field; messages begin with `where`.
 void assign(Config& config, const Key& key, const Value& value, const std::string& where) {
   const auto refuse = [&] {
     std::string hint;
@@ -152,7 +152,7 @@ void assign(Config& config, const Key& key, const Value& value, const std::strin
         return false;
       }
       if (!in_range(key, given)) return false;
-      *field = given == 0 ? 0 : given;  // no -0
+      *field = given == 0 ? 0 : given;  // turns -0 into 0
       return true;
     }
     bool operator()(std::string* field) const {
@@ -190,7 +190,7 @@ std::optional<Number> parse_number(std::string_view text) {
   return number;
 }
 
-/// The text of `--set key=value` as a value of the key's type; text that is none stays text, which assign() refuses.
+/// The text of `--set key=value` as a value of the key's type; other text stays a string, which assign() refuses.
 Value parse_text(const Key& key, Config& config, std::string_view text) {
   struct Parse {
     std::string_view text;
@@ -228,7 +228,7 @@ Value parse_text(const Key& key, Config& config, std::string_view text) {
   return std::visit(Parse{trimmed(text)}, key.field(config));
 }
 
-/// Nothing if the node is of a kind that no key takes.
+/// The value of a TOML node; nullopt if no key has such a type.
 std::optional<Value> value_of_node(const toml::node& node) {
   if (const auto* boolean = node.as_boolean()) return Value(boolean->get());
   if (const auto* integer = node.as_integer()) return Value(integer->get());
@@ -249,7 +249,7 @@ std::string place(const std::string& where, const toml::source_region& source) {
   return source.begin.line > 0 ? fmt::format("{}:{}: ", where, source.begin.line) : where + ": ";
 }
 
-/// The parser follows dotted keys to any depth, and the stack ends before they do.
+/// Refuses keys with many dots, which would overflow the stack of the recursive parser.
 void require_shallow(std::string_view text, const std::string& where) {
   constexpr int kDeepest = 1000;
   int dots = 0;
@@ -283,9 +283,9 @@ void for_each_value(const toml::table& table, const std::string& prefix, const V
 
 bool is_budget(std::string_view name) { return std::ranges::find(kBudgets, name) != std::end(kBudgets); }
 
-/// Throws if a second budget above 0 is given: which of them would count is not clear.
+/// Throws a usage error if two of steps, epochs and time are given above 0, since it is unclear which is meant.
 void require_one_budget(const std::vector<std::string>& budgets, const std::string& where) {
-  if (budgets.size() > 1) base::fail_usage("{}{} and {} are both given: say one", where, budgets[0], budgets[1]);
+  if (budgets.size() > 1) base::fail_usage("{}{} and {} are both given: give only one", where, budgets[0], budgets[1]);
 }
 
 bool above_zero(const Key& key, Config& config) {
@@ -310,7 +310,7 @@ void apply_toml(Config& config, std::string_view text, const std::string& where)
     key_named(name, at);
     found.emplace(name, Found{&node, at});
   });
-  // In the table's order, so that optim.lr comes before optim.g.lr and loss.coding before loss.a wherever they stand.
+  // Keys are set in the table's order, so that optim.lr comes before optim.g.lr and loss.coding before loss.a.
   std::vector<std::string> budgets;
   for (const Key& key : keys()) {
     const auto it = found.find(key.name);
@@ -346,7 +346,7 @@ Config read_run_config(const std::string& path) {
   } catch (const base::Error& error) {
     base::fail_data("{}", error.what());
   }
-  if (config.data.source.empty()) base::fail_data("{}: names no data, so no run has written it", path);
+  if (config.data.source.empty()) base::fail_data("{}: data.source is missing; this is not a run's file", path);
   return config;
 }
 
@@ -356,49 +356,49 @@ std::string preset_of_toml(std::string_view text, const std::string& where) {
 
 void validate(const Config& config) {
   if (!base::is_utf8(config.data.source))
-    base::fail_usage("data.source = {}: the name is not UTF-8, which config.toml is; rename the file or its folder",
+    base::fail_usage("data.source = {}: the name is not UTF-8, as config.toml must be; rename the file or its folder",
                      config.data.source);
   const auto& loss = config.loss;
   if (config.train.steps <= 0 && config.train.epochs <= 0 && config.train.time <= 0) {
     base::fail_usage("nothing says how long to train: give --steps, --epochs or --time");
   }
   if (loss.name == "least_squares") {
-    if (loss.saturating) base::fail_usage("loss.saturating = true: it is a form of bce, but loss.name = least_squares");
+    if (loss.saturating) base::fail_usage("loss.saturating = true is for bce only, but loss.name = least_squares");
     if (loss.a == loss.b) {
       base::fail_usage("loss.a = loss.b = {}: the discriminator's targets for fakes and real data must differ", loss.a);
     }
     if (loss.sigmoid && loss.a < 0) {
       base::fail_usage(
-          "loss.sigmoid = true with loss.a = {}: behind a Sigmoid D's output is in (0, 1) and cannot reach a, and with "
-          "the coding (-1, 1, 0) its best output for a fake and the generator's target are both 0, so the generator is "
-          "taught nothing; set loss.sigmoid=false or loss.coding=zero-one",
+          "loss.sigmoid = true with loss.a = {}: after a Sigmoid D's output is in (0, 1) and cannot reach a, and with "
+          "the coding (-1, 1, 0) its best output for a fake and the generator's target are both 0, so the generator "
+          "learns nothing; set loss.sigmoid=false or loss.coding=zero-one",
           loss.a);
     }
   }
-  // A value that would do nothing is a mistake of whoever set it.
+  // A value without effect is refused as a mistake.
   if (loss.name == "bce" && loss.sigmoid)
-    base::fail_usage("loss.sigmoid = true: cross entropy has its Sigmoid inside; the setting is of least_squares");
+    base::fail_usage("loss.sigmoid = true: bce always has a Sigmoid; the setting applies to least_squares only");
   if (loss.name != "least_squares" && (loss.a != 0 || loss.b != 1 || loss.c != 1))
     base::fail_usage("loss.a, loss.b and loss.c are targets of least_squares, but loss.name = {}", loss.name);
   if (config.optim.name == "adam" && config.optim.momentum != 0)
-    base::fail_usage("optim.momentum = {}: it is of sgd; adam has optim.beta1", config.optim.momentum);
+    base::fail_usage("optim.momentum = {} is for sgd only; adam has optim.beta1", config.optim.momentum);
   if (config.model.g.gain && !config.model.g.spectral_norm) {
-    base::fail_usage("model.g.gain = true needs model.g.spectral_norm = true: the gain stands behind the norm");
+    base::fail_usage("model.g.gain = true needs model.g.spectral_norm = true: the gain scales the normalized layer");
   }
   if (config.model.d.gain && !config.model.d.spectral_norm) {
-    base::fail_usage("model.d.gain = true needs model.d.spectral_norm = true: the gain stands behind the norm");
+    base::fail_usage("model.d.gain = true needs model.d.spectral_norm = true: the gain scales the normalized layer");
   }
   if (loss.name != "bce" && loss.smoothing != 0)
-    base::fail_usage("loss.smoothing = {}: it is of bce; least_squares has loss.b", loss.smoothing);
+    base::fail_usage("loss.smoothing = {} is for bce only; least_squares has loss.b", loss.smoothing);
   if (loss.name != "least_squares" && loss.name != "bce" && (loss.sigmoid || loss.saturating))
-    base::fail_usage("loss.{0} = true is of least_squares or bce, but loss.name = {1}; set loss.{0}=false, too",
+    base::fail_usage("loss.{0} = true is for least_squares or bce, but loss.name = {1}; set loss.{0}=false, too",
                      loss.sigmoid ? "sigmoid" : "saturating", loss.name);
   if (config.optim.name != "sgd" && config.optim.momentum_steps != 0)
-    base::fail_usage("optim.momentum_steps = {}: it is of sgd; adam has optim.beta1", config.optim.momentum_steps);
+    base::fail_usage("optim.momentum_steps = {} is for sgd only; adam has optim.beta1", config.optim.momentum_steps);
   const bool penalized =
       std::ranges::any_of(config.penalty.weights, [](const auto& entry) { return entry.second > 0; });
   if (config.penalty.every > 1 && !penalized)
-    base::fail_usage("penalty.every = {} without a penalty: set penalty.r1, for one", config.penalty.every);
+    base::fail_usage("penalty.every = {} without a penalty: set one, such as penalty.r1", config.penalty.every);
   if (config.train.ema_warmup && config.train.ema == 0)
     base::fail_usage(
         "train.ema_warmup = true with train.ema = 0: there is no average to warm up; set it to false, too");
@@ -527,7 +527,7 @@ std::optional<double> parse_duration(std::string_view text) {
   if (const auto seconds = parse_number<double>(text)) {
     return std::isfinite(*seconds) && *seconds >= 0 ? seconds : std::nullopt;
   }
-  // Units fall from left to right, each at most once: 1h30m, not 30m1h.
+  // Units go from large to small, each at most once: 1h30m, not 30m1h.
   double total = 0;
   std::string_view units = "hms";
   constexpr double kSeconds[] = {3600, 60, 1};

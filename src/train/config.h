@@ -11,14 +11,16 @@
 #include <variant>
 #include <vector>
 
+#include "losses/loss.h"
 #include "models/model.h"
+#include "nn/augment.h"
 
 namespace gan::train {
 
 using NetworkConfig = models::NetworkSpec;
 
-/// Everything that decides a training run. What each value means and may be is said once, in the table of config.cpp,
-/// which reading, printing and comparing go by.
+/// All values of a training run. The table in config_keys.cpp gives the meaning and the range of each; reading,
+/// printing and comparing use it.
 struct Config {
   std::string preset;
 
@@ -27,23 +29,15 @@ struct Config {
     bool unconditional = false;
   } data;
 
-  struct Model {
+  struct Model : models::NetworkPair {
+    Model() : NetworkPair{.g = {.widths = {64, 128, 256, 512, 1024}}, .d = {.widths = {1024, 512, 256, 128, 64}}} {}
     std::string kind = "mlp";
-    std::int64_t latent = 64;
     std::string latent_distribution = "normal";
-    std::int64_t embedding = 32;
-    std::int64_t pack = 1;
-    NetworkConfig g{.widths = {64, 128, 256, 512, 1024}};
-    NetworkConfig d{.widths = {1024, 512, 256, 128, 64}};
   } model;
 
-  struct Loss {
+  struct Loss : losses::LossSpec {
     std::string name = "bce";
-    bool saturating = false;
     std::string coding = "zero-one";
-    double a = 0, b = 1, c = 1;
-    bool sigmoid = false;
-    double smoothing = 0;
     double auxiliary = 1;
   } loss;
 
@@ -56,8 +50,7 @@ struct Config {
     }
   } penalty;
 
-  struct Augment {
-    double translation = 0, cutout = 0, brightness = 0;
+  struct Augment : nn::AugmentOptions {
     double noise = 0;
     std::int64_t noise_steps = 0;
   } augment;
@@ -95,25 +88,25 @@ struct Config {
   } train;
 };
 
-/// Puts the values of a TOML text over those of `config`; `where` names the text in messages. A top-level `description`
-/// is allowed and ignored. Throws a usage error, with the line, for broken TOML, an unknown key, a value of the wrong
-/// type or out of range, and more than one of train.steps, train.epochs and train.time.
+/// Overwrites values of `config` with those of a TOML text; `where` names the text in messages. A top-level
+/// `description` is allowed and ignored. Throws a usage error, with the line, for broken TOML, an unknown key, a value
+/// of the wrong type or out of range, and more than one of train.steps, train.epochs and train.time.
 void apply_toml(Config& config, std::string_view text, const std::string& where);
 
-/// Puts `key=value` settings over the values of `config`, in their order. Throws usage errors as apply_toml does.
+/// Overwrites values of `config` with `key=value` settings, in order. Throws usage errors as apply_toml does.
 void apply_settings(Config& config, std::span<const std::string> settings);
 
 /// The top-level `preset` of a TOML text, "" if it has none. Throws a usage error for broken TOML.
 std::string preset_of_toml(std::string_view text, const std::string& where);
 
-/// Throws a usage error if values that are right by themselves do not go together, or nothing says how long to train.
+/// Throws a usage error if values contradict each other, or none of train.steps, train.epochs and train.time is set.
 void validate(const Config& config);
 
 /// Every value as TOML, with a comment each. The same config gives the same text, and reading it gives the same config.
 std::string to_toml(const Config& config);
 
-/// The values that a model file keeps: {"model.latent": 64, ...}. Left out are those that equal runs may differ in
-/// (the source's path, budget, intervals, threads).
+/// The values that a model file keeps: {"model.latent": 64, ...}. Values that may differ between runs of the same model
+/// are left out (the source's path, steps or time, intervals, threads).
 nlohmann::ordered_json to_json(const Config& config);
 
 /// Reads what to_json wrote; keys that are missing keep their defaults. Throws a data error that begins with `where`.
@@ -122,19 +115,19 @@ Config config_of_json(const nlohmann::ordered_json& json, const std::string& whe
 /// Names of the keys whose values differ, in the table's order.
 std::vector<std::string> differing_keys(const Config& a, const Config& b);
 
-/// What may be given anew when a run is resumed, for messages: "only the budget, ... may be given anew".
+/// The values that --resume may change, for messages.
 inline constexpr const char* kResumable =
-    "only the budget, the data's place, precision, threads and the intervals of logging, samples, evaluation and "
-    "checkpoints may be given anew";
+    "only --steps, --epochs, --time, --data, --precision, --threads and the intervals of logging, samples, evaluation "
+    "and "
+    "checkpoints may change";
 
-/// Names of the keys whose values differ and must not when a run is resumed: all but those of kResumable.
+/// Names of the keys whose values differ but must not change when a run is resumed (all but those of kResumable).
 std::vector<std::string> fixed_differences(const Config& saved, const Config& wanted);
 
 /// Throws a usage error that names the first of fixed_differences, if there is one.
 void require_resumable(const Config& saved, const Config& wanted);
 
-/// The values of a run from its config.toml. Throws a data error naming the file, and the line, if no run has written
-/// it so.
+/// The values of a run from its config.toml. Throws a data error naming the file, and the line, if it is not a run's.
 Config read_run_config(const std::string& path);
 
 /// The value of a key as it is written in TOML. Throws a usage error for an unknown key.
@@ -143,7 +136,7 @@ std::string value_of(const Config& config, std::string_view key);
 /// Names of every key that `--set` knows.
 std::vector<std::string> config_keys();
 
-/// Seconds of "90", "90s", "3m", "1h30m"; nothing if the text is no duration.
+/// Seconds of "90", "90s", "3m", "1h30m"; nullopt if the text is not a duration.
 std::optional<double> parse_duration(std::string_view text);
 
 }  // namespace gan::train

@@ -21,7 +21,7 @@ constexpr const char* kVersion = "2";
 constexpr const char* kVersionOfLabels = "1";     // had "classes" and "class_names" in place of a condition
 constexpr std::int64_t kLargestSample = 1 << 24;  // elements; more is a broken file, not an image
 
-/// The variables a model of these sizes is made of.
+/// The variables of the model's networks.
 std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
   const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.condition);
   graph::Graph graph;
@@ -69,7 +69,7 @@ void read_description(Model& model, const std::string& version, const std::strin
   } catch (const Json::exception& error) {
     base::fail_data("{}: the description of the model cannot be read: {}", path, error.what());
   }
-  if (model.steps < 0) base::fail_data("{}: trained {}", path, base::counted(model.steps, "step"));
+  if (model.steps < 0) base::fail_data("{}: trained for {}", path, base::counted(model.steps, "step"));
   const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;
   std::int64_t elements = 1;
   for (std::int64_t length : model.sample_shape) {

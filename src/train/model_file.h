@@ -8,16 +8,16 @@
 
 namespace gan::train {
 
-/// A trained model: what is needed to draw samples and to go on training, and nothing of the run that made it.
+/// A trained model: all that is needed to draw samples or to start a run from it, without the state of its own run.
 struct Model {
   Config config;              ///< the values of the networks, the loss and the optimizer
   graph::Shape sample_shape;  ///< [C, H, W] of images in [-1, 1], [D] of vectors
   data::ConditionSpec condition;
   std::string data_name, data_hash;  ///< of the training data
-  std::int64_t steps = 0;            ///< trained
+  std::int64_t steps = 0;            ///< that it was trained for
   runtime::State weights;            ///< f32: "generator.*" (averaged, if the run averaged) and "discriminator.*"
 
-  /// The same model once more, with the memory of the same weights.
+  /// A copy that shares the weights' memory.
   Model share() const;
 };
 
@@ -26,9 +26,9 @@ void save_model(const std::string& path, const Model& model);
 
 enum class Networks { both, generator };
 
-/// Reads a model file, or RUNDIR/model.safetensors, and checks it: format, sizes, that every tensor the networks need
-/// is there in its shape, f32 and finite. Throws a data error that says what was found and expected. To draw samples
-/// the generator is enough: the discriminator is then not read.
+/// Reads a model file, or RUNDIR/model.safetensors, and checks it: format, sizes, and that every tensor of the networks
+/// is present, of its shape, f32 and finite. Throws a data error that says what was found and expected.
+/// Networks::generator skips D's tensors, which sampling does not need.
 Model load_model(const std::string& path, Networks networks = Networks::both);
 
 }  // namespace gan::train

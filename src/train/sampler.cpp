@@ -16,10 +16,10 @@ constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
 }
 
 Sampler::Sampler(const Model& model, const std::string& precision) : model_(model.share()), precision_(precision) {
-  compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // refuses what is no precision
+  compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // throws for an unknown precision
 }
 
-/// The program for a batch size, now in front. One compiled for more threads than can be had here is compiled anew.
+/// The program for a batch size, moved to the front; compiled again if it needs more threads than can start here.
 Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
   const auto found = std::ranges::find(programs_, batch, &Compiled::batch);
   if (found != programs_.end()) {
@@ -58,7 +58,7 @@ void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std
   const auto size = static_cast<std::size_t>(graph::element_count(model_.sample_shape));
   const std::size_t count = z.size() / latent;
   if (z.size() != count * latent || out.size() != count * size)
-    base::fail_usage("{} latent numbers for samples of {} numbers; expected {} and {} each", z.size(), out.size(),
+    base::fail_usage("{} latent and {} sample elements; expected {} and {} for each sample", z.size(), out.size(),
                      latent, size);
   data::require_rows(model_.condition, y, static_cast<std::int64_t>(count));
   for (std::size_t i = 0; i < z.size(); ++i)

@@ -13,27 +13,27 @@ namespace gan::train {
 /// Draws samples from a model's generator.
 class Sampler {
  public:
-  /// Shares the weights of `model`, which must not change; the model itself may go. precision: "f32", "bf16" or "auto".
-  /// auto is f32: a sample is the same to 1e-5 however many are drawn together. bf16 is faster: a single sample takes
-  /// weights of 16 bits with a factor for each row (errors to some 1e-3), several are multiplied in bf16 where the
-  /// processor has it (1e-2).
+  /// Shares the weights of `model`, which must not change; the Model itself may be destroyed. precision: "f32", "bf16"
+  /// or "auto". auto is f32, where a sample differs by at most 1e-5 between batch sizes. bf16 is faster: for a single
+  /// sample, weights have 16 bits and a scale for each row (errors of about 1e-3); larger batches multiply in bf16 if
+  /// the processor supports it (errors of about 1e-2).
   explicit Sampler(const Model& model, const std::string& precision = "auto");
 
-  /// Samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an unconditional
-  /// model), into out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not fit or a
-  /// latent is not finite. Batches of at most 256 are drawn; the first one of a size compiles a program for it, and the
-  /// programs of the kProgramsKept sizes used last are kept. Drawing one sample by a perceptron allocates nothing from
-  /// the second call on, and runs on the caller's thread alone.
+  /// Writes the samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an
+  /// unconditional model), to out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not
+  /// fit or a latent is not finite. Batches have at most 256 samples; the first batch of a size compiles a program, and
+  /// the programs of the last kProgramsKept sizes are kept. From the second call on, a single sample of an MLP needs no
+  /// allocation and no other thread.
   void sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out);
 
-  /// The latents number `first` and on of a seed, [N, latent]: each depends on its number and the seed alone.
+  /// Fills z [N, latent] with latents first, first + 1, ... of a seed. Each depends on its index and the seed alone.
   void latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const;
 
-  /// Throws a run error naming the sample, counted from `first`, if a number of samples [N, ...sample] is not finite.
+  /// Throws a run error naming the sample, counted from `first`, if an element of samples [N, ...sample] is not finite.
   void require_finite(std::span<const float> samples, std::int64_t first = 0) const;
 
   static constexpr std::size_t kProgramsKept = 8;
-  /// Programs that are kept now.
+  /// The number of programs kept now.
   std::size_t programs() const { return programs_.size(); }
 
  private:
@@ -44,14 +44,14 @@ class Sampler {
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
     std::span<float> z, samples;
-    std::vector<std::span<std::int32_t>> y;  // a column of the condition each
+    std::vector<std::span<std::int32_t>> y;  // one for each column of the condition
   };
   Compiled& compiled(std::int64_t batch);
   void compile(Compiled& entry) const;
 
   Model model_;
   std::string precision_;
-  std::list<Compiled> programs_;  // that used last in front
+  std::list<Compiled> programs_;  // the most recently used first
 };
 
 }  // namespace gan::train

@@ -18,13 +18,7 @@ using nn::Variable;
 using nn::Variables;
 
 models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, const data::ConditionSpec& condition) {
-  return {.sample = sample,
-          .condition = condition,
-          .latent = config.model.latent,
-          .embedding = config.model.embedding,
-          .pack = config.model.pack,
-          .g = config.model.g,
-          .d = config.model.d};
+  return {config.model, sample, condition};
 }
 
 data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec& data) {
@@ -33,15 +27,6 @@ data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec
 
 std::string column_input(const std::string& name, const data::ConditionColumn& column) {
   return column.name == "label" ? name : name + "." + column.name;
-}
-
-losses::LossSpec loss_spec(const Config& config) {
-  return {.saturating = config.loss.saturating,
-          .sigmoid = config.loss.sigmoid,
-          .smoothing = config.loss.smoothing,
-          .a = config.loss.a,
-          .b = config.loss.b,
-          .c = config.loss.c};
 }
 
 StepVariant variant_of_step(const Config& config, std::int64_t step) {
@@ -65,7 +50,7 @@ Condition condition_inputs(Graph& graph, const std::string& name, const models::
   return y;
 }
 
-/// The rows of a condition, and once more behind them.
+/// The rows of a condition, twice in sequence.
 Condition repeated(const Condition& y) {
   Condition twice;
   for (const Tensor& column : y.columns) twice.columns.push_back(concat({column, column}, 0));
@@ -100,8 +85,8 @@ optim::OptimizerSpec optimizer_spec(const Config& config, double lr) {
           .weight_decay = o.weight_decay};
 }
 
-/// The gradient of one network's loss by its parameters, their next values if it is to be updated, and what was asked
-/// for beside. t: the number of updates of this network so far.
+/// Computes the gradient of one network's loss with respect to its parameters, updates them if `update` is set, and
+/// adds the outputs that `options` select. t: the number of updates of this network so far.
 void train_network(Variables& variables, const Config& config, const StepOptions& options, const std::string& network,
                    double lr, Tensor loss, Tensor t, bool update) {
   Graph& graph = variables.graph();
@@ -124,8 +109,8 @@ struct VerdictPair {
   std::optional<Tensor> together;  ///< the logits of both, real ones first, if D judged them in one pass
 };
 
-/// D as the step uses it: samples are augmented alike, then judged with the batch's labels. Each pass has a name;
-/// random numbers of equal names are equal, so that the fakes of both losses share D's forward pass.
+/// D in a training step: samples are augmented, then judged with the batch's labels. Each pass has a name. Passes of
+/// one name draw equal random elements, so that both losses share D's forward pass over the fakes.
 struct Discriminator {
   const Config& config;
   const models::Model& model;
@@ -134,33 +119,32 @@ struct Discriminator {
   Tensor t;  ///< steps done
   Variables& variables;
 
-  models::Verdicts judge(Tensor samples, const std::string& pass) const { return say(disturbed(samples, pass), y); }
+  models::Verdicts judge(Tensor samples, const std::string& pass) const { return forward(augmented(samples, pass), y); }
 
-  /// In one pass of twice the rows if `may_join` and D allows: products of few rows are slower for each.
+  /// Judges both in one pass of twice the rows if `may_join` is set and D allows it, which is faster per row.
   VerdictPair judge_both(Tensor real, Tensor fake, bool may_join) const {
-    // Dropout draws for each pass; the classifier's gradients would be computed for real rows in G's loss too.
+    // Dropout draws for each pass, and with a classifier G's loss would compute gradients for real rows too.
     if (!may_join || spec.d.dropout > 0 || spec.d.condition == "auxiliary")
       return {judge(real, "real"), judge(fake, "fake"), std::nullopt};
-    const Tensor samples = concat({disturbed(real, "real"), disturbed(fake, "fake")}, 0);
-    const Tensor logits = say(samples, repeated(y)).logits;
+    const Tensor samples = concat({augmented(real, "real"), augmented(fake, "fake")}, 0);
+    const Tensor logits = forward(samples, repeated(y)).logits;
     const std::int64_t rows = logits.dim(0) / 2;
     return {{slice(logits, 0, 0, rows), std::nullopt}, {slice(logits, 0, rows, rows), std::nullopt}, logits};
   }
 
  private:
-  models::Verdicts say(Tensor samples, const Condition& condition) const {
+  models::Verdicts forward(Tensor samples, const Condition& condition) const {
     Scope scope(variables, kDiscriminator);
     return model.discriminator(scope, spec, samples, condition);
   }
 
-  Tensor disturbed(Tensor samples, const std::string& pass) const {
+  Tensor augmented(Tensor samples, const std::string& pass) const {
     variables.begin_pass(pass);
     const Scope scope(variables, kDiscriminator);
     const Config::Augment& augment = config.augment;
-    const nn::AugmentOptions options{augment.translation, augment.cutout, augment.brightness};
-    if (options.any()) {
+    if (augment.any()) {
       if (!spec.bounded()) base::fail_usage("augment.translation, cutout and brightness are for images");
-      samples = nn::augment(scope, samples, options);
+      samples = nn::augment(scope, samples, augment);
     }
     if (augment.noise == 0) return samples;
     Tensor deviation = constant(*samples.graph, augment.noise);
@@ -170,7 +154,7 @@ struct Discriminator {
   }
 };
 
-/// The sum of the penalties that have a weight, if there is one.
+/// The weighted sum of the penalties; nullopt if all weights are 0.
 std::optional<Tensor> penalties(const Config& config, const losses::PenaltyInput& input) {
   std::optional<Tensor> total;
   for (const losses::Penalty* penalty : losses::penalty_table()) {
@@ -182,8 +166,8 @@ std::optional<Tensor> penalties(const Config& config, const losses::PenaltyInput
   return total;
 }
 
-/// Notes in the state whether a loss was ever none that training can go on from, and how many steps came before: so the
-/// losses themselves need not be read after each step.
+/// Keeps in the state whether a loss has ever diverged (kLargestLoss) and how many steps came before, so that the
+/// losses need not be read after each step.
 void watch_losses(Graph& graph, const std::vector<std::pair<std::string, Tensor>>& losses) {
   const auto state = [&](const std::string& name) { return graph.input(name, {DType::f32, {}}); };
   std::optional<Tensor> lost;
@@ -203,7 +187,6 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Variables variables(graph, /*training=*/true);
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
-  const losses::LossSpec told = loss_spec(config);
   const Tensor step = graph.input("step", {DType::i32, {1}});
   variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
   const Tensor t = cast(reshape(step, {}), DType::f32);
@@ -220,31 +203,31 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const Tensor fake = model.generator(scope, spec, z, y);
   const Tensor detached = stop_gradient(fake);
   const Discriminator d{config, model, spec, y, t, variables};
-  // One of R1 and R2 alone needs second derivatives for half of the rows only. Sums over all rows at once would leave
-  // rounding noise where pairs cancel, and Adam makes whole steps of noise.
+  // R1 or R2 alone needs second derivatives for half of the rows only, so real rows and fakes are judged apart. With a
+  // paired loss, joint sums would leave rounding noise where pairs cancel, and Adam scales noise up to whole steps.
   const bool one_sided =
       options.variant.penalties && (config.penalty.weight("r1") > 0) != (config.penalty.weight("r2") > 0);
-  // A single row would be joined in some steps and alone in others, and a vector's products are not rounded to bf16.
+  // A single row is never joined, since only products of several rows are rounded to bf16 and all steps must agree.
   const bool may_join = !one_sided && !loss.paired && options.batch > spec.pack;
-  const VerdictPair says = d.judge_both(x, fake, may_join), of_d = d.judge_both(x, detached, may_join);
-  const Tensor real_logits = of_d.real.logits, detached_logits = of_d.fake.logits;
+  const VerdictPair verdicts = d.judge_both(x, fake, may_join), detached_verdicts = d.judge_both(x, detached, may_join);
+  const Tensor real_logits = detached_verdicts.real.logits, detached_logits = detached_verdicts.fake.logits;
 
-  Tensor loss_g = loss.generator(told, says.real.logits, says.fake.logits);
-  Tensor loss_d = loss.discriminator(told, real_logits, detached_logits);
-  if (says.real.classes) {
-    const auto named = [&](const models::Verdicts& says) {
-      return nn::softmax_cross_entropy(*says.classes, y.columns[0]) * config.loss.auxiliary;
+  Tensor loss_g = loss.generator(config.loss, verdicts.real.logits, verdicts.fake.logits);
+  Tensor loss_d = loss.discriminator(config.loss, real_logits, detached_logits);
+  if (verdicts.real.classes) {
+    const auto class_loss = [&](const models::Verdicts& judged) {
+      return nn::softmax_cross_entropy(*judged.classes, y.columns[0]) * config.loss.auxiliary;
     };
-    loss_g = loss_g + named(says.fake);
-    loss_d = loss_d + named(of_d.real) + named(of_d.fake);
+    loss_g = loss_g + class_loss(verdicts.fake);
+    loss_d = loss_d + class_loss(detached_verdicts.real) + class_loss(detached_verdicts.fake);
   }
   if (options.variant.penalties) {
     variables.begin_pass("penalty");
-    std::vector<Tensor> squares;  // of both kinds of rows, if they were judged in one pass
-    const auto squares_of = [&](std::size_t kind, Tensor samples, Tensor logits) {
-      if (!of_d.together) return losses::squared_gradients(logits, samples);
-      if (squares.empty()) squares = losses::squared_gradients(*of_d.together, {x, detached});
-      return squares[kind];
+    std::vector<Tensor> squares;  // of real rows and of fakes, if they were judged in one pass
+    const auto squares_of = [&](std::size_t index, Tensor samples, Tensor logits) {
+      if (!detached_verdicts.together) return losses::squared_gradients(logits, samples);
+      if (squares.empty()) squares = losses::squared_gradients(*detached_verdicts.together, {x, detached});
+      return squares[index];
     };
     const losses::PenaltyInput input{
         .real = x,
@@ -258,7 +241,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   }
 
   const bool update_g = options.variant.update_g;
-  if (update_g || options.gradient_norms)  // what is logged is of this step, though G may rest
+  if (update_g || options.gradient_norms)  // G's loss is logged in steps without its update, too
     train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g, update_g);
   if (update_g && config.train.ema > 0) {
     const std::string prefix = std::string(kGenerator) + ".";
@@ -266,11 +249,11 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
       optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
   train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
-  std::vector<std::pair<std::string, Tensor>> judged{{"d", loss_d}};
-  if (update_g || options.gradient_norms) judged.emplace_back("g", loss_g);
-  watch_losses(graph, judged);
-  graph.output("verdict.real", mean(loss.verdict(told, real_logits)));
-  graph.output("verdict.fake", mean(loss.verdict(told, detached_logits)));
+  std::vector<std::pair<std::string, Tensor>> watched{{"d", loss_d}};
+  if (update_g || options.gradient_norms) watched.emplace_back("g", loss_g);
+  watch_losses(graph, watched);
+  graph.output("verdict.real", mean(loss.verdict(config.loss, real_logits)));
+  graph.output("verdict.fake", mean(loss.verdict(config.loss, detached_logits)));
   graph.output("logits.real", real_logits);
   graph.output("logits.fake", detached_logits);
   graph.output("fake", fake);

@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "losses/loss.h"
 #include "models/model.h"
 #include "nn/scope.h"
 #include "train/config.h"
@@ -12,16 +11,13 @@ namespace gan::train {
 /// The sizes of the networks of `config` for samples of this shape and this condition.
 models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, const data::ConditionSpec& condition);
 
-/// What a run's models are conditioned on: the data's condition, nothing if data.unconditional is set.
+/// The condition of a run's models: that of the data, or none if data.unconditional is set.
 data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec& data);
 
-/// The name of a column's input, i32 [N], where the condition's is `name`.
+/// The name of the graph input, i32 [N], for a column of the condition called `name`.
 std::string column_input(const std::string& name, const data::ConditionColumn& column);
 
-/// What `config` tells the losses.
-losses::LossSpec loss_spec(const Config& config);
-
-/// What differs between the steps of one run.
+/// The parts of a step that some steps of a run leave out.
 struct StepVariant {
   bool penalties = true;  ///< D's loss has its penalties
   bool update_g = true;   ///< G is trained too
@@ -29,40 +25,40 @@ struct StepVariant {
   auto operator<=>(const StepVariant&) const = default;
 };
 
-/// A loss beyond this is as lost as one that is infinite: squares, which Adam and penalties take, overflow at 1.8e19.
-/// Training that works stays below by ten powers of ten.
+/// A larger loss counts as diverged, like an infinite one: squares, as in Adam and penalties, overflow at 1.8e19.
+/// Training that works stays ten orders of magnitude below.
 inline constexpr double kLargestLoss = 1e15;
 
-/// The variant that step number `step`, from 0, takes: penalties every penalty.every steps, the first included; G after
-/// every train.d_steps updates of D.
+/// The variant of step `step`, counted from 0: penalties in the first and then in every penalty.every-th step; G in
+/// every train.d_steps-th.
 StepVariant variant_of_step(const Config& config, std::int64_t step);
 
 struct StepOptions {
   std::int64_t batch = 64;
   StepVariant variant = {};
   bool gradient_norms = false;    ///< also compute "norm.g" and "norm.d", the lengths of the two gradients
-  bool gradient_outputs = false;  ///< also name every gradient "grad.PARAMETER"
+  bool gradient_outputs = false;  ///< also output every gradient as "grad.PARAMETER"
   bool latent_input = false;      ///< take the latents from the input "batch.z" instead of drawing them
 };
 
 /// Builds the graph of one training step: state' = step(state, batch).
 ///
-/// Inputs beside the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
+/// Inputs besides the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
 /// conditional models; other columns by column_input), "step" i32 [1], the number of steps done, and "random.key" i32
-/// [2], the words of the seed. Outputs beside the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means
-/// of what the loss makes of D's logits), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1].
-/// "lost.g" and "lost.d", which are inputs, too, are 1 from the first step on whose loss was NaN or beyond
-/// kLargestLoss; "sound_steps" counts the steps before it.
+/// [2], the words of the seed. Outputs besides the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means
+/// of Loss::verdict), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1]. The inputs and outputs "lost.g"
+/// and "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts the steps
+/// before it.
 ///
-/// One training forward of G makes the fakes. G's loss uses D as it stands; D's loss uses the real rows and the same
+/// One forward pass of G makes the fakes. G's loss uses D before its update; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
-/// without update_g leaves G's update out, and "loss.g" unless gradient norms are asked for. Throws a usage error if
+/// without update_g leaves G's update out, and "loss.g" unless gradient norms are computed. Throws a usage error if
 /// `config` does not fit `spec`. Returns the variables that the graph declares.
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);
 
-/// Builds the generator as it is used after training: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns
-/// by column_input), output "samples" [N, ...sample]. Returns the variables it needs.
+/// Builds the generator for inference: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns by
+/// column_input), output "samples" [N, ...sample]. Returns the variables it needs.
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                         std::int64_t batch);
 

@@ -19,7 +19,7 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
       options_(options),
       condition_(condition_of(config, dataset.condition)),
       shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
-  // The largest program first: the others then find room in its scratch memory.
+  // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
   nn::set_random_key(static_cast<std::uint64_t>(config_.train.seed), state_);
@@ -53,7 +53,7 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
   return *entry;
 }
 
-/// Says before minutes are spent on it that a state will not fit.
+/// Throws a run error, before minutes are spent on filling it, if the state exceeds the machine's memory.
 void Stepper::require_memory() const {
   constexpr double kGigabyte = 1e9;
   double bytes = 0;
@@ -73,8 +73,7 @@ void Stepper::initialize(const Load& load) {
 
 void Stepper::fill_batch(std::int64_t step) {
   const Timer timer(options_.profile, Profile::Kind::phase, "batch");
-  const std::int64_t batch = config_.train.batch, first = step % steps_per_epoch() * batch;
-  const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps_per_epoch()));
+  const std::span<const std::uint32_t> chosen = shuffle_.batch(step, config_.train.batch);
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
   const runtime::Writing samples(state_.at("batch.x"));
   float* const x = samples.f32().data();
@@ -82,10 +81,10 @@ void Stepper::fill_batch(std::int64_t step) {
   std::vector<std::span<std::int32_t>> y;
   for (const data::ConditionColumn& column : condition_.columns)
     y.push_back(columns.emplace_back(state_.at(column_input("batch.y", column))).i32());
-  base::parallel_for(batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+  base::parallel_for(config_.train.batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const std::uint32_t index = order[static_cast<std::size_t>(first + row)];
-      if (row + 1 < end) dataset_.expect_sample(order[static_cast<std::size_t>(first + row + 1)]);
+      const std::uint32_t index = chosen[static_cast<std::size_t>(row)];
+      if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
       dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
       for (std::size_t c = 0; c < y.size(); ++c) y[c][static_cast<std::size_t>(row)] = dataset_.rows.columns[c][index];
     }
@@ -102,8 +101,8 @@ void Stepper::run(std::int64_t step, bool norms) {
 }
 
 std::optional<Stepper::LostStep> Stepper::find_lost_step() {
-  const bool g = number("lost.g") != 0, d = number("lost.d") != 0;
-  if (g || d) return LostStep{first_unchecked_.value_or(0) + static_cast<std::int64_t>(number("sound_steps")), g, d};
+  const bool g = scalar("lost.g") != 0, d = scalar("lost.d") != 0;
+  if (g || d) return LostStep{first_unchecked_.value_or(0) + static_cast<std::int64_t>(scalar("sound_steps")), g, d};
   runtime::Writing(state_.at("sound_steps")).f32()[0] = 0;
   first_unchecked_.reset();
   return std::nullopt;

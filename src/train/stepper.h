@@ -19,42 +19,42 @@ namespace gan::train {
 struct StepperOptions {
   std::set<std::string> disabled = {};        ///< passes of the compiler to leave out
   runtime::Profile* profile = nullptr;        ///< times batches, programs, passes and kernels
-  const runtime::Backend* backend = nullptr;  ///< what computes; null: the processor
+  const runtime::Backend* backend = nullptr;  ///< null: the CPU
 };
 
-/// Takes training steps: fills the batch, runs the program that the step's number asks for. The programs share one
-/// state and are compiled when first needed.
+/// Runs training steps: fills the batch and runs the program of the step's variant. The programs share one state and
+/// are compiled when first needed.
 class Stepper {
  public:
-  /// Puts into the state what the run starts from; what it leaves out starts by chance.
+  /// Puts initial values into the state; variables that it leaves out are initialized at random.
   using Load = std::function<void(const std::vector<nn::Variable>& variables, runtime::State& state)>;
 
-  /// `config` says a precision or "auto"; the data has at least a batch. `dataset` must outlive the stepper.
+  /// The data must have at least a batch of samples. `dataset` must outlive the stepper.
   Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options = {});
 
-  /// Takes step number `step`, from 0; `norms`: by the program that also computes "norm.g" and "norm.d".
+  /// Runs step `step`, counted from 0; with `norms` it also computes the gradient norms "norm.g" and "norm.d".
   void run(std::int64_t step, bool norms);
 
-  /// The kernels of the step that run() takes.
+  /// The kernels that run() would run.
   const std::vector<runtime::Kernel>& kernels(std::int64_t step, bool norms) {
     return program({variant_of_step(config_, step), norms}).kernels();
   }
   void set_profile(runtime::Profile* profile) { options_.profile = profile; }
-  std::int64_t steps_per_epoch() const { return dataset_.count() / config_.train.batch; }
   const data::ConditionSpec& condition() const { return condition_; }
   const std::vector<nn::Variable>& variables() const { return variables_; }
   const runtime::State& state() const { return state_; }
-  /// A step whose losses training cannot go on from.
+  /// A step in which a loss diverged.
   struct LostStep {
     std::int64_t step;  ///< its number, from 0
     bool g, d;          ///< whose loss is NaN or beyond kLargestLoss
   };
   /// The first such step since the last call that found none.
   std::optional<LostStep> find_lost_step();
-  float number(const char* name) const { return state_.at(name).on_host().f32()[0]; }
+  /// The value of a scalar in the state, such as "loss.g".
+  float scalar(const char* name) const { return state_.at(name).on_host().f32()[0]; }
 
  private:
-  /// Which of the programs: what the step does, and whether it is logged.
+  /// The key of a program: the step's variant, and whether it computes gradient norms.
   struct Kind {
     StepVariant variant;
     bool norms = false;
@@ -71,17 +71,17 @@ class Stepper {
   StepperOptions options_;
   data::ConditionSpec condition_;
   data::Shuffle shuffle_;
-  std::optional<std::int64_t> first_unchecked_;  // step that find_lost_step has not seen
+  std::optional<std::int64_t> first_unchecked_;  // by find_lost_step
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;
   std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
 };
 
-/// How many steps it takes until variants of steps recur.
+/// The number of steps after which variant_of_step repeats.
 std::int64_t variant_period(const Config& config);
 
-/// Mean seconds of the steps in a profile, with their batches and logging.
+/// Mean seconds of a step in a profile, with filling its batch and logging.
 double step_seconds(const runtime::Profile& profile);
 
 }  // namespace gan::train

@@ -33,12 +33,12 @@ constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetens
 constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
                                      "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
 
-// A weight or moment beyond this is as lost as one that is infinite (kLargestLoss).
+// A larger weight or moment counts as diverged, for the reason at kLargestLoss.
 constexpr float kLargestState = 1e18f;
 
 bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
 
-/// Whether a variable belongs to a model file, as opposed to moments and averages.
+/// Whether a variable belongs to the networks, unlike moments and averages.
 bool of_network(const nn::Variable& variable) {
   return variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
 }
@@ -66,7 +66,7 @@ class Run {
     }
     total_steps_ = total_steps(config, dataset.count());
     base::set_threads(static_cast<int>(config.train.threads));
-    // Also refuses bf16 where there is none, before the run's files are looked at.
+    // Throws if bf16 is set but not supported, before the run's files are touched.
     const compiler::Precision precision = compiler::choose_precision(config.train.precision);
     config_.train.precision = precision == compiler::Precision::bf16 ? "bf16" : "f32";
   }
@@ -77,8 +77,9 @@ class Run {
     stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
     if (!finished()) require_room();
     if (options_.resume && finished())
-      note(fmt::format("nothing to do: the run has {} and {:.0f} s behind it, and its budget is the total",
-                       base::counted(position_.steps, "step"), position_.elapsed_seconds));
+      note(fmt::format(
+          "nothing to do: the run has {} and {:.0f} s of training already; --steps, --epochs and --time are totals",
+          base::counted(position_.steps, "step"), position_.elapsed_seconds));
     else
       start_files();
     Clock::time_point start = Clock::now();
@@ -127,7 +128,7 @@ class Run {
   void note(const std::string& text) const {
     if (callbacks_.on_note) callbacks_.on_note(text);
   }
-  float number(const char* name) const { return stepper_->number(name); }
+  double scalar(const char* name) const { return static_cast<double>(stepper_->scalar(name)); }
 
   bool finished() const {
     return total_steps_ > 0 ? position_.steps >= total_steps_ : position_.elapsed_seconds >= config_.train.time;
@@ -135,7 +136,7 @@ class Run {
 
   // ---- state ----
 
-  /// Puts into the state what the run starts from, if that is not chance.
+  /// Puts the checkpoint, or the weights of --init, into the state if there are any.
   void load_start(const std::vector<nn::Variable>& variables, runtime::State& state) {
     if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
       position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state,
@@ -143,7 +144,7 @@ class Run {
       saved_steps_ = position_.steps;
       return;
     }
-    // A checkpoint is always saved before the model.
+    // A checkpoint is always saved before the model, so this one was removed.
     if (options_.resume && std::filesystem::exists(path("model.safetensors")))
       base::fail_data(
           "{}: is missing, so the run cannot go on; a new run in another folder can start from its model by "
@@ -153,13 +154,13 @@ class Run {
     if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
   }
 
-  /// Refuses a checkpoint that this data and these values have not made, and says what may differ.
+  /// Throws a data error for a checkpoint of other data or values, and notes permitted differences.
   void require_own(const Position& position) {
     const std::string file = path("checkpoint.safetensors");
     if (position.data_hash != dataset_.hash)
       base::fail_data("{}: the run was trained on other data than {} holds now (sha256 {}, now {})", file,
                       dataset_.source, position.data_hash, dataset_.hash);
-    // What a label draws must not change its name; names that are new are welcome.
+    // A label's class must not change its name, but may get one.
     const std::vector<std::string>& names = dataset_.condition.class_names();
     if (!position.class_names.empty() && position.class_names != names)
       base::fail_data("{}: the run's classes are {}; those of {} are now {}", file, base::joined(position.class_names),
@@ -168,11 +169,12 @@ class Run {
     if (!made_with) made_with = config_of_model();
     if (made_with) {
       for (const std::string& name : fixed_differences(*made_with, config_))
-        base::fail_data("{}: made with {} = {}, but config.toml says {} now: with --resume {}; put the value back",
-                        file, name, value_of(*made_with, name), value_of(config_, name), kResumable);
+        base::fail_data("{}: made with {} = {}, but config.toml says {} now: with --resume {}; restore the value", file,
+                        name, value_of(*made_with, name), value_of(config_, name), kResumable);
       if (made_with->train.precision != config_.train.precision)
-        note(fmt::format("the run multiplied in {} so far, now in {}: it is no longer the same to the last bit",
-                         made_with->train.precision, config_.train.precision));
+        note(fmt::format(
+            "the run used precision {} so far, now {}: results may differ from those of an uninterrupted run",
+            made_with->train.precision, config_.train.precision));
     }
     if (position.threads != base::threads())
       note(fmt::format("the run used {} so far, now {}: results may differ in the last digits",
@@ -194,7 +196,7 @@ class Run {
     };
     if (model.sample_shape != dataset_.sample_shape ||
         !std::ranges::equal(model.condition.columns, condition_.columns, fits))
-      base::fail_usage("--init {}: a model of samples {}, {}; the data has {}, {}", options_.init_model,
+      base::fail_usage("--init {}: the model has samples {}, {}; the data has {}, {}", options_.init_model,
                        graph::to_string(model.sample_shape), model.condition.text(),
                        graph::to_string(dataset_.sample_shape), condition_.text());
     for (const nn::Variable& variable : variables) {
@@ -204,24 +206,23 @@ class Run {
         base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
                          variable.name, graph::to_string(variable.shape));
       if (const auto bad = std::ranges::find_if(found->second.f32(), is_lost); bad != found->second.f32().end())
-        base::fail_data("--init {}: {} holds {}, from where nothing can be trained", options_.init_model, variable.name,
-                        *bad);
+        base::fail_data("--init {}: {} holds {}, so training would diverge", options_.init_model, variable.name, *bad);
       state[variable.name] = runtime::Array(variable.shape, found->second.f32());
     }
   }
 
-  /// Of all steps since the last call.
+  /// Throws a run error if a loss has diverged since the last call.
   void require_sound_losses() {
     const auto lost = stepper_->find_lost_step();
     if (!lost) return;
     const char* whose = lost->g && lost->d ? "G's and D's losses are" : lost->g ? "G's loss is" : "D's loss is";
-    fail_diverged(lost->step + 1, fmt::format("{} beyond {:.0e} or no number", whose, kLargestLoss),
+    fail_diverged(lost->step + 1, fmt::format("{} NaN or beyond {:.0e}", whose, kLargestLoss),
                   saved_steps_ == lost->step);
   }
 
   // ---- files ----
 
-  /// Where the run's folder is: it may be renamed while the run trains.
+  /// The run's folder, which may be renamed while the run trains.
   const std::filesystem::path& directory() {
     if (!lock_) return directory_;
     if (lock_->deleted()) save_elsewhere();
@@ -233,13 +234,13 @@ class Run {
     return directory_;
   }
 
-  /// The folder is gone, but not what was trained: a new folder in its place receives the state.
+  /// Saves the state in a new folder, after the run's folder was deleted.
   [[noreturn]] void save_elsewhere() {
     const std::string folder = directory_.string();
     const std::string gone = fmt::format("{}: the folder was deleted while the run trained in it", folder);
     lock_.reset();
     try {
-      if (std::filesystem::exists(directory_)) base::fail_data("another is there now");
+      if (std::filesystem::exists(directory_)) base::fail_data("another folder is in its place");
       base::create_folder(folder);
       lock_.emplace(folder);
       write_start();
@@ -254,7 +255,7 @@ class Run {
         gone, position_.steps, base::shell_quoted(folder));
   }
 
-  /// From here on nobody else trains in the folder.
+  /// Locks the folder, so that no other process trains in it.
   void take_folder() {
     base::create_folder(directory_.string());
     lock_.emplace(directory_.string());
@@ -267,8 +268,8 @@ class Run {
   }
 
   void start_files() {
-    if (!options_.resume) take_folder();  // not before all is known to be right
-    // First of all: a run that is killed early must not forget what it started from.
+    if (!options_.resume) take_folder();  // only after everything was checked
+    // The weights of --init are saved first, so that a run that is killed early can be resumed from them.
     if (!options_.init_model.empty()) save();
     write_start();
     drop_lines_ahead("metrics.jsonl");
@@ -276,7 +277,7 @@ class Run {
     drop_pictures_ahead();
   }
 
-  /// What says how the run was started.
+  /// Writes the run's values and adds its command line.
   void write_start() {
     base::write_file(path("config.toml"), to_toml(config_));
     if (options_.command.empty()) return;
@@ -285,8 +286,8 @@ class Run {
                      (earlier ? base::read_file(path("command.txt")) : "") + options_.command + "\n");
   }
 
-  /// Drops the lines of steps that a resumed run will take again, and with them a line that was cut short; a new run
-  /// starts with an empty file.
+  /// Drops the lines of steps that a resumed run will repeat, and an incomplete line; a new run starts with an empty
+  /// file.
   void drop_lines_ahead(const std::string& name) {
     std::string kept;
     const bool earlier = options_.resume && std::filesystem::exists(path(name));
@@ -299,7 +300,7 @@ class Run {
     base::write_file(path(name), kept);
   }
 
-  /// Drops the pictures of such steps, too: a new run starts with none.
+  /// Drops the pictures of such steps; a new run starts with none.
   void drop_pictures_ahead() {
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(path("samples"), ignored)) {
@@ -316,12 +317,12 @@ class Run {
     progress.step = position_.steps;
     progress.total_steps = total_steps_;
     progress.images_per_second = images_per_second;
-    progress.loss_g = static_cast<double>(number("loss.g"));
-    progress.loss_d = static_cast<double>(number("loss.d"));
-    progress.d_real = static_cast<double>(number("verdict.real"));
-    progress.d_fake = static_cast<double>(number("verdict.fake"));
-    progress.grad_norm_g = static_cast<double>(number("norm.g"));
-    progress.grad_norm_d = static_cast<double>(number("norm.d"));
+    progress.loss_g = scalar("loss.g");
+    progress.loss_d = scalar("loss.d");
+    progress.d_real = scalar("verdict.real");
+    progress.d_fake = scalar("verdict.fake");
+    progress.grad_norm_g = scalar("norm.g");
+    progress.grad_norm_d = scalar("norm.d");
     progress.elapsed_seconds = position_.elapsed_seconds;
     const auto left = static_cast<double>((total_steps_ - position_.steps) * config_.train.batch);
     progress.seconds_left =
@@ -343,7 +344,7 @@ class Run {
     base::append_to_file(path("metrics.jsonl"), line.dump() + "\n");
   }
 
-  /// The model as it stands: G averaged where the run averages, D as it is.
+  /// The present model: the running average of G if the run keeps one, and D.
   Model current_model() const {
     const runtime::State& state = stepper_->state();
     Model model;
@@ -362,7 +363,7 @@ class Run {
     return model;
   }
 
-  /// A state that training cannot go on from must not take the place of one that it can.
+  /// Throws a run error if the state has diverged, so that it never replaces a usable checkpoint.
   void require_sound_state() {
     for (const nn::Variable& variable : stepper_->variables()) {
       const runtime::Array array = stepper_->state().at(variable.name).on_host();
@@ -371,8 +372,8 @@ class Run {
     }
   }
 
-  /// Says what is left and which command goes on from there. The saved state is of no use if the first step behind it
-  /// has such losses already.
+  /// Throws a run error that says what is saved and which command starts from it. `saved_is_lost`: the saved state is
+  /// useless, because the first step after it diverged.
   [[noreturn]] void fail_diverged(std::int64_t step, const std::string& what, bool saved_is_lost = false) {
     std::string folder = directory().string();
     while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
@@ -382,9 +383,9 @@ class Run {
     if (!saved_steps_)
       other = folder;
     else if (saved_is_lost)
-      left = fmt::format("what was saved at step {} is lost, too", *saved_steps_);
+      left = fmt::format("the state saved at step {} had diverged, too", *saved_steps_);
     else
-      left = fmt::format("what was saved at step {} is kept", *saved_steps_);
+      left = fmt::format("the state saved at step {} is kept", *saved_steps_);
     if (saved_steps_ && !saved_is_lost) init = "--init " + base::shell_quoted(folder) + " ";
     const double g = config_.optim.g.lr, d = config_.optim.d.lr;
     const std::string rates = g == d ? fmt::format("optim.lr={:.3g}", g / 10)
@@ -395,7 +396,7 @@ class Run {
         base::shell_quoted(other), rates);
   }
 
-  /// Says before hours are spent that a save will not fit on the disk, and that it is large.
+  /// Throws a data error, before hours are spent, if the disk has no room for the saves; notes large ones.
   void require_room() {
     std::uint64_t checkpoint = 0, model = 0;
     for (const nn::Variable& variable : stepper_->variables()) {
@@ -403,7 +404,7 @@ class Run {
       checkpoint += bytes;
       if (of_network(variable)) model += bytes;
     }
-    // Files that are there stay until the new ones are whole.
+    // Old files stay until the new ones are complete.
     const bool saved_again = saved_steps_ || !options_.init_model.empty() || total_steps_ == 0 ||
                              total_steps_ > config_.train.checkpoint_every;
     const std::uint64_t best = config_.train.eval_every > 0 ? model : 0;
@@ -421,8 +422,7 @@ class Run {
     position_.data_hash = dataset_.hash;
     position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
-    if (position_.steps > 0 && !std::filesystem::exists(path("config.toml")))
-      write_start();  // somebody emptied the folder
+    if (position_.steps > 0 && !std::filesystem::exists(path("config.toml"))) write_start();  // the folder was emptied
     save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
     save_model(path("model.safetensors"), current_model());
     saved_steps_ = position_.steps;

@@ -11,13 +11,13 @@
 
 namespace gan::train {
 
-/// How a run stands.
+/// The progress of a run.
 struct Progress {
-  std::int64_t step = 0;          ///< done
-  std::int64_t total_steps = 0;   ///< 0 if the run goes by time
+  std::int64_t step = 0;          ///< steps done
+  std::int64_t total_steps = 0;   ///< 0 if the run is limited by time
   double images_per_second = 0;   ///< since the last report
   double loss_g = 0, loss_d = 0;  ///< of the last step
-  double d_real = 0, d_fake = 0;  ///< means of D's verdict in the last step: probabilities, or plain outputs
+  double d_real = 0, d_fake = 0;  ///< means of D's outputs in the last step (Loss::verdict)
   double grad_norm_g = 0, grad_norm_d = 0;
   double elapsed_seconds = 0;  ///< of training, earlier parts of the run included
   double seconds_left = 0;
@@ -25,17 +25,17 @@ struct Progress {
 
 struct Model;
 
-/// What the trainer tells and asks. Any may be empty.
+/// The trainer's callbacks. Any may be empty.
 struct Callbacks {
   std::function<void(const Progress&)> on_log;      ///< every train.log_every steps
-  std::function<bool()> stop_requested;             ///< asked before every step
-  std::function<void(const std::string&)> on_note;  ///< something worth a line
-  /// Every train.eval_every steps, with the model as it stands and the seconds trained so far. What it does counts as
-  /// no training time. A checkpoint is saved behind it, so that a run never goes back behind its last evaluation.
-  /// `directory` says where the run's folder is now; it may be renamed meanwhile.
+  std::function<bool()> stop_requested;             ///< called before every step
+  std::function<void(const std::string&)> on_note;  ///< one line for the user
+  /// Called every train.eval_every steps with the present model and the seconds trained so far. Its own time does not
+  /// count. A checkpoint is saved after it, so that a resumed run does not repeat an evaluation. `directory` returns
+  /// the run's folder, which may have been renamed.
   std::function<void(const Model&, double elapsed_seconds, const std::function<std::filesystem::path()>& directory)>
       on_evaluate;
-  /// When the folder was renamed or moved: where the run goes on.
+  /// Called with the folder's new path after it was renamed or moved.
   std::function<void(const std::filesystem::path& directory)> on_move = {};
 };
 
@@ -43,29 +43,29 @@ struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
   std::string init_model;               ///< a model whose weights the run starts from; empty = none
-  std::string command = {};             ///< what started this part of the run: a line for command.txt; empty = none
+  std::string command = {};             ///< the command line, added to command.txt; empty = none
   runtime::Profile* profile = nullptr;  ///< times the parts of the run
 };
 
 enum class Outcome { finished, stopped };
 
-/// Throws a usage error if the folder holds a run of which something was saved: a checkpoint or a model.
+/// Throws a usage error if the folder holds the checkpoint or a model of another run.
 void require_new_run(const std::filesystem::path& directory);
 
-/// Steps of a whole run on so many samples; 0 if it goes by time.
+/// The steps of a whole run on `samples` samples; 0 if it is limited by time.
 std::int64_t total_steps(const Config& config, std::int64_t samples);
 
-/// What to say of saves that write so many bytes before training starts; "" if they are small.
+/// A note on saves of `bytes` bytes, for the start of training; "" below 1 GB.
 std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
 /// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
-/// checkpoint.safetensors. The directory may be renamed meanwhile.
-/// A run that was stopped, or killed, and resumed gives the same bytes as one that was not, on the same kind of
-/// processor with as many threads and in the same precision. Throws a usage error for values that do not fit the data,
-/// for a folder that holds another run or in which another process trains, a data error for files that cannot be read
-/// or written, other data than the run had, and a folder that is deleted meanwhile, a run error when losses or state
-/// are no longer finite or beyond what training can come back from.
+/// checkpoint.safetensors. The directory may be renamed meanwhile. A run that was stopped, or killed, and resumed gives
+/// the same bytes as one that was not, on the same kind of processor with as many threads and in the same precision.
+/// Throws a usage error for values that do not fit the data, for a folder that holds another run or in which another
+/// process trains, a data error for files that cannot be read or written, other data than the run had, and a folder
+/// that is deleted meanwhile, a run error when training diverges: losses or state are not finite, or too large to
+/// recover from.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 

@@ -22,7 +22,7 @@ void take_variables(const std::string& path, io::Safetensors& file, const std::v
     file.tensors.erase(found);
   }
   if (!file.tensors.empty())
-    base::fail_data("{}: tensor {} belongs to nothing in the model that the file describes", path,
+    base::fail_data("{}: tensor {} does not belong to the model that the file describes", path,
                     file.tensors.begin()->first);
 }
 

@@ -8,8 +8,8 @@
 
 namespace gan::train {
 
-/// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each there once, f32, in its
-/// shape and finite, and none beside. Throws a data error that names file and tensor, what was found and expected.
+/// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each present, f32, of its shape
+/// and finite, and no others. Throws a data error that names file and tensor, what was found and expected.
 void take_variables(const std::string& path, io::Safetensors& file, const std::vector<nn::Variable>& variables,
                     runtime::State& state);
 

@@ -15,7 +15,7 @@
 #include "runtime/cpu/processor.h"
 #include "runtime/cpu/product.h"
 
-// Products for the tests of the CPU's kernels.
+// Helpers for the tests of the CPU's kernels of products.
 namespace gan::test {
 
 using graph::DType;
@@ -40,15 +40,15 @@ inline std::vector<double> fill_random(const runtime::Array& array, std::uint32_
   return values;
 }
 
-/// The relative norm within which packed products of bf16 keep to float64: that of f32, unless they add up in fp16.
+/// The tolerance (relative norm against float64) of packed products of bf16: `of_f32`, unless sums are in fp16.
 inline double packed_tolerance(double of_f32) {
   return runtime::cpu::multiplier() == runtime::cpu::Multiplier::fp16 ? 1e-3 : of_f32;
 }
 
-/// A kernel with memory of its own for its workspace.
+/// A product's kernel and the memory of its workspace.
 struct KernelOfProduct {
-  /// `row`: the row of the table that is to compute the product; "" for the one that programs would take. Empty if the
-  /// row does not apply.
+  /// `row`: the row of the table of products that computes this one; "" for the row that programs use. The kernel is
+  /// empty if the row does not apply.
   explicit KernelOfProduct(const runtime::cpu::Product& product, const std::string& row = "") {
     std::set<std::string> disabled;
     bool applies = row.empty();
@@ -70,14 +70,14 @@ struct KernelOfProduct {
   runtime::Kernel kernel;
 };
 
-/// A chain behind a product: operand 0 is the product, further operands and operations are added to it.
+/// A chain after a product: operand 0 is the product, further operands and operations are added to it.
 class TailBuilder {
  public:
   explicit TailBuilder(std::int64_t elements, std::int64_t columns) : columns_(columns) {
     chain_.elements = elements;
     chain_.operands.push_back({{.access = Access::product}, nullptr});
   }
-  /// Applies `op` to what there is, with an f32 operand if it has two.
+  /// Applies `op` to the last value, and to an f32 operand if `data` is given.
   TailBuilder& then(ElementwiseOp op, const float* data = nullptr, Access access = Access::full, float alpha = 0) {
     steps_.push_back({op, data ? static_cast<int>(chain_.operands.size()) : -1, alpha});
     if (data) chain_.operands.push_back({{.access = access, .period = columns_}, data});

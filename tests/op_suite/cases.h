@@ -14,11 +14,10 @@ struct Argument {
   graph::TensorType type;
   double low = -2, high = 2;  ///< values are uniform between these
   bool differentiable = true;
-  double away_from_zero = 0;  ///< the least absolute value: finite differences must not step over a kink
+  double away_from_zero = 0;  ///< the least absolute value, so that finite differences do not step over a kink
 };
 
-/// A use of an op: built once, then compared with the reference, differentiated twice, and run with each pass on and
-/// off.
+/// A use of an op: it is compared with the reference, differentiated twice, and run with each pass on and off.
 struct OpCase {
   std::string op;
   std::string name;

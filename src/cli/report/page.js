@@ -1,5 +1,5 @@
 "use strict";
-// Draws the report from the JSON block `data`, which cli/report_data.cpp writes. Text only ever becomes text nodes.
+// Draws the report from the JSON block `data`, which cli/report_data.cpp writes. Text is never inserted as HTML.
 
 const errors = [];
 
@@ -17,7 +17,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 
 // ---- elements ----
 
-/** A new element; properties are set as they are, children are elements or text. */
+/** A new element with these properties; children are elements or text, null is skipped. */
 function element(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...children.filter(child => child !== null));
@@ -27,7 +27,7 @@ const section = id => document.getElementById(id);
 const row = (...children) => element("div", { className: "row" }, ...children);
 const paragraph = (text, className = "") => element("p", { className }, text);
 
-/** In place of what a run folder does not hold: why, and the command that makes it. */
+/** Shows the reason for missing data, and the command that makes it. */
 function missing(id, text, command) {
   section(id).append(paragraph(text), ...(command ? [element("pre", {}, command)] : []));
 }
@@ -43,7 +43,7 @@ const counted = (value, noun) => number(value) + " " + noun + (value === 1 ? "" 
 const percent = value => (typeof value === "number" ? (100 * value).toFixed(1) + "%" : "–");
 const className = index => data.class_names[index] ?? String(index);
 
-/** A table; the first cell of a row is its heading, cells that are numbers stand to the right. */
+/** A table; the first cell of a row is its heading, numbers are aligned to the right. */
 function table(heading, rows) {
   const cell = (value, index) => element(index === 0 ? "th" : "td",
     { className: typeof value === "number" ? "number" : "" }, typeof value === "number" ? number(value) : value);
@@ -53,7 +53,7 @@ function table(heading, rows) {
   return element("div", { className: "scroll" }, element("table", {}, ...(head ? [head] : []), body));
 }
 
-/** An image of base64 PNG data, enlarged to be seen; names of its rows stand beside it. */
+/** An enlarged image of base64 PNG data, with the names of its rows beside it. */
 function picture(base64, alt, labels = []) {
   const img = element("img", { alt, src: "data:image/png;base64," + base64 });
   img.addEventListener("error", () => fail(alt + ": the picture cannot be decoded"));
@@ -83,7 +83,7 @@ function datasets(x, series) {
     borderColor: color(name),
     backgroundColor: color(name),
     borderWidth: 1.5,
-    pointRadius: x.length <= 40 ? 2.5 : 0,  // a single point is no line
+    pointRadius: x.length <= 40 ? 2.5 : 0,  // few points may not make a visible line
     pointHitRadius: 8,
   }));
 }
@@ -128,7 +128,7 @@ function drawPlots() {
   }
 }
 
-/** Pixels inside a plot's axes that are neither background nor grid: those have no colour. */
+/** The number of coloured pixels inside a plot's axes; background and grid are grey. */
 function ink({ canvas, chart }) {
   const { left, top, width, height } = chart.chartArea, scale = chart.currentDevicePixelRatio;
   const pixels = canvas.getContext("2d").getImageData(left * scale, top * scale, width * scale, height * scale).data;
@@ -200,7 +200,7 @@ function samples() {
   show();
   const thinned = found > pictures.length ? ` ${pictures.length} of ${found} pictures are shown.` : "";
   section("samples").append(
-    paragraph("The same latents in every picture." + thinned, "quiet"),
+    paragraph("Every picture uses the same latents." + thinned, "quiet"),
     row(figure("Through training", element("div", { className: "slider" }, button, range, step), shown.box), final));
 }
 
@@ -210,7 +210,7 @@ function curves() {
   section("curves").append(row(...[
     plot("Losses", m.step, [["generator", "blue", m.loss_g], ["discriminator", "orange", m.loss_d]]),
     plot("D's outputs", m.step, [["on real rows", "green", m.d_real], ["on generated rows", "purple", m.d_fake]],
-      { note: "Means over the batch, as the loss sees them: probabilities behind a Sigmoid, else plain outputs." }),
+      { note: "Means over the batch, as the loss sees them: probabilities after a Sigmoid, else logits." }),
     plot("Gradient norms", m.step, [["generator", "blue", m.grad_norm_g], ["discriminator", "orange", m.grad_norm_d]],
       { log: true }),
     plot("Speed", m.step, [["rows a second", "green", m.images_per_second]], { zero: true, note: "Rows a second." }),
@@ -219,19 +219,19 @@ function curves() {
 
 function scoresOverTime() {
   const s = data.scores;
-  if (!s) return missing("scores", "The run was not scored while it trained. A run with the same values that is:", data.hints.scores);
+  if (!s) return missing("scores", "The run was not scored while it trained. To train another with scores:", data.hints.scores);
   section("scores").append(row(...[
     plot("Shares", s.step, [["label accuracy", "blue", s.label_accuracy], ["precision", "green", s.precision],
       ["recall", "purple", s.recall], ["coverage", "orange", s.coverage], ["density", "red", s.density],
-      ["high quality", "red", s.high_quality]],  // of points alone, which have no density
+      ["high quality", "red", s.high_quality]],  // of vectors, which have no density
     { zero: true, note: "Higher is better; density may exceed 1." }),
     plot("Fréchet distance", s.step, [["fd", "blue", s.fd]], { log: true, note: "Lower is better." }),
     plot("Modes found", s.step, [["modes", "green", s.modes_found]], { zero: true }),
-    plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them." }),
+    plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of those available." }),
   ].filter(Boolean)), ...Object.entries(s.missing ?? {}).map(([key, reason]) => paragraph(`No ${key.replaceAll(/[_.]/g, " ")}: ${reason}.`, "quiet")));
 }
 
-/** A value of eval.json as rows [name, text], whatever it holds. */
+/** A value of eval.json as rows [name, text]; objects become several rows. */
 function flatten(name, value) {
   if (value === null || value === undefined) return [];
   if (Array.isArray(value)) {
@@ -247,27 +247,27 @@ function flatten(name, value) {
 function evaluation() {
   const e = data.eval;
   if (!e) return missing("evaluation", "The model was not evaluated. To score it:", data.hints.eval);
-  const of = [];
-  if (e.samples) of.push(counted(e.samples, "sample"));
-  if (e.reference?.name) of.push("against " + e.reference.name + (e.reference.count ? ` (${counted(e.reference.count, "row")})` : ""));
-  if (e.embedding) of.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
+  const details = [];
+  if (e.samples) details.push(counted(e.samples, "sample"));
+  if (e.reference?.name) details.push("against " + e.reference.name + (e.reference.count ? ` (${counted(e.reference.count, "row")})` : ""));
+  if (e.embedding) details.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
     e.embedding.accuracy && "accuracy " + percent(e.embedding.accuracy)].filter(Boolean).join(", "));
-  if (typeof e.steps === "number") of.push("model of step " + number(e.steps));
-  if (e.reference?.in_training) of.push(number(e.reference.in_training) + " of these rows are training images, too, and left out of the search for copies");
-  section("evaluation").append(paragraph(of.join("; "), "quiet"));
+  if (typeof e.steps === "number") details.push("model of step " + number(e.steps));
+  if (e.reference?.in_training) details.push(number(e.reference.in_training) + " of these rows are training images, too, and left out of the search for copies");
+  section("evaluation").append(paragraph(details.join("; "), "quiet"));
   if (data.steps && typeof e.steps === "number" && e.steps !== data.steps) {
     section("evaluation").append(element("p", { className: "note" },
       `The model has trained on since, to step ${number(data.steps)}. To score it again: `, element("code", {}, data.hints.eval)));
   }
   const known = [
-    ["label_accuracy", "label accuracy", "samples in which a classifier reads the label that was asked for"],
+    ["label_accuracy", "label accuracy", "share of samples whose label a classifier predicts"],
     ["fd", "Fréchet distance", "between the features of samples and of data; lower is better"],
-    ["precision", "precision", "samples that lie where the data is"],
-    ["recall", "recall", "data that lies where the samples are"],
-    ["density", "density", "precision that counts how densely; may exceed 1"],
-    ["coverage", "coverage", "data that has a sample near it"],
-    ["duplicates", "duplicates", "samples that are nearly the same as another sample"],
-    ["score", "score", "joint, for choosing among models: the harmonic mean of label accuracy and coverage, or of what there is of them"],
+    ["precision", "precision", "share of samples that lie where the data is"],
+    ["recall", "recall", "share of the data that lies where the samples are"],
+    ["density", "density", "like precision, but counts near data points; may exceed 1"],
+    ["coverage", "coverage", "share of the data with a sample near it"],
+    ["duplicates", "duplicates", "share of samples that are nearly equal to another sample"],
+    ["score", "score", "joint, for choosing among models: the harmonic mean of label accuracy and coverage, or of those available"],
   ];
   const rows = known.filter(([key]) => typeof e[key] === "number").map(([key, name, text]) => [name, number(e[key]), text]);
   const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"], 
@@ -288,7 +288,7 @@ function evaluation() {
 function neighbours() {
   if (!data.neighbours) return missing("neighbours", "No neighbours were looked for. To find them:", data.hints.eval);
   section("neighbours").append(
-    paragraph("Right of each sample the image of the training data that is nearest to it. If the two are the same, the model repeats its data.", "quiet"),
+    paragraph("Each sample with the nearest image of the training data to its right. Equal pairs show that the model copies its data.", "quiet"),
     row(figure("Pairs of a sample and its neighbour", picture(data.neighbours, "samples and their nearest neighbours").box)));
 }
 
@@ -301,7 +301,7 @@ const shares = matrix => matrix.map(counts => {
 function confusion() {
   const matrix = data.eval?.confusion;
   if (!matrix) return missing("confusion", "No confusion matrix was made. To make it:", data.hints.eval);
-  section("confusion").append(paragraph("Rows: the class that was asked for. Columns: the class that a classifier read. "
+  section("confusion").append(paragraph("Rows: the class that a sample was drawn for. Columns: the class that a classifier predicted. "
     + "The stronger the colour, the larger the share of the row.", "quiet"));
   const share = shares(matrix);
   if (matrix.length > 30) {  // a table of so many cells would be slow and unreadable
@@ -318,7 +318,7 @@ function confusion() {
   const long = names.some(name => name.length > 4) ? "long" : "";
   const head = element("tr", {}, element("th"), ...names.map(name => element("th", {}, element("span", { className: long }, name))));
   const rows = matrix.map((counts, y) => element("tr", {}, element("th", { scope: "row" }, names[y]), ...counts.map((count, x) => {
-    const cell = element("td", { className: share[y][x] > 0.55 ? "strong" : "", title: `asked ${names[y]}, read ${names[x]}: ${percent(share[y][x])}` },
+    const cell = element("td", { className: share[y][x] > 0.55 ? "strong" : "", title: `drawn for ${names[y]}, predicted ${names[x]}: ${percent(share[y][x])}` },
       count === 0 ? "" : number(count));
     cell.style.background = `rgba(var(--accent-rgb), ${share[y][x]})`;
     return cell;
@@ -332,17 +332,17 @@ function classes() {
   if (!list?.length) return missing("classes", "The classes were not scored. To score them:", data.hints.eval);
   const share = data.eval.confusion ? shares(data.eval.confusion) : [];
   const rows = list.map((each, index) => {
-    const others = (share[index] ?? []).map((value, read) => [value, read]).filter(([value, read]) => read !== index && value > 0);
-    const [value, read] = others.sort((a, b) => b[0] - a[0])[0] ?? [];
+    const others = (share[index] ?? []).map((value, k) => [value, k]).filter(([value, k]) => k !== index && value > 0);
+    const [value, predicted] = others.sort((a, b) => b[0] - a[0])[0] ?? [];
     const name = typeof each.class === "number" ? className(each.class) : String(each.name ?? each.class ?? className(index));
-    return [name, percent(each.accuracy), number(each.fd), value ? `${className(read)} (${percent(value)})` : "–"];
+    return [name, percent(each.accuracy), number(each.fd), value ? `${className(predicted)} (${percent(value)})` : "–"];
   });
-  section("classes").append(table(["class", "label accuracy", "Fréchet distance", "else mostly read as"], rows));
+  section("classes").append(table(["class", "label accuracy", "Fréchet distance", "most frequent wrong class"], rows));
 }
 
 function command() {
   if (data.commands) section("command").append(element("pre", {}, data.commands));
-  else missing("command", "The run does not say how it was started (command.txt is missing). A run with the same values:", data.hints.again);
+  else missing("command", "command.txt, which holds the run's command, is missing. To train another with the same values:", data.hints.again);
 }
 
 // ---- the page ----
@@ -352,7 +352,7 @@ section("title").textContent = data.name;
 section("subtitle").textContent = data.summary + ", in " + data.run;
 section("footer").textContent = "Written by gan " + data.version + ". Plots by Chart.js " + (window.Chart?.version ?? "") + " (MIT license).";
 section("configuration").append(element("pre", {}, data.config));
-// Parts that this kind of model never has, or that its evaluation could not give.
+// Sections that this kind of model never has, or that its evaluation could not fill.
 const without = {
   neighbours: data.vectors || (data.eval && !data.neighbours),
   confusion: !data.conditional || (data.eval && !data.eval.confusion),
@@ -371,7 +371,7 @@ document.querySelector("nav").append(...[...document.querySelectorAll("section")
   element("a", { href: "#" + each.id }, each.querySelector("h2").textContent)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlots);
 
-// What a test reads: errors, and how much each plot shows.
+// For tests: the errors, and the number of coloured pixels in each plot.
 window.addEventListener("load", () => {
   const page = document.documentElement.dataset;
   try {
