@@ -5,6 +5,8 @@
     python3 bench/torch_step.py --batch 64 --precision bf16 --model default
     python3 bench/torch_step.py --batch 1 --sample
     python3 bench/torch_step.py --batch 64 --serve       reads "run K" lines, answers each with a line
+    python3 bench/torch_step.py --batch 64 --precision bf16 --best
+    python3 bench/torch_step.py --batch 64 --check --steps 5     is a step at --best the same step?
 
 Prints one line of JSON: {"median_ms": ..., "min_ms": ..., "images_per_s": ..., ...}.
 images_per_s is batch / median. Steps with and without penalties alternate; the median is over whole rounds of them,
@@ -32,7 +34,12 @@ through the discriminator; then the discriminator, on real rows and fake.detach(
 (most code does not; it saves time). --one-pass-d puts real and fake rows through D as
 one batch. Images wait in memory as float32: no data loader is timed.
 
-Needs Python 3 with torch (Debian: python3-torch).
+--best is PyTorch at its best: torch.compile of both losses, forward and backward, penalties included (of the generator
+with --sample), and fused Adam. What is missing is said and left out; "compiled" of the answer names the vector
+instructions that torch.compile found, or is null.
+
+Needs Python 3 with torch (Debian: python3-torch); --best needs PyTorch 2 and a C++ compiler (docs/performance.md,
+"Today's PyTorch").
 """
 import argparse
 import json
@@ -46,6 +53,10 @@ from torch import nn
 IMAGE, CLASSES, LATENT, EMBEDDING = (1, 28, 28), 10, 64, 32
 PIXELS = 28 * 28
 GAMMA, PENALTY_EVERY = 0.3, 4
+
+
+def note(text):
+    print(f"torch_step.py: {text}", file=sys.stderr, flush=True)
 
 
 def linears(widths):
@@ -102,14 +113,41 @@ class Discriminator(nn.Module):
         return self.model(torch.cat([self.features(images), self.embedding(labels)], dim=-1))
 
 
+def vectors_of_compiler():
+    """The vector instructions that torch.compile uses; nothing where it does not work."""
+    version = f"PyTorch {torch.__version__}"
+    if not hasattr(torch, "compile"):
+        note(f"{version} has no torch.compile: nothing is compiled")
+        return None
+    try:
+        torch.compile(lambda x: x.exp().sum())(torch.zeros(100, requires_grad=True)).backward()
+        from torch._inductor.cpu_vec_isa import pick_vec_isa
+    except Exception as error:  # whatever it is that the compiler lacks
+        note(f"torch.compile of {version} does not work, nothing is compiled: {str(error).strip()}")
+        return None
+    if pick_vec_isa():
+        return str(pick_vec_isa())
+    note(f"torch.compile of {version} finds no vector instructions and is slow (Debian: libsleef-dev, and "
+         "LD_PRELOAD=libsleef.so.3)")
+    return "no vector instructions"
+
+
+def adam(network, fused, **options):
+    if fused:
+        try:
+            return torch.optim.Adam(network.parameters(), fused=True, **options)
+        except RuntimeError as error:
+            note(f"Adam is not fused: {error}")
+    return torch.optim.Adam(network.parameters(), **options)
+
+
 class Trainer:
     def __init__(self, args):
         self.args = args
         self.g, self.d = Generator(args.model), Discriminator(args.model)
-        betas = (0.9, 0.999) if args.model == "tutorial" else (0.0, 0.99)
-        rate = 2e-4 if args.model == "default" else 3e-4
-        self.g_optim = torch.optim.Adam(self.g.parameters(), lr=rate, betas=betas)
-        self.d_optim = torch.optim.Adam(self.d.parameters(), lr=rate, betas=betas)
+        options = {"lr": 2e-4 if args.model == "default" else 3e-4,
+                   "betas": (0.9, 0.999) if args.model == "tutorial" else (0.0, 0.99)}
+        self.g_optim, self.d_optim = adam(self.g, args.best, **options), adam(self.d, args.best, **options)
         self.period = 1 if args.model == "tutorial" else PENALTY_EVERY
         self.average = Generator(args.model)
         self.average.load_state_dict(self.g.state_dict())
@@ -117,72 +155,79 @@ class Trainer:
         self.labels = torch.randint(0, CLASSES, [4 * args.batch])
         self.mse = nn.MSELoss()
         self.count = 0
+        self.compiled = vectors_of_compiler() if args.best else None
+        if self.compiled:
+            self.g_loss = torch.compile(self.g_loss, fullgraph=True, dynamic=False)
+            self.d_loss = torch.compile(self.d_loss, fullgraph=True, dynamic=False)
 
     def autocast(self):
         return torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16")
 
     def judge(self, real, fake, labels):
-        if self.args.one_pass_d:
-            return self.d(torch.cat([real, fake]), torch.cat([labels, labels])).chunk(2)
-        return self.d(real, labels), self.d(fake, labels)
+        with self.autocast():
+            if self.args.one_pass_d:
+                on_real, on_fake = self.d(torch.cat([real, fake]), torch.cat([labels, labels])).chunk(2)
+            else:
+                on_real, on_fake = self.d(real, labels), self.d(fake, labels)
+        return on_real.float(), on_fake.float()
+
+    def judge_with_gradients(self, real, fake, labels):
+        """D's outputs, and the gradients of their sums by the images."""
+        if self.compiled:  # torch.compile has no autograd.grad
+            def judge(real, fake):
+                outputs = self.judge(real, fake, labels)
+                return outputs[0].sum() + outputs[1].sum(), outputs
+            gradients, outputs = torch.func.grad(judge, argnums=(0, 1), has_aux=True)(real, fake)
+            return outputs, gradients
+        real.requires_grad_()
+        fake.requires_grad_()
+        outputs = self.judge(real, fake, labels)
+        return outputs, torch.autograd.grad(outputs[0].sum() + outputs[1].sum(), [real, fake], create_graph=True)
+
+    def g_loss(self, z, labels):
+        with self.autocast():
+            fake = self.g(z, labels)
+            on_fake = self.d(fake, labels).float()
+        if self.args.model == "tutorial":
+            return self.mse(on_fake, torch.ones(len(z), 1)), fake
+        return 0.5 * (on_fake - 1).square().mean(), fake
+
+    def d_loss(self, real, fake, labels, penalized):
+        if self.args.model == "tutorial":
+            on_real, on_fake = self.judge(real, fake, labels)
+            return self.mse(on_real, torch.ones(len(real), 1)) + self.mse(on_fake, torch.zeros(len(real), 1))
+        if not penalized:
+            on_real, on_fake = self.judge(real, fake.float(), labels)
+            return 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean()
+        (on_real, on_fake), (r1, r2) = self.judge_with_gradients(real, fake.float(), labels)
+        squares = r1.flatten(1).square().sum(1).mean() + r2.flatten(1).square().sum(1).mean()
+        return 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean() \
+            + PENALTY_EVERY * GAMMA / 2 * squares
 
     def step(self):
+        """Returns both losses."""
         batch = self.args.batch
         first = self.count % 4 * batch
         penalized = self.count % self.period == 0
         self.count += 1
         real, labels = self.images[first:first + batch], self.labels[first:first + batch]
-        if self.args.model == "tutorial":
-            self.tutorial_step(real, labels)
-        else:
-            self.default_step(real, labels, penalized)
 
-    def tutorial_step(self, real, labels):
-        ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
         self.g_optim.zero_grad()
         self.freeze_d(True)
-        with self.autocast():
-            fake = self.g(torch.randn(len(real), LATENT), labels)
-            g_loss = self.mse(self.d(fake, labels).float(), ones)
+        g_loss, fake = self.g_loss(torch.randn(batch, LATENT), labels)
         g_loss.backward()
         self.g_optim.step()
         self.freeze_d(False)
+        if self.args.model != "tutorial":
+            with torch.no_grad():
+                for average, value in zip(self.average.parameters(), self.g.parameters()):
+                    average.lerp_(value, 0.001)
 
         self.d_optim.zero_grad()
-        with self.autocast():
-            on_real, on_fake = self.judge(real, fake.detach(), labels)
-            d_loss = self.mse(on_real.float(), ones) + self.mse(on_fake.float(), zeros)
+        d_loss = self.d_loss(real.detach(), fake.detach(), labels, penalized)
         d_loss.backward()
         self.d_optim.step()
-
-    def default_step(self, real, labels, penalized):
-        self.g_optim.zero_grad()
-        self.freeze_d(True)
-        with self.autocast():
-            fake = self.g(torch.randn(len(real), LATENT), labels)
-            g_loss = 0.5 * (self.d(fake, labels).float() - 1).square().mean()
-        g_loss.backward()
-        self.g_optim.step()
-        self.freeze_d(False)
-        with torch.no_grad():
-            for average, value in zip(self.average.parameters(), self.g.parameters()):
-                average.lerp_(value, 0.001)
-
-        self.d_optim.zero_grad()
-        real, fake = real.detach(), fake.detach().float()
-        if penalized:
-            real.requires_grad_()
-            fake.requires_grad_()
-        with self.autocast():
-            on_real, on_fake = self.judge(real, fake, labels)
-        on_real, on_fake = on_real.float(), on_fake.float()
-        d_loss = 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean()
-        if penalized:
-            r1, r2 = torch.autograd.grad(on_real.sum() + on_fake.sum(), [real, fake], create_graph=True)
-            squares = r1.flatten(1).square().sum(1).mean() + r2.flatten(1).square().sum(1).mean()
-            d_loss = d_loss + PENALTY_EVERY * GAMMA / 2 * squares
-        d_loss.backward()
-        self.d_optim.step()
+        return g_loss, d_loss
 
     def freeze_d(self, frozen):
         if self.args.freeze_d:
@@ -195,6 +240,9 @@ class Sampler:
         self.g = Generator(args.model).eval()
         self.labels = torch.arange(args.batch) % CLASSES
         self.period = 1
+        self.compiled = vectors_of_compiler() if args.best else None
+        if self.compiled:
+            self.g = torch.compile(self.g, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def step(self):
@@ -213,15 +261,34 @@ def measure(work, args, steps):
     return json.dumps({"median_ms": round(1e3 * median, 4), "min_ms": round(1e3 * min(times), 4),
                        "images_per_s": round(args.batch / median, 1), "steps": rounds * work.period, "batch": args.batch,
                        "model": args.model, "mode": "sample" if args.sample else "train",
-                       "precision": args.precision, "threads": args.threads, "torch": torch.__version__})
+                       "precision": args.precision, "threads": args.threads, "torch": torch.__version__,
+                       "best": args.best, "compiled": work.compiled})
+
+
+def check(args):
+    """How far some steps at --best are from the same steps eager: losses, and weights in parts of the way they went."""
+    losses, weights = [], []
+    for best in False, True:
+        torch.manual_seed(0)
+        work = Trainer(argparse.Namespace(**{**vars(args), "best": best}))
+        start = nn.utils.parameters_to_vector([*work.g.parameters(), *work.d.parameters()]).detach()
+        losses.append(torch.tensor([work.step() for _ in range(args.steps)]))
+        weights.append(nn.utils.parameters_to_vector([*work.g.parameters(), *work.d.parameters()]).detach())
+    return json.dumps({"losses": losses[0][-1].tolist(), "losses_at_best": losses[1][-1].tolist(),
+                       "largest_difference_of_losses": (losses[1] - losses[0]).abs().max().item(),
+                       "difference_of_weights": ((weights[1] - weights[0]).norm() / (weights[0] - start).norm()).item(),
+                       "steps": args.steps, "compiled": work.compiled, "torch": torch.__version__})
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="torch_step.py", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=["tutorial", "default", "conv"], default="tutorial")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
-                        help="f32 eager, or bf16 autocast with f32 weights")
+                        help="f32, or bf16 autocast with f32 weights")
+    parser.add_argument("--best", action="store_true", help="compiled, with fused Adam, where PyTorch has them")
+    parser.add_argument("--check", action="store_true", help="hold --steps steps at --best against eager ones instead")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=20, metavar="STEPS")
     parser.add_argument("--steps", type=int, default=200, metavar="K")
@@ -233,6 +300,9 @@ def main():
     if min(args.batch, args.steps, args.threads) < 1 or (args.batch < 2 and not args.sample):
         parser.error("--batch, --steps and --threads must be positive; training needs a batch of at least 2")
     torch.set_num_threads(args.threads)
+    if args.check:
+        print(check(args))
+        return
     torch.manual_seed(0)
     work = (Sampler if args.sample else Trainer)(args)
     for _ in range(args.warmup):

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Tests of bench/run's arithmetic and tables, and of bench/compare. Nothing is timed."""
+"""Tests of bench/run's arithmetic, tables and other programs, and of bench/compare. Nothing is timed."""
 import importlib.machinery
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,83 @@ class Sections(unittest.TestCase):
             with open(path) as file:
                 measured = {figure["section"] for figure in json.load(file)["figures"]}
         self.assertLessEqual({"step", "default", "sample", "start", "scaling", "vary", "conv"}, measured)
+
+
+# Stands for a Python with PyTorch; its arguments are a version and what it compiles for, then those of Python.
+PYTHON = """
+import json, sys
+version, compiled, flag, source, *more = sys.argv[1:]
+assert flag == "-c"
+if not more:
+    print("  - CPU capability usage: " + ("NO AVX" if version == "0.1" else "AVX2"), version, sep="\\n")
+    sys.exit("no torch" if version == "none" else 0)
+with open(sys.argv[0] + ".asked", "a") as file:
+    print(version, *more, file=file)
+assert source == open(STEP).read()
+for line in sys.stdin:
+    print(json.dumps({"median_ms": 4.0 if "--best" in more else 8.0, "compiled": compiled}), flush=True)
+"""
+
+
+class Peer(unittest.TestCase):
+    """PyTorch is handed its script as text, whatever command runs it."""
+
+    def peer(self, folder, *versions):
+        python = os.path.join(folder, "python with PyTorch.py")
+        with open(python, "w") as file:
+            file.write(PYTHON.replace("STEP", repr(os.path.join(ROOT, "bench", "torch_step.py"))))
+        path = os.path.join(folder, "bench.json")
+        torches = [word for version in versions
+                   for word in ("--torch", shlex.join([sys.executable, python, *version]))]
+        result = subprocess.run(
+            [os.path.join(ROOT, "bench", "run"), "peer", "--quick", "--rounds", "1", "--seconds", "0.01", "--gan",
+             os.environ["GAN_BINARY"], "--json", path, "--torch-option=--freeze-d", *torches],
+            capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(path) as file:
+            measured = json.load(file)
+        asked = []
+        if os.path.exists(python + ".asked"):
+            with open(python + ".asked") as file:
+                asked = file.read().splitlines()
+        return measured, result, asked
+
+    def test_versions_stand_side_by_side(self):
+        with tempfile.TemporaryDirectory() as folder:
+            measured, result, asked = self.peer(folder, ["1.13.0a0", ""], ["2.6.0+debian", "avx512"])
+        medians = {figure["name"]: figure["median"] for figure in measured["figures"]}
+        names = "torch 1.13 f32", "torch 2.6 f32", "torch 2.6 best f32"
+        self.assertEqual([medians[name] for name in names], [8, 8, 4])
+        self.assertAlmostEqual(medians["ours f32 / torch 2.6 best f32"], 4 / medians["ours f32"])
+        self.assertNotIn("torch 1.13 best f32", medians)
+        self.assertIn("left out: torch 1.13 best f32: it compiles nothing", result.stderr)
+        self.assertEqual("torch 2.6 best bf16" in medians, "ours bf16" in medians)
+        self.assertIn("PyTorch 1.13.0a0 and 2.6.0+debian", result.stdout)
+        self.assertIn("torch 2.6 compiling for avx512", result.stdout)
+        self.assertIn("2.6.0+debian --batch 64 --precision f32 --model tutorial --freeze-d --best --threads 2 --serve "
+                      "--warmup 5", asked)
+
+    def test_what_has_no_torch_or_is_crippled_is_left_out(self):
+        with tempfile.TemporaryDirectory() as folder:
+            versions = ["none", ""], ["0.1", ""], ["2.6.0", "avx2"], ["2.6.1", "avx2"]
+            measured, result, _ = self.peer(folder, *versions)
+        self.assertIn("none '' has no torch", result.stderr)
+        if run.platform.machine() == "x86_64":
+            self.assertIn("0.1 '' is left out: PyTorch 0.1 uses no vector instructions", result.stderr)
+        names = {figure["name"] for figure in measured["figures"]}
+        self.assertLessEqual({"ours f32 / torch 2.6 #1 f32", "ours f32 / torch 2.6 #2 best f32"}, names)
+
+    def test_a_step_at_best_is_the_same_step(self):
+        script = os.path.join(ROOT, "bench", "torch_step.py")
+        self.assertLess(os.path.getsize(script), 1 << 17)  # Linux takes no longer argument
+        if importlib.util.find_spec("torch") is None:
+            self.skipTest("needs PyTorch")
+        done = subprocess.run([sys.executable, script, "--check", "--steps", "3", "--batch", "8"], capture_output=True,
+                              text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertLess(answer["largest_difference_of_losses"], 1e-5)
+        self.assertLess(answer["difference_of_weights"], 1e-3)
 
 
 class Turns(unittest.TestCase):
