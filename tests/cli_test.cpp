@@ -469,7 +469,7 @@ TEST(Cli, ResumeNeedsTheRunsValuesAndClassNamesBadInput) {
   write(folder / "classes.txt", "c\nb\na\n");
   expect_refused(folder, resume, 3, "the run's classes are a, b, c");
   write(folder / "classes.txt", "a\nb\n\x1b[31mc\n");
-  expect_refused(folder, resume, 3, "classes.txt: line 3 is no text");
+  expect_refused(folder, resume, 3, "classes.txt: line 3 is not UTF-8 or has control characters");
   write(folder / "classes.txt",
         "\xef\xbb\xbf"
         "a\nb\nc\n");

@@ -75,7 +75,8 @@ TEST(Config, OneBudgetReplacesAnother) {
   EXPECT_EQ(config.train.time, 0);
   EXPECT_NE(message_of([&] { apply_settings(config, Settings{"train.steps=1", "train.time=1s"}); }), "");
   EXPECT_NE(message_of([&] { apply_toml(config, "[train]\nsteps = 1\nepochs = 1\n", "x.toml"); }), "");
-  EXPECT_NE(message_of([] { validate(Config{}); }), "") << "no budget at all";
+  const Config none;
+  EXPECT_NE(message_of([&] { validate(none); }), "") << "no budget at all";
 }
 
 TEST(Config, Durations) {

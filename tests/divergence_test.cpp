@@ -58,7 +58,7 @@ TEST(CliDivergenceBadInput, WhatWasSavedIsKeptAndGoesOnByInit) {
   ASSERT_EQ(result.code, 4) << result.out;
   const std::size_t at = result.err.find("the state saved at step ");
   ASSERT_NE(at, std::string::npos) << result.err;
-  const std::string step = std::to_string(std::stoll(result.err.substr(at + 23)));
+  const std::string step = std::to_string(std::stoll(result.err.substr(at + 24)));
   const Result info = run(folder, {"info", folder / "b"});
   EXPECT_NE(info.out.find(" " + step + " step"), std::string::npos) << info.out;
   expect_done(folder, {"sample", folder / "b", "--out", folder / "x.npy"});

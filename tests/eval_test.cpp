@@ -444,7 +444,7 @@ TEST(Eval, BadInput) {
   const TemporaryFolder other;
   write_images(other, "train", 600, 1, 2);
   write_images(other, "t10k", 20, 1, 2);
-  expect_error(ErrorKind::usage, "2 classes; the embedding tells 3",
+  expect_error(ErrorKind::usage, "2 classes; the embedding's classifier has 3",
                [&] { Judge(eval::open_reference(other.path(), {}), classifier()); });
   put(folder / "t10k-images-idx3-ubyte", idx({450, 4, 16}, std::string(450 * 64, '\1')));
   expect_error(ErrorKind::data, "the test part has samples", reference);

@@ -94,7 +94,7 @@ TEST(CliResumeBadInput, DataWithACommaThatMovedIsNamedWhole) {
   expect_done(folder, {"train", "vector", "--data", place + "/x.idx," + place + "/y.idx", "--out", folder / "a",
                        "--batch", "16", "--steps", "2", "--quiet"});
   fs::rename(place, folder / "elsewhere");
-  expect_refused(folder, resume(folder / "a", {"--steps", "4"}), 3, place + "/x.idx: the data of the run is not there");
+  expect_refused(folder, resume(folder / "a", {"--steps", "4"}), 3, place + "/x.idx: the data of the run is missing");
 }
 
 TEST(CliResume, DataThatMovedIsKnownByItsContent) {

@@ -331,7 +331,7 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
   expect_refused("0 classes", [](train::Model& m) { m.condition.columns[0].categories = 0; });
   expect_refused("1 class name for 8 classes", [](train::Model& m) { m.condition.columns[0].names = {"one"}; });
   expect_refused("column \"label\"", [](train::Model& m) { m.condition.columns.push_back(m.condition.columns[0]); });
-  expect_refused("trained -1 steps", [](train::Model& m) { m.steps = -1; });
+  expect_refused("trained for -1 steps", [](train::Model& m) { m.steps = -1; });
   expect_refused("samples of shape", [](train::Model& m) { m.sample_shape = {1, 2}; });
 }
 
@@ -347,7 +347,7 @@ TEST(TrainerBadInput, StepsOfACheckpointAreWhole) {
   for (const auto& [name, array] : file.tensors) tensors.push_back({name, &array});
   io::write_safetensors(path, file.metadata, tensors);
   const std::string metrics = base::read_file(folder / "a/metrics.jsonl");
-  expect_error(base::ErrorKind::data, "1.5 steps", [&] { train_bytes(small_config(20), folder / "a", true); });
+  expect_error(base::ErrorKind::data, "\"steps\" is 1.5", [&] { train_bytes(small_config(20), folder / "a", true); });
   EXPECT_EQ(base::read_file(folder / "a/metrics.jsonl"), metrics);
 }
 

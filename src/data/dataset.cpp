@@ -90,7 +90,7 @@ std::vector<std::string> read_class_names(const std::string& path) {
     if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
     // Control characters would change the state of a terminal.
     if (!base::is_utf8(names[i]) || std::ranges::any_of(names[i], [](unsigned char c) { return c < ' ' || c == 127; }))
-      base::fail_data("{}: line {} is not UTF-8 text, expected a class name", path, i + 1);
+      base::fail_data("{}: line {} is not UTF-8 or has control characters, expected a class name", path, i + 1);
     if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
         names.begin() + static_cast<std::ptrdiff_t>(i))
       base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);
