@@ -254,7 +254,9 @@ train::Model find_model(const std::string& subject) {
 class SampleBench {
  public:
   explicit SampleBench(const Options& options)
-      : options_(options), model_(find_model(options.subject)), sampler_(model_, options.precision) {
+      : options_(options),
+        model_(find_model(options.subject)),
+        sampler_(model_, options.precision, {options.disabled.begin(), options.disabled.end()}) {
     use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
     y_ = data::categories_in_turn(model_.condition, batch_);
@@ -376,13 +378,13 @@ std::function<void()> setup(CLI::App& app) {
     sub->add_option("--warmup", options->warmup, "Steps or calls before the first timed one (default 20)")
         ->type_name("N")
         ->check(CLI::Range(1, 100'000'000));
+    sub->add_option("--disable", options->disabled,
+                    "Disable this pass (gan graph --help) or kernel of products (--profile shows those in use); "
+                    "\"all\" for every pass")
+        ->type_name("NAME");
     sub->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
   }
   step->add_option("--set", options->settings, "Set any value by its key")->type_name("KEY=VALUE");
-  step->add_option("--disable", options->disabled,
-                   "Disable this pass (gan graph --help) or kernel of products (--profile shows those in use); "
-                   "\"all\" for every pass")
-      ->type_name("NAME");
   CLI::Option* profile = step->add_flag("--profile", options->profile, "Print tables of where the time goes");
   CLI::Option* trace = step->add_option("--trace", options->trace, "Also write a trace")->type_name("FILE.json");
   for (const char* other : {"--json", "--serve"}) {

@@ -55,7 +55,7 @@ graph::Schedule optimize(graph::Graph& graph, const Options& options, const grap
   for (const runtime::BackendPart& part : runtime::backend_parts()) names.push_back(part.name);
   for (const std::string& name : options.disabled)
     if (name != "all" && std::find(names.begin(), names.end(), name) == names.end())
-      base::fail_usage("no pass is called {}", name);
+      base::fail_usage("no pass, fusion or kernel is called {}", name);
   graph.verify();
   for (const passes::Pass& pass : passes::pass_table()) {
     if ((pass.bf16_only && options.precision != Precision::bf16) || !enabled(options, pass.name)) continue;

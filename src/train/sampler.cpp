@@ -15,7 +15,8 @@ namespace {
 constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
 }
 
-Sampler::Sampler(const Model& model, const std::string& precision) : model_(model.share()), precision_(precision) {
+Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled)
+    : model_(model.share()), precision_(precision), disabled_(disabled) {
   compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // throws for an unknown precision
 }
 
@@ -38,7 +39,7 @@ void Sampler::compile(Compiled& entry) const {
   const bool several = entry.batch > 1;
   graph::Graph graph;
   const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.condition);
-  compiler::Options options{.precision = compiler::Precision::f32, .disabled = {}, .frozen = {}};
+  compiler::Options options{.precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}};
   if (precision_ == "bf16" && several && runtime::default_backend().has_bf16())
     options.precision = compiler::Precision::bf16;
   if (precision_ == "bf16" && !several) options.frozen.compact = true;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <list>
+#include <set>
 #include <span>
 #include <string>
 
@@ -16,8 +17,10 @@ class Sampler {
   /// Shares the weights of `model`, which must not change; the Model itself may be destroyed. precision: "f32", "bf16"
   /// or "auto". auto is f32, where a sample differs by at most 1e-5 between batch sizes. bf16 is faster: for a single
   /// sample, weights have 16 bits and a scale for each row (errors of about 1e-3); larger batches multiply in bf16 if
-  /// the processor supports it (errors of about 1e-2).
-  explicit Sampler(const Model& model, const std::string& precision = "auto");
+  /// the processor supports it (errors of about 1e-2). `disabled`: passes and kernels to leave out, to measure what
+  /// they are worth (compiler::Options).
+  explicit Sampler(const Model& model, const std::string& precision = "auto",
+                   const std::set<std::string>& disabled = {});
 
   /// Writes the samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an
   /// unconditional model), to out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not
@@ -51,6 +54,7 @@ class Sampler {
 
   Model model_;
   std::string precision_;
+  std::set<std::string> disabled_;
   std::list<Compiled> programs_;  // the most recently used first
 };
 
