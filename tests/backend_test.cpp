@@ -14,7 +14,7 @@
 #include "train/stepper.h"
 #include "walled_backend.h"
 
-// What every backend has to do, on the processor and on one whose memory the host cannot reach. The op suite and the
+// The duties of every backend, on the processor and on one whose memory the host cannot reach. The op suite and the
 // golden tests run on all of them, too.
 namespace gan::test {
 namespace {

@@ -4,7 +4,7 @@
 #include "graph_helpers.h"
 #include "passes/pass.h"
 
-// Which nodes share a kernel, for targets that need not be this machine.
+// The nodes that share a kernel, for targets that need not be this machine.
 namespace gan::test {
 namespace {
 
@@ -72,7 +72,7 @@ TEST(Schedule, AProductWaitsForAChainThatEndsInLess) {
   const Tensor w = cast(input(g, "w", {32, 48}), DType::bf16), b = input(g, "b", {48});
   const Tensor h = matmul(x, w);
   g.output("h", cast(relu(h + b), DType::bf16));
-  // What an optimizer reads of full size keeps the product by itself.
+  // A product whose chain reads operands of full size, as an optimizer does, is computed alone.
   const Tensor m = input(g, "m", {32, 48}), gradient = matmul(x, cast(relu(h), DType::bf16), true, false);
   g.output("m", m * 0.9 + gradient * 0.1);
   const auto with_product = [&](const Target& target, const passes::Fusion& fusion) {

@@ -10,7 +10,7 @@
 namespace gan::compiler {
 
 namespace {
-constexpr std::string_view kMachineCode = "machine-code";  // a part of the backend, not a pass
+using runtime::kMachineCode;  // a part of the backend, not a pass
 
 bool enabled(const Options& options, std::string_view name) {
   return !options.disabled.count("all") && !options.disabled.count(std::string(name));

@@ -13,7 +13,7 @@ namespace gan::compiler {
 /// The type to which the operands of contractions are rounded.
 enum class Precision { f32, bf16 };
 
-/// "f32", "bf16", or "auto": bf16 where the processor multiplies it in hardware, else f32. Throws a usage error for
+/// "f32", "bf16", or "auto": bf16 where the processor multiplies it faster, else f32. Throws a usage error for
 /// other texts, and for bf16 on a processor without it.
 Precision choose_precision(const std::string& text);
 

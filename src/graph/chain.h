@@ -72,13 +72,15 @@ struct ChainResult {
 /// Elementwise operations of one kernel over `elements` elements of one shape, alone or as the epilogue of a Spec,
 /// whose result is the operand of access `product`. Values have slots: first the operands, then the constants, then the
 /// results of instructions. Intermediate values are f32. A result may be written over an operand of access full.
-struct Chain {
+template <typename Operand, typename Result>
+struct BasicChain {
   std::int64_t elements = 0;
-  std::vector<ChainOperand> operands;
+  std::vector<Operand> operands;
   std::vector<float> constants;
   std::vector<Instruction> instructions;
-  std::vector<ChainResult> results;
+  std::vector<Result> results;
 };
+using Chain = BasicChain<ChainOperand, ChainResult>;
 
 /// The access by which an operand of one shape broadcasts to the shape of the result.
 ChainOperand broadcast_operand(const Shape& operand, const Shape& result);

@@ -5,7 +5,7 @@
 namespace gan::graph {
 
 bool has_epilogue(const Target& target, const Graph& graph, const Node& node) {
-  if (target.longest_epilogue == 0 || !node.op->describe) return false;
+  if (target.longest_epilogue == 0 || !node.op->contraction) return false;
   const Spec spec = node.op->describe(graph, node);
   if (const auto* convolution = std::get_if<Convolution>(&spec)) return convolution->kind == Convolution::Kind::forward;
   const auto* product = std::get_if<Matmul>(&spec);

@@ -101,6 +101,8 @@ struct BackendPart {
   std::string name, summary;
 };
 std::vector<BackendPart> backend_parts();
+/// The part that runs chains as machine code.
+inline constexpr const char* kMachineCode = "machine-code";
 
 /// Disables all instruction sets newer than AVX2, to test or time what other x86 processors run. Must be called before
 /// anything is computed; throws a usage error on processors without AVX2.

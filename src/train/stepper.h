@@ -40,9 +40,7 @@ class Stepper {
     return program({variant_of_step(config_, step), norms}).kernels();
   }
   void set_profile(runtime::Profile* profile) { options_.profile = profile; }
-  const data::ConditionSpec& condition() const { return condition_; }
-  const std::vector<nn::Variable>& variables() const { return variables_; }
-  const runtime::State& state() const { return state_; }
+
   /// A step in which a loss diverged.
   struct LostStep {
     std::int64_t step;  ///< its number, from 0
@@ -50,6 +48,10 @@ class Stepper {
   };
   /// The first such step since the last call that found none.
   std::optional<LostStep> find_lost_step();
+
+  const data::ConditionSpec& condition() const { return condition_; }
+  const std::vector<nn::Variable>& variables() const { return variables_; }
+  const runtime::State& state() const { return state_; }
   /// The value of a scalar in the state, such as "loss.g".
   float scalar(const char* name) const { return state_.at(name).on_host().f32()[0]; }
 

@@ -34,7 +34,7 @@ struct Bf16Product : Product {
       times(b.bf16()[static_cast<std::size_t>(i)], column(matmul().transpose_b ? i / k : i % n));
   }
 
-  /// What the kernel stores, nothing behind it.
+  /// The stored product, without a chain.
   std::vector<float> value() const {
     std::ranges::fill(dst.f32(), NAN);
     run();

@@ -13,7 +13,7 @@
 #include "compare.h"
 #include "runtime/array.h"
 #include "runtime/cpu/processor.h"
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 
 // Helpers for the tests of the CPU's kernels of products.
 namespace gan::test {

@@ -9,7 +9,7 @@
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/moves.h"
 #include "runtime/cpu/processor.h"
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 #include "runtime/cpu/random.h"
 #include "runtime/cpu/row_product.h"
 #include "runtime/cpu/sums.h"
@@ -20,18 +20,17 @@ namespace gan::runtime {
 namespace cpu {
 namespace {
 
-template <typename T>
-const T* input(const Launch& launch, std::size_t i) {
-  return reinterpret_cast<const T*>(launch.inputs[i]);
-}
+/// A part that can be disabled: pairs of products of one row that run in turns (row_product.h).
+constexpr const char* kRowPairs = "row-pairs";
 
 bool is_product(const graph::Spec& spec) {
   return std::holds_alternative<graph::Matmul>(spec) || std::holds_alternative<graph::Convolution>(spec);
 }
 
-Product product_of(const Launch& launch) {
+Product product_of(const Launch& launch, bool use_machine_code) {
   Product product;
   product.compact = launch.compact;
+  product.use_machine_code = use_machine_code;
   if (const auto* matmul = std::get_if<graph::Matmul>(&*launch.spec)) {
     // A product that is computed once (both operands frozen) gains nothing from another layout of its weights.
     product.matmul = BoundMatmul{*matmul, launch.inputs[0], launch.inputs[1], launch.frozen[1] && !launch.frozen[0]};
@@ -50,9 +49,9 @@ Product product_of(const Launch& launch) {
 std::function<void()> plain_kernel(const Launch& launch) {
   auto* const dst = reinterpret_cast<float*>(launch.results[0]);
   const graph::Spec& spec = *launch.spec;
-  const auto f32 = [&](std::size_t i) { return input<float>(launch, i); };
-  const auto i32 = [&](std::size_t i) { return input<std::int32_t>(launch, i); };
-  const auto u32 = [&](std::size_t i) { return input<std::uint32_t>(launch, i); };
+  const auto f32 = [&](std::size_t i) { return reinterpret_cast<const float*>(launch.inputs[i]); };
+  const auto i32 = [&](std::size_t i) { return reinterpret_cast<const std::int32_t*>(launch.inputs[i]); };
+  const auto u32 = [&](std::size_t i) { return reinterpret_cast<const std::uint32_t*>(launch.inputs[i]); };
   if (const auto* s = std::get_if<graph::Reduce>(&spec)) return reduce_kernel(*s, f32(0), dst);
   if (const auto* s = std::get_if<graph::StridedCopy>(&spec)) return copy_kernel(*s, launch.inputs, launch.results[0]);
   if (const auto* s = std::get_if<graph::Gather>(&spec)) return gather_kernel(*s, f32(0), i32(1), dst);
@@ -142,7 +141,7 @@ class CpuBackend : public Backend {
   Memory& memory() const override { return host_memory(); }
 
   std::size_t workspace(const Launch& launch) const override {
-    if (launch.spec && is_product(*launch.spec)) return product_workspace(product_of(launch), disabled_);
+    if (launch.spec && is_product(*launch.spec)) return product_workspace(product_of(launch, machine_code()), disabled_);
     return launch.chain ? chain_workspace(bind_chain(*launch.chain, launch.operands, launch.results), machine_code())
                         : 0;
   }
@@ -151,7 +150,7 @@ class CpuBackend : public Backend {
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as in CpuExecutable::run
     const base::ScopedThreads team(base::threads());
     Workspace workspace(launch.workspace);
-    if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch), workspace, disabled_);
+    if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch, machine_code()), workspace, disabled_);
     if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is not a product");
     Kernel kernel;
     kernel.run = launch.spec ? plain_kernel(launch)
@@ -194,7 +193,7 @@ std::vector<BackendPart> backend_parts() {
   for (const cpu::ProductRow& row : cpu::product_rows())
     parts.push_back({std::string(row.name), std::string(row.reason)});
   parts.push_back(
-      {cpu::kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
+      {kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
   parts.push_back({cpu::kRowPairs, "two layers of a single sample in turns"});
   return parts;
 }

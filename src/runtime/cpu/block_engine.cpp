@@ -71,8 +71,6 @@ struct Step {
   bool swapped = false;
   float alpha = 0;
   int a = -1, b = -1, c = -1, dst = -1;
-
-  bool reads(int r) const { return a == r || b == r || c == r; }
 };
 
 /// The steps of a chain. An instruction whose result only one later instruction reads is fused with that one, so that

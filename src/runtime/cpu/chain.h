@@ -26,13 +26,7 @@ struct BoundResult : graph::ChainResult {
 };
 
 /// A graph::Chain with the addresses of its operands and results.
-struct BoundChain {
-  std::int64_t elements = 0;
-  std::vector<BoundOperand> operands;
-  std::vector<float> constants;
-  std::vector<Instruction> instructions;
-  std::vector<BoundResult> results;
-};
+using BoundChain = graph::BasicChain<BoundOperand, BoundResult>;
 
 BoundChain bind_chain(const graph::Chain& chain, std::span<const std::byte* const> operands,
                       std::span<std::byte* const> results);

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "runtime/cpu/dnnl/products.h"
+#include "runtime/cpu/dnnl/kernels.h"
 #include "runtime/cpu/simd.h"
 
 namespace gan::runtime::cpu {

@@ -141,7 +141,6 @@ struct Matvec {
   graph::DType dtype = graph::DType::f32;
   const std::uint16_t* narrow_x = nullptr;  ///< x as bf16, null if it is f32
   float *wide_x = nullptr, *partial_sums = nullptr;
-  std::function<void()> tail;
 
   std::int64_t partial_count() const { return by_rows ? 0 : (k + kRowsOfPartialSum - 1) / kRowsOfPartialSum * outputs; }
 
@@ -157,7 +156,6 @@ struct Matvec {
     } else {
       combine_chunks();
     }
-    if (tail) tail();
   }
 
   void run_by_rows() {
@@ -201,12 +199,7 @@ MadeProduct matvec_kernel(const Product& product, Workspace& workspace) {
   auto kernel = std::make_shared<Matvec>(*product.matmul);
   if (kernel->dtype == graph::DType::bf16) kernel->x = kernel->wide_x = workspace.take<float>(kernel->k);
   kernel->partial_sums = workspace.take<float>(kernel->partial_count());
-  if (only_stores_f32(product.tail)) {
-    kernel->y = product.dst();
-  } else {
-    kernel->y = workspace.take<float>(kernel->outputs);
-    kernel->tail = chain_kernel(with_product_at(product.tail, kernel->y), workspace);
-  }
+  kernel->y = product.dst();
   return {[kernel] { kernel->run(); }};
 }
 

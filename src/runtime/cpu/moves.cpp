@@ -132,8 +132,8 @@ std::function<void()> one_hot_kernel(const graph::OneHot& spec, const std::int32
 std::function<void()> shift_kernel(const graph::ShiftImages& spec, const float* src, const float* u, float* dst) {
   return [=, N = spec.images[0], C = spec.images[1], H = spec.images[2], W = spec.images[3], sign = spec.sign,
           reach_y = spec.reach_y, reach_x = spec.reach_x] {
-    const auto pixels = [](float number, std::int64_t reach) {
-      return static_cast<std::int64_t>(std::floor(number * static_cast<float>(2 * reach + 1))) - reach;
+    const auto pixels = [](float uniform, std::int64_t reach) {
+      return static_cast<std::int64_t>(std::floor(uniform * static_cast<float>(2 * reach + 1))) - reach;
     };
     std::fill_n(dst, N * C * H * W, 0.0f);
     for (std::int64_t n = 0; n < N; ++n) {

@@ -5,7 +5,7 @@
 
 #include "runtime/cpu/machine_code.h"
 #include "runtime/cpu/packing.h"
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 
 namespace gan::runtime::cpu {
 

@@ -1,11 +1,15 @@
-#include "runtime/cpu/dnnl/products.h"
+#include "runtime/cpu/products.h"
+
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
+#include "runtime/cpu/dnnl/kernels.h"
 #include "runtime/cpu/in_f32.h"
 #include "runtime/cpu/machine_code.h"
 #include "runtime/cpu/matvec.h"
 #include "runtime/cpu/packed_product.h"
 #include "runtime/cpu/processor.h"
-#include "runtime/cpu/product.h"
 #include "runtime/cpu/row_product.h"
 #include "runtime/cpu/unfolded.h"
 
@@ -41,7 +45,7 @@ MadeProduct make_packed(const Product& p, Workspace& workspace) {
 constexpr ProductRow kProductRows[] = {
     {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read", Tail::linear,
      RowProduct::applies, 0.5, nothing, RowProduct::make},
-    {"vector", "one row or one column: dot products, bound by reading the matrix", Tail::any, is_vector, 0.9,
+    {"vector", "one row or one column: dot products, bound by reading the matrix", Tail::none, is_vector, 0.9,
      matvec_workspace, matvec_kernel},
     {"amx", "bf16 matrices by tiles; the tail runs piece by piece", Tail::pieces, is_packed<Multiplier::amx>, 0.1,
      nothing, make_packed},
@@ -61,7 +65,8 @@ constexpr ProductRow kProductRows[] = {
      onednn::convolution},
 };
 
-bool computes(const ProductRow& row, const Product& product, bool use_machine_code) {
+/// Whether the kernel of a row may compute the tail of a product.
+bool computes_tail(const ProductRow& row, const Product& product) {
   const bool gradient = product.convolution && product.convolution->kind != graph::Convolution::Kind::forward;
   if (gradient && !only_stores_f32(product.tail)) return false;
   switch (row.tail) {
@@ -70,9 +75,7 @@ bool computes(const ProductRow& row, const Product& product, bool use_machine_co
     case Tail::linear:
       return is_linear(product.tail);
     case Tail::pieces:
-      return use_machine_code;
-    case Tail::any:
-      return true;
+      return product.use_machine_code;
   }
   return false;
 }
@@ -81,9 +84,8 @@ bool computes(const ProductRow& row, const Product& product, bool use_machine_co
 std::vector<const ProductRow*> choices(const Product& product, const std::set<std::string>& disabled) {
   std::vector<const ProductRow*> rows;
   for (const ProductRow& row : kProductRows) {
-    const bool is_disabled =
-        disabled.count(std::string(row.name)) || (row.tail == Tail::pieces && disabled.count(kMachineCode));
-    if (!is_disabled && row.applies(product)) rows.push_back(&row);
+    if (row.tail == Tail::pieces && !product.use_machine_code) continue;
+    if (!disabled.count(std::string(row.name)) && row.applies(product)) rows.push_back(&row);
   }
   std::ranges::stable_sort(rows, {}, &ProductRow::cost);
   return rows;
@@ -101,17 +103,16 @@ Product without_tail(const Product& product, float* dst) {
 std::span<const ProductRow> product_rows() { return kProductRows; }
 
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled) {
-  const bool use_machine_code = !disabled.count(kMachineCode);
   const bool stores_only = only_stores_f32(product.tail);
   std::size_t most = 0;  // for all candidates: a kernel may turn out not to support the product
   for (const ProductRow* row : choices(product, disabled)) {
     std::size_t bytes = row->workspace(product);
-    const bool with_tail = computes(*row, product, use_machine_code) &&
+    const bool with_tail = computes_tail(*row, product) &&
                            (row->tail != Tail::pieces || runs_as_machine_code(product.tail, product.columns()));
     if (with_tail && row->tail == Tail::pieces)
       bytes += ChainSums::workspace(product.tail, /*afterwards=*/false);
-    else if (!stores_only && (!with_tail || row->tail == Tail::any))
-      bytes += Workspace::bytes_of<float>(product.elements()) + chain_workspace(product.tail, use_machine_code);
+    else if (!stores_only && !with_tail)
+      bytes += Workspace::bytes_of<float>(product.elements()) + chain_workspace(product.tail, product.use_machine_code);
     most = std::max(most, bytes);
     if (row->make != RowProduct::make) break;
   }
@@ -119,11 +120,10 @@ std::size_t product_workspace(const Product& product, const std::set<std::string
 }
 
 Kernel product_kernel(const Product& product, Workspace& workspace, const std::set<std::string>& disabled) {
-  const bool use_machine_code = !disabled.count(kMachineCode);
   for (const ProductRow* row : choices(product, disabled)) {
     MadeProduct made;
     Workspace room = workspace;
-    if (computes(*row, product, use_machine_code)) made = row->make(product, room);
+    if (computes_tail(*row, product)) made = row->make(product, room);
     if (!made.run && !only_stores_f32(product.tail)) {
       // The tail runs as a kernel of its own and reads the product from memory.
       room = workspace;
@@ -131,7 +131,7 @@ Kernel product_kernel(const Product& product, Workspace& workspace, const std::s
       made = row->make(without_tail(product, dst), room);
       if (!made.run) continue;
       made = {[multiply = std::move(made.run),
-               follow = chain_kernel(with_product_at(product.tail, dst), room, use_machine_code)] {
+               follow = chain_kernel(with_product_at(product.tail, dst), room, product.use_machine_code)] {
         multiply();
         follow();
       }};

@@ -177,7 +177,7 @@ RowProduct::RowProduct(const Product& product)
   Workspace none(nullptr);  // linear chains need no workspace
   for (std::int64_t part = 0; part < parts_; ++part) {
     const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
-    tails_.push_back(chain_kernel(part_of(with_product_at(tail_, sums), first, count), none));
+    tails_.push_back(chain_kernel(part_of(with_product_at(tail_, sums), first, count), none, product.use_machine_code));
   }
 }
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 
 namespace gan::runtime::cpu {
 

@@ -27,11 +27,15 @@ HWY_INLINE V keep_nan(V x, V y) {
   return hn::IfThenElse(hn::IsNaN(x), x, y);
 }
 
-// hn::Exp is defined up to 104; f32 overflows at 88.7.
+// exp or expm1. Those of Highway are defined up to 104; f32 overflows at 88.7.
+template <class D, class V, class Function>
+HWY_INLINE V exponential(D d, V x, const Function& function) {
+  const auto largest = hn::Set(d, 88.72283f);  // log of the largest f32
+  return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), function(d, hn::Min(x, largest))));
+}
 template <class D, class V>
 HWY_INLINE V exponential(D d, V x) {
-  const auto largest = hn::Set(d, 88.72283f);  // log of the largest f32
-  return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Exp(d, hn::Min(x, largest))));
+  return exponential(d, x, [](D tag, V y) { return hn::Exp(tag, y); });
 }
 
 template <class D, class V, std::size_t count>
@@ -61,10 +65,8 @@ HWY_INLINE V apply(D d, V x, V y, float alpha) {
   if constexpr (op == ElementwiseOp::square) return hn::Mul(x, x);
   if constexpr (op == ElementwiseOp::sqrt) return hn::Sqrt(x);
   if constexpr (op == ElementwiseOp::exp) return exponential(d, x);
-  if constexpr (op == ElementwiseOp::expm1) {
-    const auto largest = hn::Set(d, 88.72283f);
-    return keep_nan(x, hn::IfThenElse(hn::Gt(x, largest), hn::Inf(d), hn::Expm1(d, hn::Min(x, largest))));
-  }
+  if constexpr (op == ElementwiseOp::expm1)
+    return exponential(d, x, [](D tag, V z) { return hn::Expm1(tag, z); });
   if constexpr (op == ElementwiseOp::log) return keep_nan(x, hn::Log(d, x));
   if constexpr (op == ElementwiseOp::tanh) return hyperbolic_tangent(d, x);
   if constexpr (op == ElementwiseOp::sigmoid) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 
 namespace gan::runtime::cpu {
 

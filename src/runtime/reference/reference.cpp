@@ -6,31 +6,19 @@
 namespace gan::runtime {
 
 using graph::Node;
-using graph::Shape;
 using reference::Values;
 
 namespace {
 
-/// The index in an operand that broadcasts to element `i` of the result.
-std::size_t broadcast_index(std::int64_t i, const Shape& result, const Shape& operand) {
-  std::int64_t index = 0, stride = 1;
-  for (std::size_t axis_from_end = 0; axis_from_end < operand.size(); ++axis_from_end) {
-    const std::int64_t coordinate = i % result[result.size() - 1 - axis_from_end];
-    i /= result[result.size() - 1 - axis_from_end];
-    const std::int64_t length = operand[operand.size() - 1 - axis_from_end];
-    if (length > 1) index += coordinate * stride;
-    stride *= length;
-  }
-  return static_cast<std::size_t>(index);
-}
-
 Values evaluate_elementwise(const graph::Graph& graph, const Node& node, const std::vector<Values>& inputs) {
   const double alpha = node.attributes.has("alpha") ? node.attributes.real("alpha") : 0;
+  std::vector<std::vector<std::size_t>> indices;
+  for (const graph::NodeId input : node.inputs)
+    indices.push_back(reference::broadcast_indices(graph.node(input).type.shape, node.type.shape));
   Values result;
-  for (std::int64_t i = 0; i < node.type.elements(); ++i) {
+  for (std::size_t i = 0; i < static_cast<std::size_t>(node.type.elements()); ++i) {
     double operands[2] = {0, 0};
-    for (std::size_t k = 0; k < inputs.size(); ++k)
-      operands[k] = inputs[k][broadcast_index(i, node.type.shape, graph.node(node.inputs[k]).type.shape)];
+    for (std::size_t k = 0; k < inputs.size(); ++k) operands[k] = inputs[k][indices[k][i]];
     result.push_back(node.op->scalar(operands[0], operands[1], alpha));
   }
   return result;

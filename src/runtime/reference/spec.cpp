@@ -196,6 +196,12 @@ std::size_t element_of(const graph::ChainOperand& operand, std::int64_t i) {
 
 Values evaluate(const graph::Spec& spec, std::span<const Values> inputs) { return std::visit(Evaluate{inputs}, spec); }
 
+std::vector<std::size_t> broadcast_indices(const Shape& operand, const Shape& result) {
+  std::vector<std::size_t> indices;
+  for_each(result, [&](const Shape& coordinates) { indices.push_back(broadcast_index(coordinates, operand)); });
+  return indices;
+}
+
 double evaluate(graph::ElementwiseOp op, double a, double b, double alpha) {
   for (const graph::Op* known : graph::op_table())
     if (known->elementwise() && known->instruction == op) return known->scalar(a, b, alpha);

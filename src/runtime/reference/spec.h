@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,9 @@ Values evaluate(const graph::Spec& spec, std::span<const Values> inputs);
 
 /// The results of a Chain. The operand of access `product` holds the elements of the product.
 std::vector<Values> evaluate(const graph::Chain& chain, std::span<const Values> operands);
+
+/// For each element of a result of shape `result`: the index in an operand of shape `operand` that it reads.
+std::vector<std::size_t> broadcast_indices(const graph::Shape& operand, const graph::Shape& result);
 
 /// The value of an elementwise operation.
 double evaluate(graph::ElementwiseOp op, double a, double b, double alpha);

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "runtime/cpu/dnnl/engine.h"
-#include "runtime/cpu/dnnl/products.h"
+#include "runtime/cpu/dnnl/kernels.h"
 #include "runtime/cpu/dnnl/version.h"
 
 namespace gan::runtime::cpu::onednn {

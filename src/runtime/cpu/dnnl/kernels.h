@@ -1,6 +1,6 @@
 #pragma once
 
-#include "runtime/cpu/product.h"
+#include "runtime/cpu/products.h"
 
 /// Products by oneDNN, with linear tails.
 namespace gan::runtime::cpu::onednn {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,6 +37,7 @@ struct Product {
   std::optional<BoundConvolution> convolution;
   BoundChain tail;
   bool compact = false;  ///< Launch::compact
+  bool use_machine_code = true;
 
   graph::DType operands() const { return matmul ? matmul->operands : convolution->operands; }
   std::int64_t elements() const { return tail.elements; }
@@ -50,7 +52,6 @@ enum class Tail {
   none,    ///< none but storing f32
   linear,  ///< sequences of ops (is_linear)
   pieces,  ///< those that machine code supports, run on each piece of the result while it is in the cache
-  any,
 };
 
 /// A kernel that computes a product.
@@ -75,13 +76,8 @@ struct ProductRow {
 /// All rows.
 std::span<const ProductRow> product_rows();
 
-/// The kernel of a product, chosen without the disabled rows and parts. Throws a run error if none is left.
+/// The kernel of a product, chosen without the disabled rows. Throws a run error if none is left.
 Kernel product_kernel(const Product& product, Workspace& workspace, const std::set<std::string>& disabled);
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled);
-
-/// Parts that can be disabled like rows: chains as machine code, and pairs of products of one row that run in turns
-/// (row_product.h).
-inline constexpr const char* kMachineCode = "machine-code";
-inline constexpr const char* kRowPairs = "row-pairs";
 
 }  // namespace gan::runtime::cpu
