@@ -141,7 +141,8 @@ class CpuBackend : public Backend {
   Memory& memory() const override { return host_memory(); }
 
   std::size_t workspace(const Launch& launch) const override {
-    if (launch.spec && is_product(*launch.spec)) return product_workspace(product_of(launch, machine_code()), disabled_);
+    if (launch.spec && is_product(*launch.spec))
+      return product_workspace(product_of(launch, machine_code()), disabled_);
     return launch.chain ? chain_workspace(bind_chain(*launch.chain, launch.operands, launch.results), machine_code())
                         : 0;
   }
@@ -150,7 +151,8 @@ class CpuBackend : public Backend {
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());  // as in CpuExecutable::run
     const base::ScopedThreads team(base::threads());
     Workspace workspace(launch.workspace);
-    if (launch.spec && is_product(*launch.spec)) return product_kernel(product_of(launch, machine_code()), workspace, disabled_);
+    if (launch.spec && is_product(*launch.spec))
+      return product_kernel(product_of(launch, machine_code()), workspace, disabled_);
     if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is not a product");
     Kernel kernel;
     kernel.run = launch.spec ? plain_kernel(launch)
@@ -192,8 +194,7 @@ std::vector<BackendPart> backend_parts() {
   std::vector<BackendPart> parts;
   for (const cpu::ProductRow& row : cpu::product_rows())
     parts.push_back({std::string(row.name), std::string(row.reason)});
-  parts.push_back(
-      {kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
+  parts.push_back({kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
   parts.push_back({cpu::kRowPairs, "two layers of a single sample in turns"});
   return parts;
 }

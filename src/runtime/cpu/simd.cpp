@@ -65,8 +65,7 @@ HWY_INLINE V apply(D d, V x, V y, float alpha) {
   if constexpr (op == ElementwiseOp::square) return hn::Mul(x, x);
   if constexpr (op == ElementwiseOp::sqrt) return hn::Sqrt(x);
   if constexpr (op == ElementwiseOp::exp) return exponential(d, x);
-  if constexpr (op == ElementwiseOp::expm1)
-    return exponential(d, x, [](D tag, V z) { return hn::Expm1(tag, z); });
+  if constexpr (op == ElementwiseOp::expm1) return exponential(d, x, [](D tag, V z) { return hn::Expm1(tag, z); });
   if constexpr (op == ElementwiseOp::log) return keep_nan(x, hn::Log(d, x));
   if constexpr (op == ElementwiseOp::tanh) return hyperbolic_tangent(d, x);
   if constexpr (op == ElementwiseOp::sigmoid) {
