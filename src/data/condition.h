@@ -4,21 +4,31 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
+
+#include "data/scaling.h"
 
 namespace gan::data {
 
-/// A column of a condition. Its values are categories, 0 to categories - 1.
+/// A column of a condition. Its values are categories, 0 to categories - 1, or numbers in the data's units.
 struct ConditionColumn {
   std::string name = "label";
-  int categories = 0;
+  int categories = 0;                   ///< 0 for a numeric column
   std::vector<std::string> names = {};  ///< one for each category, or empty
+  NumberColumn number = {};             ///< of a numeric column; its name is `name`
 
   bool operator==(const ConditionColumn&) const = default;
+  bool is_numeric() const { return categories == 0; }
+  /// The number of network inputs for a value: the categories, or a number's features.
+  std::int64_t width() const { return is_numeric() ? number.features() : categories; }
   /// The name of a category, else its index as text.
   std::string name_of(std::int32_t category) const;
-  /// The category with this name or index. Throws a usage error that lists the valid ones.
+  /// The category with this name; with this index, if names are not numbers. Throws a usage error that lists the valid
+  /// ones.
   std::int32_t parse(std::string_view text) const;
+  /// The number that a text says. Throws a usage error unless it is a finite number.
+  float parse_number(std::string_view text) const;
 };
 
 /// The condition of data, models and model files: an ordered list of columns, empty if unconditional.
@@ -27,41 +37,57 @@ struct ConditionSpec {
 
   bool operator==(const ConditionSpec&) const = default;
   bool empty() const { return columns.empty(); }
-  /// The number of classes of a condition of one column, else 0.
+  /// The number of classes of a condition of one categorical column, else 0.
   int classes() const { return columns.size() == 1 ? columns[0].categories : 0; }
   /// The names of the classes; empty if they have none.
   const std::vector<std::string>& class_names() const;
-  /// "10 classes", "unconditional".
+  /// The index of the column of this name; -1 if there is none.
+  int find(std::string_view name) const;
+  /// "10 classes", "digit of 10 categories, angle from 0 to 360 degrees", "unconditional".
   std::string text() const;
 };
 
 /// The condition of labelled data: one column, "label". No column for 0 classes.
 ConditionSpec label_condition(int classes, std::vector<std::string> names = {});
 
+/// The values of one column, [N]: categories or numbers.
+using ColumnValues = std::variant<std::vector<std::int32_t>, std::vector<float>>;
+
 /// Rows of a condition, one for each sample.
 struct ConditionRows {
-  std::vector<std::vector<std::int32_t>> columns = {};  ///< [columns][N]: categories
+  std::vector<ColumnValues> columns = {};
 
   ConditionRows() = default;
-  /// Rows of one column, such as labels [N].
-  ConditionRows(std::vector<std::int32_t> labels) : columns{std::move(labels)} {}
+  /// Rows of one categorical column, such as labels [N].
+  ConditionRows(std::vector<std::int32_t> labels) { columns.emplace_back(std::move(labels)); }
 
   bool empty() const { return columns.empty(); }
-  std::int64_t count() const { return columns.empty() ? 0 : static_cast<std::int64_t>(columns[0].size()); }
-  /// The values of the first column, [N]; empty if there is none.
-  std::span<const std::int32_t> labels() const {
-    return columns.empty() ? std::span<const std::int32_t>() : std::span<const std::int32_t>(columns[0]);
-  }
+  std::int64_t count() const;
+  /// The categories of column `c`, [N]. Throws a run error if it is numeric.
+  std::span<const std::int32_t> categories(std::size_t c) const;
+  /// The numbers of column `c`, [N]. Throws a run error if it is categorical.
+  std::span<const float> numbers(std::size_t c) const;
+  /// The categories of the only column, [N]; empty if there are several, or it is numeric.
+  std::span<const std::int32_t> labels() const;
   /// Rows [first, first + count).
   ConditionRows slice(std::int64_t first, std::int64_t count) const;
   /// The rows of these indices.
   ConditionRows select(std::span<const std::uint32_t> indices) const;
+  /// Adds the rows of `more`, which has the same columns.
+  void append(const ConditionRows& more);
 };
 
-/// `count` rows that cycle through the categories 0, 1, ...; none without a column. Throws a usage error for several.
-ConditionRows categories_in_turn(const ConditionSpec& spec, std::int64_t count);
+/// `count` rows that cycle through the values of each column: categories 0, 1, ..., and 8 numbers from the lowest to
+/// the highest seen. The first column changes slowest; none without a column.
+ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count);
 
-/// Throws a usage error unless `rows` are `count` rows of `spec`, each value one of its categories.
+/// The number of rows after which values_in_turn repeats; 1 without a column.
+std::int64_t values_period(const ConditionSpec& spec);
+
+/// A row as text: "7", "digit=7, angle=30".
+std::string row_text(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t row);
+
+/// Throws a usage error unless `rows` are `count` rows of `spec`, each value one of its categories or a finite number.
 void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t count);
 
 }  // namespace gan::data

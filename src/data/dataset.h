@@ -12,20 +12,32 @@
 
 namespace gan::data {
 
-/// Samples and their labels, all in memory, images as bytes. Made by open_source.
+/// The units in which samples come and in which a sampler's output is written; kept in model files.
+struct SampleUnits {
+  double low = 0, high = 255;  ///< of images: the values that bytes 0 and 255, in training -1 and 1, stand for
+  std::vector<NumberColumn> columns = {};  ///< of vectors: one for each element, or empty: unnamed and not scaled
+
+  bool operator==(const SampleUnits&) const = default;
+  /// Whether images come as bytes.
+  bool bytes() const { return low == 0 && high == 255; }
+};
+
+/// Samples and their conditions, images as bytes, in memory or in a mapped file. Made by open_source.
 struct Dataset {
   std::string source;         ///< as the user gave it; may be a path
   std::string name;           ///< the reader's name ("mnist", "folder"), which model files keep in place of the path
   graph::Shape sample_shape;  ///< [C, H, W] of images, [D] of vectors
-  ConditionSpec condition;    ///< one column "label" for labelled data
-  std::string hash;           ///< SHA-256 of samples and labels, in hexadecimal
+  SampleUnits units;
+  ConditionSpec condition;  ///< one column "label" for data with classes
+  std::string hash;         ///< SHA-256 of samples and labels, in hexadecimal
 
   std::int64_t items = 0;
-  std::unique_ptr<std::uint8_t[]> pixels;  ///< images: [N, H, W, C], as IDX files have them
-  std::vector<float> points;               ///< vectors: [N, D]
-  ConditionRows rows;                      ///< the condition's values for each sample
-  std::vector<float> modes;                ///< [M, D]: centres of the Gaussians of synthetic points, else empty
-  float mode_deviation = 0;                ///< their standard deviation
+  std::shared_ptr<const std::uint8_t[]> pixels;  ///< images: [N, H, W, C], as IDX files have them; may be a mapped file
+  std::vector<float> points;                     ///< vectors: [N, D], scaled as units.columns say
+  ConditionRows rows;                            ///< the condition's values for each sample
+  std::vector<float> modes;                      ///< [M, D]: centres of the Gaussians of synthetic points, else empty
+  float mode_deviation = 0;                      ///< their standard deviation
+  std::vector<std::string> notes;  ///< what the user should know, a line each: what was left out, cut, scaled
 
   std::int64_t count() const { return items; }
   bool is_image() const { return sample_shape.size() == 3; }
@@ -47,9 +59,14 @@ struct Dataset {
 /// the whole data set.
 Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices);
 
-/// Sets the labels, counts the classes (largest label + 1, or the lines of classes.txt if these are more) and reads
-/// their names from `folder`/classes.txt, one on each line, if that is there. Throws a data error if the file has too
-/// few lines for the labels, an empty line or a name twice.
-void set_labels(Dataset& dataset, std::vector<std::int32_t> labels, const std::string& folder);
+/// Sets the labels, any integers. The classes are the labels that occur, in order; labels 0 to K - 1 without names stay
+/// unnamed, others are named by their number, or by `folder`/classes.txt, one name on each line, if that is there: line
+/// k is the name of label k, or of the k-th label that occurs if there are as many lines as such labels. Throws a data
+/// error if the file has too few lines for the labels, an empty line or a name twice.
+void set_labels(Dataset& dataset, std::span<const std::int32_t> labels, const std::string& folder);
+
+/// The column of these class names, one for each sample: sorted, numbers by their value. Names 0 to K - 1 stay unnamed.
+std::pair<ConditionColumn, std::vector<std::int32_t>> column_of_names(const std::string& name,
+                                                                      std::span<const std::string> values);
 
 }  // namespace gan::data

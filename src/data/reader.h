@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -11,12 +12,33 @@ namespace gan::data {
 /// A part of a data set.
 enum class Split { train, test };
 
+/// How samples and conditions are made of what a source holds. Model files keep it, so that other data is read alike.
+struct ReadOptions {
+  std::string size;                ///< "HxW" for pictures of any size; "": as they are
+  std::string fit = "crop";        ///< crop, pad or stretch pictures to that size
+  std::int64_t channels = 0;       ///< 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 0: as most pictures have
+  std::string background;          ///< "#rrggbb", on which pictures with alpha are laid; "": alpha is a channel
+  bool transpose = false;          ///< swaps the axes of images, as the pictures of EMNIST need
+  bool skip_broken = false;        ///< leaves out pictures that cannot be read
+  std::string condition;           ///< names of columns with commas; "": the class label if there is one
+  std::string target;              ///< columns of a table that are generated; "": the numbers that are no condition
+  std::string categorical;         ///< columns whose numbers are categories
+  std::string periodic;            ///< "angle:360,hour:24": columns of numbers with a period
+  std::string scaling;             ///< "price:log,x:minmax"; others are chosen from the data
+  std::string missing = "refuse";  ///< refuse or drop rows with missing values
+  std::int64_t fourier = 0;        ///< frequencies by which numbers as conditions enter, beyond their value
+
+  bool operator==(const ReadOptions&) const = default;
+};
+
 /// How to open a source.
 struct SourceOptions {
   std::string cache = "";      ///< folder of fetched data; "": default_cache()
   Split split = Split::train;  ///< a source without a test part refuses Split::test
   std::uint64_t seed = 0;      ///< for synthetic sources
   bool labels = true;          ///< false: labels are not read and may be missing
+  ReadOptions read = {};
+  std::function<void(const std::string&)> progress = {};  ///< one line for the user while files are read; may be empty
 };
 
 /// A kind of data source. Each lives in one file, which defines it as `extern const Reader NAME_reader`.
@@ -25,6 +47,8 @@ struct Reader {
   std::string_view help;  ///< one line
   /// Whether the reader accepts this path; null: it accepts only its name.
   bool (*accepts)(const std::string& spec) = nullptr;
+  /// The samples with every column that the source has; open_source chooses columns. A reader may leave out columns
+  /// that options.read.condition does not name.
   Dataset (*open)(const std::string& spec, const SourceOptions& options) = nullptr;
   /// Whether Split::test opens data that Split::train does not; null: never.
   bool (*has_test)(const std::string& spec) = nullptr;

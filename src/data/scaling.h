@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gan::data {
+
+/// How numbers become values that networks work well with: (f(value) - offset) / scale, where f is log for kind log.
+struct Scaling {
+  std::string kind = "none";  ///< none, standard (mean 0, deviation 1), minmax (to [-1, 1]) or log (log, then standard)
+  double offset = 0, scale = 1;
+
+  bool operator==(const Scaling&) const = default;
+  double apply(double value) const;
+  double undo(double scaled) const;
+};
+
+/// The kinds of scaling that users may choose.
+std::span<const std::string_view> scaling_kinds();
+
+/// A column of numbers, as the condition or as an element of a vector.
+struct NumberColumn {
+  std::string name = {};
+  std::string unit = {};                 ///< such as "degrees"; may be empty
+  double minimum = 0, maximum = 0;       ///< the range seen in the training data
+  double deviation = 0;                  ///< the standard deviation there
+  std::int64_t count = 0, distinct = 0;  ///< values there, and how many of them differ
+  double largest_gap = 0;                ///< between neighbouring distinct values there
+  Scaling scaling = {};
+  double period = 0;         ///< 0: not periodic
+  std::int64_t fourier = 0;  ///< frequencies beyond the first
+
+  bool operator==(const NumberColumn&) const = default;
+  /// The number of features: (sin, cos) for each of 1 + fourier harmonics of a periodic column, else the scaled value
+  /// and (sin, cos) for each of `fourier` frequencies (Tancik et al. 2020, arXiv 2006.10739).
+  std::int64_t features() const;
+  /// Writes the features of a value to dst [features()].
+  void copy_features(double value, float* dst) const;
+  /// Whether the value lies outside the range seen.
+  bool outside(double value) const;
+};
+
+/// The column of these values with a scaling of this kind; "" takes log for positive values with a long right tail
+/// (skewness above 2, smaller as logarithms), else standard. Throws a data error naming `place` if all values are
+/// equal, one is not finite, or log is asked for values that are not positive.
+NumberColumn number_column(const std::string& name, std::span<const float> values, std::string_view kind,
+                           const std::string& place);
+
+}  // namespace gan::data
