@@ -81,9 +81,14 @@ class Walk {
       return;
     }
     std::vector<std::string> folders;
-    errno = 0;
-    while (const dirent* entry = ::readdir(handle)) look_at(descriptor, inner, *entry, folders);
-    const int error = errno;
+    int error = 0;
+    for (;;) {
+      errno = 0;
+      const dirent* const entry = ::readdir(handle);
+      error = errno;
+      if (!entry) break;
+      look_at(descriptor, inner, *entry, folders);
+    }
     ::closedir(handle);
     if (error != 0) fail(path, error);
     std::ranges::sort(folders);
