@@ -7,8 +7,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "base/text.h"
-#include "data/dataset.h"
 
 namespace gan::data {
 
@@ -95,8 +95,13 @@ bool contains(std::span<const std::string> names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-bool is_named_categorical(const std::string& name, const ReadOptions& options, bool whole = true) {
-  return (whole && (name == "label" || name == "class")) || contains(list_of(options.categorical), name);
+bool is_named_categorical(const std::string& name, const ReadOptions& options) {
+  return contains(list_of(options.categorical), name);
+}
+
+// Whether an option says that a column is numeric.
+bool is_named_numeric(const std::string& name, const ReadOptions& options) {
+  return period_of(options, name) > 0 || !scaling_of(options, name).empty();
 }
 
 std::pair<ConditionColumn, ColumnValues> categories(const std::string& name, std::span<const std::string> values) {
@@ -131,7 +136,7 @@ bool has_two_values(std::span<const float> values) {
 
 // Whether numbers of this column are categories although no option says so.
 bool is_flag(const std::string& name, std::span<const float> values, const ReadOptions& options) {
-  return period_of(options, name) == 0 && scaling_of(options, name).empty() && has_two_values(values);
+  return !is_named_numeric(name, options) && has_two_values(values);
 }
 
 }  // namespace
@@ -263,8 +268,8 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const TextColumns& tab
     for (const std::uint32_t row : rows) words.emplace_back(table.cell(row, column));
     return categories(name, words);
   };
-  const bool wanted_numeric = period_of(options, name) > 0 || !scaling_of(options, name).empty();
-  if (!wanted_numeric && (is_named_categorical(name, options) || !is_number_column(table, column))) return as_words();
+  const bool is_class = name == "label" || name == "class" || is_named_categorical(name, options);
+  if (!is_named_numeric(name, options) && (is_class || !is_number_column(table, column))) return as_words();
   std::vector<float> values;
   try {
     values = numbers_of(table, column, rows);
@@ -285,13 +290,44 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& nam
       base::fail_data("{}: {}, item {}: {} is not a finite number, or too large", path, name, row, values[row]);
     numbers.push_back(static_cast<float>(values[row]));
   }
-  if (is_named_categorical(name, options, whole) || is_flag(name, numbers, options)) {
+  if ((whole && !is_named_numeric(name, options)) || is_named_categorical(name, options) ||
+      is_flag(name, numbers, options)) {
     std::vector<std::string> words;
     words.reserve(values.size());
     for (const double value : values) words.push_back(fmt::format("{}", value));
     return categories(name, words);
   }
   return numeric(name, std::move(numbers), options, path);
+}
+
+void set_vectors(Dataset& dataset, std::span<const std::string> names,
+                 const std::function<std::vector<float>(std::size_t)>& values, const ReadOptions& options,
+                 const std::string& path) {
+  dataset.sample_shape = {static_cast<std::int64_t>(names.size())};
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const std::vector<float> column = values(c);
+    if (std::ranges::all_of(column, [&](float value) { return value == column[0]; }))
+      base::fail_data("{}: column {} is constant{}: leave it out; --target names the columns to generate", path,
+                      names[c], column.empty() ? "" : fmt::format(" ({})", column[0]));
+    dataset.items = static_cast<std::int64_t>(column.size());
+    dataset.points.resize(column.size() * names.size());
+    const NumberColumn& number =
+        dataset.units.columns.emplace_back(number_column(names[c], column, scaling_of(options, names[c]), path));
+    for (std::size_t i = 0; i < column.size(); ++i)
+      dataset.points[i * names.size() + c] = static_cast<float>(number.scaling.apply(column[i]));
+  }
+}
+
+std::string hash_of(const Dataset& dataset) {
+  base::Sha256 hash;
+  const auto update = [&](const auto& values) { hash.update(values.data(), values.size() * sizeof(*values.data())); };
+  update(dataset.sample_shape);
+  if (dataset.is_image())
+    hash.update(dataset.pixels.get(),
+                static_cast<std::size_t>(dataset.items * graph::element_count(dataset.sample_shape)));
+  update(dataset.points);
+  for (const ColumnValues& values : dataset.rows.columns) std::visit(update, values);
+  return hash.finish();
 }
 
 }  // namespace gan::data

@@ -59,10 +59,19 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const TextColumns& tab
                                                           std::span<const std::uint32_t> rows,
                                                           const ReadOptions& options);
 
-/// The same for numbers that are not text, such as an array: `whole` if its type is one of integers. `path` is for
-/// messages.
+/// The same for numbers that are not text, such as an array. Numbers of an integer type, `whole`, are categories unless
+/// an option gives them a scaling or a period. `path` is for messages.
 std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& name, std::span<const double> values,
                                                           bool whole, const ReadOptions& options,
                                                           const std::string& path);
+
+/// Makes vectors of columns of numbers: sets items, sample_shape, points, scaled, and units. `values` brings the
+/// numbers of column number i of `names`. Errors as number_column, and for constant columns.
+void set_vectors(Dataset& dataset, std::span<const std::string> names,
+                 const std::function<std::vector<float>(std::size_t)>& values, const ReadOptions& options,
+                 const std::string& path);
+
+/// SHA-256 of a data set's shape, samples and condition values, in hexadecimal.
+std::string hash_of(const Dataset& dataset);
 
 }  // namespace gan::data
