@@ -33,9 +33,9 @@ struct Filter {
 };
 
 // Pillow's precompute_coeffs and normalize_coeffs_8bpc: the part [begin, end) of `src` pixels becomes `dst` pixels.
-Filter make_filter(std::int64_t src, double begin, double end, std::int64_t dst) {
+Filter make_filter(std::int64_t src, float begin, float end, std::int64_t dst) {
   Filter filter;
-  const double scale = (end - begin) / static_cast<double>(dst);
+  const double scale = static_cast<double>(end - begin) / static_cast<double>(dst);
   const double widened = std::max(scale, 1.0), reach = kLobes * widened;
   std::vector<double> weights;
   for (std::int64_t i = 0; i < dst; ++i) {
@@ -117,8 +117,8 @@ using Bytes = std::vector<std::uint8_t>;
 
 void resize_lanczos(const std::uint8_t* src, std::int64_t src_height, std::int64_t src_width, std::int64_t channels,
                     const Box& box, std::uint8_t* dst, std::int64_t height, std::int64_t width) {
-  const bool wide = width != src_width || box.left != 0 || box.right != static_cast<double>(src_width);
-  const bool high = height != src_height || box.top != 0 || box.bottom != static_cast<double>(src_height);
+  const bool wide = width != src_width || box.left != 0 || box.right != static_cast<float>(src_width);
+  const bool high = height != src_height || box.top != 0 || box.bottom != static_cast<float>(src_height);
   if (!wide && !high) {
     std::copy_n(src, height * width * channels, dst);
     return;
@@ -160,13 +160,16 @@ Fit fit_of(std::string_view name) {
 
 namespace {
 
+Box whole(double height, double width) { return {0, 0, static_cast<float>(width), static_cast<float>(height)}; }
+
 // Pillow's ImageOps.fit: the part that is cut out is not of whole pixels.
 Box middle_of(double src_height, double src_width, double shape) {
-  if (src_width / src_height == shape) return {0, 0, src_width, src_height};
   const bool wider = src_width / src_height > shape;
+  if (src_width / src_height == shape) return whole(src_height, src_width);
   const double width = wider ? shape * src_height : src_width, height = wider ? src_height : src_width / shape;
   const double left = (src_width - width) * 0.5, top = (src_height - height) * 0.5;
-  return {left, top, left + width, top + height};
+  return {static_cast<float>(left), static_cast<float>(top), static_cast<float>(left + width),
+          static_cast<float>(top + height)};
 }
 
 // The side of a padded picture, not of the full length, whose shape is kept.
@@ -182,7 +185,7 @@ void fit_picture(const std::uint8_t* src, std::int64_t src_height, std::int64_t 
   const auto h = static_cast<double>(src_height), w = static_cast<double>(src_width);
   const double shape = static_cast<double>(width) / static_cast<double>(height);
   if (fit != Fit::pad || w / h == shape) {
-    const Box box = fit == Fit::crop ? middle_of(h, w, shape) : Box{0, 0, w, h};
+    const Box box = fit == Fit::crop ? middle_of(h, w, shape) : whole(h, w);
     resize_lanczos(src, src_height, src_width, channels, box, dst, height, width);
     return;
   }
@@ -190,7 +193,7 @@ void fit_picture(const std::uint8_t* src, std::int64_t src_height, std::int64_t 
   const std::int64_t inner_height = wider ? kept_side(h, w, width, height) : height;
   const std::int64_t inner_width = wider ? width : kept_side(w, h, height, width);
   Bytes inner(static_cast<std::size_t>(inner_height * inner_width * channels));
-  resize_lanczos(src, src_height, src_width, channels, {0, 0, w, h}, inner.data(), inner_height, inner_width);
+  resize_lanczos(src, src_height, src_width, channels, whole(h, w), inner.data(), inner_height, inner_width);
   // Halves are rounded to the even number, as Python does it.
   const std::int64_t top = std::llrint(static_cast<double>(height - inner_height) * 0.5);
   const std::int64_t left = std::llrint(static_cast<double>(width - inner_width) * 0.5);

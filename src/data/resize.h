@@ -7,9 +7,9 @@
 
 namespace gan::data {
 
-/// A part of a picture, in pixels from its upper left corner; fractions of pixels count.
+/// A part of a picture, in pixels from its upper left corner; fractions of pixels count, in f32 as in Pillow.
 struct Box {
-  double left = 0, top = 0, right = 0, bottom = 0;
+  float left = 0, top = 0, right = 0, bottom = 0;
 };
 
 /// The part `box` of a picture src [src_height, src_width, channels] resized to dst [height, width, channels], by the
