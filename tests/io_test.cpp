@@ -620,8 +620,12 @@ std::vector<std::uint8_t> decode(const std::string& path, int channels, int* hei
     ADD_FAILURE() << image.message;
     return {};
   }
-  EXPECT_EQ((image.format & PNG_FORMAT_FLAG_COLOR) != 0, channels == 3);
-  image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  EXPECT_EQ((image.format & PNG_FORMAT_FLAG_COLOR) != 0, channels >= 3);
+  EXPECT_EQ((image.format & PNG_FORMAT_FLAG_ALPHA) != 0, channels % 2 == 0);
+  image.format = channels == 1   ? PNG_FORMAT_GRAY
+                 : channels == 2 ? PNG_FORMAT_GA
+                 : channels == 3 ? PNG_FORMAT_RGB
+                                 : PNG_FORMAT_RGBA;
   std::vector<std::uint8_t> bytes(PNG_IMAGE_SIZE(image));
   EXPECT_TRUE(png_image_finish_read(&image, nullptr, bytes.data(), 0, nullptr)) << image.message;
   *height = static_cast<int>(image.height);
@@ -629,9 +633,9 @@ std::vector<std::uint8_t> decode(const std::string& path, int channels, int* hei
   return bytes;
 }
 
-TEST(Png, RoundTripOfBothKinds) {
+TEST(Png, RoundTripOfEachKind) {
   TemporaryFolder folder;
-  for (const int channels : {1, 3}) {
+  for (const int channels : {1, 2, 3, 4}) {
     io::Picture picture{.channels = channels, .height = 5, .width = 7, .bytes = {}};
     for (int i = 0; i < channels * 35; ++i) picture.bytes.push_back(static_cast<std::uint8_t>(i * 37));
     io::write_png(folder / "a.png", picture);
@@ -710,8 +714,11 @@ TEST(Png, ScatterShowsPointsWhereTheyAre) {
 TEST(PngBadInput, ShapesThatAreNoPictures) {
   TemporaryFolder folder;
   const std::vector<float> values(24);
-  expect_error(ErrorKind::usage, "1 channel (grey) or 3 (RGB), the images have 2", [&] {
-    io::write_grid(folder / "x", values, {3, 2, 2, 2}, 2);
+  expect_error(ErrorKind::usage, "3 (RGB) or 4 (RGBA), the images have 6 channels", [&] {
+    io::write_grid(folder / "x", values, {1, 6, 2, 2}, 2);
+  });
+  expect_error(ErrorKind::usage, "a grid with room for 2 of [1, 2, 2]", [&] {
+    io::Grid(2, {1, 2, 2}, 2).draw(std::span(values).first(12));
   });
   expect_error(ErrorKind::usage, "24 values of shape [3, 2, 2]", [&] {
     io::write_grid(folder / "x", values, {3, 2, 2}, 2);
@@ -724,8 +731,8 @@ TEST(PngBadInput, ShapesThatAreNoPictures) {
   expect_error(ErrorKind::usage, "a pad of -1", [&] { io::make_grid(values, {6, 1, 2, 2}, 1, -1); });
   expect_error(ErrorKind::usage, "cannot be written as PNG", [&] { io::make_grid(values, {6, 1, 2, 2}, 1, 200'000); });
   expect_error(ErrorKind::usage, "not an image", [&] { io::to_picture(values, {1, 5, 5}); });
-  expect_error(ErrorKind::usage, "4 channels", [&] {
-    io::write_png(folder / "x", {4, 2, 3, std::vector<std::uint8_t>(24)});
+  expect_error(ErrorKind::usage, "5 channels", [&] {
+    io::write_png(folder / "x", {5, 2, 3, std::vector<std::uint8_t>(30)});
   });
   expect_error(ErrorKind::usage, "not a picture", [&] {
     io::write_png(folder / "x", {1, 2, 3, std::vector<std::uint8_t>(5)});

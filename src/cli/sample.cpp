@@ -3,20 +3,20 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
+#include <cstdio>
 #include <limits>
-#include <map>
 #include <memory>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/sample_output.h"
+#include "cli/sample_plan.h"
 #include "cli/threads.h"
-#include "data/dataset.h"
 #include "io/npy.h"
-#include "io/png.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
 
@@ -24,139 +24,40 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(MODEL is a model.safetensors or the folder of a run. Labels are numbers, or the names of classes if the data had them.
-Without any label option a conditional model draws --count samples of every class, label by label.
+    R"(MODEL is a model.safetensors or the folder of a run; `gan info MODEL` lists the columns of its condition.
 
-FILE.png is a grid, with a row for each label. FILE.npy holds f32: images [N, C, H, W] in [-1, 1] (byte / 127.5 - 1),
-vectors [N, D] in the units of their data; so does standard output, for --out -. DIR/ receives a picture LABEL-INDEX.png
-for each image; INDEX counts from 0 within its label (an unconditional model writes sample-INDEX.png). Leading zeros
-give all names the same length (007-0042.png), so that sorting by name sorts by label and index.
+What is drawn: all combinations of the values of the columns, --count samples of each (default 8; 1 if two columns vary
+or a range is given). --condition chooses values by NAME=VALUE, several as NAME=A|B, numbers also as a range
+NAME=FROM:TO:COUNT with both ends (of a column with a period, without the end if that is whole periods away); several
+columns with commas, or the option again. A value in double quotes is taken as it stands: 'name="a|b"'. A column that is
+not chosen takes every class, or 8 numbers over the range seen in training.
+Columns vary in the order of the options, the last one fastest. A picture has a row for each value of one column, or a
+row of the values of a range, or the last column that varies along its rows.
+
+Sample number I of a seed has the same latents whatever else is drawn: --first I --count 1 draws it again.
+
+FILE.png is a grid. FILE.npy holds f32: images [N, C, H, W] in [-1, 1] (byte / 127.5 - 1) or, if the data did not come
+as bytes, in its units; vectors [N, D] in the units of their data. FILE.npz holds the same as array x, and an array for
+each column of the condition. FILE.csv holds vectors and their conditions. DIR/ receives a picture LABEL-INDEX.png for
+each image; INDEX counts from 0 within its label (sample-INDEX.png if the condition is not one label), with leading
+zeros, and metadata.csv, with the condition, seed and index of each picture, which is written last: a folder without it
+is not whole. `--data DIR` reads such a folder.
 The same model, seed and options give the same bytes.
 
 Examples:
   gan sample runs/a --label 7 --count 64 --out sevens.png
   gan sample runs/a --per-class 20 --out digits.png
-  gan sample runs/a --labels 0,3,7 --count 1000 --seed 5 --out x.npy
-  gan sample runs/a --labels-file y.npy --noise z.npy --out x.npy)";
+  gan sample runs/a --labels 0,3,7 --count 1000 --seed 5 --out x.npz
+  gan sample runs/b --condition 'digit=3|7,angle=0:360:24' --same-latents --out turn.png
+  gan sample runs/b --conditions-file wanted.csv --out pictures/
+  gan sample runs/a --balance photos/ --out more/           fills the rare classes of photos/)";
 
-constexpr std::int64_t kMaximumCount = 100'000'000;
-constexpr std::int64_t kDefaultCount = 8;
 constexpr std::int64_t kFewSamples = 100;  // so many are drawn one by one, sooner than a program for all is compiled
-
-struct Options {
-  std::string model, label, labels, labels_file, noise, out, precision = "auto";
-  std::int64_t count = 0, per_class = 0, threads = 0;  // 0: not given
-  std::int64_t seed = 1;
-};
-
-enum class Format { png, npy, folder };
-
-Format format_of(const std::string& out) {
-  const std::filesystem::path path(out);
-  if (out.ends_with('/') || std::filesystem::is_directory(path)) return Format::folder;
-  const std::string extension = path.extension().string();
-  const bool stream = std::filesystem::exists(path) && !std::filesystem::is_regular_file(path);  // a pipe, a device
-  if (extension.empty() && (stream || base::is_standard_output(out))) return Format::npy;
-  if (extension == ".png") return Format::png;
-  if (extension == ".npy") return Format::npy;
-  if (extension.empty()) return Format::folder;
-  base::fail_usage(
-      "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy or a folder, or - for standard output",
-      out, extension);
-}
-
-/// The samples to draw.
-struct Plan {
-  std::int64_t total = 0;
-  std::int64_t columns = 0;          ///< of a grid
-  std::vector<std::int32_t> labels;  ///< [total]; empty for an unconditional model
-};
-
-/// The number of samples for each label: --count or --per-class, else the rows of --noise over the labels, else 8.
-std::int64_t count_per_label(const Options& options, std::int64_t labels, std::int64_t noise_rows) {
-  const std::int64_t requested = std::max(options.count, options.per_class);
-  if (noise_rows == 0) return requested > 0 ? requested : kDefaultCount;
-  if (requested == 0 && noise_rows % labels != 0)
-    base::fail_usage(
-        "--noise {}: {} rows cannot be divided among {} labels; choose labels by --label, --labels or "
-        "--labels-file",
-        options.noise, base::grouped(static_cast<std::uint64_t>(noise_rows)), labels);
-  const std::int64_t count = requested > 0 ? requested : noise_rows / labels;
-  if (count * labels != noise_rows) {
-    base::fail_usage("--noise {}: {} for {} of {} each; expected a row for every sample", options.noise,
-                     base::counted(noise_rows, "row"), base::counted(labels, "label"), base::counted(count, "sample"));
-  }
-  return count;
-}
-
-std::vector<std::int32_t> chosen_labels(const Options& options, const train::Model& model) {
-  std::vector<std::int32_t> labels;
-  const data::ConditionColumn& column = model.condition.columns[0];
-  if (!options.label.empty()) {
-    labels.push_back(column.parse(options.label));
-  } else if (!options.labels.empty()) {
-    for (std::size_t begin = 0; begin <= options.labels.size();) {
-      const std::size_t comma = std::min(options.labels.find(',', begin), options.labels.size());
-      labels.push_back(column.parse(options.labels.substr(begin, comma - begin)));
-      begin = comma + 1;
-    }
-  } else {
-    for (int label = 0; label < column.categories; ++label) labels.push_back(label);
-  }
-  return labels;
-}
-
-Plan plan_of_file(const Options& options, const train::Model& model, std::int64_t noise_rows) {
-  const runtime::Array file = io::read_npy_i32(options.labels_file);
-  if (file.type().shape.size() != 1 || file.type().elements() == 0) {
-    base::fail_data("--labels-file {}: found shape {}, expected [N] with N at least 1", options.labels_file,
-                    graph::to_string(file.type().shape));
-  }
-  Plan plan;
-  plan.labels.assign(file.i32().begin(), file.i32().end());
-  plan.total = static_cast<std::int64_t>(plan.labels.size());
-  for (std::size_t i = 0; i < plan.labels.size(); ++i) {
-    if (plan.labels[i] >= 0 && plan.labels[i] < model.condition.classes()) continue;
-    base::fail_data("--labels-file {}: label {} at index {}; the model has classes 0 to {}", options.labels_file,
-                    plan.labels[i], i, model.condition.classes() - 1);
-  }
-  if (noise_rows > 0 && noise_rows != plan.total) {
-    base::fail_usage("--noise {} has {} rows, --labels-file {} has {} labels; expected equal numbers", options.noise,
-                     noise_rows, options.labels_file, plan.total);
-  }
-  return plan;
-}
-
-Plan make_plan(const Options& options, const train::Model& model, std::int64_t noise_rows) {
-  Plan plan;
-  if (model.condition.empty()) {
-    if (!options.label.empty() || !options.labels.empty() || !options.labels_file.empty() || options.per_class > 0) {
-      base::fail_usage("{} is unconditional and takes no labels; use --count", options.model);
-    }
-    plan.total = count_per_label(options, 1, noise_rows);
-  } else if (!options.labels_file.empty()) {
-    plan = plan_of_file(options, model, noise_rows);
-  } else {
-    const std::vector<std::int32_t> labels = chosen_labels(options, model);
-    const std::int64_t count = count_per_label(options, static_cast<std::int64_t>(labels.size()), noise_rows);
-    plan.total = count * static_cast<std::int64_t>(labels.size());
-    if (plan.total <= kMaximumCount) {
-      for (const std::int32_t label : labels)
-        plan.labels.insert(plan.labels.end(), static_cast<std::size_t>(count), label);
-    }
-    if (labels.size() > 1) plan.columns = count;  // a row for each label
-  }
-  if (plan.total > kMaximumCount) {
-    base::fail_usage("{} samples are too many at once; ask for at most {} and change --seed between calls",
-                     base::grouped(static_cast<std::uint64_t>(plan.total)), base::grouped(kMaximumCount));
-  }
-  if (plan.columns == 0)
-    plan.columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(plan.total))));
-  return plan;
-}
+constexpr std::int64_t kBatch = 256;       // the largest that the sampler computes at once
+constexpr std::int64_t kMostFirst = 1'000'000'000'000;
 
 /// The latents of --noise, [N, latent]; an empty array if the option is not given.
-runtime::Array read_noise(const Options& options, const train::Model& model) {
+runtime::Array read_noise(const SampleOptions& options, const train::Model& model) {
   if (options.noise.empty()) return {};
   runtime::Array noise = io::read_npy_f32(options.noise);
   const graph::Shape& shape = noise.type().shape;
@@ -170,122 +71,134 @@ runtime::Array read_noise(const Options& options, const train::Model& model) {
   return noise;
 }
 
-bool is_png(const std::filesystem::directory_entry& entry) { return entry.path().extension() == ".png"; }
-
-/// Writes a PNG file for each sample; returns a note on other PNG files in the folder, or "".
-std::string write_folder(const std::string& folder, const Plan& plan, int classes, const graph::Shape& shape,
-                         std::span<const float> images) {
-  base::create_folder(folder);
-  std::map<std::int32_t, std::int64_t> counts, next;
-  for (const std::int32_t label : plan.labels) ++counts[label];
-  std::int64_t most = plan.labels.empty() ? plan.total : 0;
-  for (const auto& [label, count] : counts) most = std::max(most, count);
-  const std::size_t width = std::to_string(most - 1).size(), label_width = std::to_string(classes - 1).size();
-
-  const auto size = static_cast<std::size_t>(graph::element_count(shape));
-  for (std::size_t i = 0; i < static_cast<std::size_t>(plan.total); ++i) {
-    const std::int32_t label = plan.labels.empty() ? 0 : plan.labels[i];
-    const std::string name = plan.labels.empty() ? "sample" : fmt::format("{:0{}}", label, label_width);
-    io::write_png((std::filesystem::path(folder) / fmt::format("{}-{:0{}}.png", name, next[label]++, width)).string(),
-                  io::to_picture(images.subspan(i * size, size), shape));
-  }
-  const std::int64_t others = std::ranges::count_if(std::filesystem::directory_iterator(folder), is_png) - plan.total;
-  if (others == 0) return "";
-  return fmt::format("; {} other PNG file{} there from before", base::grouped(static_cast<std::uint64_t>(others)),
-                     others == 1 ? " is" : "s are");
+/// The number of samples that are drawn before they are written: whole batches of the sampler, up to 64 MB.
+std::int64_t samples_at_once(const train::Model& model) {
+  constexpr std::int64_t kMost = 4096, kElements = 1 << 24;
+  return std::clamp(kElements / graph::element_count(model.sample_shape) / kBatch * kBatch, kBatch, kMost);
 }
 
-/// Writes the samples; returns a note for the user, or "".
-std::string write(const std::string& out, Format format, const Plan& plan, const train::Model& model,
-                  std::span<const float> samples) {
-  graph::Shape shape = model.sample_shape;
-  shape.insert(shape.begin(), plan.total);
-  switch (format) {
-    case Format::npy:
-      io::write_npy(out, shape, samples);
-      break;
-    case Format::folder:
-      return write_folder(out, plan, model.condition.classes(), model.sample_shape, samples);
-    case Format::png:
-      if (model.sample_shape.size() == 3) {
-        io::write_grid(out, samples, shape, static_cast<int>(std::min<std::int64_t>(plan.columns, 1 << 20)));
-      } else {
-        io::write_png(out, io::make_scatter(samples, shape));
-      }
-      break;
+/// Writes the latents of samples [first, first + count) to z.
+void fill_latents(const SampleOptions& options, const SamplePlan& plan, std::span<const float> noise,
+                  const train::Sampler& sampler, std::int64_t first, std::span<float> z, std::int64_t latent) {
+  const std::int64_t count = static_cast<std::int64_t>(z.size()) / latent;
+  for (std::int64_t i = 0, run = 0; i < count; i += run) {
+    const std::int64_t index = options.same_latents ? (first + i) % plan.each : first + i;
+    run = options.same_latents ? std::min(plan.each - index, count - i) : count;
+    const std::span<float> part =
+        z.subspan(static_cast<std::size_t>(i * latent), static_cast<std::size_t>(run * latent));
+    if (noise.empty())
+      sampler.latents(static_cast<std::uint64_t>(options.seed), options.first + index, part);
+    else
+      std::copy_n(noise.begin() + index * latent, run * latent, part.begin());
   }
-  return "";
 }
 
-void run(const Options& options) {
-  const std::string out = output_path(options.out);
-  const Format format = format_of(out);
-  const train::Model model = train::load_model(options.model, train::Networks::generator);
-  const graph::Shape& shape = model.sample_shape;
-  if (shape.size() != 3 && (format == Format::folder || (format == Format::png && shape != graph::Shape{2}))) {
-    base::fail_usage("--out {}: samples of shape {} cannot be drawn; expected FILE.npy", options.out,
-                     graph::to_string(shape));
-  }
-  const runtime::Array noise = read_noise(options, model);
-  const std::int64_t noise_rows = noise.type().shape.empty() ? 0 : noise.type().shape[0];
-  const Plan plan = make_plan(options, model, noise_rows);
+void draw(const SampleOptions& options, const SamplePlan& plan, const train::Model& model, std::span<const float> noise,
+          SampleOutput& output) {
   const bool few = plan.total <= kFewSamples;
   use_threads(options.threads == 0 && few ? 1 : options.threads);
-
   train::Sampler sampler(model, options.precision);
-  std::vector<float> drawn;
-  if (noise_rows == 0) {
-    drawn.resize(static_cast<std::size_t>(plan.total * model.config.model.latent));
-    sampler.latents(static_cast<std::uint64_t>(options.seed), 0, drawn);
+  const std::int64_t latent = model.config.model.latent, size = graph::element_count(model.sample_shape);
+  const std::int64_t most = std::min(samples_at_once(model), plan.total);
+  std::vector<float> z(static_cast<std::size_t>(most * latent)), samples(static_cast<std::size_t>(most * size));
+  for (std::int64_t first = 0; first < plan.total; first += most) {
+    const std::int64_t count = std::min(most, plan.total - first);
+    z.resize(static_cast<std::size_t>(count * latent));
+    samples.resize(static_cast<std::size_t>(count * size));
+    fill_latents(options, plan, noise, sampler, first, z, latent);
+    const data::ConditionRows rows = plan.rows(first, count);
+    const std::int64_t at_once = few ? 1 : std::min(count, kBatch);
+    for (std::int64_t i = 0; i < count; i += at_once) {
+      throw_if_interrupted();
+      const std::int64_t n = std::min(at_once, count - i);
+      const auto part = [&](std::vector<float>& values, std::int64_t width) {
+        return std::span(values).subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(n * width));
+      };
+      sampler.sample(part(z, latent), rows.slice(i, n), part(samples, size));
+    }
+    sampler.require_finite(samples, first);
+    output.write(samples, rows);
   }
-  const std::span<const float> z = noise_rows > 0 ? noise.f32() : std::span<float>(drawn);
-  std::vector<float> samples(static_cast<std::size_t>(plan.total * graph::element_count(shape)));
-  const data::ConditionRows y = plan.labels.empty() ? data::ConditionRows() : data::ConditionRows(plan.labels);
-  const auto total = static_cast<std::size_t>(plan.total), at_once = few ? 1 : total;
-  for (std::size_t first = 0; first < total; first += at_once) {
-    const auto part = [&](auto rows) {  // of [total, ...]
-      return rows.subspan(first * (rows.size() / total), at_once * (rows.size() / total));
-    };
-    sampler.sample(part(z), y.slice(static_cast<std::int64_t>(first), static_cast<std::int64_t>(at_once)),
-                   part(std::span(samples)));
+}
+
+void run(const SampleOptions& options) {
+  const std::string out = output_path(options.out);
+  const SampleFormat format = sample_format(out, options.format);
+  const train::Model model = train::load_model(options.model, train::Networks::generator);
+  const runtime::Array noise = read_noise(options, model);
+  const bool has_noise = !options.noise.empty();
+  const SamplePlan plan = make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
+  if (plan.grid)
+    for (const std::string& note : data::outside_notes(model.condition, *plan.grid))
+      fmt::print(stderr, "gan: warning: {}\n", note);
+  if (plan.total == 0) {
+    fmt::print(stderr, "gan: note: {}, so there is nothing to draw\n", plan.note);
+    return;
   }
-  sampler.require_finite(samples);
-  const std::string note = write(out, format, plan, model, samples);
-  say_written(out, ": " + base::counted(plan.total, "sample") + note);
+  watch_interrupts();
+  try {
+    const std::unique_ptr<SampleOutput> output = open_sample_output(out, format, options, plan, model);
+    draw(options, plan, model, has_noise ? std::span<const float>(noise.f32()) : std::span<const float>(), *output);
+    output->finish();
+  } catch (const Interrupted& interrupted) {
+    if (format == SampleFormat::folder)
+      fmt::print(stderr, "gan: interrupted; {} has no metadata.csv, as it is not whole\n", out);
+    end_by(interrupted);
+  }
+  say_written(out, ": " + base::counted(plan.total, "sample") + plan.note);
 }
 
 std::function<void()> setup(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SampleOptions>();
+  const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
+    return app.add_option(name, value, help)->type_name(type);
+  };
+  const auto add_count = [&](const char* name, std::int64_t& value, const char* help, std::int64_t least,
+                             std::int64_t most) { return add(name, value, help, "N")->check(CLI::Range(least, most)); };
   app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run")->required();
-  app.add_option("--out", options->out, "FILE.png, FILE.npy, - (as .npy) or DIR/")->type_name("PATH")->required();
-  CLI::Option* label = app.add_option("--label", options->label, "Draw this class")->type_name("K");
-  CLI::Option* labels =
-      app.add_option("--labels", options->labels, "Draw these classes, such as 0,3,7")->type_name("K,K,...");
-  CLI::Option* per_class = app.add_option("--per-class", options->per_class, "Draw N samples of every class")
-                               ->type_name("N")
-                               ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
-  CLI::Option* labels_file =
-      app.add_option("--labels-file", options->labels_file, "The label of each sample: [N], any integer type")
-          ->type_name("Y.npy");
-  CLI::Option* count =
-      app.add_option("--count", options->count, "Samples of each chosen label (default 8), in total if unconditional")
-          ->type_name("N")
-          ->check(CLI::Range(std::int64_t{1}, kMaximumCount));
-  CLI::Option* seed = app.add_option("--seed", options->seed, "Seed of the latents (default 1)")
-                          ->type_name("N")
-                          ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));
-  app.add_option("--noise", options->noise, "The latents [N, latent], f32 or f64")->type_name("Z.npy")->excludes(seed);
-  app.add_option("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples")
-      ->type_name("N")
-      ->check(CLI::Range(0, 4096));
-  app.add_option("--precision", options->precision,
-                 "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2")
-      ->type_name("P")
+  add("--out", options->out, "FILE.png, .npy, .npz or .csv, - (as .npy) or DIR/", "PATH")->required();
+  add("--format", options->format, "png, npy, npz or csv, whatever the name ends in", "F")
+      ->check(CLI::IsMember({"png", "npy", "npz", "csv"}));
+  app.add_flag("--overwrite", options->overwrite, "Replace the pictures and metadata.csv of a folder");
+  CLI::Option* condition =
+      add("--condition", options->conditions, "Draw these values of a column; may be repeated", "NAME=VALUE,...")
+          ->allow_extra_args(false);
+  CLI::Option* label = add("--label", options->label, "Draw this class: --condition label=K", "K");
+  CLI::Option* labels = add("--labels", options->labels, "Draw these classes, such as 0,3,7", "K,K,...");
+  CLI::Option* per_class =
+      add_count("--per-class", options->per_class, "Draw N samples of every class", 1, kMostSamples);
+  CLI::Option* labels_file = add("--labels-file", options->labels_file,
+                                 "The label of each sample: [N], names, or integers: names that are numbers, else "
+                                 "positions among the sorted names",
+                                 "Y.npy");
+  CLI::Option* conditions_file =
+      add("--conditions-file", options->conditions_file,
+          "The condition of each sample: a table with the columns' names, or [N, columns]", "X.csv|npy");
+  CLI::Option* balance =
+      add("--balance", options->balance,
+          "Draw what the classes of this data lack, as the model's was read, up to the largest", "SOURCE");
+  add_count("--to", options->to, "Samples that --balance brings each class to", 1, kMostSamples)->needs(balance);
+  CLI::Option* count = add_count("--count", options->count,
+                                 "Samples of each combination of values; in total if unconditional", 1, kMostSamples);
+  add_count("--seed", options->seed, "Seed of the latents (default 1)", 0, std::numeric_limits<std::int64_t>::max());
+  CLI::Option* first =
+      add_count("--first", options->first, "Begin with sample number I of the seed (default 0)", 0, kMostFirst);
+  CLI::Option* same =
+      app.add_flag("--same-latents", options->same_latents, "Draw each combination from the same latents");
+  CLI::Option* noise = add("--noise", options->noise, "The latents [N, latent], f32 or f64", "Z.npy")
+                           ->excludes(app.get_option("--seed"))
+                           ->excludes(first);
+  add_count("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples", 0, 4096);
+  add("--precision", options->precision,
+      "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2", "P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
-  label->excludes(labels)->excludes(per_class)->excludes(labels_file);
-  labels->excludes(per_class)->excludes(labels_file);
-  per_class->excludes(labels_file)->excludes(count);
-  labels_file->excludes(count);
+  label->excludes(labels)->excludes(per_class)->excludes(labels_file)->excludes(conditions_file);
+  labels->excludes(per_class)->excludes(labels_file)->excludes(conditions_file);
+  per_class->excludes(labels_file)->excludes(conditions_file)->excludes(count);
+  labels_file->excludes(conditions_file)->excludes(count);
+  conditions_file->excludes(count);
+  for (CLI::Option* other : {condition, label, labels, per_class, labels_file, conditions_file, count, same, noise})
+    balance->excludes(other);
   app.footer(kHelp);
   return [options] { run(*options); };
 }

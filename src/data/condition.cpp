@@ -221,7 +221,9 @@ void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int
       base::fail_usage("{} for {}", base::counted(found, column.name), base::counted(count, "sample"));
     if (column.is_numeric()) {
       for (const float value : rows.numbers(c))
-        if (!std::isfinite(value)) base::fail_usage("{} {}; expected finite numbers", column.name, value);
+        if (!column.number.can_take(value))
+          base::fail_usage("{} {}; expected finite numbers{}", column.name, value,
+                           column.number.scaling.kind == "log" ? " above 0" : "");
       continue;
     }
     for (const std::int32_t value : rows.categories(c))

@@ -15,6 +15,16 @@
 
 namespace gan::data {
 
+void SampleUnits::undo(std::span<float> samples, const graph::Shape& sample) const {
+  if (sample.size() == 3) {
+    if (bytes()) return;
+    for (float& value : samples) value = static_cast<float>(low + (value + 1.0) / 2 * (high - low));
+    return;
+  }
+  for (std::size_t i = 0; i < samples.size() && !columns.empty(); ++i)
+    samples[i] = static_cast<float>(columns[i % columns.size()].scaling.undo(samples[i]));
+}
+
 int Dataset::label(std::int64_t index) const {
   if (labels().empty()) base::fail_run("{}: has no labels", source);
   return labels()[static_cast<std::size_t>(index)];

@@ -21,6 +21,9 @@ struct SampleUnits {
   bool operator==(const SampleUnits&) const = default;
   /// Whether images come as bytes.
   bool bytes() const { return low == 0 && high == 255; }
+  /// Brings samples of this shape, [N, ...sample] in the training range, to the data's units; images that came as bytes
+  /// stay in [-1, 1].
+  void undo(std::span<float> samples, const graph::Shape& sample) const;
 };
 
 /// Samples and their conditions, images as bytes, in memory or in a mapped file. Made by open_source.
@@ -43,8 +46,8 @@ struct Dataset {
 
   std::int64_t count() const { return items; }
   bool is_image() const { return sample_shape.size() == 3; }
-  /// Whether samples can be drawn as a picture: grey or RGB images, or points [2].
-  bool can_be_drawn() const { return is_image() ? sample_shape[0] == 1 || sample_shape[0] == 3 : sample_shape[0] == 2; }
+  /// Whether samples can be drawn as a picture: images of up to 4 channels, or points [2].
+  bool can_be_drawn() const { return is_image() ? sample_shape[0] <= 4 : sample_shape[0] == 2; }
   /// The number of classes, and the class of each sample [N]; 0 and empty if the data is unlabelled.
   int classes() const { return condition.classes(); }
   std::span<const std::int32_t> labels() const { return rows.labels(); }

@@ -34,6 +34,10 @@ void NumberColumn::copy_features(double value, float* dst) const {
   if (fourier > 0) waves(std::numbers::pi * (value - minimum) / (maximum - minimum), fourier);
 }
 
+bool NumberColumn::can_take(double value) const {
+  return std::isfinite(period > 0 ? value : scaling.apply(value));
+}
+
 bool NumberColumn::outside(double value) const { return period == 0 && (value < minimum || value > maximum); }
 
 namespace {

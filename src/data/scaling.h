@@ -39,6 +39,8 @@ struct NumberColumn {
   std::int64_t features() const;
   /// Writes the features of a value to dst [features()].
   void copy_features(double value, float* dst) const;
+  /// Whether a value has features: it is finite, and above 0 if its logarithm is taken.
+  bool can_take(double value) const;
   /// Whether the value lies outside the range seen.
   bool outside(double value) const;
 };

@@ -212,6 +212,18 @@ NpyInput NpzFile::open(const std::string& name) const {
   return {title, member.size, [reader](void* dst, std::size_t bytes) { reader->read(dst, bytes); }};
 }
 
+std::u32string code_points(std::string_view text) {
+  std::u32string codes;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80 || byte >= 0xc0)  // the first byte of a code point
+      codes += static_cast<char32_t>(byte < 0x80 ? byte : byte < 0xe0 ? byte & 31 : byte < 0xf0 ? byte & 15 : byte & 7);
+    else if (!codes.empty())
+      codes.back() = codes.back() << 6 | (byte & 63);
+  }
+  return codes;
+}
+
 NpzWriter::NpzWriter(const std::string& path) : path_(path), file_(path, base::Durability::unsynced) {}
 
 void NpzWriter::put(std::string_view bytes) {
@@ -287,20 +299,6 @@ void NpzWriter::add(const std::string& name, std::span<const std::int32_t> value
 }
 
 void NpzWriter::add(const std::string& name, std::span<const std::string> values) {
-  const auto code_points = [](const std::string& text) {
-    std::u32string codes;
-    for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte < 0x80 || byte >= 0xc0)  // the first byte of a code point
-        codes += static_cast<char32_t>(byte < 0x80   ? byte
-                                       : byte < 0xe0 ? byte & 31
-                                       : byte < 0xf0 ? byte & 15
-                                                     : byte & 7);
-      else if (!codes.empty())
-        codes.back() = codes.back() << 6 | (byte & 63);
-    }
-    return codes;
-  };
   std::size_t longest = 1;
   for (const std::string& value : values) longest = std::max(longest, code_points(value).size());
   begin(name, fmt::format("<U{}", longest), {static_cast<std::int64_t>(values.size())});

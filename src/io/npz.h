@@ -40,6 +40,9 @@ class NpzFile {
   std::vector<Member> members_;
 };
 
+/// The code points of a UTF-8 text, as numpy's arrays of strings ("<U5") hold them.
+std::u32string code_points(std::string_view text);
+
 /// Writes a .npz file atomically, array after array and piece by piece, or to a pipe. Members are stored, not
 /// compressed. Errors are those of AtomicFile and usage errors.
 class NpzWriter {

@@ -18,9 +18,11 @@ constexpr std::int64_t kMaxSide = 1'000'000;       // libpng's own limit
 constexpr std::int64_t kMaxBytes = 1'000'000'000;  // of one picture
 
 Picture blank(std::int64_t channels, std::int64_t height, std::int64_t width, std::uint8_t value) {
-  if (channels != 1 && channels != 3)
-    base::fail_usage("a picture needs 1 channel (grey) or 3 (RGB), the images have {}; write a .npy file instead",
-                     channels);
+  if (channels < 1 || channels > 4)
+    base::fail_usage(
+        "a picture has 1 channel (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), the images have {} channels; write a "
+        ".npy file instead",
+        channels);
   if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide || channels * height * width > kMaxBytes)
     base::fail_usage("a picture of {} x {} pixels cannot be written as PNG", width, height);
   return {static_cast<int>(channels), static_cast<int>(height), static_cast<int>(width),
@@ -66,22 +68,37 @@ Picture to_picture(std::span<const float> image, const graph::Shape& shape) {
   return picture;
 }
 
+Grid::Grid(std::int64_t count, const graph::Shape& image, std::int64_t columns, int pad)
+    : image_(image), count_(count), columns_(std::min(columns, count)), pad_(pad) {
+  if (image.size() != 3 || count < 1)
+    base::fail_usage("{} of shape {} are not images of [channels, height, width]", base::counted(count, "sample"),
+                     graph::to_string(image));
+  if (columns < 1 || pad < 0)
+    base::fail_usage("a grid of {} with a pad of {} cannot be drawn", base::counted(columns, "column"), pad);
+  const std::int64_t down = (count + columns_ - 1) / columns_, height = image[1], width = image[2];
+  if (down > kMaxSide || columns_ > kMaxSide || height > kMaxSide || width > kMaxSide)
+    base::fail_usage("{} images of {} x {} pixels are too many for one picture", count, width, height);
+  picture_ = blank(image[0], down * (height + pad) + pad, columns_ * (width + pad) + pad, 0);
+}
+
+void Grid::draw(std::span<const float> images) {
+  const std::int64_t size = graph::element_count(image_), height = image_[1], width = image_[2];
+  const auto values = static_cast<std::int64_t>(images.size());
+  if (values % size != 0 || values / size > count_ - drawn_)
+    base::fail_usage("{} for a grid with room for {} of {}", base::counted(values, "value"), count_ - drawn_,
+                     graph::to_string(image_));
+  for (const float* image = images.data(); image != images.data() + values; image += size, ++drawn_)
+    gan::io::draw(picture_, image, height, width, pad_ + drawn_ / columns_ * (height + pad_),
+                  pad_ + drawn_ % columns_ * (width + pad_));
+}
+
 Picture make_grid(std::span<const float> images, const graph::Shape& shape, int columns, int pad) {
   if (shape.size() != 4 || static_cast<std::int64_t>(images.size()) != graph::element_count(shape) || images.empty())
     base::fail_usage("{} of shape {} are not images of [count, channels, height, width]",
                      base::counted(static_cast<std::int64_t>(images.size()), "value"), graph::to_string(shape));
-  if (columns < 1 || pad < 0)
-    base::fail_usage("a grid of {} with a pad of {} cannot be drawn", base::counted(columns, "column"), pad);
-  const std::int64_t count = shape[0], channels = shape[1], height = shape[2], width = shape[3];
-  const std::int64_t across = std::min<std::int64_t>(columns, count);
-  const std::int64_t down = (count + across - 1) / across;
-  if (down > kMaxSide || height > kMaxSide || width > kMaxSide)
-    base::fail_usage("{} images of {} x {} pixels are too many for one picture", count, width, height);
-  Picture picture = blank(channels, down * (height + pad) + pad, across * (width + pad) + pad, 0);
-  for (std::int64_t i = 0; i < count; ++i)
-    draw(picture, images.data() + i * channels * height * width, height, width, pad + i / across * (height + pad),
-         pad + i % across * (width + pad));
-  return picture;
+  Grid grid(shape[0], {shape.begin() + 1, shape.end()}, columns, pad);
+  grid.draw(images);
+  return grid.picture();
 }
 
 Picture make_scatter(std::span<const float> points, const graph::Shape& shape, int size, float range) {
@@ -110,7 +127,7 @@ void write_png(const std::string& path, const Picture& picture) {
   const std::size_t channels = static_cast<std::size_t>(std::max(picture.channels, 0));
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
-  if ((channels != 1 && channels != 3) || pixels == 0 || picture.bytes.size() != channels * pixels)
+  if (channels < 1 || channels > 4 || pixels == 0 || picture.bytes.size() != channels * pixels)
     base::fail_usage("{}: {} are not a picture of {}, {} x {} pixels", path,
                      base::counted(static_cast<std::int64_t>(picture.bytes.size()), "byte"),
                      base::counted(picture.channels, "channel"), picture.width, picture.height);
@@ -122,7 +139,8 @@ void write_png(const std::string& path, const Picture& picture) {
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(picture.width);
   image.height = static_cast<png_uint_32>(picture.height);
-  image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
+  image.format = kFormats[channels - 1];
   png_alloc_size_t encoded_bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string encoded(encoded_bytes, '\0');
   if (!png_image_write_to_memory(&image, encoded.data(), &encoded_bytes, 0, interleaved.data(), 0, nullptr))

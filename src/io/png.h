@@ -9,7 +9,7 @@
 
 namespace gan::io {
 
-/// A grey (1 channel) or RGB (3 channels) picture, 8 bits a value.
+/// A picture of 1 channel (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), 8 bits a value.
 struct Picture {
   int channels = 1;
   int height = 0;
@@ -20,11 +20,26 @@ struct Picture {
 /// A value of the training range [-1, 1] as a byte: (value + 1) * 127.5, rounded; values outside are clamped, NaN is 0.
 std::uint8_t to_byte(float value);
 
-/// The picture of one image, values in [-1, 1], shape [C, H, W] with C 1 or 3. Throws a usage error on other shapes.
+/// The picture of one image, values in [-1, 1], shape [C, H, W] with C 1 to 4. Throws a usage error on other shapes.
 Picture to_picture(std::span<const float> image, const graph::Shape& shape);
 
-/// Images of shape [N, C, H, W] (C 1 or 3, values in [-1, 1]) side by side, `columns` in a row, row after row, with
-/// `pad` black pixels around each. Throws a usage error if the shape does not fit.
+/// Images side by side, `columns` in a row, row after row, with `pad` pixels of zeros (black, transparent if there is
+/// alpha) around each.
+class Grid {
+ public:
+  /// A grid for `count` images of shape [C, H, W], C 1 to 4. Throws a usage error if it would be too large for PNG.
+  Grid(std::int64_t count, const graph::Shape& image, std::int64_t columns, int pad = 2);
+  /// Draws the next images [n, C, H, W], values in [-1, 1]. Throws a usage error if there are more than `count`.
+  void draw(std::span<const float> images);
+  const Picture& picture() const { return picture_; }
+
+ private:
+  graph::Shape image_;
+  std::int64_t count_, columns_, pad_, drawn_ = 0;
+  Picture picture_;
+};
+
+/// The grid of images of shape [N, C, H, W].
 Picture make_grid(std::span<const float> images, const graph::Shape& shape, int columns, int pad = 2);
 
 /// Points of shape [N, 2] as black dots on white, `size` x `size` pixels, y upwards. The picture shows the square
@@ -32,8 +47,8 @@ Picture make_grid(std::span<const float> images, const graph::Shape& shape, int 
 /// Throws a usage error if the shape does not fit.
 Picture make_scatter(std::span<const float> points, const graph::Shape& shape, int size = 256, float range = 0);
 
-/// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or not
-/// grey or RGB, a data error if the file cannot be written.
+/// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or has
+/// more than 4 channels, a data error if the file cannot be written.
 void write_png(const std::string& path, const Picture& picture);
 
 /// Writes make_grid's picture by write_png.

@@ -1,0 +1,400 @@
+#include "cli/sample_output.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cctype>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "base/text.h"
+#include "cli/interrupt.h"
+#include "io/csv.h"
+#include "io/npy.h"
+#include "io/npz.h"
+#include "io/png.h"
+
+namespace gan::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kRowsAtOnce = 65'536;  // of a condition
+
+std::size_t size_of(const train::Model& model) {
+  return static_cast<std::size_t>(graph::element_count(model.sample_shape));
+}
+
+/// The shape of all samples.
+graph::Shape shape_of(const SamplePlan& plan, const train::Model& model) {
+  graph::Shape shape = model.sample_shape;
+  shape.insert(shape.begin(), plan.total);
+  return shape;
+}
+
+void require_room(const std::string& out, const graph::Shape& shape) {
+  std::error_code ignored;
+  if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) return;  // a pipe, a device
+  if (base::is_standard_output(out)) return;
+  const fs::path folder = fs::path(out).parent_path();
+  base::require_room(folder.empty() ? "." : folder.string(),
+                     static_cast<std::uint64_t>(graph::element_count(shape)) * sizeof(float));
+}
+
+/// A value of a condition as text.
+std::string value_text(const data::ConditionColumn& column, const data::ConditionRows& rows, std::size_t c,
+                       std::size_t row) {
+  return column.is_numeric() ? fmt::format("{}", rows.numbers(c)[row]) : column.name_of(rows.categories(c)[row]);
+}
+
+// ---- one file ----
+
+class NpyOutput : public SampleOutput {
+ public:
+  NpyOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
+      : model_(model), writer_(out, shape_of(plan, model)) {
+    require_room(out, shape_of(plan, model));
+  }
+  void write(std::span<float> samples, const data::ConditionRows&) override {
+    model_.units.undo(samples, model_.sample_shape);
+    writer_.write(samples);
+  }
+  void finish() override { writer_.commit(); }
+
+ private:
+  const train::Model& model_;
+  io::NpyWriter writer_;
+};
+
+/// Samples as the array x, then an array for each column of the condition.
+class NpzOutput : public SampleOutput {
+ public:
+  NpzOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
+      : plan_(plan), model_(model), writer_(out) {
+    require_room(out, shape_of(plan, model));
+    writer_.begin("x", "<f4", shape_of(plan, model));
+  }
+  void write(std::span<float> samples, const data::ConditionRows&) override {
+    model_.units.undo(samples, model_.sample_shape);
+    writer_.write(std::span<const float>(samples));
+  }
+  void finish() override {
+    for (std::size_t c = 0; c < model_.condition.columns.size(); ++c) write_column(c);
+    writer_.commit();
+  }
+
+ private:
+  void write_column(std::size_t c) {
+    const data::ConditionColumn& column = model_.condition.columns[c];
+    std::vector<std::u32string> names;
+    std::size_t longest = 1;
+    for (const std::string& name : column.names) {
+      names.push_back(io::code_points(name));
+      longest = std::max(longest, names.back().size());
+    }
+    for (std::u32string& name : names) name.resize(longest);
+    writer_.begin(column.name == "x" ? "condition_x" : column.name,
+                  column.is_numeric() ? "<f4"
+                  : names.empty()     ? "<i8"
+                                      : fmt::format("<U{}", longest),
+                  {plan_.total});
+    for (std::int64_t first = 0; first < plan_.total; first += kRowsAtOnce) {
+      const data::ConditionRows rows = plan_.rows(first, std::min(kRowsAtOnce, plan_.total - first));
+      if (column.is_numeric()) {
+        writer_.write(rows.numbers(c));
+        continue;
+      }
+      const std::span<const std::int32_t> categories = rows.categories(c);
+      if (names.empty()) {
+        writer_.write(std::span<const std::int64_t>(std::vector<std::int64_t>(categories.begin(), categories.end())));
+        continue;
+      }
+      for (const std::int32_t category : categories)
+        writer_.write(names[static_cast<std::size_t>(category)].data(), 4 * longest);
+    }
+  }
+
+  const SamplePlan& plan_;
+  const train::Model& model_;
+  io::NpzWriter writer_;
+};
+
+/// A row for each vector: its elements in the data's units, then the condition.
+class CsvOutput : public SampleOutput {
+ public:
+  CsvOutput(const std::string& out, const train::Model& model) : model_(model), file_(out, base::Durability::unsynced) {
+    std::vector<std::string> header;
+    for (std::size_t i = 0; i < size_of(model); ++i)
+      header.push_back(model.units.columns.empty() ? fmt::format("x{}", i) : model.units.columns[i].name);
+    for (const data::ConditionColumn& column : model.condition.columns) header.push_back(column.name);
+    file_.write(io::csv_row(header));
+  }
+  void write(std::span<float> samples, const data::ConditionRows& rows) override {
+    model_.units.undo(samples, model_.sample_shape);
+    const std::size_t size = size_of(model_);
+    std::string text;
+    std::vector<std::string> cells;
+    for (std::size_t i = 0; i < samples.size() / size; ++i) {
+      cells.clear();
+      for (const float value : samples.subspan(i * size, size)) cells.push_back(fmt::format("{}", value));
+      for (std::size_t c = 0; c < rows.columns.size(); ++c)
+        cells.push_back(value_text(model_.condition.columns[c], rows, c, i));
+      text += io::csv_row(cells);
+    }
+    file_.write(text);
+  }
+  void finish() override { file_.commit(); }
+
+ private:
+  const train::Model& model_;
+  base::AtomicFile file_;
+};
+
+/// One picture of all images.
+class GridOutput : public SampleOutput {
+ public:
+  GridOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
+      : out_(out), grid_(plan.total, model.sample_shape, plan.columns) {}
+  void write(std::span<float> samples, const data::ConditionRows&) override { grid_.draw(samples); }
+  void finish() override { io::write_png(out_, grid_.picture()); }
+
+ private:
+  const std::string out_;
+  io::Grid grid_;
+};
+
+/// One picture of points in the plane, in the training range, where both axes are alike.
+class ScatterOutput : public SampleOutput {
+ public:
+  explicit ScatterOutput(const std::string& out) : out_(out) {}
+  void write(std::span<float> samples, const data::ConditionRows&) override {
+    points_.insert(points_.end(), samples.begin(), samples.end());
+  }
+  void finish() override {
+    io::write_png(out_, io::make_scatter(points_, {static_cast<std::int64_t>(points_.size() / 2), 2}));
+  }
+
+ private:
+  const std::string out_;
+  std::vector<float> points_;
+};
+
+// ---- folders ----
+
+constexpr const char* kMetadata = "metadata.csv";
+
+/// A class's name as a part of a file's name: of letters, digits, `.`, `_`, `-` and what is not ASCII, visible, no
+/// longer than 100 bytes.
+std::string safe_name(const std::string& name) {
+  constexpr std::size_t kLongest = 100;
+  std::string safe = name;
+  if (safe.size() > kLongest) {
+    std::size_t end = kLongest;
+    while (end > 0 && (static_cast<unsigned char>(safe[end]) & 0xc0) == 0x80) --end;  // inside a character of UTF-8
+    safe.resize(end);
+  }
+  for (char& c : safe)
+    if (static_cast<unsigned char>(c) < 0x80 && !std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-')
+      c = '_';
+  if (safe.empty() || safe[0] == '.' || safe[0] == '-') safe.insert(0, "_");
+  return safe;
+}
+
+/// Different safe names of all classes, also where case does not count. Numbers are filled with zeros.
+std::vector<std::string> file_names_of(const data::ConditionColumn& column) {
+  std::vector<std::string> names;
+  std::size_t longest = 0;
+  bool numbers = true;
+  for (std::int32_t k = 0; k < column.categories; ++k) {
+    names.push_back(safe_name(column.name_of(k)));
+    longest = std::max(longest, names.back().size());
+    numbers = numbers && names.back().find_first_not_of("0123456789") == std::string::npos;
+  }
+  std::set<std::string> used;
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    if (numbers) names[k].insert(0, longest - names[k].size(), '0');
+    const auto is_new = [&] {
+      std::string lower = names[k];
+      for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      return used.insert(lower).second;
+    };
+    while (!is_new()) names[k] += fmt::format("_{}", k);
+  }
+  return names;
+}
+
+/// Whether `gan sample` may have left a file of this name.
+bool is_own(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename().string();
+  return entry.is_regular_file() &&
+         (name == kMetadata || name.ends_with(".png") || (name.ends_with(".tmp") && name.find(".png.") != name.npos) ||
+          (name.ends_with(".tmp") && name.starts_with(kMetadata)));
+}
+
+/// A picture for each image, and metadata.csv, which is written last: a folder without it is not whole.
+class FolderOutput : public SampleOutput {
+ public:
+  FolderOutput(const std::string& folder, const SampleOptions& options, const SamplePlan& plan,
+               const train::Model& model)
+      : folder_(folder), options_(options), plan_(plan), model_(model) {
+    base::create_folder(folder);
+    lock_.emplace(folder);
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().starts_with('.')) continue;  // as desktops leave
+      if (!options.overwrite)
+        base::fail_usage(
+            "--out {}: the folder holds files, such as {}; choose another, or replace its pictures by --overwrite",
+            folder, entry.path().filename().string());
+      if (!is_own(entry))
+        base::fail_usage("--out {}: the folder holds {}; --overwrite replaces pictures and {} alone", folder,
+                         entry.path().filename().string(), kMetadata);
+    }
+    std::map<std::int32_t, std::int64_t> counts;
+    std::int64_t most = plan.total;
+    if (model.condition.classes() > 0) {
+      names_ = file_names_of(model.condition.columns[0]);
+      next_.resize(names_.size());
+      most = 1;
+      for (const std::int32_t label : std::get<std::vector<std::int32_t>>(plan.grid->axes()[0][0].values))
+        most = std::max(most, counts[label] += plan.each);
+    }
+    width_ = std::to_string(most - 1).size();
+  }
+
+  void write(std::span<float> samples, const data::ConditionRows& rows) override {
+    if (!metadata_) start();
+    const std::size_t size = size_of(model_), count = samples.size() / size;
+    std::vector<std::string> files;
+    for (std::size_t i = 0; i < count; ++i) files.push_back(next_name(rows, i));
+    write_pictures(samples, files);
+    std::string text;
+    std::vector<std::string> cells;
+    for (std::size_t i = 0; i < count; ++i, ++done_) {
+      cells = {files[i]};
+      for (std::size_t c = 0; c < rows.columns.size(); ++c)
+        cells.push_back(value_text(model_.condition.columns[c], rows, c, i));
+      cells.push_back(options_.noise.empty() ? std::to_string(options_.seed) : "");
+      cells.push_back(std::to_string(options_.first + (options_.same_latents ? done_ % plan_.each : done_)));
+      cells.push_back(options_.model);
+      text += io::csv_row(cells);
+    }
+    metadata_->write(text);
+  }
+
+  void finish() override { metadata_->commit(); }
+
+ private:
+  void start() {
+    const fs::path folder(folder_);
+    fs::remove(folder / kMetadata);  // first, so that what a kill leaves is not whole
+    std::vector<fs::path> old;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+      if (is_own(entry)) old.push_back(entry.path());
+    for (const fs::path& path : old) fs::remove(path);
+    metadata_.emplace((folder / kMetadata).string(), base::Durability::unsynced);
+    std::vector<std::string> header = {"file_name"};
+    for (const data::ConditionColumn& column : model_.condition.columns) header.push_back(column.name);
+    for (const std::string name : {"seed", "index", "model"})
+      header.push_back(model_.condition.find(name) < 0 ? name : "sample_" + name);
+    metadata_->write(io::csv_row(header));
+  }
+
+  std::string next_name(const data::ConditionRows& rows, std::size_t i) {
+    if (names_.empty()) return fmt::format("sample-{:0{}}.png", next_sample_++, width_);
+    const auto label = static_cast<std::size_t>(rows.labels()[i]);
+    return fmt::format("{}-{:0{}}.png", names_[label], next_[label]++, width_);
+  }
+
+  void write_pictures(std::span<const float> samples, const std::vector<std::string>& files) {
+    constexpr std::int64_t kFilesAtOnce = 16;
+    const std::size_t size = size_of(model_);
+    std::exception_ptr failure;
+    std::mutex mutex;
+    base::parallel_for(
+        static_cast<std::int64_t>(files.size()), kFilesAtOnce, [&](std::int64_t begin, std::int64_t end) {
+          try {
+            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end) && !is_interrupted(); ++i)
+              io::write_png((fs::path(folder_) / files[i]).string(),
+                            io::to_picture(samples.subspan(i * size, size), model_.sample_shape));
+          } catch (...) {
+            const std::lock_guard lock(mutex);
+            failure = std::current_exception();
+          }
+        });
+    if (failure) std::rethrow_exception(failure);
+    throw_if_interrupted();
+  }
+
+  const std::string folder_;
+  const SampleOptions& options_;
+  const SamplePlan& plan_;
+  const train::Model& model_;
+  std::optional<base::FolderLock> lock_;
+  std::vector<std::string> names_;  // of classes; none unless the condition is one column of them
+  std::vector<std::int64_t> next_;  // of each class
+  std::int64_t next_sample_ = 0, done_ = 0;
+  std::size_t width_ = 1;
+  std::optional<base::AtomicFile> metadata_;
+};
+
+}  // namespace
+
+SampleFormat sample_format(const std::string& out, const std::string& format) {
+  static const std::map<std::string, SampleFormat> kFormats = {
+      {"png", SampleFormat::png}, {"npy", SampleFormat::npy}, {"npz", SampleFormat::npz}, {"csv", SampleFormat::csv}};
+  const fs::path path(out);
+  const std::string extension = path.extension().string();
+  const bool stream =
+      base::is_standard_output(out) || (fs::exists(path) && !fs::is_regular_file(path) && !fs::is_directory(path));
+  const bool folder = out.ends_with('/') || fs::is_directory(path) || (extension.empty() && !stream && format.empty());
+  if (folder && !format.empty() && format != "png")
+    base::fail_usage("--out {}: a folder takes pictures; give --format {} a file", out, format);
+  if (folder) return SampleFormat::folder;
+  if (!format.empty()) return kFormats.at(format);
+  if (extension.empty()) return SampleFormat::npy;
+  const auto found = kFormats.find(extension.substr(1));
+  if (found == kFormats.end())
+    base::fail_usage(
+        "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy, FILE.npz, FILE.csv or a folder, or - "
+        "for standard output",
+        out, extension);
+  return found->second;
+}
+
+std::unique_ptr<SampleOutput> open_sample_output(const std::string& out, SampleFormat format,
+                                                 const SampleOptions& options, const SamplePlan& plan,
+                                                 const train::Model& model) {
+  constexpr std::int64_t kMostChannels = 4;
+  const graph::Shape& shape = model.sample_shape;
+  const bool picture = shape.size() == 3 && shape[0] <= kMostChannels;
+  if (!picture && (format == SampleFormat::folder || (format == SampleFormat::png && shape != graph::Shape{2})))
+    base::fail_usage("--out {}: samples of shape {} cannot be drawn; expected FILE.npy, FILE.npz{}", out,
+                     graph::to_string(shape), shape.size() == 3 ? "" : " or FILE.csv");
+  if (shape.size() == 3 && format == SampleFormat::csv)
+    base::fail_usage("--out {}: images cannot be rows of a table; expected FILE.npz, FILE.npy, FILE.png or a folder",
+                     out);
+  switch (format) {
+    case SampleFormat::npy:
+      return std::make_unique<NpyOutput>(out, plan, model);
+    case SampleFormat::npz:
+      return std::make_unique<NpzOutput>(out, plan, model);
+    case SampleFormat::csv:
+      return std::make_unique<CsvOutput>(out, model);
+    case SampleFormat::folder:
+      return std::make_unique<FolderOutput>(out, options, plan, model);
+    case SampleFormat::png:
+      break;
+  }
+  if (shape.size() == 3) return std::make_unique<GridOutput>(out, plan, model);
+  return std::make_unique<ScatterOutput>(out);
+}
+
+}  // namespace gan::cli

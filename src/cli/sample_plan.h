@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/condition_choice.h"
+#include "train/model_file.h"
+
+namespace gan::cli {
+
+/// The options of `gan sample`; 0 and "": not given.
+struct SampleOptions {
+  std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, precision = "auto";
+  std::vector<std::string> conditions;
+  std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
+  std::int64_t seed = 1;
+  bool same_latents = false, overwrite = false;
+};
+
+/// The most samples of a call.
+inline constexpr std::int64_t kMostSamples = 100'000'000;
+
+/// The samples to draw.
+struct SamplePlan {
+  std::optional<data::ConditionGrid> grid;  ///< the combinations of values; none for an unconditional model
+  std::int64_t each = 0;                    ///< samples of each combination
+  std::int64_t total = 0;
+  std::int64_t columns = 0;  ///< of a picture of all samples
+  std::string note;          ///< for the user, or ""
+
+  /// The condition's rows of samples [first, first + count).
+  data::ConditionRows rows(std::int64_t first, std::int64_t count) const;
+};
+
+/// What the options ask for. `noise_rows`: the rows of --noise, 0 without. Throws a usage error if the model cannot
+/// draw it, a data error for bad files.
+SamplePlan make_sample_plan(const SampleOptions& options, const train::Model& model, std::int64_t noise_rows);
+
+}  // namespace gan::cli
