@@ -86,7 +86,7 @@ TEST(Cli, WrongUseBadInput) {
       {{"data", "fetc"}, "did you mean \"fetch\"?"},
       {{"data"}, "data"},
       {{"info", "mnits"}, "did you mean \"mnist\"?"},
-      {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy or a folder"},
+      {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy, FILE.npz, FILE.csv or a folder"},
       {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
       {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
       {{"sample", "m", "--out", "x.png", "--count", "1e3"}, "1e3 is not a whole number"},
@@ -248,7 +248,7 @@ TEST_F(CliModel, PicturesAndNames) {
   expect_done(folder(), sample({"--per-class", "2", "--out", folder() / "grid.png"}));
   EXPECT_EQ(read(folder() / "grid.png").substr(1, 3), "PNG");
   expect_done(folder(), sample({"--labels", "0,2", "--count", "2", "--out", folder() / "pictures/"}));
-  for (const char* name : {"0-0.png", "0-1.png", "2-0.png", "2-1.png"}) {
+  for (const char* name : {"top-0.png", "top-1.png", "bottom-0.png", "bottom-1.png", "metadata.csv"}) {
     EXPECT_TRUE(fs::exists(folder() / "pictures/" + name)) << name;
   }
   expect_done(folder(), {"info", model()});
