@@ -582,7 +582,7 @@ TEST_F(SampleCli, CtrlCLeavesNothingThatLooksWhole) {
   save(model_of(data::label_condition(3)));
   fs::create_directory(folder_ / "d");
   for (const std::string name : {"x.npy", "x.npz"}) {
-    Process process(folder_, args({"--count", "20000000", "--out", folder_ / "d/" + name}));
+    Process process(folder_, args({"--count", "2000000", "--out", folder_ / "d/" + name}));
     ASSERT_TRUE(wait_for([&] { return !fs::is_empty(folder_ / "d") || !process.running(); }));
     process.signal(SIGINT);
     EXPECT_EQ(process.wait(), 128 + SIGINT) << process.err();
