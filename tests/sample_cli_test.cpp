@@ -392,7 +392,7 @@ TEST_F(SampleCli, NamesOfClassesAreSafe) {
   EXPECT_EQ(names("e"), (std::set<std::string>{"003-0.png", "007-0.png", "200-0.png", "metadata.csv"}));
   save(model_of({{classes("seed", {"x", "y"})}}));
   done({"--label", "x", "--count", "1", "--out", folder_ / "f"});
-  EXPECT_EQ(get(folder_ / "f/metadata.csv").substr(0, 44), "file_name,seed,sample_seed,index,model\nx-0.pn");
+  EXPECT_EQ(get(folder_ / "f/metadata.csv").substr(0, 45), "file_name,seed,sample_seed,index,model\nx-0.pn");
 }
 
 TEST_F(SampleCliBadInput, FoldersDoNotMix) {
