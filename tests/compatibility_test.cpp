@@ -60,7 +60,7 @@ TEST(Compatibility, ModelsOfVersion1DrawWhatTheyDrew) {
 
   const TemporaryFolder folder;
   train::save_model(folder / "m.safetensors", model);
-  EXPECT_EQ(io::read_safetensors(folder / "m.safetensors").metadata.at("version"), "2");
+  EXPECT_EQ(io::read_safetensors(folder / "m.safetensors").metadata.at("version"), "3");
   const train::Model again = train::load_model(folder / "m.safetensors");
   EXPECT_EQ(again.condition, model.condition);
   EXPECT_EQ(draw(again, low_and_high(), 140), drawn) << "the same bytes";
@@ -94,12 +94,12 @@ TEST(CompatibilityBadInput, ValuesOfOldRunsThatWereEditedAreRefused) {
 TEST(CompatibilityBadInput, NewerModelsSayWhatTheyNeed) {
   const TemporaryFolder folder;
   io::Safetensors file = io::read_safetensors(kOld + "run/model.safetensors");
-  file.metadata["version"] = "3";
+  file.metadata["version"] = "4";
   std::vector<io::NamedArray> tensors;
   for (const auto& [name, array] : file.tensors) tensors.push_back({name, &array});
   io::write_safetensors(folder / "m.safetensors", file.metadata, tensors);
   expect_refused(folder, {"sample", folder / "m.safetensors", "--out", folder / "x.npy"}, 3,
-                 "model format 3, this program reads 1 and 2; it needs a newer gan");
+                 "model format 4, this program reads 1 to 3; it needs a newer gan");
 }
 
 }  // namespace

@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
+#include "data/batches.h"
 #include "program.h"
 #include "train/model_file.h"
 #include "train/preset.h"
@@ -82,8 +85,9 @@ TEST(Condition, RowsAreSlicedAndChosen) {
   EXPECT_EQ(y.slice(1, 2).columns, rows({1, 2}, {1, 0}).columns);
   const std::uint32_t chosen[] = {3, 0};
   EXPECT_EQ(y.select(chosen).columns, rows({0, 0}, {0, 1}).columns);
-  EXPECT_EQ(data::categories_in_turn(data::label_condition(3), 4).columns[0], (std::vector<std::int32_t>{0, 1, 2, 0}));
-  EXPECT_TRUE(data::categories_in_turn({}, 4).empty());
+  EXPECT_EQ(data::values_in_turn(data::label_condition(3), 4).columns[0],
+            data::ColumnValues(std::vector<std::int32_t>{0, 1, 2, 0}));
+  EXPECT_TRUE(data::values_in_turn({}, 4).empty());
   EXPECT_EQ(label_and_colour().text(), "label of 3 categories, colour of 2 categories");
   EXPECT_EQ(data::label_condition(1).text(), "1 class");
 }
@@ -104,15 +108,115 @@ TEST(ConditionBadInput, Rows) {
       EXPECT_EQ(error.kind(), base::ErrorKind::usage);
       EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
     }
-  for (const char* condition : {"projection", "auxiliary"}) try {
-      train::Model model = two_columns();
-      model.config.model.d.condition = condition;
-      train::discriminator_variables(model.config,
-                                     train::model_spec(model.config, model.sample_shape, model.condition));
-      ADD_FAILURE() << condition;
-    } catch (const base::Error& error) {
-      EXPECT_NE(std::string(error.what()).find("takes one column"), std::string::npos) << error.what();
+}
+
+ConditionSpec colour_and_angle() {
+  const float angles[] = {0, 45, 90, 180};
+  data::ConditionColumn angle{.name = "angle"};
+  angle.number = data::number_column("angle", angles, "", "here");
+  angle.number.period = 360;
+  data::ConditionColumn size{.name = "size"};
+  size.number = data::number_column("size", angles, "minmax", "here");
+  return {{{.name = "colour", .categories = 2, .names = {"red", "blue"}}, angle, size}};
+}
+
+/// Every way in takes numbers beside categories, and D's side of each is trained by a step.
+TEST(Condition, NumbersReachTheNetworks) {
+  const std::pair<const char*, const char*> ways[] = {
+      {"embedding", "embedding"}, {"one_hot", "one_hot"}, {"batch_norm", "projection"}, {"embedding", "auxiliary"}};
+  for (const auto& [g, d] : ways) {
+    train::Model model = two_columns();
+    model.condition = colour_and_angle();
+    model.config.model.g.condition = g;
+    model.config.model.g.batch_norm = std::string(g) == "batch_norm";
+    model.config.model.d.condition = d;
+    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+    graph::Graph graph;
+    std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
+    for (const nn::Variable& variable : train::discriminator_variables(model.config, spec))
+      variables.push_back(variable);
+    model.weights.clear();
+    nn::initialize(variables, /*seed=*/1, model.weights);
+    for (auto& [name, array] : model.weights)  // the tables of conditional batch norm start from 0
+      if (name.find("running") == std::string::npos)
+        for (std::size_t i = 0; i < array.f32().size(); ++i) array.f32()[i] += 0.01f * static_cast<float>(i % 7);
+    const TemporaryFolder folder;
+    train::save_model(folder / "m.safetensors", model);
+    const train::Model again = train::load_model(folder / "m.safetensors");
+    EXPECT_EQ(again.condition, model.condition);
+    const auto with = [&](float angle, float size) {
+      ConditionRows y;
+      y.columns = {std::vector<std::int32_t>{0, 1}, std::vector<float>{0, angle}, std::vector<float>{0, size}};
+      return draw(again, y);
+    };
+    EXPECT_NE(with(10, 0), with(20, 0)) << g;
+    EXPECT_NE(with(10, 0), with(10, 5)) << g;
+    EXPECT_EQ(with(0, 3), with(360, 3)) << g;
+    graph::Graph step;
+    train::build_step(step, model.config, spec, {.batch = 4});
+  }
+}
+
+TEST(Condition, ValuesInTurnCoverTheRange) {
+  const ConditionSpec spec = colour_and_angle();
+  EXPECT_EQ(data::values_period(spec), 2 * 8 * 8);
+  const ConditionRows y = data::values_in_turn(spec, 128);
+  EXPECT_EQ(y.numbers(1)[8], 45.0f);  // of a period, whose end is its beginning
+  EXPECT_EQ(y.numbers(2)[7], 180.0f);
+  EXPECT_EQ(y.categories(0)[63], 0);
+  EXPECT_EQ(y.categories(0)[64], 1);
+  EXPECT_EQ(data::row_text(spec, y, 65), "colour=blue, angle=0, size=25.7143");
+}
+
+/// Widths are as CcGAN prescribes them, and real samples from the vicinity alone.
+TEST(Vicinity, DrawsNearbySamples) {
+  std::vector<float> angles;
+  for (int i = 0; i < 1200; ++i) angles.push_back(static_cast<float>(i / 10 * 3));  // 120 angles, 10 samples each
+  data::ConditionColumn angle{.name = "angle"};
+  angle.number = data::number_column("angle", angles, "", "here");
+  for (const double period : {0.0, 360.0})
+    for (const char* kind : {"hard", "soft"}) {
+      angle.number.period = period;
+      ConditionRows rows;
+      rows.columns = {angles};
+      const data::Vicinity vicinity({{angle}}, rows, {.kind = kind});
+      const double range = period > 0 ? 360 : 357;
+      EXPECT_NEAR(vicinity.widths()[0].kappa, 2 * 3 / range, 1e-9);
+      EXPECT_NEAR(vicinity.widths()[0].sigma, 1.06 * 103.92 / range * std::pow(1200.0, -0.2), 1e-4);
+      const base::RandomStream random(1, 2, 3);
+      int moved = 0, beyond = 0;
+      for (std::uint32_t i = 0; i < 600; ++i) {
+        ConditionRows y = rows;
+        const std::uint32_t near = vicinity.draw(i * 2, random, i, y);
+        float distance = std::abs(angles[near] - y.numbers(0)[i]);
+        if (period > 0) distance = std::min(std::fmod(distance, 360.0f), 360 - std::fmod(distance, 360.0f));
+        EXPECT_LE(distance, (std::string(kind) == "hard" ? 6.01f : 16.0f));
+        moved += y.numbers(0)[i] != angles[i * 2];
+        beyond += distance > 6.01f;
+      }
+      EXPECT_EQ(moved, 600);
+      EXPECT_EQ(beyond > 0, std::string(kind) == "soft");
     }
+}
+
+/// A class of ten and one of a thousand: each batch has as many of either.
+TEST(Batches, BalancedClassesAreEquallyFrequent) {
+  data::Dataset dataset;
+  dataset.items = 1010;
+  std::vector<std::int32_t> labels(1010, 1);
+  for (std::size_t i = 0; i < 10; ++i) labels[i * 100] = 0;
+  dataset.rows = std::move(labels);
+  dataset.condition = data::label_condition(2);
+  data::Batches batches(dataset, dataset.condition, {.seed = 5, .balance = true});
+  std::set<std::uint32_t> rare;
+  for (int step = 0; step < 20; ++step) {
+    const data::Batches::Batch batch = batches.at(step, 16);
+    EXPECT_EQ(std::ranges::count(batch.y.labels(), 0), 8);
+    for (const std::uint32_t i : batch.samples) {
+      if (dataset.labels()[i] == 0) rare.insert(i);
+    }
+  }
+  EXPECT_EQ(rare.size(), 10u);
 }
 
 /// 300 classes of eight images each, labels as 32-bit integers.

@@ -235,10 +235,10 @@ TEST(Source, PairOfFiles) {
   EXPECT_EQ(dataset.count(), 3);
   EXPECT_TRUE(dataset.is_image());
   EXPECT_EQ(dataset.sample_shape, (graph::Shape{1, 2, 3}));
-  EXPECT_EQ(dataset.classes(), 5);
-  EXPECT_TRUE(dataset.condition.class_names().empty());
-  EXPECT_EQ(dataset.label(0), 2);
-  EXPECT_EQ(dataset.label(2), 4);
+  EXPECT_EQ(dataset.classes(), 3);  // those that occur
+  EXPECT_EQ(dataset.condition.class_names(), (std::vector<std::string>{"0", "2", "4"}));
+  EXPECT_EQ(dataset.label(0), 1);
+  EXPECT_EQ(dataset.label(2), 2);
   float sample[6];
   dataset.copy_sample(1, sample);
   for (int i = 0; i < 6; ++i) EXPECT_EQ(sample[i], static_cast<float>(6 + i) / 127.5f - 1.0f);
@@ -290,7 +290,7 @@ TEST(Source, PathsMayHoldCommas) {
   const std::string labels = put(folder + "/y,1.idx", idx_bytes({3}, std::string("\2\0\4", 3)));
   const Dataset pair = open_source(images + "," + labels);
   EXPECT_EQ(pair.count(), 3);
-  EXPECT_EQ(pair.label(2), 4);
+  EXPECT_EQ(pair.label(2), 2);
   EXPECT_EQ(open_source(images).classes(), 0);
   EXPECT_EQ(open_source(images + "," + folder + "/none,1.idx", {.labels = false}).count(), 3);
   expect_error(ErrorKind::data, "/none,1.idx: cannot be opened",
@@ -373,12 +373,12 @@ TEST(Source, FolderOfFourFiles) {
 
 TEST(Source, ClassNames) {
   TemporaryFolder folder;
-  const std::string spec = put(folder / "x.idx", idx_bytes({2, 1, 1}, "ab")) + "," +
-                           put(folder / "y.idx", idx_bytes({2}, std::string("\0\2", 2)));
+  const std::string spec = put(folder / "x.idx", idx_bytes({4, 1, 1}, "abcd")) + "," +
+                           put(folder / "y.idx", idx_bytes({4}, std::string("\0\2\1\3", 4)));
   put(folder / "classes.txt", "T-shirt\r\ntrouser \n ankle boot\nbag\n\n");
   const Dataset dataset = open_source(spec);
   EXPECT_EQ(dataset.condition.class_names(), (std::vector<std::string>{"T-shirt", "trouser", "ankle boot", "bag"}));
-  EXPECT_EQ(dataset.classes(), 4);  // more names than labels that occur
+  EXPECT_EQ(dataset.classes(), 4);
   EXPECT_EQ(dataset.condition.columns[0].parse("trouser"), 1);
   EXPECT_EQ(dataset.condition.columns[0].parse("ankle boot"), 2);
   EXPECT_EQ(dataset.condition.columns[0].parse("3"), 3);
@@ -386,8 +386,44 @@ TEST(Source, ClassNames) {
                [&] { dataset.condition.columns[0].parse("4"); });
   expect_error(ErrorKind::usage, "unknown label \"trousers\"; did you mean \"trouser\"?",
                [&] { dataset.condition.columns[0].parse("trousers"); });
-  put(folder / "classes.txt", "1\n0\n2");  // names win over numbers
+  put(folder / "classes.txt", "1\n0\n2\n3");  // names win over numbers
   EXPECT_EQ(open_source(spec).condition.columns[0].parse("0"), 1);
+  expect_error(ErrorKind::usage, "unknown label \"4\"", [&] { open_source(spec).condition.columns[0].parse("4"); });
+}
+
+/// Classes are the labels that occur, by their own numbers or by the lines of classes.txt.
+TEST(Source, ClassesAreLabelsThatOccur) {
+  TemporaryFolder folder;
+  const auto open_with = [&](const std::string& labels, const char* names) {
+    std::filesystem::remove(folder / "classes.txt");
+    if (*names) put(folder / "classes.txt", names);
+    return open_source(put(folder / "x.idx", idx_bytes({3, 1, 1}, "abc")) + "," +
+                       put(folder / "y.idx", idx_bytes({3}, labels)));
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(open_with("\3\7\310", "").condition.class_names(), (Names{"3", "7", "200"}));
+  EXPECT_EQ(open_with("\3\7\310", "").condition.columns[0].parse("200"), 2);
+  EXPECT_EQ(open_with("\1\2\3", "a\nb\nc").condition.class_names(), (Names{"a", "b", "c"}));
+  const Dataset fewer = open_with(std::string("\0\2\2", 3), "a\nb\nc");
+  EXPECT_EQ(fewer.condition.class_names(), (Names{"a", "c"}));
+  EXPECT_EQ(fewer.label(2), 1);
+  ASSERT_EQ(fewer.notes.size(), 1u);
+  EXPECT_NE(fewer.notes[0].find("1 of 3 classes have no samples"), std::string::npos) << fewer.notes[0];
+}
+
+TEST(Source, ConditionsAreAlignedByName) {
+  Dataset dataset;
+  dataset.source = "here";
+  dataset.condition = data::label_condition(2, {"b", "c"});
+  dataset.rows = std::vector<std::int32_t>{0, 1, 1};
+  data::align_condition(dataset, data::label_condition(3, {"a", "b", "c"}));
+  EXPECT_EQ(dataset.classes(), 3);
+  EXPECT_EQ(dataset.label(0), 1);
+  EXPECT_EQ(dataset.label(2), 2);
+  expect_error(ErrorKind::data, "here: label \"a\" is none of b, c", [&] {
+    dataset.rows = std::vector<std::int32_t>{0, 1, 1};
+    data::align_condition(dataset, data::label_condition(2, {"b", "c"}));
+  });
 }
 
 TEST(SourceBadInput, ClassNames) {
@@ -398,7 +434,7 @@ TEST(SourceBadInput, ClassNames) {
     put(folder / "classes.txt", names);
     open_source(spec);
   };
-  expect_error(ErrorKind::data, "classes.txt: 2 class names for labels up to 2, expected 3 or more",
+  expect_error(ErrorKind::data, "classes.txt: 2 class names for labels 0 to 2, expected 3 or more",
                [&] { open_with("a\nb\n"); });
   expect_error(ErrorKind::data, "line 2 is empty", [&] { open_with("a\n\nb\n"); });
   expect_error(ErrorKind::data, "line 3: the class name \"a\" is there twice", [&] { open_with("a\nb\na\n"); });

@@ -246,10 +246,11 @@ TEST(EvalClassifier, TakesImagesOfAnyShapeAndBatchesOfAnySize) {
   images.condition = data::label_condition(2);
   std::vector<std::int32_t> labels;
   images.items = 260;
-  images.pixels = std::make_unique<std::uint8_t[]>(260 * 63);
+  const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[260 * 63]());
+  images.pixels = pixels;
   for (int i = 0; i < 260; ++i) {
     labels.push_back(i % 2);
-    for (int pixel = 0; pixel < 21; ++pixel) images.pixels[static_cast<std::size_t>(i * 63 + 3 * pixel + i % 2)] = 255;
+    for (int pixel = 0; pixel < 21; ++pixel) pixels[i * 63 + 3 * pixel + i % 2] = 255;
   }
   images.rows = std::move(labels);
   const Classifier classifier = eval::train_classifier(images, 0, nullptr);
@@ -272,8 +273,10 @@ TEST(EvalClassifier, BadInput) {
   expect_refused(x, "no labels");
   expect_refused(x + "," + y, "one class");
   write_images(folder, "train", 20, 1, 2);
-  put(folder / "classes.txt", "low\nhigh\nnever\n");
-  expect_refused(x + "," + y, "class 2 (never) has no images");
+  Reference lacking = eval::open_reference(x + "," + y, {});
+  lacking.train.condition = data::label_condition(3, {"low", "high", "never"});
+  expect_error(ErrorKind::usage, "class 2 (never) has no images",
+               [&] { eval::cached_classifier(lacking, folder.path(), nullptr); });
   expect_refused("ring8", "it is for images");
   write_images(folder, "train", 9, 1, 2);
   expect_error(ErrorKind::data, "9 samples; a tenth", [&] { eval::open_reference(x, {}); });
@@ -349,7 +352,7 @@ TEST(Eval, MemorizationTellsCopiesFromOtherImages) {
   // A training set that is what the model draws; the held-out images have other noise.
   const ImageFolder folder;
   const train::Model model = image_model(0, true);
-  const data::ConditionRows labels = data::categories_in_turn(model.condition, 200);
+  const data::ConditionRows labels = data::values_in_turn(model.condition, 200);
   Reference reference = eval::open_reference(folder.path(), {});
   reference.train = eval::draw(model, 200, labels, 1);
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
@@ -403,7 +406,7 @@ TEST(Eval, DrawsWhatPicturesHold) {
   const data::Dataset drawn = eval::draw(image_model(0, true), 5, std::vector<std::int32_t>{2, 1, 0, 2, 1}, 3);
   const data::Dataset first = eval::draw(image_model(0, true), 1, std::vector<std::int32_t>{2}, 3);
   EXPECT_EQ(drawn.count(), 5);
-  EXPECT_EQ(drawn.rows.columns[0], (std::vector<std::int32_t>{2, 1, 0, 2, 1}));
+  EXPECT_EQ(drawn.rows.columns[0], data::ColumnValues(std::vector<std::int32_t>{2, 1, 0, 2, 1}));
   EXPECT_GT(drawn.pixels[5 * 8], 150);  // rows 4 and 5 of class 2
   EXPECT_LT(drawn.pixels[0], 100);
   EXPECT_TRUE(std::equal(first.pixels.get(), first.pixels.get() + 64, drawn.pixels.get()));
@@ -581,7 +584,7 @@ TEST(Eval, CoverageOfFewImagesIsThatOfAsManySamples) {
   eval::save_classifier(folder / "c",
                         eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
   const train::Model model = image_model(0, true);
-  const data::ConditionRows labels = data::categories_in_turn(model.condition, 60);
+  const data::ConditionRows labels = data::values_in_turn(model.condition, 60);
   double coverage = 0;
   constexpr int kReferences = 10;
   for (std::uint64_t seed = 2; seed < 2 + kReferences; ++seed) {
@@ -602,7 +605,7 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
   // The training part is what the model draws, and so are 100 of the held-out images.
   const ImageFolder folder;
   const train::Model model = image_model(0, true);
-  const data::ConditionRows labels = data::categories_in_turn(model.condition, 200);
+  const data::ConditionRows labels = data::values_in_turn(model.condition, 200);
   eval::save_classifier(folder / "c",
                         eval::train_classifier(eval::open_reference(folder.path(), {}).train, 0, nullptr));
   const auto evaluate = [&](std::uint32_t others) {
@@ -616,7 +619,7 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
     auto pixels = std::make_unique<std::uint8_t[]>((100 + others) * 64);
     std::copy_n(more.pixels.get(), others * 64, std::copy_n(held_out.pixels.get(), 100 * 64, pixels.get()));
     held_out.pixels = std::move(pixels);
-    held_out.rows.columns[0].insert(held_out.rows.columns[0].end(), more.labels().begin(), more.labels().end());
+    held_out.rows.append(more.rows);
     held_out.items = 100 + others;
     reference.held_out = std::move(held_out);
     eval::Options options;

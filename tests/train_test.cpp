@@ -328,7 +328,7 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
     m.weights["generator.model.0.bias"] = runtime::Array(graph::TensorType{DType::f32, {3}});
   });
   expect_refused("expected f32[", [](train::Model& m) { m.condition = {}; });
-  expect_refused("0 classes", [](train::Model& m) { m.condition.columns[0].categories = 0; });
+  expect_refused("column \"label\": a range of 0 to 0", [](train::Model& m) { m.condition.columns[0].categories = 0; });
   expect_refused("1 class name for 8 classes", [](train::Model& m) { m.condition.columns[0].names = {"one"}; });
   expect_refused("column \"label\"", [](train::Model& m) { m.condition.columns.push_back(m.condition.columns[0]); });
   expect_refused("trained for -1 steps", [](train::Model& m) { m.steps = -1; });

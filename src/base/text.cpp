@@ -53,6 +53,16 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
   return near.empty() ? "; known: " + joined(candidates) : "; did you mean \"" + near + "\"?";
 }
 
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    parts.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
 std::string joined(std::span<const std::string> parts) {
   std::string out;
   for (const std::string& part : parts) {

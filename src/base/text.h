@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace gan::base {
 
@@ -18,6 +19,9 @@ std::string nearest(std::string_view name, std::span<const std::string> candidat
 /// The end of an "unknown ..." message: `; did you mean "tutorial-bce"?`, or `; known: a, b, c` if nothing is near, or
 /// "" if there are no candidates.
 std::string did_you_mean(std::string_view name, std::span<const std::string> candidates);
+
+/// The parts of a text between separators; none for an empty text.
+std::vector<std::string> split(std::string_view text, char separator);
 
 /// "a, b, c".
 std::string joined(std::span<const std::string> parts);

@@ -108,11 +108,11 @@ data::Dataset random_images() {
   dataset.condition = data::label_condition(static_cast<int>(kClasses));
   dataset.items = kImages;
   const auto bytes = static_cast<std::size_t>(kImages * 28 * 28), different = bytes / 16;
-  dataset.pixels = std::make_unique<std::uint8_t[]>(bytes);
+  const std::shared_ptr<std::uint8_t[]> content(new std::uint8_t[bytes]());
+  dataset.pixels = content;
   const base::RandomStream pixels(/*seed=*/1, base::stream_of("pixels")), labels(/*seed=*/1, base::stream_of("labels"));
-  for (std::size_t i = 0; i < different; ++i)
-    dataset.pixels[i] = static_cast<std::uint8_t>(pixels.bits(i / 4) >> i % 4 * 8);
-  for (std::size_t i = different; i < bytes; ++i) dataset.pixels[i] = dataset.pixels[i - different];
+  for (std::size_t i = 0; i < different; ++i) content[i] = static_cast<std::uint8_t>(pixels.bits(i / 4) >> i % 4 * 8);
+  for (std::size_t i = different; i < bytes; ++i) content[i] = content[i - different];
   std::vector<std::int32_t> classes;
   for (std::int64_t i = 0; i < kImages; ++i)
     classes.push_back(static_cast<std::int32_t>(labels.below(kClasses, static_cast<std::uint64_t>(i))));
@@ -259,7 +259,7 @@ class SampleBench {
         sampler_(model_, options.precision, {options.disabled.begin(), options.disabled.end()}) {
     use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
-    y_ = data::categories_in_turn(model_.condition, batch_);
+    y_ = data::values_in_turn(model_.condition, batch_);
     z_.resize(static_cast<std::size_t>(batch_ * model_.config.model.latent));
     samples_.resize(static_cast<std::size_t>(batch_ * graph::element_count(model_.sample_shape)));
     for (std::int64_t i = 0; i < options.warmup; ++i) run();

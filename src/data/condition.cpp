@@ -2,12 +2,35 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
 
 namespace gan::data {
+
+namespace {
+
+constexpr std::int64_t kNumbersInTurn = 8;
+
+/// The integer that all of `text` says, if it says one that fits.
+bool is_integer(std::string_view text, std::int64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool all_integers(std::span<const std::string> names) {
+  std::int64_t number = 0;
+  return std::ranges::all_of(names, [&](const std::string& name) { return is_integer(name, number); });
+}
+
+/// The k-th value of a column, in turn.
+std::int64_t period_of(const ConditionColumn& column) {
+  return column.is_numeric() ? kNumbersInTurn : column.categories;
+}
+
+}  // namespace
 
 std::string ConditionColumn::name_of(std::int32_t category) const {
   return names.empty() ? std::to_string(category) : names[static_cast<std::size_t>(category)];
@@ -19,7 +42,9 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
   std::int32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool is_number = error != std::errc::invalid_argument && end == text.data() + text.size();
-  if (is_number && error == std::errc() && number >= 0 && number < categories) return number;
+  const bool names_are_numbers = !names.empty() && all_integers(names);
+  if (is_number && error == std::errc() && number >= 0 && number < categories && !names_are_numbers) return number;
+  if (names_are_numbers) base::fail_usage("unknown {} \"{}\"{}", name, text, base::did_you_mean(text, names));
   if (names.empty())
     base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
                      name, categories - 1);
@@ -30,18 +55,39 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
                    categories - 1);
 }
 
+float ConditionColumn::parse_number(std::string_view text) const {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(static_cast<float>(number)))
+    base::fail_usage("{} \"{}\" is not a number", name, text);
+  return static_cast<float>(number);
+}
+
 const std::vector<std::string>& ConditionSpec::class_names() const {
   static const std::vector<std::string> none;
   return columns.size() == 1 ? columns[0].names : none;
 }
 
+int ConditionSpec::find(std::string_view name) const {
+  const auto found = std::ranges::find(columns, name, &ConditionColumn::name);
+  return found == columns.end() ? -1 : static_cast<int>(found - columns.begin());
+}
+
 std::string ConditionSpec::text() const {
   if (columns.empty()) return "unconditional";
-  if (columns.size() == 1) return base::counted(columns[0].categories, "class", "classes");
+  if (classes() > 0) return base::counted(columns[0].categories, "class", "classes");
   std::string text;
-  for (const ConditionColumn& column : columns)
-    text +=
-        (text.empty() ? "" : ", ") + column.name + " of " + base::counted(column.categories, "category", "categories");
+  for (const ConditionColumn& column : columns) {
+    if (!text.empty()) text += ", ";
+    if (!column.is_numeric()) {
+      text += column.name + " of " + base::counted(column.categories, "category", "categories");
+      continue;
+    }
+    const NumberColumn& number = column.number;
+    text += fmt::format("{} from {:g} to {:g}{}", column.name, number.minimum, number.maximum,
+                        number.unit.empty() ? "" : " " + number.unit);
+    if (number.period > 0) text += fmt::format(" with period {:g}", number.period);
+  }
   return text;
 }
 
@@ -50,30 +96,113 @@ ConditionSpec label_condition(int classes, std::vector<std::string> names) {
   return {{{.name = "label", .categories = classes, .names = std::move(names)}}};
 }
 
+std::int64_t ConditionRows::count() const {
+  if (columns.empty()) return 0;
+  return std::visit([](const auto& values) { return static_cast<std::int64_t>(values.size()); }, columns[0]);
+}
+
+std::span<const std::int32_t> ConditionRows::categories(std::size_t c) const {
+  const auto* values = std::get_if<std::vector<std::int32_t>>(&columns.at(c));
+  if (!values) base::fail_run("column {} of a condition holds numbers, not categories", c);
+  return *values;
+}
+
+std::span<const float> ConditionRows::numbers(std::size_t c) const {
+  const auto* values = std::get_if<std::vector<float>>(&columns.at(c));
+  if (!values) base::fail_run("column {} of a condition holds categories, not numbers", c);
+  return *values;
+}
+
+std::span<const std::int32_t> ConditionRows::labels() const {
+  if (columns.size() != 1 || !std::holds_alternative<std::vector<std::int32_t>>(columns[0])) return {};
+  return categories(0);
+}
+
 ConditionRows ConditionRows::slice(std::int64_t first, std::int64_t count) const {
   ConditionRows part;
-  for (const std::vector<std::int32_t>& column : columns)
-    part.columns.emplace_back(column.begin() + first, column.begin() + first + count);
+  for (const ColumnValues& column : columns)
+    part.columns.push_back(std::visit(
+        [&](const auto& values) {
+          const auto begin = values.begin() + first;
+          return ColumnValues(std::decay_t<decltype(values)>(begin, begin + count));
+        },
+        column));
   return part;
 }
 
 ConditionRows ConditionRows::select(std::span<const std::uint32_t> indices) const {
   ConditionRows part;
-  for (const std::vector<std::int32_t>& column : columns) {
-    std::vector<std::int32_t>& chosen = part.columns.emplace_back();
-    for (const std::uint32_t index : indices) chosen.push_back(column[index]);
-  }
+  for (const ColumnValues& column : columns)
+    part.columns.push_back(std::visit(
+        [&](const auto& values) {
+          std::decay_t<decltype(values)> chosen;
+          chosen.reserve(indices.size());
+          for (const std::uint32_t index : indices) chosen.push_back(values[index]);
+          return ColumnValues(std::move(chosen));
+        },
+        column));
   return part;
 }
 
-ConditionRows categories_in_turn(const ConditionSpec& spec, std::int64_t count) {
-  if (spec.empty()) return {};
-  if (spec.columns.size() > 1)
-    base::fail_usage("a condition of {} has no default rows; give the rows to draw",
-                     base::counted(static_cast<std::int64_t>(spec.columns.size()), "column"));
-  std::vector<std::int32_t> labels;
-  for (std::int64_t i = 0; i < count; ++i) labels.push_back(static_cast<std::int32_t>(i % spec.columns[0].categories));
-  return labels;
+void ConditionRows::append(const ConditionRows& more) {
+  if (columns.empty()) columns.resize(more.columns.size());
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (columns[c].index() != more.columns[c].index())
+      columns[c] = std::visit(
+          [](auto values) {
+            values.clear();
+            return ColumnValues(values);
+          },
+          more.columns[c]);
+    std::visit(
+        [&](auto& values) {
+          const auto& added = std::get<std::decay_t<decltype(values)>>(more.columns[c]);
+          values.insert(values.end(), added.begin(), added.end());
+        },
+        columns[c]);
+  }
+}
+
+std::int64_t values_period(const ConditionSpec& spec) {
+  std::int64_t period = 1;
+  for (const ConditionColumn& column : spec.columns)
+    if (__builtin_mul_overflow(period, period_of(column), &period)) return INT64_MAX;
+  return period;
+}
+
+ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count) {
+  ConditionRows rows;
+  std::int64_t repeat = values_period(spec);  // rows for which the columns so far keep their values
+  for (const ConditionColumn& column : spec.columns) {
+    const std::int64_t values = period_of(column);
+    repeat /= values;
+    std::vector<std::int32_t> turns;
+    for (std::int64_t i = 0; i < count; ++i) turns.push_back(static_cast<std::int32_t>(i / repeat % values));
+    if (!column.is_numeric()) {
+      rows.columns.emplace_back(std::move(turns));
+      continue;
+    }
+    std::vector<float> numbers;
+    const NumberColumn& number = column.number;
+    const bool whole_turn = number.period > 0;  // whose end is its beginning
+    const double begin = whole_turn ? 0 : number.minimum, end = whole_turn ? number.period : number.maximum;
+    const double steps = static_cast<double>(whole_turn ? values : values - 1);
+    for (const std::int32_t turn : turns) numbers.push_back(static_cast<float>(begin + (end - begin) * turn / steps));
+    rows.columns.emplace_back(std::move(numbers));
+  }
+  return rows;
+}
+
+std::string row_text(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t row) {
+  std::string text;
+  const auto index = static_cast<std::size_t>(row);
+  for (std::size_t c = 0; c < spec.columns.size(); ++c) {
+    const ConditionColumn& column = spec.columns[c];
+    const std::string value =
+        column.is_numeric() ? fmt::format("{:g}", rows.numbers(c)[index]) : column.name_of(rows.categories(c)[index]);
+    text += spec.classes() > 0 ? value : (c > 0 ? ", " : "") + column.name + "=" + value;
+  }
+  return text;
 }
 
 void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t count) {
@@ -83,10 +212,19 @@ void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int
                      base::counted(static_cast<std::int64_t>(spec.columns.size()), "column"));
   for (std::size_t c = 0; c < spec.columns.size(); ++c) {
     const ConditionColumn& column = spec.columns[c];
-    if (static_cast<std::int64_t>(rows.columns[c].size()) != count)
-      base::fail_usage("{} for {}", base::counted(static_cast<std::int64_t>(rows.columns[c].size()), column.name),
-                       base::counted(count, "sample"));
-    for (const std::int32_t value : rows.columns[c])
+    if (std::holds_alternative<std::vector<float>>(rows.columns[c]) != column.is_numeric())
+      base::fail_usage("{} takes {}", column.name,
+                       column.is_numeric() ? "numbers, not categories" : "categories, not numbers");
+    const auto found =
+        std::visit([](const auto& values) { return static_cast<std::int64_t>(values.size()); }, rows.columns[c]);
+    if (found != count)
+      base::fail_usage("{} for {}", base::counted(found, column.name), base::counted(count, "sample"));
+    if (column.is_numeric()) {
+      for (const float value : rows.numbers(c))
+        if (!std::isfinite(value)) base::fail_usage("{} {}; expected finite numbers", column.name, value);
+      continue;
+    }
+    for (const std::int32_t value : rows.categories(c))
       if (value < 0 || value >= column.categories)
         base::fail_usage("{} {}; the model has 0 to {}", column.name, value, column.categories - 1);
   }

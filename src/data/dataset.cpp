@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
@@ -13,8 +16,8 @@
 namespace gan::data {
 
 int Dataset::label(std::int64_t index) const {
-  if (rows.labels().empty()) base::fail_run("{}: has no labels", source);
-  return rows.labels()[static_cast<std::size_t>(index)];
+  if (labels().empty()) base::fail_run("{}: has no labels", source);
+  return labels()[static_cast<std::size_t>(index)];
 }
 
 void Dataset::copy_sample(std::int64_t index, float* dst) const {
@@ -46,6 +49,7 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
   part.source = dataset.source;
   part.name = dataset.name;
   part.sample_shape = dataset.sample_shape;
+  part.units = dataset.units;
   part.condition = dataset.condition;
   part.rows = dataset.rows.select(indices);
   part.hash = dataset.hash;
@@ -53,8 +57,9 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
   part.mode_deviation = dataset.mode_deviation;
   part.items = static_cast<std::int64_t>(indices.size());
   const auto size = static_cast<std::size_t>(graph::element_count(dataset.sample_shape));
-  if (dataset.is_image()) part.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(indices.size() * size);
-  std::uint8_t* pixels = part.pixels.get();
+  std::shared_ptr<std::uint8_t[]> copies;
+  if (dataset.is_image()) copies.reset(new std::uint8_t[indices.size() * size]);
+  std::uint8_t* pixels = copies.get();
   for (const std::uint32_t index : indices) {
     if (dataset.is_image()) {
       pixels = std::copy_n(dataset.pixels.get() + index * size, size, pixels);
@@ -63,6 +68,7 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
       part.points.insert(part.points.end(), point, point + static_cast<std::ptrdiff_t>(size));
     }
   }
+  part.pixels = std::move(copies);
   return part;
 }
 
@@ -100,19 +106,109 @@ std::vector<std::string> read_class_names(const std::string& path) {
 
 }  // namespace
 
-void set_labels(Dataset& dataset, std::vector<std::int32_t> labels, const std::string& folder) {
-  const int needed = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1;
-  dataset.rows = std::move(labels);
-  dataset.condition = label_condition(needed);
+namespace {
+
+/// The numbers that all names say, if every name is an integer.
+std::optional<std::vector<std::int64_t>> integers_of(std::span<const std::string> names) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& name : names) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error != std::errc() || end != name.data() + name.size() || std::to_string(number) != name) return std::nullopt;
+    numbers.push_back(number);
+  }
+  return numbers;
+}
+
+/// Whether these sorted labels are 0 to K - 1.
+bool count_from_zero(std::span<const std::int64_t> sorted) {
+  return !sorted.empty() && sorted.front() == 0 && sorted.back() == static_cast<std::int64_t>(sorted.size()) - 1;
+}
+
+}  // namespace
+
+void set_labels(Dataset& dataset, std::span<const std::int32_t> labels, const std::string& folder) {
+  const std::set<std::int32_t> set(labels.begin(), labels.end());
+  const std::vector<std::int64_t> present(set.begin(), set.end());
+  std::vector<std::string> names;
   const std::filesystem::path path = std::filesystem::path(folder) / "classes.txt";
   std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return;
-  std::vector<std::string> names = read_class_names(path.string());
-  const int named = static_cast<int>(names.size());
-  if (named < needed)
-    base::fail_data("{}: {} for labels up to {}, expected {} or more", path.string(),
-                    base::counted(named, "class name"), needed - 1, needed);
-  dataset.condition = label_condition(named, std::move(names));
+  if (std::filesystem::exists(path, ignored)) {
+    const std::vector<std::string> lines = read_class_names(path.string());
+    const auto named = static_cast<std::int64_t>(lines.size()), classes = static_cast<std::int64_t>(present.size());
+    const bool by_order = named == classes && !present.empty() && present.front() > 0;
+    if (by_order)
+      dataset.notes.push_back(fmt::format("{}: its lines name the labels {} to {} in order", path.string(),
+                                          present.front(), present.back()));
+    if (!by_order && (present.front() < 0 || present.back() >= named))
+      base::fail_data("{}: {} for labels {} to {}, expected {}", path.string(), base::counted(named, "class name"),
+                      present.front(), present.back(),
+                      present.front() < 0 ? fmt::format("{}, one for each label", classes)
+                                          : fmt::format("{} or more", present.back() + 1));
+    for (std::size_t k = 0; k < present.size(); ++k)
+      names.push_back(lines[by_order ? k : static_cast<std::size_t>(present[k])]);
+    if (!by_order && named > classes)
+      dataset.notes.push_back(fmt::format("{}: {} of {} have no samples and are left out", path.string(),
+                                          named - classes, base::counted(named, "class", "classes")));
+  } else if (!count_from_zero(present)) {
+    for (const std::int64_t label : present) names.push_back(std::to_string(label));
+  }
+  std::vector<std::int32_t> categories;
+  categories.reserve(labels.size());
+  for (const std::int32_t label : labels)
+    categories.push_back(static_cast<std::int32_t>(std::ranges::lower_bound(present, label) - present.begin()));
+  dataset.rows = std::move(categories);
+  dataset.condition = label_condition(static_cast<int>(present.size()), std::move(names));
+}
+
+void align_condition(Dataset& dataset, const ConditionSpec& condition) {
+  if (dataset.condition == condition) return;
+  ConditionRows rows;
+  for (const ConditionColumn& column : condition.columns) {
+    const int c = dataset.condition.find(column.name);
+    if (c < 0) base::fail_data("{}: has no column {}, which the condition needs", dataset.source, column.name);
+    const ConditionColumn& own = dataset.condition.columns[static_cast<std::size_t>(c)];
+    if (own.is_numeric() != column.is_numeric())
+      base::fail_data("{}: column {} holds {}, the condition needs {}", dataset.source, column.name,
+                      own.is_numeric() ? "numbers" : "categories", own.is_numeric() ? "categories" : "numbers");
+    if (column.is_numeric()) {
+      rows.columns.push_back(dataset.rows.columns[static_cast<std::size_t>(c)]);
+      continue;
+    }
+    std::unordered_map<std::string, std::int32_t> index;
+    for (std::int32_t k = 0; k < column.categories; ++k) index[column.name_of(k)] = k;
+    std::vector<std::int32_t> categories;
+    for (const std::int32_t category : dataset.rows.categories(static_cast<std::size_t>(c))) {
+      const auto found = index.find(own.name_of(category));
+      if (found == index.end())
+        base::fail_data(
+            "{}: {} \"{}\" is none of {}", dataset.source, column.name, own.name_of(category),
+            column.names.empty() ? fmt::format("0 to {}", column.categories - 1) : base::joined(column.names));
+      categories.push_back(found->second);
+    }
+    rows.columns.emplace_back(std::move(categories));
+  }
+  dataset.rows = std::move(rows);
+  dataset.condition = condition;
+}
+
+std::pair<ConditionColumn, std::vector<std::int32_t>> column_of_names(const std::string& name,
+                                                                      std::span<const std::string> values) {
+  const std::set<std::string_view> set(values.begin(), values.end());
+  std::vector<std::string> names(set.begin(), set.end());
+  if (auto numbers = integers_of(names)) {
+    std::ranges::sort(*numbers);
+    names.clear();
+    for (const std::int64_t number : *numbers) names.push_back(std::to_string(number));
+  }
+  std::unordered_map<std::string_view, std::int32_t> index;
+  for (std::size_t k = 0; k < names.size(); ++k) index[names[k]] = static_cast<std::int32_t>(k);
+  std::vector<std::int32_t> categories;
+  categories.reserve(values.size());
+  for (const std::string& value : values) categories.push_back(index.at(value));
+  ConditionColumn column{.name = name, .categories = static_cast<int>(names.size()), .names = names};
+  if (const auto numbers = integers_of(names); numbers && count_from_zero(*numbers)) column.names.clear();
+  return {std::move(column), std::move(categories)};
 }
 
 }  // namespace gan::data

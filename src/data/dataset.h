@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/condition.h"
@@ -63,10 +64,15 @@ struct Dataset {
 /// the whole data set.
 Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices);
 
+/// Gives a data set the condition of another that its own is part of, such as a model's: columns of the same names, and
+/// categories matched by name. Throws a data error if a column is missing or of another kind, or a category that occurs
+/// is not in `condition`.
+void align_condition(Dataset& dataset, const ConditionSpec& condition);
+
 /// Sets the labels, any integers. The classes are the labels that occur, in order; labels 0 to K - 1 without names stay
 /// unnamed, others are named by their number, or by `folder`/classes.txt, one name on each line, if that is there: line
-/// k is the name of label k, or of the k-th label that occurs if there are as many lines as such labels. Throws a data
-/// error if the file has too few lines for the labels, an empty line or a name twice.
+/// k is the name of label k, or of the k-th label that occurs if none is 0 and there are as many lines as such labels.
+/// Throws a data error if the file has too few lines for the labels, an empty line or a name twice.
 void set_labels(Dataset& dataset, std::span<const std::int32_t> labels, const std::string& folder);
 
 /// The column of these class names, one for each sample: sorted, numbers by their value. Names 0 to K - 1 stay unnamed.

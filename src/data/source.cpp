@@ -25,9 +25,38 @@ const Reader& reader_of(const std::string& spec) {
 
 }  // namespace
 
+namespace {
+
+/// Keeps the columns of the condition that were asked for, in that order.
+void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions& read) {
+  std::vector<std::string> wanted = base::split(read.condition, ',');
+  if (wanted.empty() && dataset.condition.find("label") >= 0) wanted.emplace_back("label");
+  ConditionSpec condition;
+  ConditionRows rows;
+  std::vector<std::string> names;
+  for (const ConditionColumn& column : dataset.condition.columns) names.push_back(column.name);
+  for (const std::string& name : wanted) {
+    const int c = dataset.condition.find(name);
+    if (c < 0)
+      base::fail_usage("{}: has no column \"{}\" for the condition{}", spec, name,
+                       names.empty() ? ": it has no labels" : base::did_you_mean(name, names));
+    if (condition.find(name) >= 0) base::fail_usage("--condition {}: {} is there twice", read.condition, name);
+    condition.columns.push_back(dataset.condition.columns[static_cast<std::size_t>(c)]);
+    rows.columns.push_back(std::move(dataset.rows.columns[static_cast<std::size_t>(c)]));
+  }
+  if (wanted.empty() && !names.empty())
+    dataset.notes.push_back(
+        fmt::format("columns that can be a condition: {} (--condition NAME,...)", base::joined(names)));
+  dataset.condition = std::move(condition);
+  dataset.rows = std::move(rows);
+}
+
+}  // namespace
+
 Dataset open_source(const std::string& spec, const SourceOptions& options) {
   const Reader& reader = reader_of(spec);
   Dataset dataset = reader.open(spec, options);
+  if (options.labels) choose_columns(dataset, spec, options.read);
   dataset.source = spec;
   dataset.name = reader.name;
   return dataset;

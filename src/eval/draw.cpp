@@ -18,12 +18,14 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const data::Co
   drawn.source = "samples";
   drawn.name = "samples";
   drawn.sample_shape = model.sample_shape;
+  drawn.units = model.units;
   drawn.condition = model.condition;
   drawn.items = count;
   drawn.rows = y;
   const std::int64_t size = graph::element_count(model.sample_shape), latent = model.config.model.latent;
-  if (drawn.is_image())
-    drawn.pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(count * size));
+  const std::shared_ptr<std::uint8_t[]> pixels(
+      drawn.is_image() ? new std::uint8_t[static_cast<std::size_t>(count * size)] : nullptr);
+  drawn.pixels = pixels;
   const std::int64_t chunk = chunk_of(size);
   train::Sampler sampler(model);
   for (std::int64_t first = 0; first < count; first += chunk) {
@@ -38,7 +40,7 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const data::Co
     }
     // [C, H, W] to [H, W, C], the order of data sets.
     const std::int64_t channels = model.sample_shape[0], area = size / channels;
-    std::uint8_t* dst = drawn.pixels.get() + first * size;
+    std::uint8_t* dst = pixels.get() + first * size;
     for (std::int64_t n = 0; n < rows; ++n)
       for (std::int64_t i = 0; i < area; ++i)
         for (std::int64_t c = 0; c < channels; ++c)

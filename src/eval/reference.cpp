@@ -18,11 +18,10 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   if (data::has_test_part(source)) {
     part.split = data::Split::test;
     data::Dataset test = data::open_source(source, part);
-    if (test.sample_shape != all.sample_shape || test.classes() > all.classes())
-      base::fail_data("{}: the test part has samples {} in {}, the rest {} in {}", source,
-                      graph::to_string(test.sample_shape), test.condition.text(), graph::to_string(all.sample_shape),
-                      all.condition.text());
-    test.condition = all.condition;
+    if (test.sample_shape != all.sample_shape)
+      base::fail_data("{}: the test part has samples {}, the rest {}", source, graph::to_string(test.sample_shape),
+                      graph::to_string(all.sample_shape));
+    data::align_condition(test, all.condition);
     std::string hash = all.hash;
     return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
   }

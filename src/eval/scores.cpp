@@ -233,7 +233,7 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
     scores.class_names = model.condition.class_names();
   else
     miss(scores, {"label_accuracy"}, "the model is unconditional");
-  evaluation.samples = draw(model, count, data::categories_in_turn(model.condition, count), options.seed);
+  evaluation.samples = draw(model, count, data::values_in_turn(model.condition, count), options.seed);
   if (!real.is_image()) {
     judge_vectors(model, evaluation);
   } else {

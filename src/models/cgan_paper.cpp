@@ -57,7 +57,7 @@ Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Conditio
     const Tensor ones = one_hot_condition(spec, y), labels = reshape(ones, {rows, ones.elements() / rows});
     h = concat({h, hidden("label", labels, widths.label, 5)});
   }
-  return {nn::linear(s / "output", hidden("joint", h, widths.joint, 4), 1, kLinearD), std::nullopt};
+  return {nn::linear(s / "output", hidden("joint", h, widths.joint, 4), 1, kLinearD), {}};
 }
 
 }  // namespace

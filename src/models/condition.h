@@ -2,29 +2,36 @@
 
 #include "models/model.h"
 
-/// The ways in which a condition reaches a network, shared by the families of networks. The last three take a condition
-/// of one column, such as a label.
+/// The ways in which a condition reaches a network, shared by the families of networks. Each takes any number of
+/// columns. Of a number, a linear layer on its features (data::NumberColumn) takes the place of the embedding.
 ///
-///   embedding    a learned row for each label, concatenated to the input (Mirza and Osindero 2014, arXiv 1411.1784)
-///   one_hot      the one-hot label through a linear layer, concatenated to the input (Mao et al. 2017, for characters)
-///   batch_norm   G: scale and shift of every batch norm (de Vries et al. 2017, arXiv 1707.00683)
-///   projection   D: adds <embedding of the label, features> to its logit (Miyato and Koyama 2018, arXiv 1802.05637)
-///   auxiliary    D: does not see the label but predicts it (AC-GAN, Odena et al. 2017, arXiv 1610.09585)
+///   embedding    a learned row for each category, concatenated to the input (Mirza and Osindero 2014, arXiv 1411.1784)
+///   one_hot      one-hot categories through a linear layer, concatenated to the input (Mao et al. 2017, for
+///   characters) batch_norm   G: scale and shift of every batch norm, sums over the columns (de Vries et al. 2017,
+///   arXiv 1707.00683) projection   D: adds <embedding, features of x> to its logit (Miyato and Koyama 2018, arXiv
+///   1802.05637) auxiliary    D: does not see the condition but predicts it (AC-GAN, Odena et al. 2017, arXiv
+///   1610.09585): categories
+///                by a classifier, the features of numbers by regression
 namespace gan::models {
 
 /// Concatenates x [N, I] with [N, embedding] for each column of y if network.condition is embedding or one_hot, else
 /// returns x. For packed samples y has N * pack rows, and those of a pack are concatenated.
 Tensor join_condition(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor x, const Condition& y);
 
-/// The one-hot condition, [N, sum of the columns' categories].
+/// One-hot categories and features of numbers side by side, [N, sum of the columns' widths].
 Tensor one_hot_condition(const ModelSpec& spec, const Condition& y);
 
 /// Completes a hidden layer: batch norm if enabled (conditional if network.condition is batch_norm), the activation,
 /// dropout. They take the next indices of the nn.Sequential "model".
 Tensor finish_hidden(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor h, const Condition& y);
 
-/// D's last layer on features h [N, F]: the logit (with the label's projection) and the auxiliary classifier's logits.
+/// D's last layer on features h [N, F]: the logit (with the condition's projection) and what D predicts of the
+/// condition.
 Verdicts judge_features(Scope& s, const ModelSpec& spec, Tensor h, const Condition& y);
+
+/// What D's predictions of the condition y cost, a scalar: the cross entropies of categories and the mean squared
+/// errors of the features of numbers, added up. `verdicts` must have predictions.
+Tensor auxiliary_loss(const ModelSpec& spec, const Verdicts& verdicts, const Condition& y);
 
 /// The options of a linear layer of this network.
 inline nn::LinearOptions linear_options(const NetworkSpec& network) {

@@ -30,7 +30,7 @@ struct NetworkSpec {
 /// The two networks, apart from the data that they are for.
 struct NetworkPair {
   std::int64_t latent = 64;     ///< width of z
-  std::int64_t embedding = 32;  ///< width of each network's label embedding
+  std::int64_t embedding = 32;  ///< width of each network's embedding of a column of the condition
   std::int64_t pack = 1;        ///< samples that D judges together (PacGAN)
   NetworkSpec g, d;
 };
@@ -44,8 +44,8 @@ struct ModelSpec : NetworkPair {
   bool bounded() const { return sample.size() == 3; }
 };
 
-/// A condition inside a graph: the rows of each column of a data::ConditionSpec, i32 [N] of categories. No column:
-/// unconditional.
+/// A condition inside a graph: the rows of each column of a data::ConditionSpec, i32 [N] of categories or f32 [N, F] of
+/// the features of numbers. No column: unconditional.
 struct Condition {
   std::vector<Tensor> columns = {};
   explicit operator bool() const { return !columns.empty(); }
@@ -53,8 +53,9 @@ struct Condition {
 
 /// The outputs of a discriminator.
 struct Verdicts {
-  Tensor logits;                  ///< [N, 1]: the higher, the more real
-  std::optional<Tensor> classes;  ///< [N, K]: logits of the labels, from an auxiliary classifier
+  Tensor logits;  ///< [N, 1]: the higher, the more real
+  std::vector<Tensor> predictions =
+      {};  ///< of condition = auxiliary, for each column: logits [N, K] or features [N, F]
 };
 
 /// A family of networks. Each lives in one file of models/; a generated table lists them.

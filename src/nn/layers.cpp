@@ -157,17 +157,12 @@ Tensor batch_norm(const Scope& s, Tensor x) {
   return normalize_channels(s, x, weight, bias);
 }
 
-Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t classes) {
-  const std::int64_t channels = x.shape().back();
+Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor scale, Tensor shift) {
   // One row for each sample, broadcast over the pixels of an image.
   Shape rows(x.shape().size(), 1);
   rows.front() = x.dim(0);
-  rows.back() = channels;
-  const auto learned = [&](const char* name, double start) {
-    return reshape(gather(s.parameter(name, {classes, channels}, Init::constant(start)), y), rows);
-  };
-  const Tensor weight = learned("weight", 1), bias = learned("bias", 0);
-  return normalize_channels(s, x, weight, bias);
+  rows.back() = x.shape().back();
+  return normalize_channels(s, x, reshape(scale, rows), reshape(shift, rows));
 }
 
 Tensor activation(const std::string& name, Tensor x) {

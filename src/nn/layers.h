@@ -68,9 +68,9 @@ Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options);
 /// training, throws a usage error if a channel has fewer than two elements.
 Tensor batch_norm(const Scope& s, Tensor x);
 
-/// Batch norm of x, [N, C] or [N, H, W, C], with a learned scale and shift for each label y, i32 [N] (de Vries et al.
-/// 2017, arXiv 1707.00683): weight and bias [classes, C], initially 1 and 0. Statistics as in batch_norm.
-Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor y, std::int64_t classes);
+/// Batch norm of x, [N, C] or [N, H, W, C], with a scale and a shift [N, C] for each sample, made of its condition (de
+/// Vries et al. 2017, arXiv 1707.00683). Statistics as in batch_norm.
+Tensor conditional_batch_norm(const Scope& s, Tensor x, Tensor scale, Tensor shift);
 
 /// An activation by name: "relu", "leaky_relu" (slope 0.2) or "tanh". Throws a usage error for other names.
 Tensor activation(const std::string& name, Tensor x);

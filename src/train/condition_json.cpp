@@ -1,5 +1,7 @@
 #include "train/condition_json.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,15 +13,66 @@ namespace gan::train {
 using Json = nlohmann::ordered_json;
 
 namespace {
-constexpr const char* kCategorical = "categorical";
+
+constexpr const char *kCategorical = "categorical", *kNumeric = "numeric";
 constexpr int kMostCategories = 1 << 24;
+constexpr std::int64_t kMostFrequencies = 32;
+
+Json to_json(const data::NumberColumn& column) {
+  return {
+      {"name", column.name},
+      {"kind", kNumeric},
+      {"unit", column.unit},
+      {"range", {column.minimum, column.maximum}},
+      {"deviation", column.deviation},
+      {"count", column.count},
+      {"distinct", column.distinct},
+      {"largest_gap", column.largest_gap},
+      {"scaling", {{"kind", column.scaling.kind}, {"offset", column.scaling.offset}, {"scale", column.scaling.scale}}},
+      {"period", column.period},
+      {"fourier", column.fourier}};
+}
+
+data::NumberColumn number_of_json(const Json& json) {
+  const Json& scaling = json.at("scaling");
+  return {.name = json.at("name").get<std::string>(),
+          .unit = json.at("unit").get<std::string>(),
+          .minimum = json.at("range").at(0).get<double>(),
+          .maximum = json.at("range").at(1).get<double>(),
+          .deviation = json.at("deviation").get<double>(),
+          .count = json.at("count").get<std::int64_t>(),
+          .distinct = json.at("distinct").get<std::int64_t>(),
+          .largest_gap = json.at("largest_gap").get<double>(),
+          .scaling = {scaling.at("kind").get<std::string>(), scaling.at("offset").get<double>(),
+                      scaling.at("scale").get<double>()},
+          .period = json.at("period").get<double>(),
+          .fourier = json.at("fourier").get<std::int64_t>()};
+}
+
+void require_sound(const data::NumberColumn& column, const std::string& name, const std::string& where) {
+  const bool known = std::ranges::find(data::scaling_kinds(), column.scaling.kind) != data::scaling_kinds().end();
+  const bool finite = std::isfinite(column.minimum) && std::isfinite(column.maximum) &&
+                      std::isfinite(column.scaling.offset) && std::isfinite(column.scaling.scale) &&
+                      std::isfinite(column.period) && std::isfinite(column.deviation) &&
+                      std::isfinite(column.largest_gap);
+  if (!known || !finite || column.scaling.scale == 0 || column.period < 0 || !(column.minimum < column.maximum))
+    base::fail_data("{}: column \"{}\": a range of {} to {}, scaling {} by {}, period {}", where, name, column.minimum,
+                    column.maximum, column.scaling.kind, column.scaling.scale, column.period);
+  if (column.fourier < 0 || column.fourier > kMostFrequencies)
+    base::fail_data("{}: column \"{}\" with {} frequencies", where, name, column.fourier);
+}
+
 }  // namespace
 
 Json to_json(const data::ConditionSpec& condition) {
   Json json = Json::array();
-  for (const data::ConditionColumn& column : condition.columns)
-    json.push_back(
-        {{"name", column.name}, {"kind", kCategorical}, {"categories", column.categories}, {"names", column.names}});
+  for (const data::ConditionColumn& column : condition.columns) {
+    if (column.is_numeric())
+      json.push_back(to_json(column.number));
+    else
+      json.push_back(
+          {{"name", column.name}, {"kind", kCategorical}, {"categories", column.categories}, {"names", column.names}});
+  }
   return json;
 }
 
@@ -27,14 +80,41 @@ data::ConditionSpec condition_of_json(const Json& json, const std::string& where
   data::ConditionSpec condition;
   for (const Json& entry : json) {
     const auto kind = entry.at("kind").get<std::string>();
+    const auto name = entry.at("name").get<std::string>();
+    if (kind == kNumeric) {
+      condition.columns.push_back({.name = name, .number = number_of_json(entry)});
+      continue;
+    }
     if (kind != kCategorical)
-      base::fail_data("{}: a condition of kind {}; this program reads {}", where, kind, kCategorical);
-    condition.columns.push_back({.name = entry.at("name").get<std::string>(),
+      base::fail_data("{}: a condition of kind {}; this program reads {} and {}", where, kind, kCategorical, kNumeric);
+    condition.columns.push_back({.name = name,
                                  .categories = entry.at("categories").get<int>(),
                                  .names = entry.at("names").get<std::vector<std::string>>()});
+    if (condition.columns.back().categories < 1)
+      base::fail_data("{}: {} in a conditional model", where,
+                      base::counted(condition.columns.back().categories, "class", "classes"));
   }
   require_sound(condition, where);
   return condition;
+}
+
+Json to_json(const data::SampleUnits& units) {
+  Json columns = Json::array();
+  for (const data::NumberColumn& column : units.columns) columns.push_back(to_json(column));
+  return {{"range", {units.low, units.high}}, {"columns", std::move(columns)}};
+}
+
+data::SampleUnits units_of_json(const Json& json, const std::string& where) {
+  data::SampleUnits units;
+  units.low = json.at("range").at(0).get<double>();
+  units.high = json.at("range").at(1).get<double>();
+  for (const Json& entry : json.at("columns")) {
+    const data::NumberColumn& column = units.columns.emplace_back(number_of_json(entry));
+    require_sound(column, column.name, where);
+  }
+  if (!std::isfinite(units.low) || !std::isfinite(units.high) || !(units.low < units.high))
+    base::fail_data("{}: samples in a range of {} to {}", where, units.low, units.high);
+  return units;
 }
 
 void require_sound(const data::ConditionSpec& condition, const std::string& where) {
@@ -42,6 +122,10 @@ void require_sound(const data::ConditionSpec& condition, const std::string& wher
   for (const data::ConditionColumn& column : condition.columns) {
     if (column.name.empty() || !seen.insert(column.name).second)
       base::fail_data("{}: condition column \"{}\": names must not be empty or repeated", where, column.name);
+    if (column.is_numeric()) {
+      require_sound(column.number, column.name, where);
+      continue;
+    }
     if (column.categories < 1 || column.categories > kMostCategories)
       base::fail_data("{}: {} in a conditional model", where, base::counted(column.categories, "class", "classes"));
     if (!column.names.empty() && column.names.size() != static_cast<std::size_t>(column.categories))

@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "data/reader.h"
+#include "data/vicinity.h"
 #include "losses/loss.h"
 #include "models/model.h"
 #include "nn/augment.h"
@@ -24,7 +26,7 @@ using NetworkConfig = models::NetworkSpec;
 struct Config {
   std::string preset;
 
-  struct Data {
+  struct Data : data::ReadOptions {
     std::string source;
     bool unconditional = false;
   } data;
@@ -77,6 +79,8 @@ struct Config {
     std::int64_t steps = 0, epochs = 0;
     double time = 0;  // seconds
     std::int64_t d_steps = 1;
+    std::string balance = "none";
+    data::VicinalOptions vicinal;
     double ema = 0.998;
     bool ema_warmup = false;
     std::int64_t checkpoint_every = 1000;

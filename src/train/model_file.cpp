@@ -17,9 +17,10 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr const char* kFormat = "gan.cpp model";
-constexpr const char* kVersion = "2";
-constexpr const char* kVersionOfLabels = "1";     // had "classes" and "class_names" in place of a condition
-constexpr std::int64_t kLargestSample = 1 << 24;  // elements; more is a broken file, not an image
+constexpr const char* kVersion = "3";
+constexpr const char* kVersionOfCategories = "2";  // had no numbers in conditions and no units
+constexpr const char* kVersionOfLabels = "1";      // had "classes" and "class_names" in place of a condition
+constexpr std::int64_t kLargestSample = 1 << 24;   // elements; more is a broken file, not an image
 
 /// The variables of the model's networks.
 std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
@@ -37,6 +38,7 @@ Json describe(const Model& model) {
   json["config"] = to_json(model.config);
   json["sample_shape"] = model.sample_shape;
   json["value_range"] = model.sample_shape.size() == 3 ? Json{-1, 1} : Json();
+  json["units"] = to_json(model.units);
   json["condition"] = to_json(model.condition);
   json["data"] = {{"name", model.data_name}, {"sha256", model.data_hash}};
   json["steps"] = model.steps;
@@ -62,7 +64,8 @@ void read_description(Model& model, const std::string& version, const std::strin
     model.config = config_of_json(json.at("config"), path);
     model.sample_shape = json.at("sample_shape").get<graph::Shape>();
     model.condition =
-        version == kVersion ? condition_of_json(json.at("condition"), path) : condition_of_labels(json, path);
+        version == kVersionOfLabels ? condition_of_labels(json, path) : condition_of_json(json.at("condition"), path);
+    if (version == kVersion) model.units = units_of_json(json.at("units"), path);
     model.data_name = json.at("data").at("name").get<std::string>();
     model.data_hash = json.at("data").at("sha256").get<std::string>();
     model.steps = json.at("steps").get<std::int64_t>();
@@ -77,6 +80,9 @@ void read_description(Model& model, const std::string& version, const std::strin
       base::fail_data("{}: samples of shape {}", path, graph::to_string(model.sample_shape));
     elements *= length;
   }
+  if (!model.units.columns.empty() && static_cast<std::int64_t>(model.units.columns.size()) != elements)
+    base::fail_data("{}: {} for vectors of {}", path,
+                    base::counted(static_cast<std::int64_t>(model.units.columns.size()), "named element"), elements);
   if (!shape_fits)
     base::fail_data("{}: samples of shape {}; expected [C, H, W] or [D]", path, graph::to_string(model.sample_shape));
 }
@@ -84,7 +90,7 @@ void read_description(Model& model, const std::string& version, const std::strin
 }  // namespace
 
 Model Model::share() const {
-  Model same{config, sample_shape, condition, data_name, data_hash, steps, {}};
+  Model same{config, sample_shape, units, condition, data_name, data_hash, steps, {}};
   for (const auto& [name, array] : weights) same.weights[name] = array.share();
   return same;
 }
@@ -116,8 +122,8 @@ Model load_model(const std::string& path, Networks networks) {
     return found == content.metadata.end() ? std::string() : found->second;
   };
   if (text("format") != kFormat) base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
-  if (text("version") != kVersion && text("version") != kVersionOfLabels)
-    base::fail_data("{}: model format {}, this program reads {} and {}; it needs a newer gan", file, text("version"),
+  if (text("version") != kVersion && text("version") != kVersionOfCategories && text("version") != kVersionOfLabels)
+    base::fail_data("{}: model format {}, this program reads {} to {}; it needs a newer gan", file, text("version"),
                     kVersionOfLabels, kVersion);
   Model model;
   read_description(model, text("version"), text("model"), file);

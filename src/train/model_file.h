@@ -12,6 +12,7 @@ namespace gan::train {
 struct Model {
   Config config;              ///< the values of the networks, the loss and the optimizer
   graph::Shape sample_shape;  ///< [C, H, W] of images in [-1, 1], [D] of vectors
+  data::SampleUnits units;    ///< of the training data
   data::ConditionSpec condition;
   std::string data_name, data_hash;  ///< of the training data
   std::int64_t steps = 0;            ///< that it was trained for

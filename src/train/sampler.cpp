@@ -49,8 +49,6 @@ void Sampler::compile(Compiled& entry) const {
   }
   entry.program = std::make_unique<runtime::Program>(compiler::compile(graph, options, entry.state, entry.arena));
   entry.z = entry.state.at("z").f32();
-  for (const data::ConditionColumn& column : model_.condition.columns)
-    entry.y.push_back(entry.state.at(column_input("y", column)).i32());
   entry.samples = entry.state.at("samples").f32();
 }
 
@@ -70,7 +68,8 @@ void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
     Compiled& entry = compiled(static_cast<std::int64_t>(batch));
     std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
-    for (std::size_t c = 0; c < entry.y.size(); ++c) std::copy_n(y.columns[c].data() + done, batch, entry.y[c].data());
+    write_condition(entry.state, "y", model_.condition,
+                    batch == count ? y : y.slice(static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch)));
     entry.program->run();
     std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
     done += batch;

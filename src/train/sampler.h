@@ -47,7 +47,6 @@ class Sampler {
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
     std::span<float> z, samples;
-    std::vector<std::span<std::int32_t>> y;  // one for each column of the condition
   };
   Compiled& compiled(std::int64_t batch);
   void compile(Compiled& entry) const;

@@ -1,9 +1,12 @@
 #include "train/step.h"
 
+#include <algorithm>
+
 #include "autodiff/gradient.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "losses/loss.h"
+#include "models/condition.h"
 #include "nn/augment.h"
 #include "ops/ops.h"
 #include "optim/optimizer.h"
@@ -29,6 +32,23 @@ std::string column_input(const std::string& name, const data::ConditionColumn& c
   return column.name == "label" ? name : name + "." + column.name;
 }
 
+void write_condition(runtime::State& state, const std::string& name, const data::ConditionSpec& spec,
+                     const data::ConditionRows& rows) {
+  for (std::size_t c = 0; c < spec.columns.size(); ++c) {
+    const data::ConditionColumn& column = spec.columns[c];
+    const runtime::Writing input(state.at(column_input(name, column)));
+    if (!column.is_numeric()) {
+      std::ranges::copy(rows.categories(c), input.i32().begin());
+      continue;
+    }
+    float* features = input.f32().data();
+    for (const float value : rows.numbers(c)) {
+      column.number.copy_features(static_cast<double>(value), features);
+      features += column.width();
+    }
+  }
+}
+
 StepVariant variant_of_step(const Config& config, std::int64_t step) {
   const bool penalized = step % config.penalty.every == 0;
   const bool update_g = (step + 1) % config.train.d_steps == 0;
@@ -46,7 +66,9 @@ Shape batch_shape(std::int64_t batch, const Shape& sample) {
 Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch) {
   Condition y;
   for (const data::ConditionColumn& column : spec.condition.columns)
-    y.columns.push_back(graph.input(column_input(name, column), {DType::i32, {batch}}));
+    y.columns.push_back(graph.input(column_input(name, column), column.is_numeric()
+                                                                    ? graph::TensorType{DType::f32, {batch, column.width()}}
+                                                                    : graph::TensorType{DType::i32, {batch}}));
   return y;
 }
 
@@ -129,7 +151,7 @@ struct Discriminator {
     const Tensor samples = concat({augmented(real, "real"), augmented(fake, "fake")}, 0);
     const Tensor logits = forward(samples, repeated(y)).logits;
     const std::int64_t rows = logits.dim(0) / 2;
-    return {{slice(logits, 0, 0, rows), std::nullopt}, {slice(logits, 0, rows, rows), std::nullopt}, logits};
+    return {{slice(logits, 0, 0, rows), {}}, {slice(logits, 0, rows, rows), {}}, logits};
   }
 
  private:
@@ -214,12 +236,12 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
 
   Tensor loss_g = loss.generator(config.loss, verdicts.real.logits, verdicts.fake.logits);
   Tensor loss_d = loss.discriminator(config.loss, real_logits, detached_logits);
-  if (verdicts.real.classes) {
-    const auto class_loss = [&](const models::Verdicts& judged) {
-      return nn::softmax_cross_entropy(*judged.classes, y.columns[0]) * config.loss.auxiliary;
+  if (!verdicts.real.predictions.empty()) {
+    const auto condition_loss = [&](const models::Verdicts& judged) {
+      return models::auxiliary_loss(spec, judged, y) * config.loss.auxiliary;
     };
-    loss_g = loss_g + class_loss(verdicts.fake);
-    loss_d = loss_d + class_loss(detached_verdicts.real) + class_loss(detached_verdicts.fake);
+    loss_g = loss_g + condition_loss(verdicts.fake);
+    loss_d = loss_d + condition_loss(detached_verdicts.real) + condition_loss(detached_verdicts.fake);
   }
   if (options.variant.penalties) {
     variables.begin_pass("penalty");

@@ -14,8 +14,13 @@ models::ModelSpec model_spec(const Config& config, const graph::Shape& sample, c
 /// The condition of a run's models: that of the data, or none if data.unconditional is set.
 data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec& data);
 
-/// The name of the graph input, i32 [N], for a column of the condition called `name`.
+/// The name of the graph input for a column of the condition `name`: i32 [N] of categories, f32 [N, features] of
+/// numbers.
 std::string column_input(const std::string& name, const data::ConditionColumn& column);
+
+/// Writes the rows of a condition into the graph inputs of its columns.
+void write_condition(runtime::State& state, const std::string& name, const data::ConditionSpec& spec,
+                     const data::ConditionRows& rows);
 
 /// The parts of a step that some steps of a run leave out.
 struct StepVariant {
@@ -44,11 +49,11 @@ struct StepOptions {
 /// Builds the graph of one training step: state' = step(state, batch).
 ///
 /// Inputs besides the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
-/// conditional models; other columns by column_input), "step" i32 [1], the number of steps done, and "random.key" i32
-/// [2], the words of the seed. Outputs besides the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means
-/// of Loss::verdict), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1]. The inputs and outputs "lost.g"
-/// and "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts the steps
-/// before it.
+/// conditional models; other columns as column_input says), "step" i32 [1], the number of steps done, and "random.key"
+/// i32 [2], the words of the seed. Outputs besides the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake"
+/// (means of Loss::verdict), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1]. The inputs and outputs
+/// "lost.g" and "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts
+/// the steps before it.
 ///
 /// One forward pass of G makes the fakes. G's loss uses D before its update; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
@@ -57,8 +62,8 @@ struct StepOptions {
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);
 
-/// Builds the generator for inference: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns by
-/// column_input), output "samples" [N, ...sample]. Returns the variables it needs.
+/// Builds the generator for inference: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns as
+/// column_input says), output "samples" [N, ...sample]. Returns the variables it needs.
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                         std::int64_t batch);
 

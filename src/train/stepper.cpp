@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <deque>
 #include <numeric>
 
 #include "base/error.h"
@@ -18,7 +17,10 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
       dataset_(dataset),
       options_(options),
       condition_(condition_of(config, dataset.condition)),
-      shuffle_(static_cast<std::uint32_t>(dataset.count()), static_cast<std::uint64_t>(config.train.seed)) {
+      batches_(dataset, condition_,
+               {.seed = static_cast<std::uint64_t>(config.train.seed),
+                .balance = config.train.balance == "classes",
+                .vicinal = config.train.vicinal}) {
   // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
@@ -73,20 +75,16 @@ void Stepper::initialize(const Load& load) {
 
 void Stepper::fill_batch(std::int64_t step) {
   const Timer timer(options_.profile, Profile::Kind::phase, "batch");
-  const std::span<const std::uint32_t> chosen = shuffle_.batch(step, config_.train.batch);
+  const data::Batches::Batch batch = batches_.at(step, config_.train.batch);
+  const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
+  write_condition(state_, "batch.y", condition_, batch.y);
   const runtime::Writing samples(state_.at("batch.x"));
   float* const x = samples.f32().data();
-  std::deque<runtime::Writing> columns;
-  std::vector<std::span<std::int32_t>> y;
-  for (const data::ConditionColumn& column : condition_.columns)
-    y.push_back(columns.emplace_back(state_.at(column_input("batch.y", column))).i32());
   base::parallel_for(config_.train.batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const std::uint32_t index = chosen[static_cast<std::size_t>(row)];
       if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
-      dataset_.copy_sample(index, x + static_cast<std::size_t>(row) * size);
-      for (std::size_t c = 0; c < y.size(); ++c) y[c][static_cast<std::size_t>(row)] = dataset_.rows.columns[c][index];
+      dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
     }
   });
   runtime::Writing(state_.at("step")).i32()[0] = static_cast<std::int32_t>(step);

@@ -9,8 +9,7 @@
 #include <vector>
 
 #include "compiler/compile.h"
-#include "data/dataset.h"
-#include "data/shuffle.h"
+#include "data/batches.h"
 #include "train/config.h"
 #include "train/step.h"
 
@@ -72,7 +71,7 @@ class Stepper {
   const data::Dataset& dataset_;
   StepperOptions options_;
   data::ConditionSpec condition_;
-  data::Shuffle shuffle_;
+  data::Batches batches_;
   std::optional<std::int64_t> first_unchecked_;  // by find_lost_step
   runtime::State state_;
   runtime::Arena arena_;

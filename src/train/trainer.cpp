@@ -17,6 +17,7 @@
 #include "train/checkpoint.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
+#include "train/start_from.h"
 #include "train/stepper.h"
 
 namespace gan::train {
@@ -28,20 +29,10 @@ using Timer = Profile::Timer;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSamplesPerRow = 10;
-constexpr int kLargestPictureRows = 20;
+constexpr std::int64_t kLargestPictureRows = 20;
 constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetensors", "best.safetensors"};
 constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
                                      "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
-
-// A larger weight or moment counts as diverged, for the reason at kLargestLoss.
-constexpr float kLargestState = 1e18f;
-
-bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
-
-/// Whether a variable belongs to the networks, unlike moments and averages.
-bool of_network(const nn::Variable& variable) {
-  return variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
-}
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -151,7 +142,10 @@ class Run {
           "--init {}",
           path("checkpoint.safetensors"), directory_.string());
     if (options_.resume) note("no checkpoint was saved yet: starting from step 0");
-    if (!options_.init_model.empty()) copy_model(load_model(options_.init_model), variables, state);
+    if (options_.init_model.empty()) return;
+    const std::string text = start_from(load_model(options_.init_model), options_.init_model, dataset_, condition_,
+                                        static_cast<std::uint64_t>(config_.train.seed), variables, state);
+    if (!text.empty()) note(text);
   }
 
   /// Throws a data error for a checkpoint of other data or values, and notes permitted differences.
@@ -187,27 +181,6 @@ class Run {
       return load_model(path("model.safetensors"), Networks::generator).config;
     } catch (const base::Error&) {
       return std::nullopt;
-    }
-  }
-
-  void copy_model(const Model& model, const std::vector<nn::Variable>& variables, runtime::State& state) const {
-    const auto fits = [](const data::ConditionColumn& a, const data::ConditionColumn& b) {
-      return a.name == b.name && a.categories == b.categories;
-    };
-    if (model.sample_shape != dataset_.sample_shape ||
-        !std::ranges::equal(model.condition.columns, condition_.columns, fits))
-      base::fail_usage("--init {}: the model has samples {}, {}; the data has {}, {}", options_.init_model,
-                       graph::to_string(model.sample_shape), model.condition.text(),
-                       graph::to_string(dataset_.sample_shape), condition_.text());
-    for (const nn::Variable& variable : variables) {
-      if (!of_network(variable)) continue;
-      const auto found = model.weights.find(variable.name);
-      if (found == model.weights.end() || found->second.type().shape != variable.shape)
-        base::fail_usage("--init {}: its networks have no {} {}; start from its own preset", options_.init_model,
-                         variable.name, graph::to_string(variable.shape));
-      if (const auto bad = std::ranges::find_if(found->second.f32(), is_lost); bad != found->second.f32().end())
-        base::fail_data("--init {}: {} holds {}, so training would diverge", options_.init_model, variable.name, *bad);
-      state[variable.name] = runtime::Array(variable.shape, found->second.f32());
     }
   }
 
@@ -350,6 +323,7 @@ class Run {
     Model model;
     model.config = config_;
     model.sample_shape = dataset_.sample_shape;
+    model.units = dataset_.units;
     model.condition = condition_;
     model.data_name = dataset_.name;
     model.data_hash = dataset_.hash;
@@ -435,11 +409,11 @@ class Run {
     const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
     const Model model = current_model();
     Sampler sampler(model);
-    const std::int64_t rows = image ? std::clamp(condition_.classes(), 1, kLargestPictureRows) : 100;
+    const std::int64_t rows = image ? std::min(data::values_period(condition_), kLargestPictureRows) : 100;
     const std::int64_t count = rows * kSamplesPerRow;
     std::vector<std::uint32_t> row_of;  // of each sample
     for (std::int64_t i = 0; i < count; ++i) row_of.push_back(static_cast<std::uint32_t>(i / kSamplesPerRow));
-    const data::ConditionRows y = data::categories_in_turn(condition_, rows).select(row_of);
+    const data::ConditionRows y = data::values_in_turn(condition_, rows).select(row_of);
     std::vector<float> z(static_cast<std::size_t>(count * config_.model.latent));
     sampler.latents(static_cast<std::uint64_t>(config_.train.seed), 0, z);
     graph::Shape shape = dataset_.sample_shape;

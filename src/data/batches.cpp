@@ -1,0 +1,58 @@
+#include "data/batches.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace gan::data {
+
+Batches::Batches(const Dataset& dataset, const ConditionSpec& condition, const BatchOptions& options)
+    : dataset_(dataset),
+      conditional_(!condition.empty()),
+      options_(options),
+      shuffle_(static_cast<std::uint32_t>(dataset.count()), options.seed) {
+  if (options.vicinal.kind != "none") vicinity_ = std::make_unique<Vicinity>(condition, dataset.rows, options.vicinal);
+  if (!options.balance) return;
+  const auto column = std::ranges::find_if(condition.columns, [](const auto& c) { return !c.is_numeric(); });
+  if (column == condition.columns.end())
+    base::fail_usage("train.balance = classes needs a condition with classes; this one is {}", condition.text());
+  const auto categories = dataset.rows.categories(static_cast<std::size_t>(column - condition.columns.begin()));
+  members_.resize(static_cast<std::size_t>(column->categories));
+  for (std::size_t i = 0; i < categories.size(); ++i)
+    members_[static_cast<std::size_t>(categories[i])].push_back(static_cast<std::uint32_t>(i));
+  std::erase_if(members_, [](const auto& members) { return members.empty(); });
+  for (std::size_t k = 0; k < members_.size(); ++k)
+    members_order_.emplace_back(static_cast<std::uint32_t>(members_[k].size()), options.seed + k + 1);
+  categories_ = std::make_unique<Shuffle>(static_cast<std::uint32_t>(members_.size()), options.seed);
+}
+
+std::span<const std::uint32_t> Batches::balanced(std::int64_t step, std::int64_t size) {
+  const auto categories = static_cast<std::int64_t>(members_.size());
+  chosen_.clear();
+  for (std::int64_t row = step * size; row < (step + 1) * size; ++row) {
+    const std::int64_t round = row / categories;  // every category once
+    const std::size_t k =
+        categories_->epoch(static_cast<std::uint32_t>(round))[static_cast<std::size_t>(row % categories)];
+    const auto count = static_cast<std::int64_t>(members_[k].size());
+    const auto order = members_order_[k].epoch(static_cast<std::uint32_t>(round / count));
+    chosen_.push_back(members_[k][order[static_cast<std::size_t>(round % count)]]);
+  }
+  return chosen_;
+}
+
+Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
+  Batch batch;
+  batch.samples = categories_ ? balanced(step, size) : shuffle_.batch(step, size);
+  if (!conditional_) return batch;
+  batch.y = dataset_.rows.select(batch.samples);
+  if (!vicinity_) return batch;
+  const base::RandomStream random(options_.seed, base::stream_of("vicinity"), static_cast<std::uint32_t>(step));
+  std::vector<std::uint32_t> near;
+  for (std::size_t row = 0; row < batch.samples.size(); ++row)
+    near.push_back(vicinity_->draw(batch.samples[row], random, row, batch.y));
+  chosen_ = std::move(near);
+  batch.samples = chosen_;
+  return batch;
+}
+
+}  // namespace gan::data

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/shuffle.h"
+#include "data/vicinity.h"
+
+namespace gan::data {
+
+struct BatchOptions {
+  std::uint64_t seed = 0;
+  bool balance = false;  ///< draws the categories of the first categorical column equally often
+  VicinalOptions vicinal = {};
+};
+
+/// Chooses the samples of each training step and their conditions. Both depend on the data, the options and the step
+/// alone, so training can resume at any step.
+class Batches {
+ public:
+  /// `dataset` must outlive the batches; `condition` is its condition, or empty for unconditional training. Throws a
+  /// usage error for balance without a categorical column and for vicinities without a numeric one.
+  Batches(const Dataset& dataset, const ConditionSpec& condition, const BatchOptions& options);
+
+  /// The rows of a step.
+  struct Batch {
+    std::span<const std::uint32_t> samples;  ///< indices of the real samples
+    ConditionRows y;                         ///< their conditions; with vicinities, the conditions near theirs
+  };
+  /// The batch of step `step` (from 0), of `size` rows, at most the number of samples; valid until the next call.
+  Batch at(std::int64_t step, std::int64_t size);
+
+ private:
+  std::span<const std::uint32_t> balanced(std::int64_t step, std::int64_t size);
+
+  const Dataset& dataset_;
+  bool conditional_;
+  BatchOptions options_;
+  Shuffle shuffle_;
+  std::unique_ptr<Shuffle> categories_;              // the order of categories, if they are balanced
+  std::vector<std::vector<std::uint32_t>> members_;  // samples of each category
+  std::vector<Shuffle> members_order_;
+  std::unique_ptr<Vicinity> vicinity_;
+  std::vector<std::uint32_t> chosen_;
+};
+
+}  // namespace gan::data
