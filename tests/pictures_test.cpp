@@ -271,10 +271,11 @@ TEST_F(PicturesBadInput, Metadata) {
 }
 
 TEST_F(PicturesBadInput, FoldersOfOtherThings) {
-  expect_refused("holds no pictures; expected .png, .jpg or .webp files, in a folder for each class");
+  expect_refused(
+      "has no train-images-idx3-ubyte[.gz] and no pictures; expected .png, .jpg or .webp files, in a folder for each");
   add("a.gif", "x");
   add("b/c.txt", "x");
-  expect_refused("holds no pictures; 2 files that are no PNG, JPEG or WebP pictures by name ignored, such as a.gif");
+  expect_refused("and no pictures: 2 files that are no PNG, JPEG or WebP pictures by name ignored, such as a.gif");
   add_grey("outside.png", 1);
   add_grey("class/inside.png", 1);
   expect_refused("1 picture lies not in a class's folder, such as outside.png, while 1 are");
