@@ -318,6 +318,10 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   for_each_condition(arrays.conditions, options.read, notes,
                      [&](Stored& stored) { name_columns(stored, shape[0], vectors, known); });
   if (options.labels) check_columns(options.read, known, spec);
+  for (const std::string& target : list_of(options.read.target))
+    if (std::ranges::find(names, target) == names.end())
+      base::fail_usage("target: only columns of vectors can be generated, and {} has no column \"{}\"{}", spec, target,
+                       base::did_you_mean(target, names));
   Dataset dataset =
       vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options.read);
   for_each_condition(arrays.conditions, options.read, notes, [&](const Stored& stored) {
