@@ -251,7 +251,8 @@ void add_condition(Dataset& dataset, const Stored& stored, const SourceOptions& 
   input.read(all);
   for (std::size_t c = 0; c < columns; ++c) {
     for (std::size_t i = 0; i < count; ++i) column[i] = all[i * columns + c];
-    if (names[c] == "label" && input.is_whole() && set_class_labels(dataset, column, folder)) continue;
+    const bool numeric = period_of(options.read, names[c]) > 0 || !scaling_of(options.read, names[c]).empty();
+    if (names[c] == "label" && input.is_whole() && !numeric && set_class_labels(dataset, column, folder)) continue;
     auto [condition, values] = condition_column(names[c], column, input.is_whole(), options.read, input.name());
     dataset.condition.columns.push_back(std::move(condition));
     dataset.rows.columns.push_back(std::move(values));
@@ -318,11 +319,16 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   for_each_condition(arrays.conditions, options.read, notes,
                      [&](Stored& stored) { name_columns(stored, shape[0], vectors, known); });
   if (options.labels) check_columns(options.read, known, spec);
+  for (const std::string& target : list_of(options.read.target))
+    if (std::ranges::find(names, target) == names.end())
+      base::fail_usage("target: only columns of vectors can be generated, and {} has no column \"{}\"{}", spec, target,
+                       base::did_you_mean(target, names));
   Dataset dataset =
       vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options.read);
-  for_each_condition(arrays.conditions, options.read, notes, [&](const Stored& stored) {
-    add_condition(dataset, stored, options, fs::path(spec).parent_path().string());
-  });
+  const auto [first, second] = split_pair(spec);
+  const std::string folder = fs::path(second.empty() ? first : second).parent_path().string();
+  for_each_condition(arrays.conditions, options.read, notes,
+                     [&](const Stored& stored) { add_condition(dataset, stored, options, folder); });
   dataset.notes.insert(dataset.notes.end(), notes.begin(), notes.end());
   dataset.hash = hash_of(dataset);
   return dataset;
