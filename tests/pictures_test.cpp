@@ -86,6 +86,13 @@ TEST_F(Pictures, FoldersAreClasses) {
   EXPECT_FALSE(data::has_test_part(folder.path()));
 }
 
+TEST_F(Pictures, PathsMayHaveCommas) {
+  add_grey("some, pictures/1,2.png", 5);
+  const Dataset dataset = data::open_source(folder / "some, pictures", options);
+  EXPECT_EQ(dataset.name, "pictures");
+  EXPECT_EQ(pixels(dataset), Bytes{5});
+}
+
 TEST_F(Pictures, EveryFormatAlike) {
   const Bytes flat(3 * 64, 90);
   add("a.png", png_of(8, 8, 3, flat));
