@@ -303,6 +303,10 @@ TEST_F(PicturesBadInput, BrokenPictures) {
   const Dataset dataset = open();
   EXPECT_EQ(pixels(dataset), varied(8, 8, 1));
   EXPECT_TRUE(has_note(dataset, "4 of 5 pictures left out, since they are broken; the first: "));
+  // Also if those that are looked at first are all broken.
+  for (int i = 0; i < 40; ++i) add(fmt::format("x{:02}.png", i), i == 23 ? png : "x");
+  EXPECT_EQ(open().items, 2);
+  for (int i = 0; i < 40; ++i) fs::remove(folder / fmt::format("x{:02}.png", i));
   fs::remove(folder / "a.png");
   expect_refused("none of 4 pictures can be read; the first: ");
 }
