@@ -445,6 +445,7 @@ TEST(Arrays, NpzNamesSayWhatIsWhat) {
   EXPECT_TRUE(plain.condition.empty());
   EXPECT_NE(plain.notes[0].find("other: 2 values for 4 images"), std::string::npos);
   EXPECT_NE(plain.notes[1].find("objects: the array has type \"|O\""), std::string::npos);
+  EXPECT_EQ(dataset.notes.size(), 2u);
   expect_error(ErrorKind::data, "Python objects", [&] { open_source(path, {.read = {.condition = "objects"}}); });
   expect_error(ErrorKind::usage, "no column \"angel\"; did you mean \"angle\"?",
                [&] { open_source(path, {.read = {.condition = "angel"}}); });

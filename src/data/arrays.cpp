@@ -259,6 +259,11 @@ void add_condition(Dataset& dataset, const Stored& stored, const SourceOptions& 
   }
 }
 
+bool is_wanted(const Stored& stored, std::span<const std::string> wanted) {
+  return std::ranges::find(wanted, stored.name) != wanted.end() ||
+         std::ranges::find_first_of(stored.columns, wanted) != stored.columns.end();
+}
+
 // Calls load with each array that may be a condition. One that is neither the label nor named by read.condition is left
 // out with a note if it cannot be one.
 template <typename Load>
@@ -270,9 +275,7 @@ void for_each_condition(std::vector<Stored>& conditions, const ReadOptions& read
       load(stored);
       return false;
     } catch (const base::Error& error) {
-      if (stored.name == "label" || std::ranges::find(wanted, stored.name) != wanted.end() ||
-          std::ranges::find_first_of(stored.columns, wanted) != stored.columns.end())
-        throw;
+      if (wanted.empty() ? stored.name == "label" : is_wanted(stored, wanted)) throw;
       notes.push_back(std::string(error.what()) + "; it is not read as a condition");
       return true;
     }
@@ -325,10 +328,12 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
                        base::did_you_mean(target, names));
   Dataset dataset =
       vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options.read);
+  const std::vector<std::string> wanted = list_of(options.read.condition);
   const auto [first, second] = split_pair(spec);
   const std::string folder = fs::path(second.empty() ? first : second).parent_path().string();
-  for_each_condition(arrays.conditions, options.read, notes,
-                     [&](const Stored& stored) { add_condition(dataset, stored, options, folder); });
+  for_each_condition(arrays.conditions, options.read, notes, [&](const Stored& stored) {
+    if (wanted.empty() || is_wanted(stored, wanted)) add_condition(dataset, stored, options, folder);
+  });
   dataset.notes.insert(dataset.notes.end(), notes.begin(), notes.end());
   dataset.hash = hash_of(dataset);
   return dataset;
