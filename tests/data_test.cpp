@@ -447,7 +447,8 @@ TEST(SourceBadInput, Specs) {
                [] { open_source("cifar"); });
   expect_error(ErrorKind::usage, "unknown data source \"\"", [] { open_source(""); });
   expect_error(ErrorKind::data, "no.idx: cannot be opened: No such file", [&] { open_source(folder / "no.idx"); });
-  expect_error(ErrorKind::data, "holds no pictures", [&] { open_source(folder.path()); });
+  expect_error(ErrorKind::data, "has no train-images-idx3-ubyte[.gz] and no pictures",
+               [&] { open_source(folder.path()); });
 
   const std::string images = put(folder / "x.idx", idx_bytes({3, 1, 1}, "abc"));
   const std::string labels = put(folder / "y.idx", idx_bytes({2}, std::string("\0\1", 2)));
