@@ -266,7 +266,7 @@ TEST(Vicinity, KeepsTheDomainOfLogarithms) {
   EXPECT_GT(below, 0);
 }
 
-/// 5, 12 and 355 degrees lie within 15 of 0, 40 degrees does not.
+/// 5 and 365 degrees lie within 15 degrees of 355; 12 and 40 do not.
 TEST(Vicinity, GoesAroundAPeriod) {
   const std::vector<float> angles{355, 40, 12, 5, 365};
   data::ConditionColumn angle{.name = "angle"};
