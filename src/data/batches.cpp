@@ -49,7 +49,7 @@ Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
   if (!vicinity_) return batch;
   const base::RandomStream random(options_.seed, base::stream_of("vicinity"), static_cast<std::uint32_t>(step));
   std::vector<std::uint32_t> near(batch.samples.size());
-  base::parallel_for(std::ssize(near), /*grain=*/32, [&](std::int64_t begin, std::int64_t end) {
+  base::parallel_for(std::ssize(near), /*grain=*/128, [&](std::int64_t begin, std::int64_t end) {
     for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row)
       near[row] = vicinity_->draw(batch.samples[row], random, row, batch.y);
   });
