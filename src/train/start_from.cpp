@@ -1,6 +1,7 @@
 #include "train/start_from.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -72,8 +73,11 @@ std::string start_from(const Model& model, const std::string& path, const data::
     }
   }
   if (same) return "";
+  constexpr std::size_t kMostNamed = 8;
+  std::string text = base::joined(std::span(anew).first(std::min(anew.size(), kMostNamed)));
+  if (anew.size() > kMostNamed) text += fmt::format(", ... ({} variables)", anew.size());
   return fmt::format("--init {}: its condition is {}, that of the data {}; what belongs to conditions starts anew{}{}",
-                     path, model.condition.text(), condition.text(), anew.empty() ? "" : ": ", base::joined(anew));
+                     path, model.condition.text(), condition.text(), anew.empty() ? "" : ": ", text);
 }
 
 }  // namespace gan::train

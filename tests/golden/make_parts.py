@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the golden files of whole steps with the newer parts, and parts.safetensors, with PyTorch as the reference.
+"""Writes the golden files of whole steps with the newer parts, parts.safetensors and conditions.safetensors, with
+PyTorch as the reference.
 
     python3 tests/golden/make_parts.py            all files, into this folder
     python3 tests/golden/make_parts.py --check    and how far PyTorch's own float32 is from them
