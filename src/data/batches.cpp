@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace gan::data {
 
@@ -62,9 +63,11 @@ Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
   batch.y = dataset_.rows.select(batch.samples);
   if (!vicinity_) return batch;
   const base::RandomStream random(options_.seed, base::stream_of("vicinity"), static_cast<std::uint32_t>(step));
-  std::vector<std::uint32_t> near;
-  for (std::size_t row = 0; row < batch.samples.size(); ++row)
-    near.push_back(vicinity_->draw(batch.samples[row], random, row, batch.y));
+  std::vector<std::uint32_t> near(batch.samples.size());
+  base::parallel_for(std::ssize(near), /*grain=*/128, [&](std::int64_t begin, std::int64_t end) {
+    for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row)
+      near[row] = vicinity_->draw(batch.samples[row], random, row, batch.y);
+  });
   chosen_ = std::move(near);
   batch.samples = chosen_;
   return batch;
