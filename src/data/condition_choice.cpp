@@ -82,7 +82,7 @@ std::size_t values_end(const ConditionSpec& spec, const ConditionColumn& column,
 
 // Throws a usage error for a number that the networks' features cannot be made of.
 void require_scalable(const ConditionColumn& column, double value) {
-  if (!column.number.can_take(value))
+  if (!column.number.accepts(value))
     base::fail_usage("{} {:g}: the model takes its logarithm, expected a number above 0", column.name, value);
 }
 

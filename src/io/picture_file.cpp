@@ -22,7 +22,8 @@ namespace gan::io {
 namespace {
 
 // What a reader of one format is given and leaves. libpng and libjpeg report errors by a jump, which runs no
-// destructors: functions that they may jump out of have no objects of their own and keep everything here.
+// destructors: functions that they may jump out of have no objects of their own, keep everything here, and are not
+// inlined into those that call setjmp, whose variables may be lost.
 struct Reading {
   std::string_view content;
   bool header_only = false;
@@ -117,7 +118,7 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
   png_longjmp(png, 1);
 }
 
-void read_png_parts(png_structp png, png_infop info, PngSource& source) {
+[[gnu::noinline]] void read_png_parts(png_structp png, png_infop info, PngSource& source) {
   Reading& reading = source.reading;
   png_set_read_fn(png, &source, png_bytes);
   // Text and colour profiles, of which nothing is used, may be large and are often wrong.
@@ -163,12 +164,14 @@ constexpr std::string_view kJpegSignature = "\xff\xd8\xff";
 struct JpegErrors {
   jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it is one to the whole
   std::jmp_buf back;
-  char message[JMSG_LENGTH_MAX];
+  std::string* problem;
 };
 
 [[noreturn]] void jpeg_failed(j_common_ptr jpeg) {
   JpegErrors& errors = *reinterpret_cast<JpegErrors*>(jpeg->err);
-  errors.manager.format_message(jpeg, errors.message);
+  char message[JMSG_LENGTH_MAX];
+  errors.manager.format_message(jpeg, message);
+  *errors.problem = message;
   std::longjmp(errors.back, 1);
 }
 
@@ -202,7 +205,7 @@ void cmyk_to_rgb(DecodedPicture& picture) {
   }
 }
 
-void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
+[[gnu::noinline]] void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
   constexpr int kExif = JPEG_APP0 + 1;
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(reading.content.data()), reading.content.size());
   jpeg_save_markers(&jpeg, kExif, 0xffff);
@@ -227,9 +230,10 @@ void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
   jpeg_finish_decompress(&jpeg);
 }
 
-void read_jpeg(Reading& reading) {
+void read_jpeg_as_stored(Reading& reading) {
   jpeg_decompress_struct jpeg{};
   JpegErrors errors{};
+  errors.problem = &reading.problem;
   jpeg_progress_mgr progress{};
   jpeg.err = jpeg_std_error(&errors.manager);
   errors.manager.error_exit = jpeg_failed;
@@ -239,10 +243,12 @@ void read_jpeg(Reading& reading) {
     jpeg_create_decompress(&jpeg);
     jpeg.progress = &progress;
     read_jpeg_parts(jpeg, reading);
-  } else {
-    reading.problem = errors.message;
   }
   jpeg_destroy_decompress(&jpeg);
+}
+
+void read_jpeg(Reading& reading) {
+  read_jpeg_as_stored(reading);
   if (!reading.problem.empty() || reading.picture.channels != 4) return;
   if (reading.picture.bytes) cmyk_to_rgb(reading.picture);
   reading.picture.channels = 3;
