@@ -11,7 +11,8 @@ const Reader& reader_of(const std::string& spec) {
   const Reader* chosen = nullptr;
   // A name wins over a path of that name, which can be written ./name.
   for (const Reader* reader : reader_table())
-    if (!reader->accepts && reader->name == spec) chosen = reader;
+    if (!reader->accepts && reader->name == (reader->parameters ? spec.substr(0, spec.find(':')) : spec))
+      chosen = reader;
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
   if (!chosen && spec.find('/') != std::string::npos)
@@ -28,9 +29,11 @@ const Reader& reader_of(const std::string& spec) {
 namespace {
 
 /// Keeps the columns of the condition that were asked for, in that order.
-void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions& read) {
+void choose_columns(Dataset& dataset, const std::string& spec, const Reader& reader, const ReadOptions& read) {
   std::vector<std::string> wanted = base::split(read.condition, ',');
-  if (wanted.empty() && dataset.condition.find("label") >= 0) wanted.emplace_back("label");
+  if (wanted.empty())
+    for (const std::string& name : base::split(reader.default_condition, ','))
+      if (dataset.condition.find(name) >= 0) wanted.push_back(name);
   ConditionSpec condition;
   ConditionRows rows;
   std::vector<std::string> names;
@@ -56,7 +59,7 @@ void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions
 Dataset open_source(const std::string& spec, const SourceOptions& options) {
   const Reader& reader = reader_of(spec);
   Dataset dataset = reader.open(spec, options);
-  if (options.labels) choose_columns(dataset, spec, options.read);
+  if (options.labels) choose_columns(dataset, spec, reader, options.read);
   dataset.source = spec;
   dataset.name = reader.name;
   return dataset;

@@ -110,7 +110,7 @@ void write_png(const std::string& path, const Picture& picture) {
   const std::size_t channels = static_cast<std::size_t>(std::max(picture.channels, 0));
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
-  if ((channels != 1 && channels != 3) || pixels == 0 || picture.bytes.size() != channels * pixels)
+  if (channels < 1 || channels > 4 || pixels == 0 || picture.bytes.size() != channels * pixels)
     base::fail_usage("{}: {} are not a picture of {}, {} x {} pixels", path,
                      base::counted(static_cast<std::int64_t>(picture.bytes.size()), "byte"),
                      base::counted(picture.channels, "channel"), picture.width, picture.height);
@@ -122,7 +122,8 @@ void write_png(const std::string& path, const Picture& picture) {
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(picture.width);
   image.height = static_cast<png_uint_32>(picture.height);
-  image.format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
+  image.format = kFormats[channels - 1];
   png_alloc_size_t encoded_bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string encoded(encoded_bytes, '\0');
   if (!png_image_write_to_memory(&image, encoded.data(), &encoded_bytes, 0, interleaved.data(), 0, nullptr))

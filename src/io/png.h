@@ -9,7 +9,7 @@
 
 namespace gan::io {
 
-/// A grey (1 channel) or RGB (3 channels) picture, 8 bits a value.
+/// A picture of 1 channel (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA), 8 bits a value.
 struct Picture {
   int channels = 1;
   int height = 0;
@@ -32,8 +32,8 @@ Picture make_grid(std::span<const float> images, const graph::Shape& shape, int 
 /// Throws a usage error if the shape does not fit.
 Picture make_scatter(std::span<const float> points, const graph::Shape& shape, int size = 256, float range = 0);
 
-/// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or not
-/// grey or RGB, a data error if the file cannot be written.
+/// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or has
+/// more than 4 channels, a data error if the file cannot be written.
 void write_png(const std::string& path, const Picture& picture);
 
 /// Writes make_grid's picture by write_png.
