@@ -132,11 +132,13 @@ TEST_F(Pictures, OneClassOnePictureOnePixel) {
   EXPECT_EQ(pixels(dataset), Bytes{200});
 }
 
-TEST_F(Pictures, FiveThousandClasses) {
-  for (int i = 0; i < 5000; ++i) add_grey(std::to_string(i) + "/x.png", static_cast<std::uint8_t>(i % 251));
+// More than a process may have files open, as it usually is.
+TEST_F(Pictures, ManyClasses) {
+  constexpr int kClasses = 1200;
+  for (int i = 0; i < kClasses; ++i) add_grey(std::to_string(i) + "/x.png", static_cast<std::uint8_t>(i % 251));
   const Dataset dataset = open();
-  EXPECT_EQ(dataset.classes(), 5000);
-  for (int i = 0; i < 5000; ++i)  // names that are numbers are in their order
+  EXPECT_EQ(dataset.classes(), kClasses);
+  for (int i = 0; i < kClasses; ++i)  // names that are numbers are in their order
     ASSERT_EQ(dataset.pixels[i], std::stoi(dataset.condition.columns[0].name_of(dataset.label(i))) % 251);
 }
 

@@ -228,6 +228,7 @@ bool set_class_labels(Dataset& dataset, std::span<const double> values, const st
   set_labels(labelled, labels, folder);
   dataset.condition.columns.push_back(std::move(labelled.condition.columns[0]));
   dataset.rows.columns.push_back(std::move(labelled.rows.columns[0]));
+  dataset.notes.insert(dataset.notes.end(), labelled.notes.begin(), labelled.notes.end());
   return true;
 }
 

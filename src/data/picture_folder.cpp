@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -47,6 +48,9 @@ class Walk {
   }
 
  private:
+  struct Close {
+    void operator()(DIR* handle) const { ::closedir(handle); }
+  };
   struct Ignored {
     std::int64_t count = 0;
     std::string first = {};
@@ -68,31 +72,36 @@ class Walk {
 
   // `inner` is the path from the root, "" or ending in a slash.
   void folder(const std::string& inner, bool linked) {
+    for (const std::string& name : list(inner, linked)) folder(inner + name + "/", linked);
+  }
+
+  // Looks at what is directly in a folder; returns the names of the folders in it, sorted. None of them is open
+  // meanwhile, since a process may have few files open.
+  std::vector<std::string> list(const std::string& inner, bool linked) {
     const std::string path = inner.empty() ? found_.path : found_.path + "/" + inner;
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) fail(path, errno);
     struct stat status {};
     const bool is_new = ::fstat(descriptor, &status) == 0 && seen_.emplace(status.st_dev, status.st_ino).second;
-    DIR* const handle = is_new ? ::fdopendir(descriptor) : nullptr;
+    const std::unique_ptr<DIR, Close> handle(is_new ? ::fdopendir(descriptor) : nullptr);
     if (!handle) {
       ::close(descriptor);
       if (is_new) fail(path, errno);
       if (linked) add(repeated_, inner);
-      return;
+      return {};
     }
     std::vector<std::string> folders;
     int error = 0;
     for (;;) {
       errno = 0;
-      const dirent* const entry = ::readdir(handle);
+      const dirent* const entry = ::readdir(handle.get());
       error = errno;
       if (!entry) break;
       look_at(descriptor, inner, *entry, folders);
     }
-    ::closedir(handle);
     if (error != 0) fail(path, error);
     std::ranges::sort(folders);
-    for (const std::string& name : folders) folder(inner + name + "/", linked);
+    return folders;
   }
 
   void look_at(int descriptor, const std::string& inner, const dirent& entry, std::vector<std::string>& folders) {

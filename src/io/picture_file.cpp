@@ -163,12 +163,14 @@ constexpr std::string_view kJpegSignature = "\xff\xd8\xff";
 struct JpegErrors {
   jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it is one to the whole
   std::jmp_buf back;
-  char message[JMSG_LENGTH_MAX];
+  std::string* problem;
 };
 
 [[noreturn]] void jpeg_failed(j_common_ptr jpeg) {
   JpegErrors& errors = *reinterpret_cast<JpegErrors*>(jpeg->err);
-  errors.manager.format_message(jpeg, errors.message);
+  char message[JMSG_LENGTH_MAX];
+  errors.manager.format_message(jpeg, message);
+  *errors.problem = message;
   std::longjmp(errors.back, 1);
 }
 
@@ -227,9 +229,10 @@ void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
   jpeg_finish_decompress(&jpeg);
 }
 
-void read_jpeg(Reading& reading) {
+void read_jpeg_as_stored(Reading& reading) {
   jpeg_decompress_struct jpeg{};
   JpegErrors errors{};
+  errors.problem = &reading.problem;
   jpeg_progress_mgr progress{};
   jpeg.err = jpeg_std_error(&errors.manager);
   errors.manager.error_exit = jpeg_failed;
@@ -239,10 +242,12 @@ void read_jpeg(Reading& reading) {
     jpeg_create_decompress(&jpeg);
     jpeg.progress = &progress;
     read_jpeg_parts(jpeg, reading);
-  } else {
-    reading.problem = errors.message;
   }
   jpeg_destroy_decompress(&jpeg);
+}
+
+void read_jpeg(Reading& reading) {
+  read_jpeg_as_stored(reading);
   if (!reading.problem.empty() || reading.picture.channels != 4) return;
   if (reading.picture.bytes) cmyk_to_rgb(reading.picture);
   reading.picture.channels = 3;
