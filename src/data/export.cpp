@@ -41,6 +41,10 @@ std::vector<float> in_units(const Dataset& dataset, std::int64_t index) {
   return values;
 }
 
+bool is_scaled(const Dataset& dataset, std::size_t column) {
+  return !dataset.units.columns.empty() && dataset.units.columns[column].scaling.kind != "none";
+}
+
 // The names of these categories.
 std::vector<std::string> names_of(const ConditionColumn& column, std::span<const std::int32_t> categories) {
   std::vector<std::string> names;
@@ -124,7 +128,10 @@ void write_rows(const std::string& path, const Dataset& dataset) {
   file.write(io::csv_row(cells));
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     cells.clear();
-    for (const float value : in_units(dataset, i)) cells.push_back(fmt::format("{}", value));
+    const std::vector<float> values = in_units(dataset, i);
+    // Further digits of scaled values are rounding errors.
+    for (std::size_t c = 0; c < values.size(); ++c)
+      cells.push_back(is_scaled(dataset, c) ? fmt::format("{:.7g}", values[c]) : fmt::format("{}", values[c]));
     add_conditions(cells, dataset, i);
     file.write(io::csv_row(cells));
   }
@@ -138,8 +145,8 @@ class NewFolder {
  public:
   explicit NewFolder(const std::string& path) : path_(fs::path(path + "/").parent_path()) {
     std::error_code error;
-    if (fs::exists(path_, error) && !fs::is_empty(path_, error))
-      base::fail_usage("{}: is there and not empty; give a new folder", path_.string());
+    if (fs::exists(path_, error) && !(fs::is_directory(path_, error) && fs::is_empty(path_, error)))
+      base::fail_usage("{}: is there and is not an empty folder; give a new one", path_.string());
     temporary_ = path_.string() + fmt::format(".{}.tmp", ::getpid());
     base::create_folder(temporary_);
   }
