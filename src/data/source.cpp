@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/columns.h"
 
 namespace gan::data {
 
@@ -30,10 +31,9 @@ namespace {
 
 /// Keeps the columns of the condition that were asked for, in that order.
 void choose_columns(Dataset& dataset, const std::string& spec, const Reader& reader, const ReadOptions& read) {
-  std::vector<std::string> wanted = base::split(read.condition, ',');
-  if (wanted.empty())
-    for (const std::string& name : base::split(reader.default_condition, ','))
-      if (dataset.condition.find(name) >= 0) wanted.push_back(name);
+  std::vector<std::string> wanted = list_of(read.condition.empty() ? reader.default_condition : read.condition);
+  for (const char* name : {"label", "class"})
+    if (wanted.empty() && dataset.condition.find(name) >= 0) wanted.emplace_back(name);
   ConditionSpec condition;
   ConditionRows rows;
   std::vector<std::string> names;
