@@ -476,7 +476,7 @@ TEST(CliData, WrongUseBadInput) {
       {{"data", "info", "circle", "--condition", "angel"}, 2, "did you mean \"angle\"?"},
       {{"data", "info", "circle", "--out", "-"}, 2, "standard output"},
       {{"data", "info", folder / "none"}, 3, "no such file or folder"},
-      {{"data", "info", folder / "empty"}, 3, "holds no pictures"},
+      {{"data", "info", folder / "empty"}, 3, "no pictures; expected"},
       {{"data", "convert", "circle", "--out", folder / "x"}, 2, "vectors are no pictures"},
       {{"data", "convert", "circle", "--out", folder / "x.npy"}, 2, "expected FILE.npz, FILE.csv"},
       {{"data", "convert", "circle", "--out", "-"}, 2, "standard output"},

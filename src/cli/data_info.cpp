@@ -33,6 +33,7 @@ std::vector<std::int64_t> category_counts(int categories, std::span<const std::i
 std::string counts_text(const data::ConditionColumn& column, const std::vector<std::int64_t>& counts) {
   if (std::ssize(counts) <= kListed) return fmt::format("{}", fmt::join(counts, ", "));
   const auto [least, most] = std::ranges::minmax_element(counts);
+  if (*least == *most) return grouped(*most) + " each";
   std::vector<std::int64_t> sorted = counts;
   std::ranges::nth_element(sorted, sorted.begin() + std::ssize(sorted) / 2);
   const auto name = [&](auto it) { return column.name_of(static_cast<std::int32_t>(it - counts.begin())); };
