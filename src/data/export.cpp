@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -41,8 +42,12 @@ std::vector<float> in_units(const Dataset& dataset, std::int64_t index) {
   return values;
 }
 
-bool is_scaled(const Dataset& dataset, std::size_t column) {
-  return !dataset.units.columns.empty() && dataset.units.columns[column].scaling.kind != "none";
+// A value of a column, without the digits that are rounding errors of the scaled value.
+std::string number_text(float value, const Scaling& scaling) {
+  if (scaling.kind == "none") return fmt::format("{}", value);
+  if (scaling.kind == "log") return fmt::format("{:.6g}", value);
+  const double step = std::pow(10, std::ceil(std::log10(1e-6 * scaling.scale)));
+  return fmt::format("{:.12g}", std::round(value / step) * step);
 }
 
 // The names of these categories.
@@ -129,9 +134,9 @@ void write_rows(const std::string& path, const Dataset& dataset) {
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     cells.clear();
     const std::vector<float> values = in_units(dataset, i);
-    // Further digits of scaled values are rounding errors.
     for (std::size_t c = 0; c < values.size(); ++c)
-      cells.push_back(is_scaled(dataset, c) ? fmt::format("{:.7g}", values[c]) : fmt::format("{}", values[c]));
+      cells.push_back(
+          number_text(values[c], dataset.units.columns.empty() ? Scaling() : dataset.units.columns[c].scaling));
     add_conditions(cells, dataset, i);
     file.write(io::csv_row(cells));
   }
