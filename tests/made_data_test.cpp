@@ -234,6 +234,7 @@ TEST(MadeData, GlyphsBadInput) {
   refused(ErrorKind::data, "broken.ttf: is no font", {.fonts = {folder / "broken.ttf"}});
   if (!fs::exists(kFonts)) GTEST_SKIP() << "there are no fonts in " << kFonts;
   refused(ErrorKind::usage, "did you mean \"latin\"", {.charset = "latinn", .fonts = {kFonts}});
+  refused(ErrorKind::data, "have no character of gb2312-1", {.charset = "gb2312-1", .fonts = {kFonts}});
   refused(ErrorKind::usage, "it has 10", {.fonts = {kFonts}, .characters = 11});
   refused(ErrorKind::usage, "more than 32 GB", {.fonts = {kFonts}, .count = 1'000'000'000, .size = 128});
 }

@@ -246,8 +246,7 @@ std::vector<Character> available(const GlyphOptions& options, std::vector<Font>&
       characters.push_back(std::move(character));
   }
   if (characters.empty())
-    base::fail_data("{}: has no character of {}", fonts.size() == 1 ? fonts[0].name() : "none of the fonts",
-                    options.charset);
+    base::fail_data("the fonts, such as {}, have no character of {}", fonts[0].name(), options.charset);
   if (options.characters > std::ssize(characters))
     base::fail_usage("the first {} characters of {}: it has {}", options.characters, options.charset,
                      characters.size());
