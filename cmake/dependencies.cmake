@@ -48,6 +48,9 @@ find_library(WEBP_LIBRARY NAMES libwebp.a webp)
 gan_require(WEBP_INCLUDE_DIR libwebp-dev)
 gan_require(WEBP_LIBRARY libwebp-dev)
 find_library(SHARPYUV_LIBRARY NAMES libsharpyuv.a sharpyuv)  # a part of libwebp since 1.3
+# Its headers alone: data/glyphs.cpp loads the library when it draws characters.
+find_path(FREETYPE_INCLUDE_DIR ft2build.h PATH_SUFFIXES freetype2)
+gan_require(FREETYPE_INCLUDE_DIR libfreetype-dev)
 find_package(CLI11 QUIET CONFIG)
 gan_require(CLI11_FOUND libcli11-dev)
 # The plots of `gan report`: a JavaScript file that becomes part of the program.
@@ -86,6 +89,7 @@ if(SHARPYUV_LIBRARY)
 endif()
 target_link_libraries(gan_dependencies INTERFACE
   ${DNNL_LIBRARY} fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB ${picture_libraries}
-  Eigen3::Eigen OpenMP::OpenMP_CXX)
+  Eigen3::Eigen OpenMP::OpenMP_CXX ${CMAKE_DL_LIBS})
 target_include_directories(gan_dependencies SYSTEM INTERFACE
-  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR} ${JPEG_INCLUDE_DIR} ${WEBP_INCLUDE_DIR})
+  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR} ${JPEG_INCLUDE_DIR} ${WEBP_INCLUDE_DIR}
+  ${FREETYPE_INCLUDE_DIR})

@@ -16,6 +16,7 @@ packages=(
   libfmt-dev                # text
   libpng-dev zlib1g-dev     # pictures, compressed data
   libjpeg-dev libwebp-dev   # pictures as data
+  libfreetype-dev           # characters of fonts as data
   libjs-chart.js            # the plots of reports
   libgtest-dev
 )

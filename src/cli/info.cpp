@@ -9,9 +9,9 @@
 #include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/data_info.h"
+#include "cli/read_options.h"
 #include "data/mnist.h"
-#include "data/source.h"
-#include "data/value_notes.h"
 #include "runtime/backend.h"
 #include "train/model_file.h"
 
@@ -22,8 +22,6 @@ constexpr const char* kHelp = R"(Examples:
   gan info                      the program, this machine, and its instructions and precision
   gan info runs/a               a model: what it draws, what made it
   gan info mnist                a data set: samples, shape, classes)";
-
-void line(std::string_view name, const std::string& text) { fmt::print("{:<15}{}\n", name, text); }
 
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
@@ -63,14 +61,6 @@ std::string shape_text(const graph::Shape& shape) {
   return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
 }
 
-std::string classes_text(const data::ConditionSpec& condition) {
-  const int classes = condition.classes();
-  const std::vector<std::string>& names = condition.class_names();
-  if (classes == 0) return condition.empty() ? "none" : condition.text();
-  if (names.empty()) return classes == 1 ? "1 (label 0)" : fmt::format("{} (labels 0 to {})", classes, classes - 1);
-  return fmt::format("{}: {}", classes, fmt::join(names, ", "));
-}
-
 void print_model(const std::string& path) {
   const train::Model model = train::load_model(path);
   const train::Config& config = model.config;
@@ -92,23 +82,6 @@ void print_model(const std::string& path) {
   line("weights", base::grouped(static_cast<std::uint64_t>(weights)));
 }
 
-void print_data(const std::string& source, const std::string& cache) {
-  data::SourceOptions options;
-  options.cache = cache;
-  const data::Dataset dataset = data::open_source(source, options);
-  line("data", dataset.name);
-  line("samples", base::counted(dataset.count(), dataset.is_image() ? "image" : "vector") + " " +
-                      graph::to_string(dataset.sample_shape));
-  line("classes", classes_text(dataset.condition));
-  if (dataset.classes() > 0) {
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
-    for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
-    line("per class", fmt::format("{}", fmt::join(counts, ", ")));
-  }
-  for (const std::string& note : data::value_notes(dataset)) line("note", note);
-  line("sha256", dataset.hash);
-}
-
 bool is_model(const std::string& subject) {
   const std::filesystem::path path(subject);
   std::error_code error;
@@ -122,10 +95,12 @@ bool is_model(const std::string& subject) {
 std::function<void()> setup(CLI::App& app) {
   struct Options {
     std::string subject, cache;
+    std::shared_ptr<ReadFlags> read;
   };
   auto options = std::make_shared<Options>();
   app.add_option("SUBJECT", options->subject, "MODEL (a file or the folder of a run) or SOURCE (gan data --help)");
   app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR");
+  options->read = add_read_flags(app);
   app.footer(kHelp);
   return [options] {
     if (options->subject.empty()) {
@@ -133,7 +108,7 @@ std::function<void()> setup(CLI::App& app) {
     } else if (is_model(options->subject)) {
       print_model(options->subject);
     } else {
-      print_data(options->subject, options->cache);
+      describe_source(options->subject, options->cache, options->read->apply(), "");
     }
   };
 }

@@ -52,6 +52,8 @@ struct Reader {
   Dataset (*open)(const std::string& spec, const SourceOptions& options) = nullptr;
   /// Whether Split::test opens data that Split::train does not; null: never.
   bool (*has_test)(const std::string& spec) = nullptr;
+  std::string_view default_condition = {};  ///< the columns that are the condition if none is chosen; "": the class
+  bool parameters = false;                  ///< whether parameters may follow the name: NAME:PARAMETERS
 };
 
 }  // namespace gan::data

@@ -12,7 +12,8 @@ const Reader& reader_of(const std::string& spec) {
   const Reader* chosen = nullptr;
   // A name wins over a path of that name, which can be written ./name.
   for (const Reader* reader : reader_table())
-    if (!reader->accepts && reader->name == spec) chosen = reader;
+    if (!reader->accepts && reader->name == (reader->parameters ? spec.substr(0, spec.find(':')) : spec))
+      chosen = reader;
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
   if (!chosen && spec.find('/') != std::string::npos)
@@ -29,8 +30,8 @@ const Reader& reader_of(const std::string& spec) {
 namespace {
 
 /// Keeps the columns of the condition that were asked for, in that order.
-void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions& read) {
-  std::vector<std::string> wanted = list_of(read.condition);
+void choose_columns(Dataset& dataset, const std::string& spec, const Reader& reader, const ReadOptions& read) {
+  std::vector<std::string> wanted = list_of(read.condition.empty() ? reader.default_condition : read.condition);
   for (const char* name : {"label", "class"})
     if (wanted.empty() && dataset.condition.find(name) >= 0) wanted.emplace_back(name);
   ConditionSpec condition;
@@ -58,7 +59,7 @@ void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions
 Dataset open_source(const std::string& spec, const SourceOptions& options) {
   const Reader& reader = reader_of(spec);
   Dataset dataset = reader.open(spec, options);
-  if (options.labels) choose_columns(dataset, spec, options.read);
+  if (options.labels) choose_columns(dataset, spec, reader, options.read);
   dataset.source = spec;
   dataset.name = reader.name;
   return dataset;

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/reader.h"
+
+namespace gan::data {
+
+/// A data set that is written to files, with its test part if it has one. Conditions are written under their names and
+/// in the data's units, categories by name.
+struct ExportParts {
+  const Dataset& train;
+  const Dataset* test = nullptr;
+};
+
+/// Writes a .npz file: samples as the array x, images [N, H, W] or [N, H, W, C] as bytes, or as f32 in the data's units
+/// if these are not bytes, vectors [N, D] as f32, and an array for each column of the condition, i32 or strings for
+/// categories and f32 for numbers. With a test part the names end in _train and _test. Throws a usage error if a column
+/// is called x, a data error if the file cannot be written.
+void write_npz(const std::string& path, const ExportParts& parts);
+
+/// Writes vectors and their conditions as a table with a header. A test part goes to NAME-test.csv beside NAME.csv.
+/// Throws a usage error for images and if two columns have the same name.
+void write_table(const std::string& path, const ExportParts& parts);
+
+/// Writes images as PNG files 000000.png, ... and, if there is a condition, metadata.csv, into a folder, or into train
+/// and test in it. The folder is complete or not there. Images of other units than bytes lose them. Throws a usage
+/// error for vectors, for images of more than 4 channels and unless the folder is new or empty. `progress` gets a line
+/// now and then; it may be empty.
+void write_pictures(const std::string& folder, const ExportParts& parts,
+                    const std::function<void(const std::string&)>& progress = {});
+
+/// The options of reading that the columns of a condition need when they come from what was written to `path`, such as
+/// periods, which files do not keep.
+ReadOptions options_to_read(const std::string& path, const ConditionSpec& condition);
+
+}  // namespace gan::data
