@@ -38,6 +38,16 @@ find_package(ZLIB QUIET)
 gan_require(ZLIB_FOUND zlib1g-dev)
 find_package(PNG QUIET)
 gan_require(PNG_FOUND libpng-dev)
+# Their archives, for the same millisecond, where Debian's packages have them; else the shared libraries.
+find_path(JPEG_INCLUDE_DIR jpeglib.h)
+find_library(JPEG_LIBRARY NAMES libjpeg.a jpeg)
+gan_require(JPEG_INCLUDE_DIR libjpeg-dev)
+gan_require(JPEG_LIBRARY libjpeg-dev)
+find_path(WEBP_INCLUDE_DIR webp/decode.h)
+find_library(WEBP_LIBRARY NAMES libwebp.a webp)
+gan_require(WEBP_INCLUDE_DIR libwebp-dev)
+gan_require(WEBP_LIBRARY libwebp-dev)
+find_library(SHARPYUV_LIBRARY NAMES libsharpyuv.a sharpyuv)  # a part of libwebp since 1.3
 find_package(CLI11 QUIET CONFIG)
 gan_require(CLI11_FOUND libcli11-dev)
 # The plots of `gan report`: a JavaScript file that becomes part of the program.
@@ -70,8 +80,12 @@ endif()
 
 # CLI11 (target CLI11::CLI11) is not here: only programs link it.
 add_library(gan_dependencies INTERFACE)
+set(picture_libraries ${JPEG_LIBRARY} ${WEBP_LIBRARY})
+if(SHARPYUV_LIBRARY)
+  list(APPEND picture_libraries ${SHARPYUV_LIBRARY})
+endif()
 target_link_libraries(gan_dependencies INTERFACE
-  ${DNNL_LIBRARY} fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB
+  ${DNNL_LIBRARY} fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB ${picture_libraries}
   Eigen3::Eigen OpenMP::OpenMP_CXX)
 target_include_directories(gan_dependencies SYSTEM INTERFACE
-  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR})
+  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR} ${JPEG_INCLUDE_DIR} ${WEBP_INCLUDE_DIR})

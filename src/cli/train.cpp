@@ -18,6 +18,7 @@
 #include "cli/floor.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/read_options.h"
 #include "cli/threads.h"
 #include "data/idx_source.h"
 #include "data/source.h"
@@ -56,6 +57,7 @@ struct Options {
   std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, config_file, init,
       cache, profile;
   std::vector<std::string> settings;
+  std::shared_ptr<ReadFlags> read;
   bool unconditional = false, resume = false, quiet = false, json = false;
 };
 
@@ -87,6 +89,8 @@ std::vector<std::string> settings_of(const Options& options) {
     if (!text.empty()) settings.push_back(std::string(key) + "=" + text);
   }
   if (options.unconditional) settings.emplace_back("data.unconditional=true");
+  const std::vector<std::string> reading = options.read->settings();
+  settings.insert(settings.end(), reading.begin(), reading.end());
   return settings;
 }
 
@@ -161,6 +165,9 @@ data::Dataset open_data(const train::Config& config, const Options& options) {
   source.cache = options.cache;
   source.seed = static_cast<std::uint64_t>(config.train.seed);
   source.labels = !config.data.unconditional;
+  source.read = config.data;
+  if (!options.quiet && !options.json)
+    source.progress = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
   return data::open_source(config.data.source, source);
 }
 
@@ -214,6 +221,38 @@ std::string describe(const train::Config& config, const data::Dataset& dataset) 
   return fmt::format("{} on {}: {} {}{}", config.preset, dataset.name, base::counted(dataset.count(), "sample"),
                      graph::to_string(dataset.sample_shape),
                      condition.empty() ? ", unconditional" : " in " + condition.text());
+}
+
+/// Notes on classes of unequal sizes, and on how real samples are drawn for numbers.
+std::vector<std::string> balance_notes(const train::Config& config, const data::Dataset& dataset) {
+  constexpr std::int64_t kUnequal = 2;  // times as many samples
+  std::vector<std::string> notes;
+  const data::ConditionSpec condition = train::condition_of(config, dataset.condition);
+  const auto classes = std::ranges::find_if(condition.columns, [](const auto& c) { return !c.is_numeric(); });
+  if (classes != condition.columns.end() && config.train.balance == "none") {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(classes->categories));
+    for (const std::int32_t k : dataset.rows.categories(static_cast<std::size_t>(classes - condition.columns.begin())))
+      ++counts[static_cast<std::size_t>(k)];
+    const auto [least, most] = std::ranges::minmax_element(counts);
+    if (*most >= kUnequal * *least)
+      notes.push_back(
+          fmt::format("the data has {} of {} {} and {} of {}; --set train.balance=classes draws all equally often",
+                      base::counted(*least, "sample"), classes->name,
+                      classes->name_of(static_cast<std::int32_t>(least - counts.begin())), *most,
+                      classes->name_of(static_cast<std::int32_t>(most - counts.begin()))));
+  }
+  if (config.train.vicinal.kind == "none") return notes;
+  const data::Vicinity vicinity(condition, dataset.rows, config.train.vicinal);
+  std::size_t n = 0;
+  for (const data::ConditionColumn& column : condition.columns) {
+    if (!column.is_numeric()) continue;
+    const double range =
+        column.number.period > 0 ? column.number.period : column.number.maximum - column.number.minimum;
+    const data::Vicinity::Width width = vicinity.widths()[n++];
+    notes.push_back(fmt::format("{}: noise of deviation {:.3g}, {} vicinities of half width {:.3g}", column.name,
+                                width.sigma * range, config.train.vicinal.kind, width.kappa * range));
+  }
+  return notes;
 }
 
 /// Reduces the preset's batch to the size of the data, in whole packs.
@@ -277,6 +316,8 @@ void run(const Options& options) {
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
   use_threads(config.train.threads);
+  for (const std::string& text : dataset.notes) notes.push_back("note: " + text);
+  for (const std::string& text : balance_notes(config, dataset)) notes.push_back("note: " + text);
   for (const std::string& text : data::value_notes(dataset)) notes.push_back("note: " + text);
   for (const std::string& text : notes) printer.note(text);
   train::Callbacks callbacks;
@@ -349,6 +390,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--set", options->settings, "Set any value by its key, such as optim.lr=1e-4; repeat as needed")
       ->type_name("KEY=VALUE")
       ->group("Values");
+  options->read = add_read_flags(app);
   app.add_option("--eval-every", options->eval_every, "Judge the model every N steps and keep the best")
       ->type_name("N")
       ->group("Running");

@@ -34,6 +34,7 @@ struct Dataset {
 
   std::int64_t items = 0;
   std::shared_ptr<const std::uint8_t[]> pixels;  ///< images: [N, H, W, C], as IDX files have them; may be a mapped file
+  bool streamed = false;                         ///< pixels are a mapped file that memory may not hold: see will_need
   std::vector<float> points;                     ///< vectors: [N, D], scaled as units.columns say
   ConditionRows rows;                            ///< the condition's values for each sample
   std::vector<float> modes;                      ///< [M, D]: centres of the Gaussians of synthetic points, else empty
@@ -55,6 +56,9 @@ struct Dataset {
   void copy_sample(std::int64_t index, float* dst) const;
   /// Loads a sample's bytes into the cache ahead of copy_sample.
   void prefetch_sample(std::int64_t index) const;
+  /// Has the system read these samples from the disk while the program goes on, if pixels are streamed; call it some
+  /// batches ahead. Neighbours are read together.
+  void will_need(std::span<const std::uint32_t> indices) const;
 };
 
 /// The samples of these indices, each in [0, count()), with their labels, as a data set of its own; `hash` is that of

@@ -8,29 +8,64 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "base/text.h"
-#include "data/reader.h"
+#include "data/columns.h"
+#include "data/image_bytes.h"
 
 namespace gan::data {
 
 namespace fs = std::filesystem;
 
-Dataset image_dataset(IdxFile images) {
+Dataset image_dataset(const std::string& path, IdxFile images, bool transpose) {
   Dataset dataset;
   dataset.items = images.shape[0];
   const std::int64_t channels = images.shape.size() == 4 ? images.shape[3] : 1;
   dataset.sample_shape = {channels, images.shape[1], images.shape[2]};
   dataset.hash = std::move(images.hash);
-  dataset.pixels = std::move(images.bytes);
+  std::unique_ptr<std::uint8_t[]> pixels;
+  if (images.is_bytes()) {
+    pixels = std::move(images.bytes);
+  } else {
+    const auto elements = static_cast<std::size_t>(graph::element_count(images.shape));
+    ValueRange range;
+    for (std::size_t i = 0; i < elements; ++i) {
+      const double value = images.value(i);
+      range.add({&value, 1}, graph::element_count(dataset.sample_shape), path);
+    }
+    set_units(dataset, range, images.is_whole(), path);
+    pixels = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
+    for (std::size_t i = 0; i < elements; ++i) pixels[i] = byte_of(images.value(i), dataset.units);
+  }
+  if (transpose) transpose_images(dataset, pixels.get());
+  dataset.pixels = std::move(pixels);
   return dataset;
 }
 
-void add_labels(Dataset& dataset, const std::string& path, IdxLabels labels, const std::string& advice) {
-  const auto count = static_cast<std::int64_t>(labels.values.size());
-  if (count != dataset.items)
-    base::fail_data("{}: {} for {}{}", path, base::counted(count, "label"), base::counted(dataset.items, "image"),
-                    advice);
-  set_labels(dataset, std::move(labels.values), fs::path(path).parent_path().string());
+void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const ReadOptions& read,
+                const std::string& advice) {
+  constexpr std::size_t kMostColumns = 10'000;
+  const auto count = static_cast<std::size_t>(labels.shape[0]);
+  const std::size_t columns = labels.shape.size() == 1 ? 1 : static_cast<std::size_t>(labels.shape[1]);
+  if (labels.shape[0] != dataset.items)
+    base::fail_data("{}: {} for {}{}", path, base::counted(labels.shape[0], "label"),
+                    base::counted(dataset.items, "image"), advice);
+  if (columns > kMostColumns)
+    base::fail_data("{}: {} labels for each image, expected {} or fewer", path, columns, kMostColumns);
   dataset.hash = base::sha256(dataset.hash + labels.hash);
+  if (columns == 1 && labels.is_whole()) {
+    std::vector<std::int32_t> values;
+    for (std::size_t i = 0; i < count; ++i) values.push_back(static_cast<std::int32_t>(labels.value(i)));
+    set_labels(dataset, values, fs::path(path).parent_path().string());
+    return;
+  }
+  const std::string name = labels.is_whole() ? "label" : "value";
+  for (std::size_t c = 0; c < columns; ++c) {
+    std::vector<double> values;
+    for (std::size_t i = 0; i < count; ++i) values.push_back(labels.value(i * columns + c));
+    auto [condition, rows] =
+        condition_column(columns == 1 ? name : name + std::to_string(c), values, labels.is_whole(), read, path);
+    dataset.condition.columns.push_back(std::move(condition));
+    dataset.rows.columns.push_back(std::move(rows));
+  }
 }
 
 namespace {
@@ -61,6 +96,9 @@ std::pair<std::string, std::string> split_pair(const std::string& spec) {
 namespace {
 
 bool accepts(const std::string& spec) {
+  // Files of other readers.
+  for (const char* ending : {".csv", ".csv.gz", ".npy", ".npz", ".tsv", ".tsv.gz"})
+    if (spec.ends_with(ending)) return false;
   for (const char* ending : {".idx", "-ubyte", ".gz"})
     if (spec.ends_with(ending)) return true;
   return spec.find(',') != std::string::npos || is_file(spec);
@@ -74,9 +112,9 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     base::fail_usage("{}: a name is missing beside the comma; expected images.idx,labels.idx", spec);
   if (!labels.empty() && idx_axes(images) == 1 && idx_axes(labels) > 2)
     base::fail_data("{}: images and labels are swapped; give {},{}", spec, labels, images);
-  Dataset dataset = image_dataset(read_idx_images(images));
+  Dataset dataset = image_dataset(images, read_idx_images(images), options.read.transpose);
   if (labels.empty() || !options.labels) return dataset;
-  add_labels(dataset, labels, read_idx_labels(labels), "; these two files do not belong together");
+  add_labels(dataset, labels, read_idx_labels(labels), options.read, "; these two files do not belong together");
   return dataset;
 }
 
@@ -85,8 +123,8 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
 extern const Reader idx_reader;
 const Reader idx_reader{.name = "idx",
                         .help =
-                            "images.idx[.gz],labels.idx[.gz]: unsigned bytes, N x H x W or N x H x W x C; images alone "
-                            "are unlabelled",
+                            "images.idx[.gz],labels.idx[.gz]: numbers of any type, N x H x W or N x H x W x C; images "
+                            "alone are unlabelled",
                         .accepts = accepts,
                         .open = open};
 

@@ -5,15 +5,19 @@
 
 #include "data/dataset.h"
 #include "data/idx.h"
+#include "data/reader.h"
 
 namespace gan::data {
 
-/// The unlabelled data set of these images.
-Dataset image_dataset(IdxFile images);
+/// The unlabelled data set of these images. Values that are not bytes are scaled to bytes (see set_units); `path` is
+/// for messages. `transpose` swaps the axes of height and width.
+Dataset image_dataset(const std::string& path, IdxFile images, bool transpose);
 
-/// Sets the labels of a data set of images, read from `path`, and class names from classes.txt in the same folder.
-/// Throws a data error ending in `advice` if the numbers of images and labels differ.
-void add_labels(Dataset& dataset, const std::string& path, IdxLabels labels, const std::string& advice);
+/// Sets the condition of a data set of images, read from `path`: integers [N] are labels, whose names are in
+/// classes.txt in the same folder, floats [N] a column "value", and arrays [N, K] columns "label0" or "value0" and so
+/// on. Throws a data error ending in `advice` if the numbers of images and labels differ.
+void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const ReadOptions& read,
+                const std::string& advice);
 
 /// The two paths of "images.idx,labels.idx"; the second is "" for a single file. Paths may contain commas; existing
 /// files then decide which comma separates them.

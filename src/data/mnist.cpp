@@ -62,9 +62,11 @@ Dataset open_split(Split split, const SourceOptions& options) {
   for (const MnistFile* file : {&images, &labels})
     if (!fs::exists(folder / file->name, ignored))
       base::fail_data("{} is not there; run: gan data fetch mnist", (folder / file->name).string());
-  Dataset dataset = image_dataset(read_checked((folder / images.name).string(), images, read_idx_images));
+  const std::string images_path = (folder / images.name).string();
+  Dataset dataset =
+      image_dataset(images_path, read_checked(images_path, images, read_idx_images), options.read.transpose);
   const std::string path = (folder / labels.name).string();
-  if (options.labels) add_labels(dataset, path, read_checked(path, labels, read_idx_labels), kAdvice);
+  if (options.labels) add_labels(dataset, path, read_checked(path, labels, read_idx_labels), options.read, kAdvice);
   return dataset;
 }
 

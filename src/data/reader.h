@@ -14,17 +14,17 @@ enum class Split { train, test };
 
 /// How samples and conditions are made of what a source holds. Model files keep it, so that other data is read alike.
 struct ReadOptions {
-  std::string size;                ///< "HxW" for pictures of any size; "": as they are
+  std::string size = {};           ///< "HxW" for pictures of any size; "": as they are
   std::string fit = "crop";        ///< crop, pad or stretch pictures to that size
   std::int64_t channels = 0;       ///< 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; 0: as most pictures have
-  std::string background;          ///< "#rrggbb", on which pictures with alpha are laid; "": alpha is a channel
+  std::string background = {};     ///< "#rrggbb", on which pictures with alpha are laid; "": alpha is a channel
   bool transpose = false;          ///< swaps the axes of images, as the pictures of EMNIST need
   bool skip_broken = false;        ///< leaves out pictures that cannot be read
-  std::string condition;           ///< names of columns with commas; "": the class label if there is one
-  std::string target;              ///< columns of a table that are generated; "": the numbers that are no condition
-  std::string categorical;         ///< columns whose numbers are categories
-  std::string periodic;            ///< "angle:360,hour:24": columns of numbers with a period
-  std::string scaling;             ///< "price:log,x:minmax"; others are chosen from the data
+  std::string condition = {};      ///< names of columns with commas; "": the class label if there is one
+  std::string target = {};         ///< columns of a table that are generated; "": the numbers that are no condition
+  std::string categorical = {};    ///< columns whose numbers are categories
+  std::string periodic = {};       ///< "angle:360,hour:24": columns of numbers with a period
+  std::string scaling = {};        ///< "price:log,x:minmax"; others are chosen from the data
   std::string missing = "refuse";  ///< refuse or drop rows with missing values
   std::int64_t fourier = 0;        ///< frequencies by which numbers as conditions enter, beyond their value
 

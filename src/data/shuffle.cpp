@@ -1,5 +1,6 @@
 #include "data/shuffle.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -7,13 +8,38 @@
 
 namespace gan::data {
 
+namespace {
+
+// Fisher and Yates: the last of the first i items is swapped with a random one of them. `first` sets the random numbers
+// of several calls apart.
+void permute(std::span<std::uint32_t> items, const base::RandomStream& random, std::size_t first = 0) {
+  for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i, first + i)]);
+}
+
+}  // namespace
+
 std::span<const std::uint32_t> Shuffle::epoch(std::uint32_t epoch) {
   if (epoch_ == epoch) return order_;
   epoch_ = epoch;
-  // Fisher and Yates: the last of the first i samples is swapped with a random one of them.
   const base::RandomStream random(seed_, base::stream_of("shuffle"), epoch);
-  std::iota(order_.begin(), order_.end(), 0u);
-  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i, i)]);
+  if (block_ == 0) {
+    std::iota(order_.begin(), order_.end(), 0u);
+    permute(order_, random);
+    return order_;
+  }
+  const auto count = static_cast<std::uint32_t>(order_.size());
+  std::vector<std::uint32_t> blocks((order_.size() + block_ - 1) / block_);
+  std::iota(blocks.begin(), blocks.end(), 0u);
+  permute(blocks, base::RandomStream(seed_, base::stream_of("shuffle blocks"), epoch));
+  auto next = order_.begin(), group = next;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    const std::uint32_t first = blocks[b] * block_, size = std::min(block_, count - first);
+    std::iota(next, next + size, first);
+    next += size;
+    if ((b + 1) % kGroup != 0 && b + 1 < blocks.size()) continue;
+    permute({group, next}, random, static_cast<std::size_t>(group - order_.begin()));
+    group = next;
+  }
   return order_;
 }
 

@@ -6,11 +6,18 @@
 
 namespace gan::data {
 
-/// The order in which an epoch visits the samples: a permutation that depends on (count, seed, epoch) and on nothing
-/// else, so training can resume at any step.
+/// The order in which an epoch visits the samples: a permutation that depends on (count, seed, block, epoch) and on
+/// nothing else, so training can resume at any step.
+///
+/// For data on a slow disk, `block` above 0 keeps samples together that lie together: blocks of that many samples are
+/// shuffled, and then the samples of each kGroup blocks in a row. Who reads a group at once reads whole blocks.
 class Shuffle {
  public:
-  Shuffle(std::uint32_t count, std::uint64_t seed) : order_(count), seed_(seed) {}
+  static constexpr std::uint32_t kGroup = 64;
+
+  /// `block` 0 shuffles all samples alike.
+  Shuffle(std::uint32_t count, std::uint64_t seed, std::uint32_t block = 0)
+      : order_(count), seed_(seed), block_(block) {}
 
   /// The permutation of 0 to count - 1 for epoch `epoch` (from 0); valid until the next call with another epoch.
   std::span<const std::uint32_t> epoch(std::uint32_t epoch);
@@ -20,6 +27,7 @@ class Shuffle {
  private:
   std::vector<std::uint32_t> order_;
   std::uint64_t seed_;
+  std::uint32_t block_;
   std::int64_t epoch_ = -1;  // the epoch that order_ holds; -1: none yet
 };
 

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -28,7 +31,15 @@ constexpr std::size_t kChunk = std::size_t{1} << 16;  // elements converted at a
 struct Header {
   std::string descr;  // such as "<f4"
   graph::Shape shape;
-  std::size_t item_bytes() const { return static_cast<std::size_t>(descr[2] - '0'); }
+  // Of a type that is not understood: 0.
+  char kind() const { return descr.size() > 2 && std::string_view("<>|=").find(descr[0]) < 4 ? descr[1] : '\0'; }
+  bool big_endian() const { return descr[0] == '>'; }
+  std::size_t item_bytes() const {
+    std::size_t bytes = 0;
+    const char* const end = descr.data() + descr.size();
+    if (kind() == 0 || descr.size() > 8 || std::from_chars(descr.data() + 2, end, bytes).ptr != end) return 0;
+    return kind() == 'U' ? 4 * bytes : bytes;
+  }
 };
 
 // A cursor over the header, which is a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
@@ -147,14 +158,13 @@ class Parser {
   std::size_t at_ = 0;
 };
 
-// Reads the header and checks that the rest of the file is exactly the array's data.
-Header read_header(base::InputFile& file, std::string_view kinds, const char* expected) {
-  const std::string& path = file.path();
+// Reads a header of an array of `size` bytes, with the header, and checks that the rest is exactly the array's data.
+Header read_header(const std::string& path, std::uint64_t size, const ByteReader& read, bool (*known)(const Header&),
+                   const char* expected) {
   unsigned char start[12] = {};  // magic, major and minor version, header length of 2 or (from version 2) 4 bytes
-  if (file.size() < 10)
-    base::fail_data("{}: not a .npy file: it has {}", path,
-                    base::counted(static_cast<std::int64_t>(file.size()), "byte"));
-  file.read(start, 10);
+  if (size < 10)
+    base::fail_data("{}: not a .npy file: it has {}", path, base::counted(static_cast<std::int64_t>(size), "byte"));
+  read(start, 10);
   if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0)
     base::fail_data("{}: not a .npy file: it does not start with \\x93NUMPY", path);
   const int version = start[6];
@@ -162,32 +172,62 @@ Header read_header(base::InputFile& file, std::string_view kinds, const char* ex
   std::uint64_t header_bytes = start[8] | std::uint64_t{start[9]} << 8;
   std::uint64_t offset = 10;
   if (version > 1) {
-    file.read(start + 10, 2);
+    if (size < 12) base::fail_data("{}: not a whole .npy file: it ends inside its header", path);
+    read(start + 10, 2);
     header_bytes |= std::uint64_t{start[10]} << 16 | std::uint64_t{start[11]} << 24;
     offset = 12;
   }
-  if (header_bytes > file.size() - offset)
+  if (header_bytes > size - offset)
     base::fail_data("{}: not a whole .npy file: it announces a header of {}, {} follow", path,
-                    base::counted(static_cast<std::int64_t>(header_bytes), "byte"), file.size() - offset);
+                    base::counted(static_cast<std::int64_t>(header_bytes), "byte"), size - offset);
   std::string text(header_bytes, '\0');
-  file.read(text.data(), text.size());
+  read(text.data(), text.size());
   Header header = Parser(path, text).parse();
-
-  const std::string& descr = header.descr;
-  const bool known = descr.size() == 3 && (descr[0] == '<' || descr[0] == '|') &&
-                     kinds.find(descr[1]) != std::string_view::npos &&
-                     (descr[2] == '4' || descr[2] == '8' || (descr[1] != 'f' && (descr[2] == '1' || descr[2] == '2')));
-  if (!known) base::fail_data("{}: the array has type \"{}\", expected {}", path, descr, expected);
+  if (header.descr.find('O') != std::string::npos)
+    base::fail_data(
+        "{}: the array has type \"{}\": Python objects (a pickle), which are not read; expected {}; save "
+        "numpy.array(values, dtype=...)",
+        path, header.descr, expected);
+  if (!known(header)) base::fail_data("{}: the array has type \"{}\", expected {}", path, header.descr, expected);
 
   auto data_bytes = static_cast<std::int64_t>(header.item_bytes());
   for (const std::int64_t length : header.shape)
     if (__builtin_mul_overflow(data_bytes, length, &data_bytes))
       base::fail_data("{}: the shape {} is too large", path, graph::to_string(header.shape));
-  const std::uint64_t rest = file.size() - offset - header_bytes;
+  const std::uint64_t rest = size - offset - header_bytes;
   if (!std::cmp_equal(rest, data_bytes))
-    base::fail_data("{}: {} of \"{}\" needs {} of data, the file holds {}", path, graph::to_string(header.shape), descr,
-                    base::counted(data_bytes, "byte"), rest);
+    base::fail_data("{}: {} of \"{}\" needs {} of data, the file holds {}", path, graph::to_string(header.shape),
+                    header.descr, base::counted(data_bytes, "byte"), rest);
   return header;
+}
+
+Header read_header(base::InputFile& file, bool (*known)(const Header&), const char* expected) {
+  return read_header(
+      file.path(), file.size(), [&](void* dst, std::size_t bytes) { file.read(dst, bytes); }, known, expected);
+}
+
+bool is_little_float(const Header& header) { return header.descr == "<f4" || header.descr == "<f8"; }
+
+bool is_integer(const Header& header, std::string_view kinds) {
+  return kinds.find(header.kind()) != std::string_view::npos &&
+         (header.item_bytes() == 1 || header.item_bytes() == 2 || header.item_bytes() == 4 || header.item_bytes() == 8);
+}
+
+bool is_little_integer(const Header& header) { return !header.big_endian() && is_integer(header, "iu"); }
+
+bool is_real_or_text(const Header& header) {
+  const std::size_t bytes = header.item_bytes();
+  switch (header.kind()) {
+    case 'f':
+      return bytes == 2 || bytes == 4 || bytes == 8;
+    case 'b':
+      return bytes == 1;
+    case 'U':
+    case 'S':
+      return bytes > 0;
+    default:
+      return is_integer(header, "iu");
+  }
 }
 
 // Reads all elements, stored as From, through a small buffer.
@@ -211,33 +251,164 @@ void read_integers(base::InputFile& file, std::span<std::int32_t> dst) {
 
 }  // namespace
 
-void write_npy(const std::string& path, const graph::Shape& shape, std::span<const float> values) {
-  if (static_cast<std::int64_t>(values.size()) != graph::element_count(shape))
-    base::fail_usage("{}: {} for an array of {}", path,
-                     base::counted(static_cast<std::int64_t>(values.size()), "value"), graph::to_string(shape));
+NpyInput::NpyInput(const std::string& path) : NpyInput(path, 0, nullptr) {}
+
+NpyInput::NpyInput(std::string name, std::uint64_t size, ByteReader read)
+    : name_(std::move(name)), read_(std::move(read)) {
+  if (!read_) {
+    const auto file = std::make_shared<base::InputFile>(name_);
+    size = file->size();
+    read_ = [file](void* dst, std::size_t bytes) { file->read(dst, bytes); };
+  }
+  const Header header = read_header(name_, size, read_, is_real_or_text, "booleans, integers, floats or strings");
+  descr_ = header.descr;
+  kind_ = header.kind();
+  bytes_ = header.item_bytes();
+  swapped_ = header.big_endian() && bytes_ > 1;
+  shape_ = header.shape;
+}
+
+namespace {
+
+// IEEE 754 binary16.
+double from_f16(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const double size = exponent == 31  ? (fraction ? std::numeric_limits<double>::quiet_NaN() : HUGE_VAL)
+                      : exponent == 0 ? std::ldexp(fraction, -24)
+                                      : std::ldexp(fraction + 1024, exponent - 25);
+  return bits & 0x8000 ? -size : size;
+}
+
+// Elements of `size` bytes each with their bytes in reverse order.
+void reverse_bytes(std::span<std::byte> bytes, std::size_t size) {
+  for (std::size_t i = 0; i < bytes.size(); i += size) std::ranges::reverse(bytes.subspan(i, size));
+}
+
+template <typename From>
+void convert(std::span<const std::byte> src, double* dst) {
+  for (std::size_t i = 0; i < src.size(); i += sizeof(From)) {
+    From value;
+    std::memcpy(&value, src.data() + i, sizeof value);
+    *dst++ = static_cast<double>(value);
+  }
+}
+
+void to_doubles(char kind, std::size_t size, std::span<const std::byte> src, double* dst) {
+  const bool has_sign = kind == 'i';
+  if (kind == 'f' && size == 2) {
+    for (std::size_t i = 0; i < src.size(); i += 2)
+      *dst++ = from_f16(
+          static_cast<std::uint16_t>(std::to_integer<unsigned>(src[i]) | std::to_integer<unsigned>(src[i + 1]) << 8));
+  } else if (kind == 'f') {
+    size == 4 ? convert<float>(src, dst) : convert<double>(src, dst);
+  } else if (size == 1) {
+    has_sign ? convert<std::int8_t>(src, dst) : convert<std::uint8_t>(src, dst);
+  } else if (size == 2) {
+    has_sign ? convert<std::int16_t>(src, dst) : convert<std::uint16_t>(src, dst);
+  } else if (size == 4) {
+    has_sign ? convert<std::int32_t>(src, dst) : convert<std::uint32_t>(src, dst);
+  } else {
+    has_sign ? convert<std::int64_t>(src, dst) : convert<std::uint64_t>(src, dst);
+  }
+}
+
+// Appends a code point as UTF-8; false if it is none.
+bool append_utf8(std::uint32_t code, std::string& out) {
+  if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return true;
+  }
+  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes behind the first
+  out += static_cast<char>((0xff00 >> (more + 1) & 0xff) | code >> (6 * more));
+  for (int k = more - 1; k >= 0; --k) out += static_cast<char>(0x80 | (code >> (6 * k) & 0x3f));
+  return true;
+}
+
+}  // namespace
+
+void NpyInput::read(std::span<double> dst) {
+  if (is_text()) base::fail_run("{}: holds text, not numbers", name_);
+  std::vector<std::byte> piece(std::min(kChunk, dst.size()) * bytes_);
+  for (std::size_t done = 0; done < dst.size();) {
+    const std::size_t count = std::min(kChunk, dst.size() - done);
+    const std::span<std::byte> bytes = std::span(piece).first(count * bytes_);
+    read_(bytes.data(), bytes.size());
+    if (swapped_) reverse_bytes(bytes, bytes_);
+    to_doubles(kind_, bytes_, bytes, dst.data() + done);
+    done += count;
+  }
+}
+
+void NpyInput::read(std::span<std::uint8_t> dst) {
+  if (!is_bytes()) base::fail_run("{}: holds \"{}\", not bytes", name_, descr_);
+  read_(dst.data(), dst.size());
+}
+
+std::vector<std::string> NpyInput::read_text(std::size_t count) {
+  std::vector<std::string> texts;
+  std::vector<std::byte> element(bytes_);
+  for (std::size_t i = 0; i < count; ++i) {
+    read_(element.data(), bytes_);
+    if (swapped_ && kind_ == 'U') reverse_bytes(element, 4);
+    std::string& text = texts.emplace_back();
+    bool good = true;
+    for (std::size_t k = 0; k < bytes_ && good; k += kind_ == 'U' ? 4 : 1) {
+      std::uint32_t code = 0;
+      std::memcpy(&code, element.data() + k, kind_ == 'U' ? 4 : 1);
+      if (code == 0) break;  // the rest is filling
+      if (kind_ == 'S')
+        text += static_cast<char>(code);
+      else
+        good = append_utf8(code, text);
+    }
+    if (!good || !base::is_utf8(text)) base::fail_data("{}: item {} is not Unicode text", name_, i);
+  }
+  return texts;
+}
+
+std::string npy_header(std::string_view descr, const graph::Shape& shape) {
   std::string lengths;
   for (const std::int64_t length : shape) lengths += fmt::format("{}, ", length);
   if (shape.size() > 1) lengths.resize(lengths.size() - 2);
   if (shape.size() == 1) lengths.pop_back();  // a Python tuple of one element has a comma: (5,)
-  std::string header = fmt::format("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", lengths);
+  std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, lengths);
   // Magic, version, length (10 bytes), header, spaces and a newline fill a multiple of 64.
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
   header += '\n';
-  if (header.size() > 0xffff) base::fail_usage("{}: too many axes for a .npy file", path);
+  if (header.size() > 0xffff) base::fail_usage("{} axes are too many for a .npy file", shape.size());
+  const char rest[4] = {1, 0, static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
+  return std::string(kMagic) + std::string(rest, sizeof rest) + header;
+}
 
-  base::AtomicFile file(path, base::Durability::unsynced);
-  file.write(kMagic);
-  const unsigned char rest[4] = {1, 0, static_cast<unsigned char>(header.size() & 0xff),
-                                 static_cast<unsigned char>(header.size() >> 8)};
-  file.write(rest, sizeof rest);
-  file.write(header);
-  file.write(values.data(), values.size_bytes());
-  file.commit();
+NpyWriter::NpyWriter(const std::string& path, const graph::Shape& shape)
+    : path_(path), shape_(shape), file_(path, base::Durability::unsynced) {
+  file_.write(npy_header("<f4", shape));
+}
+
+void NpyWriter::write(std::span<const float> values) {
+  written_ += static_cast<std::int64_t>(values.size());
+  file_.write(values.data(), values.size_bytes());
+}
+
+void NpyWriter::commit() {
+  if (written_ != graph::element_count(shape_))
+    base::fail_usage("{}: {} for an array of {}", path_, base::counted(written_, "value"), graph::to_string(shape_));
+  file_.commit();
+}
+
+void write_npy(const std::string& path, const graph::Shape& shape, std::span<const float> values) {
+  if (static_cast<std::int64_t>(values.size()) != graph::element_count(shape))
+    base::fail_usage("{}: {} for an array of {}", path,
+                     base::counted(static_cast<std::int64_t>(values.size()), "value"), graph::to_string(shape));
+  NpyWriter writer(path, shape);
+  writer.write(values);
+  writer.commit();
 }
 
 runtime::Array read_npy_f32(const std::string& path) {
   base::InputFile file(path);
-  const Header header = read_header(file, "f", "f32 or f64 (little-endian)");
+  const Header header = read_header(file, is_little_float, "f32 or f64 (little-endian)");
   runtime::Array array({graph::DType::f32, header.shape});
   if (header.item_bytes() == sizeof(float)) {
     file.read(array.bytes(), array.size_bytes());
@@ -249,7 +420,7 @@ runtime::Array read_npy_f32(const std::string& path) {
 
 runtime::Array read_npy_i32(const std::string& path) {
   base::InputFile file(path);
-  const Header header = read_header(file, "iu", "an integer type (little-endian)");
+  const Header header = read_header(file, is_little_integer, "an integer type (little-endian)");
   runtime::Array array({graph::DType::i32, header.shape});
   const std::span<std::int32_t> dst = array.i32();
   const bool is_signed = header.descr[1] == 'i';

@@ -1,11 +1,76 @@
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/file.h"
 #include "runtime/array.h"
 
 namespace gan::io {
+
+/// Reads the next bytes of a file, or of a member of an archive; throws a data error if there are fewer.
+using ByteReader = std::function<void(void* dst, std::size_t bytes)>;
+
+/// An array in numpy's .npy format that is read from front to back: of booleans, integers, floats (f16, f32, f64) or
+/// strings, in any byte order. The array is checked against the size of what holds it before memory is taken.
+class NpyInput {
+ public:
+  /// Opens a file. Throws a data error that says what was found if the file holds another type, such as Python objects,
+  /// is in Fortran order, damaged, cut short or too long.
+  explicit NpyInput(const std::string& path);
+  /// An array of `size` bytes, with the header, that `read` brings; `name` is for messages. Errors as above.
+  NpyInput(std::string name, std::uint64_t size, ByteReader read);
+
+  const std::string& name() const { return name_; }
+  const graph::Shape& shape() const { return shape_; }
+  std::int64_t elements() const { return graph::element_count(shape_); }
+  /// The type as numpy writes it: "<f4", "|u1".
+  const std::string& descr() const { return descr_; }
+  bool is_bytes() const { return kind_ == 'u' && bytes_ == 1; }
+  /// Whether elements are integers or booleans.
+  bool is_whole() const { return kind_ == 'b' || kind_ == 'i' || kind_ == 'u'; }
+  bool is_text() const { return kind_ == 'U' || kind_ == 'S'; }
+
+  /// Reads the next elements, in C order; integers beyond 2^53 are rounded. Throws a run error if they are text.
+  void read(std::span<double> dst);
+  /// Reads the next elements. Throws a run error unless is_bytes().
+  void read(std::span<std::uint8_t> dst);
+  /// Reads the next `count` elements, which are text, as UTF-8. Throws a data error if one is not Unicode.
+  std::vector<std::string> read_text(std::size_t count);
+
+ private:
+  std::string name_;
+  ByteReader read_;
+  std::string descr_;
+  char kind_ = 'f';        // b, i, u, f, U or S
+  std::size_t bytes_ = 0;  // of an element
+  bool swapped_ = false;   // big-endian
+  graph::Shape shape_;
+};
+
+/// The header of a .npy file (version 1.0, C order) for elements of this type, such as "<f4". Throws a usage error if
+/// the shape has too many axes.
+std::string npy_header(std::string_view descr, const graph::Shape& shape);
+
+/// Writes a .npy file of f32 atomically, piece by piece, or to a pipe.
+class NpyWriter {
+ public:
+  NpyWriter(const std::string& path, const graph::Shape& shape);
+  void write(std::span<const float> values);
+  /// Puts the file in place. Throws a usage error unless as many values were written as the shape has.
+  void commit();
+
+ private:
+  std::string path_;
+  graph::Shape shape_;
+  std::int64_t written_ = 0;
+  base::AtomicFile file_;
+};
 
 /// Writes numpy's .npy format (version 1.0, little-endian f32, C order) atomically. Throws a usage error if the number
 /// of values does not fit the shape, a data error if the file cannot be written.

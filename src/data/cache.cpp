@@ -1,0 +1,349 @@
+#include "data/cache.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "base/error.h"
+#include "data/mnist.h"
+
+namespace gan::data {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+constexpr std::string_view kEnding = ".pixels";
+
+// The end of a file, in the machine's byte order; a file of another order does not have this magic.
+struct Footer {
+  std::uint64_t pixel_bytes, row_bytes, json_bytes, magic;
+};
+constexpr std::uint64_t kMagic = 0x67616e2d70697831;  // "gan-pix1"
+
+fs::path folder_of(const std::string& cache) { return fs::path(cache.empty() ? default_cache() : cache) / "decoded"; }
+
+// ---- memory and maps ----
+
+// The memory that a control group leaves to this process, in bytes; 0 if none limits it.
+std::uint64_t group_limit() {
+  std::uint64_t limit = 0;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t colon = line.find(':'), second = line.find(':', colon + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(colon + 1, second - colon - 1);
+    const bool unified = controllers.empty();
+    if (!unified && controllers != "memory") continue;
+    const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    // In a container the path may be one of the host; the root is then the container's own.
+    for (fs::path path = line.substr(second + 2);; path = path.parent_path()) {
+      std::ifstream file(root / path / (unified ? "memory.max" : "memory.limit_in_bytes"));
+      std::uint64_t bytes = 0;
+      if (file >> bytes && bytes > 0) limit = limit == 0 ? bytes : std::min(limit, bytes);
+      if (path.empty()) break;
+    }
+  }
+  return limit;
+}
+
+// Whether memory may not hold a mapped file beside what training needs.
+bool exceeds_memory(std::uint64_t bytes) {
+  const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
+  std::uint64_t memory = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  if (const std::uint64_t limit = group_limit(); limit > 0) memory = std::min(memory, limit);
+  return bytes > memory / 2;
+}
+
+// An open file; -1 in place of what cannot be opened.
+class Descriptor {
+ public:
+  explicit Descriptor(const std::string& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  operator int() const { return value_; }
+
+ private:
+  int value_;
+};
+
+// Bytes [begin, begin + bytes) of a file; none if it is shorter.
+std::optional<std::string> read_part(int file, std::uint64_t begin, std::uint64_t bytes) {
+  std::string part(bytes, '\0');
+  for (std::size_t done = 0; done < bytes;) {
+    const ssize_t got = ::pread(file, part.data() + done, bytes - done, static_cast<off_t>(begin + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return std::nullopt;
+    done += static_cast<std::size_t>(got);
+  }
+  return part;
+}
+
+// Maps the first `bytes` bytes of a file as the pixels.
+bool map_pixels(int file, std::uint64_t bytes, Dataset& dataset) {
+  void* const map = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
+  if (map == MAP_FAILED) return false;
+  dataset.pixels = {static_cast<const std::uint8_t*>(map),
+                    [bytes](const std::uint8_t* pixels) { ::munmap(const_cast<std::uint8_t*>(pixels), bytes); }};
+  dataset.streamed = exceeds_memory(bytes);
+  // Pages that the system reads beside those that are needed would drive others out.
+  if (dataset.streamed) ::madvise(map, bytes, MADV_RANDOM);
+  return true;
+}
+
+// ---- the data set without its pixels ----
+
+json to_json(const ConditionColumn& column) {
+  const NumberColumn& number = column.number;
+  json out = {{"name", column.name}, {"categories", column.categories}, {"names", column.names}};
+  if (column.is_numeric())
+    out["number"] = {{"name", number.name},
+                     {"unit", number.unit},
+                     {"range", {number.minimum, number.maximum}},
+                     {"deviation", number.deviation},
+                     {"count", number.count},
+                     {"distinct", number.distinct},
+                     {"largest_gap", number.largest_gap},
+                     {"scaling", {number.scaling.kind, number.scaling.offset, number.scaling.scale}},
+                     {"period", number.period},
+                     {"fourier", number.fourier}};
+  return out;
+}
+
+ConditionColumn column_from(const json& in) {
+  ConditionColumn column{.name = in.at("name"), .categories = in.at("categories"), .names = in.at("names")};
+  if (!column.is_numeric()) return column;
+  const json& number = in.at("number");
+  column.number = {.name = number.at("name"),
+                   .unit = number.at("unit"),
+                   .minimum = number.at("range").at(0),
+                   .maximum = number.at("range").at(1),
+                   .deviation = number.at("deviation"),
+                   .count = number.at("count"),
+                   .distinct = number.at("distinct"),
+                   .largest_gap = number.at("largest_gap"),
+                   .scaling = {number.at("scaling").at(0), number.at("scaling").at(1), number.at("scaling").at(2)},
+                   .period = number.at("period"),
+                   .fourier = number.at("fourier")};
+  return column;
+}
+
+// What a cache file holds beside the pixels and rows; none if it is damaged or of another version.
+struct Parts {
+  Footer footer;
+  json rest;
+};
+std::optional<Parts> parts_of(int file) {
+  struct stat status {};
+  if (file < 0 || ::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  const auto bytes = static_cast<std::uint64_t>(status.st_size);
+  if (bytes < sizeof(Footer)) return std::nullopt;
+  const std::optional<std::string> end = read_part(file, bytes - sizeof(Footer), sizeof(Footer));
+  if (!end) return std::nullopt;
+  Parts parts;
+  std::memcpy(&parts.footer, end->data(), sizeof(Footer));
+  const Footer& footer = parts.footer;
+  std::uint64_t left = bytes - sizeof(Footer);
+  for (const std::uint64_t part : {footer.pixel_bytes, footer.row_bytes, footer.json_bytes}) {
+    if (part > left) return std::nullopt;
+    left -= part;
+  }
+  if (footer.magic != kMagic || left != 0) return std::nullopt;
+  const std::optional<std::string> text = read_part(file, footer.pixel_bytes + footer.row_bytes, footer.json_bytes);
+  if (!text) return std::nullopt;
+  parts.rest = json::parse(*text, nullptr, false);
+  if (!parts.rest.is_object()) return std::nullopt;
+  return parts;
+}
+
+// Every column takes 4 bytes a sample.
+template <typename Value>
+std::vector<Value> values_from(const std::string& rows, std::size_t column, std::size_t items) {
+  std::vector<Value> values(items);
+  std::memcpy(values.data(), rows.data() + column * items * sizeof(Value), items * sizeof(Value));
+  return values;
+}
+
+// Sets the data set without its pixels; false if the parts do not fit each other.
+bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
+  const json& rest = parts.rest;
+  dataset.source = rest.at("source");
+  dataset.sample_shape = rest.at("sample_shape").get<graph::Shape>();
+  dataset.hash = rest.at("hash");
+  dataset.items = rest.at("items");
+  dataset.notes = rest.at("notes").get<std::vector<std::string>>();
+  const auto items = static_cast<std::uint64_t>(dataset.items);
+  if (dataset.items <= 0 || dataset.sample_shape.size() != 3 || std::ranges::min(dataset.sample_shape) <= 0)
+    return false;
+  if (parts.footer.pixel_bytes != items * static_cast<std::uint64_t>(graph::element_count(dataset.sample_shape)) ||
+      rows.size() != items * rest.at("columns").size() * 4)
+    return false;
+  for (const json& in : rest.at("columns")) {
+    const std::size_t c = dataset.condition.columns.size();
+    const ConditionColumn& column = dataset.condition.columns.emplace_back(column_from(in));
+    if (column.is_numeric()) {
+      dataset.rows.columns.emplace_back(values_from<float>(rows, c, items));
+      continue;
+    }
+    auto values = values_from<std::int32_t>(rows, c, items);
+    const auto [least, most] = std::ranges::minmax(values);
+    if (least < 0 || most >= column.categories) return false;
+    dataset.rows.columns.emplace_back(std::move(values));
+  }
+  return true;
+}
+
+// ---- the folder ----
+
+// Whether a file is what a killed program left: its name ends in the number of a process that is gone.
+bool is_leftover(const std::string& name) {
+  constexpr std::string_view kTemporary = ".tmp";
+  if (!name.ends_with(kTemporary)) return false;
+  const std::string_view stem = std::string_view(name).substr(0, name.size() - kTemporary.size());
+  const std::size_t dot = stem.rfind('.');
+  if (dot == std::string_view::npos || !stem.substr(0, dot).ends_with(kEnding)) return false;
+  pid_t process = 0;
+  const auto [end, error] = std::from_chars(stem.data() + dot + 1, stem.data() + stem.size(), process);
+  return error == std::errc() && process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
+}
+
+// The folder's files that `choose` chooses by name, sorted.
+template <typename Choose>
+std::vector<fs::path> files_of(const fs::path& folder, const Choose& choose) {
+  std::vector<fs::path> paths;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
+    if (choose(entry.path().filename().string())) paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  return paths;
+}
+
+// Removes the leftovers before the temporary file of another one is made.
+std::string prepared(const std::string& cache, const std::string& key, std::uint64_t bytes) {
+  const fs::path folder = folder_of(cache);
+  base::create_folder(folder.string());
+  std::error_code ignored;
+  for (const fs::path& path : files_of(folder, is_leftover)) fs::remove(path, ignored);
+  base::require_room(folder.string(), bytes);
+  return (folder / (key + std::string(kEnding))).string();
+}
+
+}  // namespace
+
+std::vector<CacheEntry> cache_entries(const std::string& cache) {
+  std::vector<CacheEntry> entries;
+  for (const fs::path& path : files_of(folder_of(cache), [](const std::string& n) { return n.ends_with(kEnding); })) {
+    CacheEntry& entry = entries.emplace_back();
+    entry.path = path.string();
+    std::error_code ignored;
+    entry.bytes = fs::file_size(path, ignored);
+    try {
+      const std::optional<Parts> parts = parts_of(Descriptor(entry.path));
+      if (!parts) continue;
+      entry.source = parts->rest.at("source");
+      entry.sample_shape = parts->rest.at("sample_shape").get<graph::Shape>();
+      entry.items = parts->rest.at("items");
+    } catch (const json::exception&) {  // damaged
+    }
+  }
+  return entries;
+}
+
+std::uint64_t clear_cache(const std::string& cache) {
+  std::uint64_t freed = 0;
+  const auto ours = [](const std::string& name) { return name.ends_with(kEnding) || is_leftover(name); };
+  for (const fs::path& path : files_of(folder_of(cache), ours)) {
+    std::error_code error;
+    const std::uint64_t bytes = fs::file_size(path, error);
+    fs::remove(path, error);
+    if (error) base::fail_data("{}: cannot be removed: {}", path.string(), error.message());
+    freed += bytes;
+  }
+  return freed;
+}
+
+bool read_cached(const std::string& cache, const std::string& key, Dataset& dataset) {
+  const Descriptor file((folder_of(cache) / (key + std::string(kEnding))).string());
+  const std::optional<Parts> parts = parts_of(file);
+  if (!parts) return false;
+  const std::optional<std::string> rows = read_part(file, parts->footer.pixel_bytes, parts->footer.row_bytes);
+  Dataset found;
+  try {
+    if (!rows || !fill(found, *parts, *rows) || !map_pixels(file, parts->footer.pixel_bytes, found)) return false;
+  } catch (const json::exception&) {  // damaged: it is decoded again
+    return false;
+  }
+  dataset = std::move(found);
+  return true;
+}
+
+CacheWriter::CacheWriter(const std::string& cache, const std::string& key, std::uint64_t bytes)
+    : path_(prepared(cache, key, bytes)), file_(path_, base::Durability::unsynced) {}
+
+void CacheWriter::write(const void* pixels, std::size_t bytes) {
+  file_.write(pixels, bytes);
+  written_ += bytes;
+}
+
+void CacheWriter::commit(Dataset& dataset) {
+  json rest = {{"source", dataset.source}, {"sample_shape", dataset.sample_shape},
+               {"hash", dataset.hash},     {"items", dataset.items},
+               {"notes", dataset.notes},   {"columns", json::array()}};
+  std::uint64_t row_bytes = 0;
+  for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
+    rest["columns"].push_back(to_json(dataset.condition.columns[c]));
+    std::visit(
+        [&](const auto& values) {
+          file_.write(values.data(), values.size() * sizeof(values[0]));
+          row_bytes += values.size() * sizeof(values[0]);
+        },
+        dataset.rows.columns[c]);
+  }
+  const std::string text = rest.dump(-1, ' ', false, json::error_handler_t::replace);
+  file_.write(text);
+  const Footer footer{written_, row_bytes, text.size(), kMagic};
+  file_.write(&footer, sizeof(footer));
+  file_.commit();
+  if (const Descriptor file(path_); file < 0 || !map_pixels(file, written_, dataset))
+    base::fail_data("{}: cannot be mapped: {}", path_, std::generic_category().message(errno));
+}
+
+void Dataset::will_need(std::span<const std::uint32_t> indices) const {
+  if (!streamed || indices.empty()) return;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto size = static_cast<std::uint64_t>(graph::element_count(sample_shape));
+  std::vector<std::uint32_t> sorted(indices.begin(), indices.end());
+  std::ranges::sort(sorted);
+  std::uint64_t begin = 0, end = 0;  // of what is not asked for yet
+  const auto ask = [&] {
+    if (end > begin) ::madvise(const_cast<std::uint8_t*>(pixels.get()) + begin, end - begin, MADV_WILLNEED);
+  };
+  for (const std::uint32_t index : sorted) {
+    const std::uint64_t first = index * size / page * page, last = (index + 1) * size;
+    if (first > end) {
+      ask();
+      begin = first;
+    }
+    end = last;
+  }
+  ask();
+}
+
+}  // namespace gan::data

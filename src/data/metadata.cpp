@@ -1,0 +1,119 @@
+#include "data/metadata.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace gan::data {
+
+namespace {
+
+constexpr const char* kFile = "file_name";
+
+bool is_jsonl(const std::string& path) { return path.ends_with(".jsonl"); }
+
+// Objects of JSON, one on each line, as CSV: line k becomes line k + 1, below the header.
+std::string csv_of_jsonl(const std::string& path, const std::string& text) {
+  using nlohmann::json;
+  std::vector<std::string> names, cells;
+  std::string csv;
+  std::int64_t line = 0;
+  for (std::size_t begin = 0; begin < text.size(); ++line) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view row = std::string_view(text).substr(begin, end - begin);
+    begin = end + 1;
+    if (row.find_first_not_of(" \t\r") == std::string_view::npos) {
+      csv += '\n';
+      continue;
+    }
+    const json object = json::parse(row, nullptr, false);
+    if (!object.is_object()) base::fail_data("{}: line {}: is no JSON object", path, line + 1);
+    if (names.empty())
+      for (const auto& [name, value] : object.items()) names.push_back(name);
+    for (const auto& [name, value] : object.items())
+      if (std::ranges::find(names, name) == names.end())
+        base::fail_data("{}: line {}: has a value \"{}\", which the first line has not", path, line + 1, name);
+    cells.clear();
+    for (const std::string& name : names) {
+      const auto value = object.find(name);
+      std::string cell;
+      if (value != object.end() && !value->is_null())
+        cell = value->is_string() ? value->get<std::string>() : value->dump();
+      // A line end inside a cell would move the numbers of the lines that follow.
+      std::ranges::replace_if(
+          cell, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+      cells.push_back(std::move(cell));
+    }
+    csv += io::csv_row(cells);
+  }
+  if (names.empty()) base::fail_data("{}: is empty, expected a JSON object on each line", path);
+  return io::csv_row(names) + csv;
+}
+
+io::Csv read(const std::string& path) {
+  if (!is_jsonl(path)) return io::read_csv(path);
+  return {path, csv_of_jsonl(path, base::read_file(path)), ','};
+}
+
+}  // namespace
+
+Metadata::Metadata(const std::string& path) : skipped_lines_(is_jsonl(path) ? 1 : 0), table_(read(path)) {
+  const auto found = std::ranges::find(table_.header(), kFile);
+  if (found == table_.header().end())
+    base::fail_data("{}: has no column {}; its columns are {}", path, kFile, base::joined(table_.header()));
+  file_column_ = static_cast<std::size_t>(found - table_.header().begin());
+}
+
+std::vector<std::string> Metadata::names() const {
+  std::vector<std::string> names = table_.header();
+  names.erase(names.begin() + static_cast<std::ptrdiff_t>(file_column_));
+  return names;
+}
+
+TextColumns Metadata::columns(std::span<const std::string> files, const std::string& part) const {
+  std::unordered_map<std::string_view, std::int64_t> row_of;
+  for (std::int64_t row = 0; row < table_.rows(); ++row) {
+    std::string_view file = table_.cell(row, file_column_);
+    if (file.starts_with("./")) file.remove_prefix(2);
+    if (!file.starts_with(part)) continue;
+    if (!row_of.emplace(file, row).second) base::fail_data("{}: line {}: {} is there twice", path(), line(row), file);
+  }
+  std::vector<std::int64_t> rows;
+  std::int64_t unlisted = 0;
+  const std::string* first = nullptr;
+  for (const std::string& file : files) {
+    const auto found = row_of.find(file);
+    if (found != row_of.end()) {
+      rows.push_back(found->second);
+      row_of.erase(found);
+    } else if (++unlisted == 1) {
+      first = &file;
+    }
+  }
+  if (unlisted > 0)
+    base::fail_data("{}: has no row for {}{}", path(), *first,
+                    unlisted > 1 ? fmt::format(" and {} more", base::counted(unlisted - 1, "picture")) : "");
+  if (!row_of.empty()) {
+    const auto missing = std::ranges::min_element(row_of, {}, [](const auto& entry) { return entry.second; });
+    base::fail_data("{}: line {}: {} is not there, or is no PNG, JPEG or WebP file by its name{}", path(),
+                    line(missing->second), missing->first,
+                    row_of.size() > 1 ? fmt::format(" ({} such rows)", row_of.size()) : "");
+  }
+  TextColumns out{
+      .path = path(), .names = names(), .rows = static_cast<std::int64_t>(rows.size()), .cell = {}, .place = {}};
+  out.cell = [this, rows](std::int64_t row, std::size_t column) {
+    return table_.cell(rows[static_cast<std::size_t>(row)], column + (column >= file_column_ ? 1 : 0));
+  };
+  out.place = [this, rows](std::int64_t row) {
+    return fmt::format("line {}", line(rows[static_cast<std::size_t>(row)]));
+  };
+  return out;
+}
+
+}  // namespace gan::data

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/columns.h"
+#include "io/csv.h"
+
+namespace gan::data {
+
+/// What metadata.csv or metadata.jsonl says of the pictures of a folder, as Hugging Face's imagefolder has it: a row
+/// for each picture, whose column file_name is its path from the folder; all other columns can be a condition.
+class Metadata {
+ public:
+  /// Reads a file. Throws a data error if it is damaged or has no column file_name.
+  explicit Metadata(const std::string& path);
+
+  const std::string& path() const { return table_.path(); }
+  /// The names of the columns but file_name.
+  std::vector<std::string> names() const;
+  /// The columns but file_name, a row for each of `files`, which are paths from the metadata's folder; valid while this
+  /// object lives. Rows of files below other folders than `part` ("train/"; "": all) do not count. Throws a data error
+  /// if a file has no row or two, or a row's file is not among `files`.
+  TextColumns columns(std::span<const std::string> files, const std::string& part) const;
+
+ private:
+  std::int64_t line(std::int64_t row) const { return table_.line(row) - skipped_lines_; }
+
+  std::int64_t skipped_lines_;  // lines of the table before those of the file
+  io::Csv table_;
+  std::size_t file_column_ = 0;
+};
+
+}  // namespace gan::data

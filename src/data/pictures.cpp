@@ -1,0 +1,264 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "data/cache.h"
+#include "data/columns.h"
+#include "data/metadata.h"
+#include "data/picture_decoder.h"
+#include "data/picture_folder.h"
+#include "data/reader.h"
+
+namespace gan::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// ---- parts ----
+
+// The folders of the parts of a source, in its folder; "" if the whole folder is the training part.
+struct Parts {
+  std::string train, test;
+  std::vector<std::string> others;  // folders beside them
+};
+
+// train/ is a part if a test part is beside it or nothing is: else it is a class, as a picture of a train may be.
+Parts parts_of(const std::string& spec) {
+  Parts parts;
+  parts.others = folders_in(spec);
+  const auto take = [&](const char* name) {
+    const auto found = std::ranges::find(parts.others, name);
+    if (found == parts.others.end()) return false;
+    parts.others.erase(found);
+    return true;
+  };
+  if (!take("train")) return {};
+  for (const char* name : {"test", "val", "valid", "validation"})
+    if (parts.test.empty() && take(name)) parts.test = name;
+  if (parts.test.empty() && !parts.others.empty()) return {};
+  parts.train = "train";
+  return parts;
+}
+
+std::string within(const std::string& folder, const std::string& name) {
+  return name.empty() ? folder : (fs::path(folder) / name).string();
+}
+
+// ---- the condition ----
+
+// The folder in which a file lies, "" for the top one.
+std::string class_of(const PictureFile& file) {
+  const std::size_t slash = file.path.rfind('/');
+  return slash == std::string::npos ? "" : file.path.substr(0, slash);
+}
+
+// Where the conditions of pictures come from: the column "label" from the folders' names, the others, and "label" if it
+// is there, from metadata.
+class Conditions {
+ public:
+  // `part` is the folder of the part in that of the metadata, "" or "train/". Leaves out of `folder` the pictures that
+  // miss a value.
+  Conditions(PictureFolder& folder, const std::string& metadata, const std::string& part, const ReadOptions& read)
+      : folder_(folder), read_(read) {
+    std::vector<std::string> names;
+    if (!metadata.empty()) {
+      metadata_.emplace(metadata);
+      std::vector<std::string> files;
+      for (const PictureFile& file : folder.files) files.push_back(part + file.path);
+      table_ = metadata_->columns(files, part);
+      names = table_.names;
+    }
+    labelled_ = has_class_folders();
+    if (labelled_ && std::ranges::find(names, kLabel) == names.end()) names.emplace_back(kLabel);
+    check_columns(read, names, metadata.empty() ? folder.path : metadata);
+    wanted_ = list_of(read.condition);
+    if (wanted_.empty() && std::ranges::find(names, kLabel) != names.end()) wanted_ = {kLabel};
+    if (metadata_) keep_complete();
+    if (wanted_.empty() && !names.empty())
+      folder.notes.push_back(
+          fmt::format("{}: {} can be a condition (--condition NAME,...)", metadata, base::joined(names)));
+    if (wanted_.empty() && names.empty())
+      folder.notes.push_back(
+          fmt::format("{}: has no folders that are classes, so the pictures have no condition", folder.path));
+  }
+
+  void set(std::span<const std::uint32_t> files, Dataset& dataset) const {
+    for (const std::string& name : wanted_) {
+      if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end()) {
+        std::vector<std::uint32_t> rows;
+        for (const std::uint32_t file : files) rows.push_back(rows_[file]);
+        auto [column, values] =
+            condition_column(table_, static_cast<std::size_t>(found - table_.names.begin()), rows, read_);
+        dataset.condition.columns.push_back(std::move(column));
+        dataset.rows.columns.push_back(std::move(values));
+        continue;
+      }
+      std::vector<std::string> classes;
+      for (const std::uint32_t file : files) classes.push_back(class_of(folder_.files[file]));
+      auto [column, values] = column_of_names(name, classes);
+      dataset.condition.columns.push_back(std::move(column));
+      dataset.rows.columns.emplace_back(std::move(values));
+    }
+  }
+
+ private:
+  static constexpr const char* kLabel = "label";
+
+  // Whether the folders are classes. With metadata a single folder only holds the pictures.
+  bool has_class_folders() const {
+    const PictureFile* outside = nullptr;
+    std::int64_t count = 0;
+    std::set<std::string> classes;
+    std::string last;
+    for (const PictureFile& file : folder_.files) {
+      const std::string name = class_of(file);
+      if (name.empty()) {
+        if (!outside) outside = &file;
+        ++count;
+      } else if (name != last) {
+        classes.insert(name);
+      }
+      last = name;
+    }
+    if (metadata_) return !outside && classes.size() > 1;
+    if (outside && !classes.empty())
+      base::fail_data(
+          "{}: {} not in a class's folder, such as {}, while {} are; move them into one, or train without "
+          "labels",
+          folder_.path, count == 1 ? "1 picture lies" : fmt::format("{} pictures lie", count), outside->path,
+          folder_.files.size() - static_cast<std::size_t>(count));
+    return !classes.empty();
+  }
+
+  void keep_complete() {
+    std::vector<std::size_t> columns;
+    for (const std::string& name : wanted_)
+      if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end())
+        columns.push_back(static_cast<std::size_t>(found - table_.names.begin()));
+    rows_ = complete_rows(table_, columns, read_, folder_.notes);
+    std::vector<PictureFile> kept;
+    for (const std::uint32_t row : rows_) kept.push_back(std::move(folder_.files[row]));
+    folder_.files = std::move(kept);
+    // What is wrong with a column is said before hours of decoding.
+    for (const std::size_t column : columns) condition_column(table_, column, rows_, read_);
+  }
+
+  PictureFolder& folder_;
+  const ReadOptions& read_;
+  std::optional<Metadata> metadata_;
+  TextColumns table_;
+  std::vector<std::uint32_t> rows_;  // of the table, for each of the folder's files
+  bool labelled_ = false;
+  std::vector<std::string> wanted_;
+};
+
+// ---- opening ----
+
+// The metadata of a part and the part's folder within that of the metadata.
+std::pair<std::string, std::string> metadata_of(const PictureFolder& folder, const std::string& spec,
+                                                const std::string& part) {
+  if (!folder.metadata.empty()) return {within(folder.path, folder.metadata), ""};
+  std::error_code ignored;
+  for (const char* name : {"metadata.csv", "metadata.jsonl"})
+    if (!part.empty() && fs::is_regular_file(within(spec, name), ignored)) return {within(spec, name), part + "/"};
+  return {};
+}
+
+// SHA-256 of all that the decoded pictures and their conditions depend on.
+std::string key_of(const PictureFolder& folder, const std::string& metadata, const SourceOptions& options) {
+  constexpr int kVersion = 1;  // of this file's and the decoders' ways
+  const ReadOptions& read = options.read;
+  base::Sha256 hash;
+  const auto update = [&](std::string_view text) { hash.update(text.data(), text.size() + 1); };
+  std::string line = fmt::format("pictures {} {} {} {} {} {} {} {}", kVersion, read.size, read.fit, read.channels,
+                                 read.background, read.transpose, read.skip_broken, options.labels);
+  update(line.c_str());
+  std::error_code ignored;
+  update(fs::weakly_canonical(folder.path, ignored).c_str());
+  if (struct stat status{}; !metadata.empty() && ::stat(metadata.c_str(), &status) == 0) {
+    line = fmt::format("{} {} {}.{}", metadata, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    update(line.c_str());
+    for (const std::string& text :
+         {read.condition, read.categorical, read.periodic, read.scaling, read.missing, read.target})
+      update(text.c_str());
+    update(std::to_string(read.fourier).c_str());
+  }
+  for (const PictureFile& file : folder.files) {
+    update(file.path.c_str());
+    const std::uint64_t numbers[] = {file.bytes, static_cast<std::uint64_t>(file.time)};
+    hash.update(numbers, sizeof(numbers));
+  }
+  return hash.finish();
+}
+
+[[noreturn]] void fail_without_pictures(const PictureFolder& folder) {
+  std::string found;
+  for (const std::string& note : folder.notes) found += (found.empty() ? "; " : ", ") + note;
+  base::fail_data(
+      "{}: holds no pictures{}; expected .png, .jpg or .webp files, in a folder for each class, or "
+      "train-images-idx3-ubyte[.gz]",
+      folder.path, found);
+}
+
+// The data set in the cache; none also if there is no cache.
+std::optional<Dataset> cached(const std::string& cache, const std::string& key) {
+  Dataset dataset;
+  try {
+    if (read_cached(cache, key, dataset)) return dataset;
+  } catch (const base::Error&) {  // writing says why
+  }
+  return std::nullopt;
+}
+
+Dataset open(const std::string& spec, const SourceOptions& options) {
+  const Parts parts = parts_of(spec);
+  const std::string part = options.split == Split::train ? parts.train : parts.test;
+  if (part.empty() && options.split == Split::test)
+    base::fail_usage("{}: has no test part; expected a folder test or val beside one called train", spec);
+  const PicturePlan plan(options.read);
+  PictureFolder folder = find_pictures(within(spec, part));
+  if (folder.files.empty()) fail_without_pictures(folder);
+  if (options.split == Split::train && !parts.others.empty())
+    folder.notes.push_back(
+        fmt::format("{}: is not read, only {} and {}: {}", spec, parts.train, parts.test, base::joined(parts.others)));
+  auto [metadata, inner] = metadata_of(folder, spec, part);
+  if (!options.labels) metadata.clear();
+  const std::string key = key_of(folder, metadata, options);
+  if (std::optional<Dataset> found = cached(options.cache, key)) return *std::move(found);
+  std::optional<Conditions> conditions;
+  if (options.labels) conditions.emplace(folder, metadata, inner, options.read);
+  Dataset dataset =
+      decode_pictures(folder, plan, options, key, [&](std::span<const std::uint32_t> files, Dataset& decoded) {
+        decoded.notes.insert(decoded.notes.begin(), folder.notes.begin(), folder.notes.end());
+        if (conditions) conditions->set(files, decoded);
+      });
+  return dataset;
+}
+
+}  // namespace
+
+extern const Reader pictures_reader;
+const Reader pictures_reader{.name = "pictures",
+                             .help =
+                                 "a folder of PNG, JPEG or WebP pictures, in a folder for each class, perhaps below "
+                                 "train and test, or with metadata.csv",
+                             .accepts =
+                                 [](const std::string& spec) {
+                                   std::error_code ignored;
+                                   return fs::is_directory(spec, ignored);
+                                 },
+                             .open = open,
+                             .has_test = [](const std::string& spec) { return !parts_of(spec).test.empty(); }};
+
+}  // namespace gan::data

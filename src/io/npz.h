@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/file.h"
+#include "io/npy.h"
+
+namespace gan::io {
+
+/// The arrays of a .npz file: a zip archive of .npy files, stored or deflated, with or without zip64.
+class NpzFile {
+ public:
+  /// Reads the archive's list. Throws a data error if the file is not a zip archive or damaged, encrypted, in parts or
+  /// compressed in another way, if members overlap, or if one of more than 256 MB expands more than 200 times.
+  explicit NpzFile(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  /// The names of the arrays in the order of the file, without ".npy"; other members are left out.
+  const std::vector<std::string>& names() const { return names_; }
+  bool has(std::string_view name) const;
+  /// Opens an array. Its checksum is compared when its last element has been read. Throws a data error if there is none
+  /// of that name, as NpyInput does, or if the compressed data is damaged.
+  NpyInput open(const std::string& name) const;
+
+ private:
+  struct Member {
+    bool deflated;
+    std::uint32_t crc;
+    std::uint64_t packed, size, offset;  // of the local header
+  };
+  void read_list(const std::string& list, std::uint64_t entries, std::uint64_t file_bytes);
+
+  std::string path_;
+  std::vector<std::string> names_;
+  std::vector<Member> members_;
+};
+
+/// Writes a .npz file atomically, array after array and piece by piece, or to a pipe. Members are stored, not
+/// compressed. Errors are those of AtomicFile and usage errors.
+class NpzWriter {
+ public:
+  explicit NpzWriter(const std::string& path);
+
+  /// Begins an array of this type, such as "<f4" or "|u1". Its elements follow by write().
+  void begin(const std::string& name, std::string_view descr, const graph::Shape& shape);
+  void write(const void* src, std::size_t bytes);
+  template <typename T>
+  void write(std::span<const T> values) {
+    write(values.data(), values.size_bytes());
+  }
+  /// Writes a whole array of one axis.
+  void add(const std::string& name, std::span<const float> values);
+  void add(const std::string& name, std::span<const std::int32_t> values);
+  /// An array of strings ("<U5"), given as UTF-8.
+  void add(const std::string& name, std::span<const std::string> values);
+  /// Writes the archive's list and puts the file in place. begin(), add() and commit() throw a usage error unless the
+  /// array before has as many elements as its shape.
+  void commit();
+
+ private:
+  struct Member {
+    std::string name;
+    std::uint32_t crc = 0;
+    std::uint64_t size = 0, offset = 0;
+    std::uint64_t expected = 0;  // bytes
+  };
+  void end();
+  void put(std::string_view bytes);
+
+  std::string path_;
+  base::AtomicFile file_;
+  std::uint64_t at_ = 0;  // bytes written
+  std::vector<Member> members_;
+  bool open_ = false;  // the last member
+};
+
+}  // namespace gan::io
