@@ -67,7 +67,7 @@ void run(const Options& options) {
   std::optional<eval::Classifier> regressor;
   if (eval::why_no_regressor(reference.train).empty())
     regressor = eval::cached_regressor(reference, options.cache, log);
-  eval::Judge judge(std::move(reference), std::move(classifier), regressor);
+  eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
   eval::Options settings;
   settings.count = options.count;
   settings.seed = static_cast<std::uint64_t>(options.seed);

@@ -208,7 +208,7 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
     base::fail_usage("--eval-every needs a classifier: {}; leave --eval-every out", why);
   if (why.empty()) classifier = eval::cached_classifier(reference, options.cache, log);
   if (numbers) regressor = eval::cached_regressor(reference, options.cache, log);
-  eval::Judge judge(std::move(reference), std::move(classifier), regressor);
+  eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
   if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);

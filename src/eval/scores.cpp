@@ -193,7 +193,7 @@ std::optional<double> joint_score(const Scores& scores) {
   return static_cast<double>(parts.size()) / inverses;
 }
 
-Judge::Judge(Reference reference, std::optional<Classifier> classifier, const std::optional<Classifier>& regressor)
+Judge::Judge(Reference reference, std::optional<Classifier> classifier, std::optional<Classifier> regressor)
     : reference_(std::move(reference)), classifier_(std::move(classifier)) {
   const data::Dataset& real = reference_.held_out;
   class_column_.name = "";

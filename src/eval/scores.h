@@ -157,7 +157,7 @@ class Judge {
   /// features of the classifier, without one by those of the regressor, without both by their pixels alone. Throws a
   /// usage error if the shape or the number of classes differs (any number fits data of one class).
   explicit Judge(Reference reference, std::optional<Classifier> classifier = std::nullopt,
-                 const std::optional<Classifier>& regressor = std::nullopt);
+                 std::optional<Classifier> regressor = std::nullopt);
 
   /// Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
