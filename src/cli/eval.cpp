@@ -21,9 +21,10 @@ are compared with the test part of the data, or with a tenth of it if it has non
 
 Images are compared by the features of a small classifier, trained on the data when first needed (a minute for MNIST)
 and kept in the cache. The output has its hash: distances by different classifiers cannot be compared. --embedding uses
-a classifier from a file. Data with one class or no labels cannot train one; it is scored by pixels alone. Numbers of a condition
-are read by a regressor, made in the same way. Tables and other vectors are compared column by column (Kolmogorov-Smirnov
-distances, correlations), points of ring8, grid25 and circle with the centres around which they were drawn.
+a classifier from a file. Data with one class or no labels cannot train one; it is scored by pixels alone. Numbers of
+a condition are read by a regressor, made in the same way. Tables and other vectors are compared column by column
+(Kolmogorov-Smirnov distances, correlations), points of ring8, grid25 and circle with the centres around which they
+were drawn.
 
 SOURCE is read as the training data was: the model keeps the size of pictures, the columns and their scalings.
 
