@@ -314,7 +314,7 @@ data::Dataset Judge::conditions(const train::Model& model, std::int64_t count) c
     const double shift = turn / static_cast<double>(std::max<std::int64_t>(number.distinct, 1)) / 2;
     std::vector<float> angles;
     for (std::int64_t i = 0; i < count; ++i)
-      angles.push_back(static_cast<float>(turn * static_cast<double>(i % kAngles) / kAngles + shift));
+      angles.push_back(static_cast<float>(std::fmod(turn * static_cast<double>(i % kAngles) / kAngles + shift, turn)));
     wanted.rows.columns[0] = std::move(angles);
   } else if (wanted.condition.classes() > 0 && (real.is_image() || !real.modes.empty())) {
     wanted.rows = data::values_in_turn(wanted.condition, count);
