@@ -287,7 +287,9 @@ TEST(EvalOwn, ClassesAreMatchedByNameAndMayBeFewer) {
     weights[p][p % 16] = 0.15f;
     weights[p][17 + p / 16] = 1.9f;
   }
-  const train::Model model = linear_model({1, kSide, kSide}, all, 16, weights, std::vector<float>(kPixels, -1.25f));
+  std::vector<float> bias(kPixels, -1.25f);
+  std::fill(bias.begin() + 48, bias.end(), 0.0f);
+  const train::Model model = linear_model({1, kSide, kSide}, all, 16, weights, bias);
   Judge judge(std::move(reference), std::move(classifier));
   const Scores scores = evaluate(judge, model, 300);
   EXPECT_EQ(scores.drawn, Scores::Drawn::evenly);
@@ -414,7 +416,7 @@ TEST(EvalOwn, TablesAreComparedColumnByColumn) {
   EXPECT_GT(good.label_accuracy.value(), 0.9 * good.own_label_accuracy.value());
   EXPECT_LT(good.numbers.at(0).error, 1.3 * good.numbers.at(0).own_error);
   EXPECT_GT(good.prdc.value().coverage, 0.9);
-  EXPECT_EQ(good.duplicates.value(), 0);
+  EXPECT_LT(good.duplicates.value(), 0.01);
   EXPECT_NEAR(good.memorization.value().share_closer, 0.5, 0.1);
   EXPECT_GT(eval::joint_score(good).value(), 0.9);
   EXPECT_EQ(good.notes, std::vector<std::string>());
