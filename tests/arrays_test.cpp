@@ -404,7 +404,7 @@ TEST(Arrays, LabelsByASecondPath) {
   const Dataset labels = open(npy("<i8", "4,", raw<std::int64_t>({7, -3, 200, 7})));
   EXPECT_EQ(labels.condition.class_names(), (std::vector<std::string>{"-3", "7", "200"}));
   EXPECT_EQ(labels_of(labels), (std::vector<int>{1, 0, 2, 1}));
-  EXPECT_EQ(open(npy("|u1", "4, 1", "\0\1\0\1")).condition.columns[0].name, "label");
+  EXPECT_EQ(open(npy("|u1", "4, 1", std::string("\0\1\0\1", 4))).condition.columns[0].name, "label");
   const Dataset words =
       open(npy("<U3", "4,", raw<char32_t>({U'c', U'a', U't', U'a', 0, 0, U'c', U'a', U't', U'b', 0, 0})));
   EXPECT_EQ(words.condition.class_names(), (std::vector<std::string>{"a", "b", "cat"}));
@@ -445,6 +445,7 @@ TEST(Arrays, NpzNamesSayWhatIsWhat) {
   EXPECT_TRUE(plain.condition.empty());
   EXPECT_NE(plain.notes[0].find("other: 2 values for 4 images"), std::string::npos);
   EXPECT_NE(plain.notes[1].find("objects: the array has type \"|O\""), std::string::npos);
+  EXPECT_EQ(dataset.notes.size(), 2u);
   expect_error(ErrorKind::data, "Python objects", [&] { open_source(path, {.read = {.condition = "objects"}}); });
   expect_error(ErrorKind::usage, "no column \"angel\"; did you mean \"angle\"?",
                [&] { open_source(path, {.read = {.condition = "angel"}}); });
@@ -506,12 +507,13 @@ TEST(ArraysBadInput, Pairs) {
                [&] { open(npy("|u1", "2,", "ab")); });
   expect_error(ErrorKind::data, "y.npy: an array of [4, 1, 1], expected [N] or [N, K] for 4 images",
                [&] { open(npy("|u1", "4, 1, 1", "abcd")); });
-  expect_error(ErrorKind::data, "y.npy, value, item 1: nan is not a finite number", [&] {
+  expect_error(ErrorKind::data, "y.npy: value, item 1: nan is not a finite number", [&] {
     open(npy("<f4", "4,", raw<float>({1, nan, 2, 3})));
   });
   expect_error(ErrorKind::data, "column value is constant", [&] { open(npy("<f4", "4,", raw<float>({1, 1, 1, 1}))); });
   expect_error(ErrorKind::usage, "no column \"x\"", [&] { open(npy("|u1", "4,", "abcd"), {.condition = "x"}); });
-  expect_error(ErrorKind::usage, "target: ", [&] { open(npy("|u1", "4,", "abcd"), {.target = "label"}); });
+  expect_error(ErrorKind::usage, "target: only columns of vectors",
+               [&] { open(npy("|u1", "4,", "abcd"), {.target = "label"}); });
   expect_error(ErrorKind::usage, "a name is missing beside the comma", [&] { open_source(x + ","); });
   expect_error(ErrorKind::data, "cannot be opened", [&] { open_source(x + "," + folder.path() + "/none.npy"); });
   expect_error(ErrorKind::usage, "has no test part", [&] { open_source(x, {.split = Split::test}); });

@@ -13,6 +13,7 @@
 #include "train/model_file.h"
 #include "train/preset.h"
 #include "train/sampler.h"
+#include "train/start_from.h"
 #include "untrained_model.h"
 
 namespace gan::test {
@@ -197,6 +198,179 @@ TEST(Vicinity, DrawsNearbySamples) {
       EXPECT_EQ(moved, 600);
       EXPECT_EQ(beyond > 0, std::string(kind) == "soft");
     }
+}
+
+/// In units of kappa, how far from its condition each sample lies that is drawn, of samples with numbers at even
+/// distances. Only conditions above their own sample's number, far from the ends of the range.
+std::vector<double> offsets(const char* kind, int count) {
+  std::vector<float> numbers;
+  for (int i = 0; i <= count; ++i) numbers.push_back(static_cast<float>(i) / static_cast<float>(count));
+  data::ConditionColumn x{.name = "x"};
+  x.number = data::number_column("x", numbers, "", "here");
+  ConditionRows rows;
+  rows.columns = {numbers};
+  const data::Vicinity vicinity({{x}}, rows, {.kind = kind, .sigma = 0.03, .kappa = 0.1});
+  std::vector<double> found;
+  const auto middle = static_cast<std::uint32_t>(count / 2);
+  for (std::uint32_t step = 0; step < 8000; ++step) {
+    ConditionRows y;
+    y.columns = {std::vector<float>{numbers[middle]}};
+    const std::uint32_t near = vicinity.draw(middle, base::RandomStream(1, 2, step), 0, y);
+    const double condition = static_cast<double>(y.numbers(0)[0]);
+    if (condition > static_cast<double>(numbers[middle]))
+      found.push_back((static_cast<double>(numbers[near]) - condition) / 0.1);
+  }
+  return found;
+}
+
+/// Whether few samples are near a condition or many, they are drawn by the weights alone, whatever its noise is.
+TEST(Vicinity, DrawsByWeight) {
+  for (const int count : {200, 20000})
+    for (const std::string kind : {"hard", "soft"}) {
+      double mean = 0, square = 0;
+      const std::vector<double> found = offsets(kind.c_str(), count);
+      ASSERT_GT(found.size(), 3500u);
+      for (const double offset : found) {
+        mean += offset / static_cast<double>(found.size());
+        square += offset * offset / static_cast<double>(found.size());
+      }
+      // Uniform on [-1, 1] has the variance 1/3, exp(-x^2) has 1/2.
+      EXPECT_NEAR(mean, 0, 0.05) << kind << " " << count;
+      EXPECT_NEAR(square, kind == "hard" ? 1.0 / 3 : 0.5, 0.04) << kind << " " << count;
+    }
+}
+
+/// With a log scaling, noise and vicinities are of logarithms: conditions stay above 0.
+TEST(Vicinity, KeepsTheDomainOfLogarithms) {
+  std::vector<float> prices;
+  for (int i = 0; i < 500; ++i) prices.push_back(std::exp(static_cast<float>(i % 100) * 0.1f));
+  data::ConditionColumn price{.name = "price"};
+  price.number = data::number_column("price", prices, "log", "here");
+  price.number.fourier = 2;
+  ConditionRows rows;
+  rows.columns = {prices};
+  const data::Vicinity vicinity({{price}}, rows, {.kind = "soft", .sigma = 1});
+  EXPECT_NEAR(vicinity.widths()[0].kappa, 2.0 / 99, 1e-6);
+  ConditionRows y = rows;
+  int below = 0;
+  for (std::uint32_t i = 0; i < 500; ++i) {
+    const std::uint32_t near = vicinity.draw(i, base::RandomStream(1, 2, 3), i, y);
+    const float value = y.numbers(0)[i];
+    ASSERT_GT(value, 0);
+    EXPECT_LE(std::abs(std::log(value / prices[near])), 2.7 * 0.2);
+    below += value < 1;
+    float features[5];
+    price.number.copy_features(static_cast<double>(value), features);
+    for (const float feature : features) EXPECT_TRUE(std::isfinite(feature)) << value;
+  }
+  EXPECT_GT(below, 0);
+}
+
+/// 5 and 365 degrees lie within 15 degrees of 355; 12 and 40 do not.
+TEST(Vicinity, GoesAroundAPeriod) {
+  const std::vector<float> angles{355, 40, 12, 5, 365};
+  data::ConditionColumn angle{.name = "angle"};
+  angle.number = data::number_column("angle", angles, "", "here");
+  angle.number.period = 360;
+  ConditionRows rows;
+  rows.columns = {angles};
+  const data::Vicinity vicinity({{angle}}, rows, {.kind = "hard", .sigma = 1e-6, .kappa = 15.0 / 360});
+  std::set<std::uint32_t> drawn;
+  ConditionRows y;
+  for (std::uint32_t step = 0; step < 200; ++step) {
+    y.columns = {std::vector<float>{355}};
+    drawn.insert(vicinity.draw(0, base::RandomStream(1, 2, step), 0, y));
+  }
+  EXPECT_EQ(drawn, (std::set<std::uint32_t>{0, 3, 4}));
+}
+
+TEST(Condition, ValuesInTurnOfMoreColumnsThanBits) {
+  ConditionSpec spec;
+  for (int c = 0; c < 80; ++c)
+    spec.columns.push_back({.name = "c" + std::to_string(c), .categories = c == 78 ? 3 : 2, .names = {}});
+  EXPECT_EQ(data::values_period(spec), INT64_MAX);
+  const ConditionRows y = data::values_in_turn(spec, 7);
+  EXPECT_EQ(y.columns[79], data::ColumnValues(std::vector<std::int32_t>{0, 1, 0, 1, 0, 1, 0}));
+  EXPECT_EQ(y.columns[78], data::ColumnValues(std::vector<std::int32_t>{0, 0, 1, 1, 2, 2, 0}));
+  EXPECT_EQ(y.columns[77], data::ColumnValues(std::vector<std::int32_t>{0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(y.columns[0], data::ColumnValues(std::vector<std::int32_t>(7, 0)));
+}
+
+TEST(ConditionBadInput, ValuesWithoutALogarithm) {
+  const float prices[] = {1, 10, 100};
+  data::ConditionColumn price{.name = "price"};
+  price.number = data::number_column("price", prices, "log", "here");
+  ConditionRows y;
+  y.columns = {std::vector<float>{5, 0}};
+  EXPECT_THROW(data::require_rows({{price}}, y, 2), base::Error);
+  data::Dataset dataset;
+  dataset.items = 2;
+  dataset.source = "prices.csv";
+  dataset.rows = y;
+  dataset.condition = {{price}};
+  dataset.condition.columns[0].number.scaling = {};
+  try {
+    data::align_condition(dataset, {{price}});
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::data);
+    EXPECT_NE(std::string(error.what()).find("column price, row 2: 0"), std::string::npos) << error.what();
+  }
+}
+
+TEST(ConditionBadInput, ManyNamesStayOneShortLine) {
+  data::ConditionColumn column{.name = "kind", .categories = 3000, .names = {}};
+  for (int i = 0; i < 3000; ++i) column.names.push_back("kind" + std::to_string(i));
+  EXPECT_EQ(column.parse("kind2999"), 2999);
+  try {
+    column.parse("3000");
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_LT(std::string(error.what()).size(), 300u);
+    EXPECT_NE(std::string(error.what()).find("kind19, ... (3000 names)"), std::string::npos) << error.what();
+  }
+}
+
+/// The state of a new run with this condition that starts from a model, by name; what started anew is missing.
+runtime::State started(const train::Model& model, const ConditionSpec& condition) {
+  data::Dataset dataset;
+  dataset.sample_shape = model.sample_shape;
+  graph::Graph graph;
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, condition);
+  runtime::State state;
+  const std::string text = train::start_from(model, "m", dataset, condition, 1,
+                                             train::build_step(graph, model.config, spec, {.batch = 4}), state);
+  EXPECT_EQ(text.empty(), condition == model.condition) << text;
+  return state;
+}
+
+/// Scales and shifts of a conditional batch norm start anew for all columns, and for a condition that comes or goes.
+TEST(StartFrom, OtherConditionsOfABatchNorm) {
+  train::Model model = two_columns();
+  model.config.model.g.condition = "batch_norm";
+  model.config.model.g.batch_norm = true;
+  model.config.model.d.condition = "projection";
+  const ConditionSpec conditions[] = {label_and_colour(), colour_and_angle(), {}};
+  for (const ConditionSpec& from : conditions) {
+    model.condition = from;
+    graph::Graph graph;
+    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, from);
+    model.weights.clear();
+    nn::initialize(train::build_step(graph, model.config, spec, {.batch = 4}), /*seed=*/1, model.weights);
+    for (const ConditionSpec& to : conditions) {
+      const runtime::State state = started(model, to);
+      for (const char* kept : {"generator.model.0.weight", "generator.model.1.running_mean",
+                               "discriminator.model.0.weight", "discriminator.model.2.bias"})
+        EXPECT_EQ(state.count(kept), 1u) << kept;
+      for (const auto& [name, values] : state) {
+        const bool scale = name.starts_with("generator.model.1.") && name.find("running") == std::string::npos;
+        EXPECT_TRUE(from == to || !scale) << name;
+      }
+      if (from == to) {
+        EXPECT_EQ(state.count(from.empty() ? "generator.model.1.weight" : "generator.model.1.colour.weight"), 1u);
+      }
+    }
+  }
 }
 
 /// A class of ten and one of a thousand: each batch has as many of either.

@@ -11,6 +11,7 @@
 #include "compiler/compile.h"
 #include "io/safetensors.h"
 #include "runtime/reference/reference.h"
+#include "train/condition_json.h"
 #include "train/preset.h"
 #include "train/step.h"
 #include "walled_backend.h"
@@ -70,7 +71,11 @@ struct Golden {
       random_seed = std::stoull(text("random_seed"));
       train::apply_settings(config, lines(text("settings")));
       train::validate(config);
-      spec = train::model_spec(config, integers(text("image")), data::label_condition(std::stoi(text("classes"))));
+      const auto described = file.metadata.find("condition");
+      spec = train::model_spec(config, integers(text("image")),
+                               described == file.metadata.end()
+                                   ? data::label_condition(std::stoi(text("classes")))
+                                   : train::condition_of_json(nlohmann::ordered_json::parse(described->second), name));
       return;
     }
     config.model.latent = std::stoll(text("latent"));
@@ -108,9 +113,25 @@ struct Golden {
     return train::build_step(graph, config, spec,
                              {.batch = batch, .variant = variant, .gradient_outputs = true, .latent_input = true});
   }
-  /// The parts of a batch: samples, latents, labels if there are any.
-  std::vector<std::string> parts() const {
-    return !spec.condition.empty() ? std::vector<std::string>{"x", "y", "z"} : std::vector<std::string>{"x", "z"};
+  /// The parts of the batch of a step: "x", "z" and the condition, numbers as their features.
+  runtime::State batch_of(std::int64_t step) const {
+    runtime::State parts;
+    for (const char* part : {"x", "z"}) {
+      const Array& values = at(fmt::format("{}.{}", part, step));
+      parts[part] = Array(values.type().shape, values.f32());
+    }
+    data::ConditionRows rows;
+    for (const data::ConditionColumn& column : spec.condition.columns) {
+      const std::string name = train::column_input("y", column);
+      const Array& values = at(fmt::format("{}.{}", name, step));
+      parts[name] = column.is_numeric() ? Array({DType::f32, {batch, column.width()}}) : Array({DType::i32, {batch}});
+      if (column.is_numeric())
+        rows.columns.emplace_back(std::vector<float>(values.f32().begin(), values.f32().end()));
+      else
+        rows.columns.emplace_back(std::vector<std::int32_t>(values.i32().begin(), values.i32().end()));
+    }
+    train::write_condition(parts, "y", spec.condition, rows);
+    return parts;
   }
   /// The words of the seed, "random.key".
   std::vector<double> random_key() const {
@@ -165,7 +186,7 @@ TEST_P(GoldenTest, ReferenceStepIsExact) {
     const auto stored = golden.file.tensors.find(name);
     if (stored != golden.file.tensors.end()) inputs[name] = doubles(stored->second);
   }
-  for (const std::string& part : golden.parts()) inputs["batch." + part] = doubles(golden.at(part + ".0"));
+  for (const auto& [part, values] : golden.batch_of(0)) inputs["batch." + part] = doubles(values);
   inputs["random.key"] = golden.random_key();
   const ReferenceValues outputs = runtime::evaluate_reference(graph, inputs);
   check_step(
@@ -198,8 +219,7 @@ TEST_P(GoldenTest, StepsFollowPyTorch) {
       runtime::Writing(state.at("random.key")).i32()[i] = static_cast<std::int32_t>(golden.random_seed >> (32 * i));
 
     for (int step = 0; step < golden.steps; ++step) {
-      for (const std::string& part : golden.parts()) {
-        const Array& from = golden.at(fmt::format("{}.{}", part, step));
+      for (const auto& [part, from] : golden.batch_of(step)) {
         Array& to = state.at("batch." + part);
         to.memory().write(from.bytes(), to.bytes(), from.size_bytes());
       }
@@ -248,11 +268,8 @@ TEST_P(GoldenTest, SamplesFollowPyTorch) {
       state[variable.name] = Array(variable.shape, golden.at(prefix + variable.name).f32());
     runtime::Arena arena;
     const runtime::Program program = compiler::compile(graph, {}, state, arena);
-    for (const std::string& part : golden.parts()) {
-      if (part == "x") continue;
-      const Array& from = golden.at(fmt::format("{}.{}", part, golden.steps - 1));
-      std::copy_n(from.bytes(), from.size_bytes(), state.at(part).bytes());
-    }
+    for (const auto& [part, from] : golden.batch_of(golden.steps - 1))
+      if (part != "x") std::copy_n(from.bytes(), from.size_bytes(), state.at(part).bytes());
     program.run();
     const std::vector<double> expected = doubles(golden.at(prefix + "fake"));
     EXPECT_LE(distance(doubles(state.at("samples")), expected), 1e-5 * norm(expected)) << prefix;
@@ -263,7 +280,7 @@ INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
                          testing::Values("bce_sn", "lsgan_sigmoid_sn", "bce_plain", "lsgan_pearson", "lsgan_r1_r2",
                                          "bce_sgd", "bce_gain_bn_ema", "conv_hinge", "conv_auxiliary",
                                          "conv_relativistic", "conv_pack", "mlp_pack", "paper", "paper_pack",
-                                         "mlp_random", "vector_near", "vector_schedule"),
+                                         "mlp_random", "vector_near", "vector_schedule", "conv_columns", "mlp_columns"),
                          [](const auto& info) { return info.param; });
 
 // ---- bf16 ----

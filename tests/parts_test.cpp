@@ -10,22 +10,29 @@
 #include "compiler/compile.h"
 #include "io/safetensors.h"
 #include "losses/loss.h"
+#include "models/condition.h"
 #include "nn/augment.h"
 #include "nn/layers.h"
 #include "optim/optimizer.h"
 #include "runtime/reference/reference.h"
 #include "train/step.h"
 
-// Losses, penalties, random layers, schedules and averages by themselves: against PyTorch (tests/golden/README.md says
-// what parts.safetensors holds) or closed forms, in the float64 reference and compiled, with all passes and with none.
+// Losses, penalties, conditions, random layers, schedules and averages by themselves: against PyTorch
+// (tests/golden/README.md says what parts.safetensors and conditions.safetensors hold) or closed forms, in the float64
+// reference and compiled, with all passes and with none.
 namespace gan::test {
 namespace {
 
 using namespace ops;
 using Values = std::vector<double>;
 
+/// Both files, whose names differ.
 const io::Safetensors& golden() {
-  static const io::Safetensors file = io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/parts.safetensors");
+  static const io::Safetensors file = [] {
+    io::Safetensors both = io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/parts.safetensors");
+    both.tensors.merge(io::read_safetensors(std::string(GAN_GOLDEN_DIR) + "/conditions.safetensors").tensors);
+    return both;
+  }();
   return file;
 }
 
@@ -45,7 +52,7 @@ struct Results {
 };
 
 /// Evaluates the graph that `build` makes: in float64, compiled, and compiled without passes. Inputs that are not
-/// given come from parts.safetensors.
+/// given come from the golden files.
 std::vector<Results> evaluate(const std::function<void(Graph&)>& build, runtime::ReferenceValues inputs = {}) {
   std::vector<Results> results;
   for (const char* how : {"reference", "compiled", "no passes"}) {
@@ -208,6 +215,92 @@ TEST(PenaltyParts, LengthPenaltyOfADeadDiscriminatorIsOneAndHasNoGradient) {
   for (const auto& [how, _, values] : evaluate(build, {{"x", Values(12, 0.5)}, {"w", {0, 0, 0}}, {"bias", {9}}})) {
     EXPECT_NEAR(values.at("term")[0], 1, 3e-6) << how;
     for (double gradient : values.at("by_w")) EXPECT_EQ(gradient, 0) << how;
+  }
+}
+
+// ---- conditions ----
+
+/// Categories, a number and a periodic number, as make_parts.py has them.
+data::ConditionSpec three_columns() {
+  data::ConditionColumn size{.name = "size"}, angle{.name = "angle"};
+  size.number = {.minimum = -2, .maximum = 13, .scaling = {.kind = "standard", .offset = 4.25, .scale = 3.5}};
+  angle.number = {.maximum = 350, .period = 360, .fourier = 1};
+  return {{{.name = "colour", .categories = 5}, size, angle}};
+}
+
+TEST(ConditionParts, FeaturesOfNumbersFollowNumpy) {
+  for (const data::ConditionColumn& column : three_columns().columns) {
+    if (!column.is_numeric()) continue;
+    const Values values = golden_values("condition.y." + column.name);
+    const Values expected = golden_values("condition.features." + column.name);
+    const auto width = static_cast<std::size_t>(column.width());
+    ASSERT_EQ(expected.size(), values.size() * width);
+    std::vector<float> features(width);
+    for (std::size_t row = 0; row < values.size(); ++row) {
+      column.number.copy_features(values[row], features.data());
+      for (std::size_t k = 0; k < width; ++k) EXPECT_NEAR(features[k], expected[row * width + k], 1e-7) << column.name;
+    }
+  }
+}
+
+/// A scalar of the condition and x as make_parts.py has it, in the scope of the way in.
+Tensor value_of(const std::string& way, nn::Variables& variables, Tensor x, const models::Condition& y) {
+  Graph& g = variables.graph();
+  models::ModelSpec spec;
+  spec.embedding = 2;
+  spec.condition = three_columns();
+  spec.g.activation = "tanh";
+  spec.g.batch_norm = way == "norm";
+  spec.g.condition = way == "norm" ? "batch_norm" : way;
+  spec.d = spec.g;
+  nn::Scope s(variables, way);
+  if (way == "embedding" || way == "one_hot") {
+    const Tensor joined = models::join_condition(s, spec, spec.g, x, y);
+    return sum(tanh(matmul(joined, golden_input(g, "condition.joined"))) * golden_input(g, "condition.weights"));
+  }
+  const Tensor h = matmul(x, golden_input(g, "condition.hidden"));
+  if (way == "norm") return sum(models::finish_hidden(s, spec, spec.g, h, y) * golden_input(g, "condition.weights"));
+  const models::Verdicts verdicts = models::judge_features(s, spec, tanh(h), y);
+  const Tensor logits = sum(verdicts.logits);
+  return way == "auxiliary" ? models::auxiliary_loss(spec, verdicts, y) + logits : logits;
+}
+
+// First derivatives, and those of half the squared gradient by x, as R1 has it.
+TEST(ConditionParts, EveryWayInAndItsGradientsFollowPyTorch) {
+  for (const std::string way : {"embedding", "one_hot", "norm", "projection", "auxiliary"}) {
+    std::size_t outputs = 0;
+    const auto build = [&](Graph& g) {
+      nn::Variables variables(g, true);
+      const Tensor x = golden_input(g, "condition.x");
+      const models::Condition y{{golden_input(g, "condition.y.colour"), golden_input(g, "condition.features.size"),
+                                 golden_input(g, "condition.features.angle")}};
+      const Tensor value = value_of(way, variables, x, y);
+      std::vector<std::string> names{way + ".x", way + ".size", way + ".angle"};
+      std::vector<Tensor> of{x, y.columns[1], y.columns[2]};
+      for (const nn::Variable& parameter : variables.select(way, nn::Role::parameter)) {
+        names.push_back(parameter.name);
+        of.push_back(parameter.value);
+      }
+      const std::vector<Tensor> first = autodiff::gradient(value, of);
+      const Tensor steepness = sum(square(first[0])) * 0.5;
+      const std::vector<Tensor> second = autodiff::gradient(steepness, of);
+      g.output("value." + way, value);
+      g.output("steepness." + way, steepness);
+      for (std::size_t i = 0; i < of.size(); ++i) {
+        g.output("by." + names[i], first[i]);
+        g.output("steepness.by." + names[i], second[i]);
+      }
+      outputs = 2 + 2 * of.size();
+    };
+    runtime::ReferenceValues statistics;  // which training does not read
+    if (way == "norm") statistics = {{"norm.model.0.running_mean", Values(4)}, {"norm.model.0.running_var", Values(4)}};
+    const std::vector<Results> results = evaluate(build, statistics);
+    std::size_t stored = 0;
+    for (const auto& [name, tensor] : golden().tensors)
+      stored += name.find("value." + way) == 0 || name.find("steepness." + way) == 0 ||
+                name.find("by." + way + ".") != std::string::npos;
+    EXPECT_EQ(outputs, stored) << way;  // no parameter is missing
+    expect_golden(results, outputs);
   }
 }
 

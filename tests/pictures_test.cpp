@@ -86,6 +86,13 @@ TEST_F(Pictures, FoldersAreClasses) {
   EXPECT_FALSE(data::has_test_part(folder.path()));
 }
 
+TEST_F(Pictures, PathsMayHaveCommas) {
+  add_grey("some, pictures/1,2.png", 5);
+  const Dataset dataset = data::open_source(folder / "some, pictures", options);
+  EXPECT_EQ(dataset.name, "pictures");
+  EXPECT_EQ(pixels(dataset), Bytes{5});
+}
+
 TEST_F(Pictures, EveryFormatAlike) {
   const Bytes flat(3 * 64, 90);
   add("a.png", png_of(8, 8, 3, flat));
@@ -271,10 +278,11 @@ TEST_F(PicturesBadInput, Metadata) {
 }
 
 TEST_F(PicturesBadInput, FoldersOfOtherThings) {
-  expect_refused("holds no pictures; expected .png, .jpg or .webp files, in a folder for each class");
+  expect_refused(
+      "has no train-images-idx3-ubyte[.gz] and no pictures; expected .png, .jpg or .webp files, in a folder for each");
   add("a.gif", "x");
   add("b/c.txt", "x");
-  expect_refused("holds no pictures; 2 files that are no PNG, JPEG or WebP pictures by name ignored, such as a.gif");
+  expect_refused("and no pictures: 2 files that are no PNG, JPEG or WebP pictures by name ignored, such as a.gif");
   add_grey("outside.png", 1);
   add_grey("class/inside.png", 1);
   expect_refused("1 picture lies not in a class's folder, such as outside.png, while 1 are");
@@ -295,6 +303,10 @@ TEST_F(PicturesBadInput, BrokenPictures) {
   const Dataset dataset = open();
   EXPECT_EQ(pixels(dataset), varied(8, 8, 1));
   EXPECT_TRUE(has_note(dataset, "4 of 5 pictures left out, since they are broken; the first: "));
+  // Also if those that are looked at first are all broken.
+  for (int i = 0; i < 40; ++i) add(fmt::format("x{:02}.png", i), i == 23 ? png : "x");
+  EXPECT_EQ(open().items, 2);
+  for (int i = 0; i < 40; ++i) fs::remove(folder / fmt::format("x{:02}.png", i));
   fs::remove(folder / "a.png");
   expect_refused("none of 4 pictures can be read; the first: ");
 }

@@ -65,9 +65,7 @@ TEST(Csv, EveryEndOfAFile) {
   for (const char* text : {"a,b\n1,", "a,b\n1,  ", "a,b\n1,\"\"", "a,b\n1,\n"})
     EXPECT_EQ(cells_of(io::Csv("x", text, ',')), (Cells{{"1", ""}})) << text;
   EXPECT_EQ(io::Csv("x", "a,b", ',').rows(), 0);
-  EXPECT_EQ(cells_of(io::Csv("x", "a\tb, c\n1\t \t2", '\t').header().size() == 2 ? io::Csv("x", "a\tb\n1, 2\t3 ", '\t')
-                                                                                 : io::Csv("x", "a\n1", ',')),
-            (Cells{{"1, 2", "3"}}));
+  EXPECT_EQ(cells_of(io::Csv("x", "a\tb\n1, 2\t 3 ", '\t')), (Cells{{"1, 2", "3"}}));
 }
 
 TEST(Csv, WhatIsWrittenIsReadBack) {
@@ -75,7 +73,7 @@ TEST(Csv, WhatIsWrittenIsReadBack) {
       {"a", "b", "c"}, {"1,2", "say \"x\"", "two\nlines"}, {"", " blank ", "caf\xc3\xa9"}, {"", "", ""}};
   std::string text;
   for (const auto& row : rows) text += io::csv_row(row);
-  EXPECT_EQ(text.substr(0, 39), "a,b,c\n\"1,2\",\"say \"\"x\"\"\",\"two\nlines\"\n,\"");
+  EXPECT_EQ(text.substr(0, 38), "a,b,c\n\"1,2\",\"say \"\"x\"\"\",\"two\nlines\"\n,\"");
   EXPECT_EQ(cells_of(io::Csv("x", text, ',')), Cells(rows.begin() + 1, rows.end()));
   const std::vector<std::string> empty = {""};
   EXPECT_EQ(io::csv_row(empty), "\"\"\n");  // an empty line would be no row
@@ -160,7 +158,7 @@ TEST(Table, ColumnsAndScalingsAreChosen) {
       "2\t90\t1\tblue\t100\n"
       "3\t180\t0\tred\t1000\n"
       "5\t270\t1\tgreen, dark\t10000\n");
-  const Dataset dataset = open_source(folder / "t.tsv", {.read = {.condition = "angle,flag, colour",
+  const Dataset dataset = open_source(folder / "t.tsv", {.read = {.condition = "angle,flag,colour",
                                                                   .target = "price,x",
                                                                   .periodic = "angle:360",
                                                                   .scaling = "x:minmax,price:log"}});

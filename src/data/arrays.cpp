@@ -251,11 +251,17 @@ void add_condition(Dataset& dataset, const Stored& stored, const SourceOptions& 
   input.read(all);
   for (std::size_t c = 0; c < columns; ++c) {
     for (std::size_t i = 0; i < count; ++i) column[i] = all[i * columns + c];
-    if (names[c] == "label" && input.is_whole() && set_class_labels(dataset, column, folder)) continue;
+    const bool numeric = period_of(options.read, names[c]) > 0 || !scaling_of(options.read, names[c]).empty();
+    if (names[c] == "label" && input.is_whole() && !numeric && set_class_labels(dataset, column, folder)) continue;
     auto [condition, values] = condition_column(names[c], column, input.is_whole(), options.read, input.name());
     dataset.condition.columns.push_back(std::move(condition));
     dataset.rows.columns.push_back(std::move(values));
   }
+}
+
+bool is_wanted(const Stored& stored, std::span<const std::string> wanted) {
+  return std::ranges::find(wanted, stored.name) != wanted.end() ||
+         std::ranges::find_first_of(stored.columns, wanted) != stored.columns.end();
 }
 
 // Calls load with each array that may be a condition. One that is neither the label nor named by read.condition is left
@@ -269,9 +275,7 @@ void for_each_condition(std::vector<Stored>& conditions, const ReadOptions& read
       load(stored);
       return false;
     } catch (const base::Error& error) {
-      if (stored.name == "label" || std::ranges::find(wanted, stored.name) != wanted.end() ||
-          std::ranges::find_first_of(stored.columns, wanted) != stored.columns.end())
-        throw;
+      if (wanted.empty() ? stored.name == "label" : is_wanted(stored, wanted)) throw;
       notes.push_back(std::string(error.what()) + "; it is not read as a condition");
       return true;
     }
@@ -318,10 +322,17 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   for_each_condition(arrays.conditions, options.read, notes,
                      [&](Stored& stored) { name_columns(stored, shape[0], vectors, known); });
   if (options.labels) check_columns(options.read, known, spec);
+  for (const std::string& target : list_of(options.read.target))
+    if (std::ranges::find(names, target) == names.end())
+      base::fail_usage("target: only columns of vectors can be generated, and {} has no column \"{}\"{}", spec, target,
+                       base::did_you_mean(target, names));
   Dataset dataset =
       vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options.read);
+  const std::vector<std::string> wanted = list_of(options.read.condition);
+  const auto [first, second] = split_pair(spec);
+  const std::string folder = fs::path(second.empty() ? first : second).parent_path().string();
   for_each_condition(arrays.conditions, options.read, notes, [&](const Stored& stored) {
-    add_condition(dataset, stored, options, fs::path(spec).parent_path().string());
+    if (wanted.empty() || is_wanted(stored, wanted)) add_condition(dataset, stored, options, folder);
   });
   dataset.notes.insert(dataset.notes.end(), notes.begin(), notes.end());
   dataset.hash = hash_of(dataset);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace gan::data {
 
@@ -10,7 +11,7 @@ Batches::Batches(const Dataset& dataset, const ConditionSpec& condition, const B
     : dataset_(dataset),
       conditional_(!condition.empty()),
       options_(options),
-      shuffle_(static_cast<std::uint32_t>(dataset.count()), options.seed) {
+      shuffle_(static_cast<std::uint32_t>(dataset.count()), options.seed, options.block) {
   if (options.vicinal.kind != "none") vicinity_ = std::make_unique<Vicinity>(condition, dataset.rows, options.vicinal);
   if (!options.balance) return;
   const auto column = std::ranges::find_if(condition.columns, [](const auto& c) { return !c.is_numeric(); });
@@ -40,16 +41,33 @@ std::span<const std::uint32_t> Batches::balanced(std::int64_t step, std::int64_t
   return chosen_;
 }
 
+/// Samples are read when their epoch begins or when as many steps as are read ahead still precede them. Balanced
+/// classes and vicinities have no order that is known so early.
+void Batches::read_ahead(std::int64_t step, std::int64_t size) {
+  constexpr std::int64_t kRowsAhead = 4096;
+  if (!dataset_.streamed || categories_ || vicinity_) return;
+  const std::int64_t steps = dataset_.count() / size, in_epoch = step % steps;
+  const std::int64_t ahead = std::max<std::int64_t>(kRowsAhead / size, 1);
+  const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps));
+  const std::int64_t from = in_epoch == 0 ? 0 : in_epoch + ahead, to = in_epoch + ahead + 1;
+  const auto begin = static_cast<std::size_t>(std::min(from, steps) * size),
+             end = static_cast<std::size_t>(std::min(to, steps) * size);
+  dataset_.will_need(order.subspan(begin, end - begin));
+}
+
 Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
   Batch batch;
+  read_ahead(step, size);
   batch.samples = categories_ ? balanced(step, size) : shuffle_.batch(step, size);
   if (!conditional_) return batch;
   batch.y = dataset_.rows.select(batch.samples);
   if (!vicinity_) return batch;
   const base::RandomStream random(options_.seed, base::stream_of("vicinity"), static_cast<std::uint32_t>(step));
-  std::vector<std::uint32_t> near;
-  for (std::size_t row = 0; row < batch.samples.size(); ++row)
-    near.push_back(vicinity_->draw(batch.samples[row], random, row, batch.y));
+  std::vector<std::uint32_t> near(batch.samples.size());
+  base::parallel_for(std::ssize(near), /*grain=*/128, [&](std::int64_t begin, std::int64_t end) {
+    for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row)
+      near[row] = vicinity_->draw(batch.samples[row], random, row, batch.y);
+  });
   chosen_ = std::move(near);
   batch.samples = chosen_;
   return batch;

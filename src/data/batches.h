@@ -16,6 +16,7 @@ struct BatchOptions {
   std::uint64_t seed = 0;
   bool balance = false;  ///< draws the categories of the first categorical column equally often
   VicinalOptions vicinal = {};
+  std::uint32_t block = 0;  ///< samples that stay together in the order of an epoch, see Shuffle
 };
 
 /// Chooses the samples of each training step and their conditions. Both depend on the data, the options and the step
@@ -31,10 +32,12 @@ class Batches {
     std::span<const std::uint32_t> samples;  ///< indices of the real samples
     ConditionRows y;                         ///< their conditions; with vicinities, the conditions near theirs
   };
-  /// The batch of step `step` (from 0), of `size` rows, at most the number of samples; valid until the next call.
+  /// The batch of step `step` (from 0), of `size` rows, at most the number of samples; valid until the next call. Has
+  /// streamed samples of later batches read from the disk meanwhile.
   Batch at(std::int64_t step, std::int64_t size);
 
  private:
+  void read_ahead(std::int64_t step, std::int64_t size);
   std::span<const std::uint32_t> balanced(std::int64_t step, std::int64_t size);
 
   const Dataset& dataset_;

@@ -201,6 +201,8 @@ void check_columns(const ReadOptions& options, std::span<const std::string> name
 }
 
 bool is_missing(std::string_view cell) {
+  constexpr std::size_t kLongest = 4;
+  if (cell.size() > kLongest) return false;
   for (const std::string_view word : {"", "?", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL"})
     if (cell == word) return true;
   return false;

@@ -25,7 +25,7 @@ bool all_integers(std::span<const std::string> names) {
   return std::ranges::all_of(names, [&](const std::string& name) { return is_integer(name, number); });
 }
 
-/// The k-th value of a column, in turn.
+/// The number of values of a column that are shown in turn.
 std::int64_t period_of(const ConditionColumn& column) {
   return column.is_numeric() ? kNumbersInTurn : column.categories;
 }
@@ -34,6 +34,13 @@ std::int64_t period_of(const ConditionColumn& column) {
 
 std::string ConditionColumn::name_of(std::int32_t category) const {
   return names.empty() ? std::to_string(category) : names[static_cast<std::size_t>(category)];
+}
+
+std::string ConditionColumn::names_text() const {
+  constexpr std::size_t kMost = 20;
+  if (names.empty()) return fmt::format("0 to {}", categories - 1);
+  if (names.size() <= kMost) return base::joined(names);
+  return fmt::format("{}, ... ({} names)", base::joined(std::span(names).first(kMost)), names.size());
 }
 
 std::int32_t ConditionColumn::parse(std::string_view text) const {
@@ -49,8 +56,7 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
     base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
                      name, categories - 1);
   if (is_number)
-    base::fail_usage("{} {} is out of range: {}s are 0 to {}, or {}", name, text, name, categories - 1,
-                     base::joined(names));
+    base::fail_usage("{} {} is out of range: {}s are 0 to {}, or {}", name, text, name, categories - 1, names_text());
   base::fail_usage("unknown {} \"{}\"{} ({}s are 0 to {}, or names)", name, text, base::did_you_mean(text, names), name,
                    categories - 1);
 }
@@ -172,10 +178,12 @@ std::int64_t values_period(const ConditionSpec& spec) {
 
 ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count) {
   ConditionRows rows;
-  std::int64_t repeat = values_period(spec);  // rows for which the columns so far keep their values
-  for (const ConditionColumn& column : spec.columns) {
+  for (std::size_t c = 0; c < spec.columns.size(); ++c) {
+    const ConditionColumn& column = spec.columns[c];
     const std::int64_t values = period_of(column);
-    repeat /= values;
+    // The rows for which this column keeps a value, while those behind it take all of theirs.
+    const std::int64_t repeat =
+        values_period({{spec.columns.begin() + static_cast<std::ptrdiff_t>(c) + 1, spec.columns.end()}});
     std::vector<std::int32_t> turns;
     for (std::int64_t i = 0; i < count; ++i) turns.push_back(static_cast<std::int32_t>(i / repeat % values));
     if (!column.is_numeric()) {
@@ -221,7 +229,10 @@ void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int
       base::fail_usage("{} for {}", base::counted(found, column.name), base::counted(count, "sample"));
     if (column.is_numeric()) {
       for (const float value : rows.numbers(c))
-        if (!std::isfinite(value)) base::fail_usage("{} {}; expected finite numbers", column.name, value);
+        if (!column.number.accepts(static_cast<double>(value)))
+          base::fail_usage(
+              "{} {}; expected {}", column.name, value,
+              std::isfinite(value) ? "numbers above 0, whose logarithm the model takes" : "finite numbers");
       continue;
     }
     for (const std::int32_t value : rows.categories(c))

@@ -24,6 +24,8 @@ struct ConditionColumn {
   std::int64_t width() const { return is_numeric() ? number.features() : categories; }
   /// The name of a category, else its index as text.
   std::string name_of(std::int32_t category) const;
+  /// The categories for messages: "0 to 9", "cat, dog", of many names the first ones.
+  std::string names_text() const;
   /// The category with this name; with this index, if names are not numbers. Throws a usage error that lists the valid
   /// ones.
   std::int32_t parse(std::string_view text) const;

@@ -142,7 +142,7 @@ void set_labels(Dataset& dataset, std::span<const std::int32_t> labels, const st
     if (by_order)
       dataset.notes.push_back(fmt::format("{}: its lines name the labels {} to {} in order", path.string(),
                                           present.front(), present.back()));
-    if (!by_order && (present.front() < 0 || present.back() >= named))
+    if (!by_order && !present.empty() && (present.front() < 0 || present.back() >= named))
       base::fail_data("{}: {} for labels {} to {}, expected {}", path.string(), base::counted(named, "class name"),
                       present.front(), present.back(),
                       present.front() < 0 ? fmt::format("{}, one for each label", classes)
@@ -174,6 +174,11 @@ void align_condition(Dataset& dataset, const ConditionSpec& condition) {
       base::fail_data("{}: column {} holds {}, the condition needs {}", dataset.source, column.name,
                       own.is_numeric() ? "numbers" : "categories", own.is_numeric() ? "categories" : "numbers");
     if (column.is_numeric()) {
+      const std::span<const float> numbers = dataset.rows.numbers(static_cast<std::size_t>(c));
+      for (std::size_t row = 0; row < numbers.size(); ++row)
+        if (!column.number.accepts(static_cast<double>(numbers[row])))
+          base::fail_data("{}: column {}, row {}: {}, expected a number above 0, whose logarithm the condition takes",
+                          dataset.source, column.name, row + 1, numbers[row]);
       rows.columns.push_back(dataset.rows.columns[static_cast<std::size_t>(c)]);
       continue;
     }
@@ -183,9 +188,8 @@ void align_condition(Dataset& dataset, const ConditionSpec& condition) {
     for (const std::int32_t category : dataset.rows.categories(static_cast<std::size_t>(c))) {
       const auto found = index.find(own.name_of(category));
       if (found == index.end())
-        base::fail_data(
-            "{}: {} \"{}\" is none of {}", dataset.source, column.name, own.name_of(category),
-            column.names.empty() ? fmt::format("0 to {}", column.categories - 1) : base::joined(column.names));
+        base::fail_data("{}: {} \"{}\" is none of {}", dataset.source, column.name, own.name_of(category),
+                        column.names_text());
       categories.push_back(found->second);
     }
     rows.columns.emplace_back(std::move(categories));

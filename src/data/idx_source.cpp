@@ -96,6 +96,8 @@ std::pair<std::string, std::string> split_pair(const std::string& spec) {
 namespace {
 
 bool accepts(const std::string& spec) {
+  std::error_code ignored;
+  if (fs::is_directory(spec, ignored)) return false;  // commas may be part of its name
   // Files of other readers.
   for (const char* ending : {".csv", ".csv.gz", ".npy", ".npz", ".tsv", ".tsv.gz"})
     if (spec.ends_with(ending)) return false;

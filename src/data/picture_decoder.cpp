@@ -169,16 +169,19 @@ class Decoder {
     std::array<std::int64_t, 5> channels{};
     std::string problem;
     bool found = false;
-    for (std::size_t i = 0; i < count; i = found || i + stride < count ? i + stride : i + 1) {
-      const Outcome outcome = process(i, /*header_only=*/true, nullptr);
-      if (outcome.channels == 0) {
-        if (problem.empty()) problem = outcome.problem;
-        continue;
+    for (const std::size_t step : {stride, std::size_t{1}})
+      for (std::size_t i = 0; i < count && !(found && step == 1); i += step) {
+        const Outcome outcome = process(i, /*header_only=*/true, nullptr);
+        if (outcome.channels == 0) {
+          if (problem.empty()) problem = outcome.problem;
+          continue;
+        }
+        if (!found && !sized_) std::tie(plan_.height, plan_.width) = outcome.size;
+        // Then only headers are read, to count the sizes.
+        if (!sized_ && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
+        found = true;
+        ++channels[static_cast<std::size_t>(kept_channels(outcome.channels))];
       }
-      if (!found && !sized_) std::tie(plan_.height, plan_.width) = outcome.size;
-      found = true;
-      ++channels[static_cast<std::size_t>(kept_channels(outcome.channels))];
-    }
     if (!found)
       base::fail_data("{}: none of {} can be read; the first: {}", folder_.path,
                       base::counted(static_cast<std::int64_t>(count), "picture"), problem);

@@ -204,10 +204,10 @@ std::string key_of(const PictureFolder& folder, const std::string& metadata, con
 
 [[noreturn]] void fail_without_pictures(const PictureFolder& folder) {
   std::string found;
-  for (const std::string& note : folder.notes) found += (found.empty() ? "; " : ", ") + note;
+  for (const std::string& note : folder.notes) found += (found.empty() ? ": " : ", ") + note;
   base::fail_data(
-      "{}: holds no pictures{}; expected .png, .jpg or .webp files, in a folder for each class, or "
-      "train-images-idx3-ubyte[.gz]",
+      "{}: the folder has no train-images-idx3-ubyte[.gz] and no pictures{}; expected .png, .jpg or .webp "
+      "files, in a folder for each class",
       folder.path, found);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/error.h"
@@ -31,10 +32,28 @@ void NumberColumn::copy_features(double value, float* dst) const {
   };
   if (period > 0) return waves(2 * std::numbers::pi * value / period, 1 + fourier);
   *dst++ = static_cast<float>(scaling.apply(value));
-  if (fourier > 0) waves(std::numbers::pi * (value - minimum) / (maximum - minimum), fourier);
+  if (fourier > 0) waves(std::numbers::pi * position(value), fourier);
 }
 
 bool NumberColumn::outside(double value) const { return period == 0 && (value < minimum || value > maximum); }
+
+bool NumberColumn::accepts(double value) const {
+  return std::isfinite(value) && (period > 0 || scaling.kind != "log" || value > 0);
+}
+
+double NumberColumn::position(double value) const {
+  if (period > 0) return value / period - std::floor(value / period);
+  if (scaling.kind == "log") return std::log(value / minimum) / std::log(maximum / minimum);
+  return (value - minimum) / (maximum - minimum);
+}
+
+double NumberColumn::value_at(double position) const {
+  using Limits = std::numeric_limits<float>;
+  const bool logs = scaling.kind == "log";
+  const double value =
+      logs ? minimum * std::pow(maximum / minimum, position) : minimum + position * (maximum - minimum);
+  return std::clamp<double>(value, logs ? Limits::min() : Limits::lowest(), Limits::max());
+}
 
 namespace {
 

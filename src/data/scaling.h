@@ -34,13 +34,21 @@ struct NumberColumn {
   std::int64_t fourier = 0;  ///< frequencies beyond the first
 
   bool operator==(const NumberColumn&) const = default;
-  /// The number of features: (sin, cos) for each of 1 + fourier harmonics of a periodic column, else the scaled value
-  /// and (sin, cos) for each of `fourier` frequencies (Tancik et al. 2020, arXiv 2006.10739).
+  /// The number of features: (sin, cos) of 1, 2, 4, ... times the angle, 1 + fourier pairs, for a periodic column; else
+  /// the scaled value and (sin, cos) of pi, 2 pi, 4 pi, ... times the position, `fourier` pairs (Tancik et al. 2020,
+  /// arXiv 2006.10739).
   std::int64_t features() const;
   /// Writes the features of a value to dst [features()].
   void copy_features(double value, float* dst) const;
   /// Whether the value lies outside the range seen.
   bool outside(double value) const;
+  /// Whether the value has features: finite, and above 0 if the scaling is log.
+  bool accepts(double value) const;
+  /// Where in the range seen a value lies, 0 at its lowest and 1 at its highest, by logarithms if the scaling is log;
+  /// of a periodic column the share of the period, in [0, 1).
+  double position(double value) const;
+  /// The value at a position of a column that is not periodic, no further than numbers of 32 bits reach.
+  double value_at(double position) const;
 };
 
 /// The column of these values with a scaling of this kind; "" takes log for positive values with a long right tail

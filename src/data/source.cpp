@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/columns.h"
 
 namespace gan::data {
 
@@ -29,8 +30,9 @@ namespace {
 
 /// Keeps the columns of the condition that were asked for, in that order.
 void choose_columns(Dataset& dataset, const std::string& spec, const ReadOptions& read) {
-  std::vector<std::string> wanted = base::split(read.condition, ',');
-  if (wanted.empty() && dataset.condition.find("label") >= 0) wanted.emplace_back("label");
+  std::vector<std::string> wanted = list_of(read.condition);
+  for (const char* name : {"label", "class"})
+    if (wanted.empty() && dataset.condition.find(name) >= 0) wanted.emplace_back(name);
   ConditionSpec condition;
   ConditionRows rows;
   std::vector<std::string> names;

@@ -11,7 +11,10 @@ namespace gan::data {
 namespace {
 
 constexpr double kSmallestWeight = 1e-3;
-constexpr int kTries = 16;  // for conditions without a sample near them, before the sample's own condition is taken
+constexpr int kTries = 16;      // for conditions without a sample near them, before the sample's own condition is taken
+constexpr int kProposals = 32;  // of samples, each taken with the probability of its weight, before all are weighed
+constexpr std::size_t kFew = 64;     // samples that are weighed without proposals
+constexpr std::uint64_t kBlock = 4;  // random elements made together
 
 std::vector<std::int32_t> categories_of(const ConditionRows& rows, std::span<const std::size_t> columns,
                                         std::size_t row) {
@@ -20,105 +23,137 @@ std::vector<std::int32_t> categories_of(const ConditionRows& rows, std::span<con
   return key;
 }
 
+/// The published widths for the positions of all samples.
+Vicinity::Width published_width(std::vector<double> positions) {
+  std::ranges::sort(positions);
+  const auto count = static_cast<double>(positions.size());
+  const double mean = std::accumulate(positions.begin(), positions.end(), 0.0) / count;
+  double square = 0, gap = 0;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    square += (positions[i] - mean) * (positions[i] - mean) / count;
+    if (i > 0) gap = std::max(gap, positions[i] - positions[i - 1]);
+  }
+  return {1.06 * std::sqrt(square) * std::pow(count, -0.2), 2 * gap};
+}
+
 }  // namespace
 
 Vicinity::Vicinity(const ConditionSpec& spec, const ConditionRows& rows, const VicinalOptions& options)
-    : rows_(rows), soft_(options.kind == "soft") {
+    : rows_(rows), soft_(options.kind == "soft"), reach_(soft_ ? std::sqrt(-std::log(kSmallestWeight)) : 1) {
+  std::vector<std::vector<double>> positions;  // of each numeric column
   for (std::size_t c = 0; c < spec.columns.size(); ++c) {
     if (!spec.columns[c].is_numeric()) {
       categorical_.push_back(c);
       continue;
     }
-    const NumberColumn& number = spec.columns[c].number;
-    const double range = number.period > 0 ? number.period : number.maximum - number.minimum;
     numeric_.push_back(c);
-    numbers_.push_back(number);
-    const double count = static_cast<double>(number.count);
-    widths_.push_back({options.sigma > 0 ? options.sigma : 1.06 * number.deviation / range * std::pow(count, -0.2),
-                       options.kappa > 0 ? options.kappa : 2 * number.largest_gap / range});
+    const NumberColumn& number = numbers_.emplace_back(spec.columns[c].number);
+    std::vector<double>& of_column = positions.emplace_back();
+    for (const float value : rows.numbers(c)) of_column.push_back(number.position(static_cast<double>(value)));
+    const Width published = published_width(of_column);
+    widths_.push_back(
+        {options.sigma > 0 ? options.sigma : published.sigma, options.kappa > 0 ? options.kappa : published.kappa});
   }
   if (numeric_.empty())
     base::fail_usage("train.vicinal = {} needs a condition of numbers; this one is {}", options.kind, spec.text());
   for (std::size_t i = 0; i < static_cast<std::size_t>(rows.count()); ++i)
     groups_[categories_of(rows, categorical_, i)].samples.push_back(static_cast<std::uint32_t>(i));
-  const std::span<const float> keys = rows.numbers(numeric_[0]);
   for (auto& [categories, group] : groups_) {
-    std::ranges::sort(group.samples, {}, [&](std::uint32_t i) { return std::pair(position(0, keys[i]), i); });
-    for (const std::uint32_t i : group.samples) group.keys.push_back(static_cast<float>(position(0, keys[i])));
-  }
-}
-
-/// A value of numeric column n as a share of its range; in [0, 1) if it is periodic.
-double Vicinity::position(std::size_t n, double value) const {
-  const NumberColumn& number = numbers_[n];
-  if (number.period == 0) return (value - number.minimum) / (number.maximum - number.minimum);
-  const double turns = value / number.period;
-  return turns - std::floor(turns);
-}
-
-/// The distance of two positions.
-double Vicinity::distance(std::size_t n, double a, double b) const {
-  const double plain = std::abs(a - b);
-  return numbers_[n].period > 0 ? std::min(plain, 1 - plain) : plain;
-}
-
-/// The samples of a group near a target, given as positions.
-Vicinity::Near Vicinity::near(const Group& group, std::span<const double> target) const {
-  Near found;
-  double sum = 0;
-  const double reach = soft_ ? std::sqrt(-std::log(kSmallestWeight)) : 1;  // in units of kappa
-  const auto consider = [&](double from, double to) {
-    const auto begin = std::ranges::lower_bound(group.keys, static_cast<float>(from)) - group.keys.begin();
-    const auto end = std::ranges::upper_bound(group.keys, static_cast<float>(to)) - group.keys.begin();
-    for (auto k = static_cast<std::size_t>(begin); k < static_cast<std::size_t>(end); ++k) {
-      double exponent = 0;
-      bool inside = true;
-      for (std::size_t n = 0; n < numeric_.size(); ++n) {
-        const double at = position(n, rows_.numbers(numeric_[n])[group.samples[k]]);
-        const double scaled = distance(n, at, target[n]) / widths_[n].kappa;
-        inside &= scaled <= reach;
-        exponent -= scaled * scaled;
-      }
-      const double weight = soft_ ? std::exp(exponent) : 1;
-      if (!inside || weight < kSmallestWeight) continue;
-      found.samples.push_back(group.samples[k]);
-      found.weights.push_back(sum += weight);
+    std::ranges::sort(group.samples, {}, [&](std::uint32_t i) { return std::pair(positions[0][i], i); });
+    for (const std::vector<double>& of_column : positions) {
+      std::vector<double>& of_group = group.positions.emplace_back();
+      for (const std::uint32_t i : group.samples) of_group.push_back(of_column[i]);
     }
-  };
-  const double slack = 1e-6;  // keys are rounded to float
-  const double half = reach * widths_[0].kappa + slack, at = target[0];
-  if (numbers_[0].period > 0 && half >= 0.5) {
-    consider(0, 1);
-  } else {
-    consider(at - half, at + half);
-    if (numbers_[0].period > 0 && at - half < 0) consider(at - half + 1, 1);
-    if (numbers_[0].period > 0 && at + half > 1) consider(0, at + half - 1);
   }
-  return found;
+}
+
+/// The samples whose first number is near the target, a position: one run, or two at the ends of a period.
+std::vector<Vicinity::Run> Vicinity::runs_near(const Group& group, double target) const {
+  std::vector<Run> runs;
+  const std::vector<double>& keys = group.positions[0];
+  const auto add = [&](double from, double to) {
+    const auto begin = std::ranges::lower_bound(keys, from), end = std::ranges::upper_bound(keys, to);
+    if (begin < end)
+      runs.push_back({static_cast<std::size_t>(begin - keys.begin()), static_cast<std::size_t>(end - keys.begin())});
+  };
+  const double slack = 1e-12;  // for rounding; weight() decides
+  const double half = reach_ * widths_[0].kappa + slack;
+  const bool periodic = numbers_[0].period > 0;
+  if (periodic && half >= 0.5) {
+    add(0, 1);
+    return runs;
+  }
+  add(target - half, target + half);
+  if (periodic && target - half < 0) add(target - half + 1, 1);
+  if (periodic && target + half > 1) add(0, target + half - 1);
+  return runs;
+}
+
+/// The weight of a sample of a group, at most 1; 0 outside the vicinity.
+double Vicinity::weight(const Group& group, std::size_t sample, std::span<const double> target) const {
+  double squares = 0;
+  for (std::size_t n = 0; n < numeric_.size(); ++n) {
+    double distance = std::abs(group.positions[n][sample] - target[n]);
+    if (numbers_[n].period > 0) distance = std::min(distance, 1 - distance);
+    const double scaled = distance / widths_[n].kappa;
+    if (!(scaled <= reach_)) return 0;
+    squares += scaled * scaled;
+  }
+  if (!soft_) return 1;
+  const double weight = std::exp(-squares);
+  return weight < kSmallestWeight ? 0 : weight;
+}
+
+/// A sample of a group near the target, drawn with a probability proportional to its weight; nullopt if there is none.
+/// Uses kBlock * (kProposals + 1) random elements from `first` on.
+std::optional<std::size_t> Vicinity::choose(const Group& group, std::span<const double> target,
+                                            const base::RandomStream& random, std::uint64_t first) const {
+  const std::vector<Run> runs = runs_near(group, target[0]);
+  std::size_t count = 0;
+  for (const Run& run : runs) count += run.end - run.begin;
+  // A proposal costs as much in a vicinity of any size.
+  for (std::uint64_t k = 0; count > kFew && k < kProposals; ++k) {
+    const std::uint64_t block = first + k * kBlock;
+    const std::size_t place = random.below(count, block / 2), in_first = runs[0].end - runs[0].begin;
+    const std::size_t sample = place < in_first ? runs[0].begin + place : runs[1].begin + place - in_first;
+    if (static_cast<double>(random.uniform(block + 2)) < weight(group, sample, target)) return sample;
+  }
+  std::vector<std::size_t> samples;
+  std::vector<double> sums;  // of weights
+  double sum = 0;
+  for (const Run& run : runs)
+    for (std::size_t sample = run.begin; sample < run.end; ++sample)
+      if (const double share = weight(group, sample, target); share > 0) {
+        samples.push_back(sample);
+        sums.push_back(sum += share);
+      }
+  if (samples.empty()) return std::nullopt;
+  const double at = static_cast<double>(random.uniform(first + kProposals * kBlock)) * sum;
+  const auto chosen = static_cast<std::size_t>(std::ranges::upper_bound(sums, at) - sums.begin());
+  return samples[std::min(chosen, samples.size() - 1)];
 }
 
 std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& random, std::size_t row,
                              ConditionRows& y) const {
   const Group& group = groups_.at(categories_of(rows_, categorical_, sample));
-  const std::size_t columns = numeric_.size(), draws = columns + 1;  // random elements of a try
+  const std::size_t columns = numeric_.size();
+  // Noise and choice take blocks of their own, since a normal element is made of two neighbours.
+  const std::uint64_t noise_blocks = (columns + kBlock - 1) / kBlock, blocks = noise_blocks + kProposals + 1;
   std::vector<double> target(columns), value(columns);
-  for (int k = 0; k < kTries; ++k) {
-    const std::size_t first = (row * kTries + static_cast<std::size_t>(k)) * draws;
+  for (std::uint64_t k = 0; k < kTries; ++k) {
+    const std::uint64_t first = (row * kTries + k) * blocks * kBlock;
     for (std::size_t n = 0; n < columns; ++n) {
       const NumberColumn& number = numbers_[n];
-      const double range = number.period > 0 ? number.period : number.maximum - number.minimum;
-      const double noise = static_cast<double>(random.normal(first + n)) * widths_[n].sigma * range;
-      value[n] = static_cast<double>(rows_.numbers(numeric_[n])[sample]) + noise;
-      target[n] = position(n, value[n]);
+      const double noise = static_cast<double>(random.normal(first + n)) * widths_[n].sigma;
+      const auto own = static_cast<double>(rows_.numbers(numeric_[n])[sample]);
+      value[n] = number.period > 0 ? own + noise * number.period : number.value_at(number.position(own) + noise);
+      target[n] = number.position(value[n]);
     }
-    const Near found = near(group, target);
-    if (found.samples.empty()) continue;
-    const double at = static_cast<double>(random.uniform(first + columns)) * found.weights.back();
-    const auto chosen = std::min<std::ptrdiff_t>(std::ranges::upper_bound(found.weights, at) - found.weights.begin(),
-                                                 std::ssize(found.samples) - 1);
+    const auto chosen = choose(group, target, random, first + noise_blocks * kBlock);
+    if (!chosen) continue;
     for (std::size_t n = 0; n < columns; ++n)
       std::get<std::vector<float>>(y.columns[numeric_[n]])[row] = static_cast<float>(value[n]);
-    return found.samples[static_cast<std::size_t>(chosen)];
+    return group.samples[*chosen];
   }
   return sample;
 }

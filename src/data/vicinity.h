@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,11 +13,11 @@
 namespace gan::data {
 
 /// How real samples are drawn for conditions that hardly any of them has exactly (CcGAN, Ding et al. 2021, arXiv
-/// 2011.07466). Widths are shares of a column's range, or of its period.
+/// 2011.07466). Widths are in positions (NumberColumn::position): shares of a column's range, or of its period.
 struct VicinalOptions {
   std::string kind = "none";  ///< none, hard (equally from the vicinity) or soft (by weights that fall with distance)
   double sigma = 0;           ///< deviation of the noise on conditions; 0: 1.06 deviation N^(-1/5), as published
-  double kappa = 0;           ///< half the width of a vicinity; 0: twice the largest gap between neighbouring values
+  double kappa = 0;           ///< half the width of a vicinity; 0: twice the largest gap between neighbours
 };
 
 /// Draws for each row of a batch a condition near that of a sample, and a real sample near that condition: every value
@@ -26,35 +27,37 @@ struct VicinalOptions {
 /// below 1e-3. Fakes are drawn for t itself, where the paper varies them within kappa, too.
 class Vicinity {
  public:
-  /// Throws a usage error without a numeric column.
+  /// `rows` must outlive it. Throws a usage error without a numeric column.
   Vicinity(const ConditionSpec& spec, const ConditionRows& rows, const VicinalOptions& options);
 
   /// The index of a real sample for row `row` of `y`, which holds the condition of sample `sample`; its numbers become
   /// the condition drawn. Depends on `random` and `row` alone.
   std::uint32_t draw(std::uint32_t sample, const base::RandomStream& random, std::size_t row, ConditionRows& y) const;
 
-  /// sigma and kappa of each numeric column, as shares of its range.
+  /// sigma and kappa of each numeric column, in positions.
   struct Width {
     double sigma = 0, kappa = 0;
   };
   std::span<const Width> widths() const { return widths_; }
 
  private:
-  /// The samples of equal categories, in ascending order of the first numeric column.
+  /// The samples of equal categories, in ascending order of the first numeric column's positions.
   struct Group {
-    std::vector<float> keys;
     std::vector<std::uint32_t> samples;
+    std::vector<std::vector<double>> positions;  // of each numeric column
   };
-  struct Near {
-    std::vector<std::uint32_t> samples;
-    std::vector<double> weights;  // running sums
+  /// Samples [begin, end) of a group.
+  struct Run {
+    std::size_t begin, end;
   };
-  Near near(const Group& group, std::span<const double> target) const;
-  double position(std::size_t n, double value) const;
-  double distance(std::size_t n, double a, double b) const;
+  std::vector<Run> runs_near(const Group& group, double target) const;
+  double weight(const Group& group, std::size_t sample, std::span<const double> target) const;
+  std::optional<std::size_t> choose(const Group& group, std::span<const double> target,
+                                    const base::RandomStream& random, std::uint64_t first) const;
 
   const ConditionRows& rows_;
   bool soft_;
+  double reach_;                                    // half the width of a vicinity, in units of kappa
   std::vector<std::size_t> numeric_, categorical_;  // columns
   std::vector<NumberColumn> numbers_;               // of the numeric ones
   std::vector<Width> widths_;

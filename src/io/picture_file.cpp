@@ -22,7 +22,8 @@ namespace gan::io {
 namespace {
 
 // What a reader of one format is given and leaves. libpng and libjpeg report errors by a jump, which runs no
-// destructors: functions that they may jump out of have no objects of their own and keep everything here.
+// destructors: functions that they may jump out of have no objects of their own, keep everything here, and are not
+// inlined into those that call setjmp, whose variables may be lost.
 struct Reading {
   std::string_view content;
   bool header_only = false;
@@ -117,7 +118,7 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
   png_longjmp(png, 1);
 }
 
-void read_png_parts(png_structp png, png_infop info, PngSource& source) {
+[[gnu::noinline]] void read_png_parts(png_structp png, png_infop info, PngSource& source) {
   Reading& reading = source.reading;
   png_set_read_fn(png, &source, png_bytes);
   // Text and colour profiles, of which nothing is used, may be large and are often wrong.
@@ -204,7 +205,7 @@ void cmyk_to_rgb(DecodedPicture& picture) {
   }
 }
 
-void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
+[[gnu::noinline]] void read_jpeg_parts(jpeg_decompress_struct& jpeg, Reading& reading) {
   constexpr int kExif = JPEG_APP0 + 1;
   jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(reading.content.data()), reading.content.size());
   jpeg_save_markers(&jpeg, kExif, 0xffff);

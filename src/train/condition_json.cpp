@@ -55,7 +55,9 @@ void require_sound(const data::NumberColumn& column, const std::string& name, co
                       std::isfinite(column.scaling.offset) && std::isfinite(column.scaling.scale) &&
                       std::isfinite(column.period) && std::isfinite(column.deviation) &&
                       std::isfinite(column.largest_gap);
-  if (!known || !finite || column.scaling.scale == 0 || column.period < 0 || !(column.minimum < column.maximum))
+  const bool range = column.minimum < column.maximum && std::isfinite(column.maximum - column.minimum) &&
+                     (column.scaling.kind != "log" || column.period > 0 || column.minimum > 0);
+  if (!known || !finite || !range || column.scaling.scale == 0 || column.period < 0)
     base::fail_data("{}: column \"{}\": a range of {} to {}, scaling {} by {}, period {}", where, name, column.minimum,
                     column.maximum, column.scaling.kind, column.scaling.scale, column.period);
   if (column.fourier < 0 || column.fourier > kMostFrequencies)

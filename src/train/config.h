@@ -29,6 +29,7 @@ struct Config {
   struct Data : data::ReadOptions {
     std::string source;
     bool unconditional = false;
+    std::int64_t block = 0;
   } data;
 
   struct Model : models::NetworkPair {

@@ -1,6 +1,7 @@
 #include "train/start_from.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -14,15 +15,18 @@ bool same_column(const data::ConditionColumn& a, const data::ConditionColumn& b)
          (a.names == b.names || a.names.empty() || b.names.empty()) && a.width() == b.width();
 }
 
-/// Whether a variable of the networks belongs to conditions alone.
-bool of_condition(const nn::Variable& variable, const std::vector<nn::Variable>& variables) {
+/// Whether a variable of the networks belongs to conditions alone, in the new run or in the model.
+bool of_condition(const nn::Variable& variable, const std::vector<nn::Variable>& variables, const Model& model) {
   const std::vector<std::string> parts = base::split(variable.name, '.');
   for (const char* part : {"embedding", "label", "projection", "auxiliary"})
     if (parts.size() > 1 && parts[1] == part) return true;
-  // The scale and shift of a conditional batch norm have a row for each category or feature.
-  const std::string scope = variable.name.substr(0, variable.name.rfind('.') + 1);
-  return variable.shape.size() == 2 &&
-         std::ranges::any_of(variables, [&](const auto& other) { return other.name == scope + "running_mean"; });
+  // The scale and shift of a conditional batch norm have a row for each category or feature: "model.1.weight" those of
+  // the label, "model.1.COLUMN.weight" those of others.
+  if (parts.size() < 4 || (parts.back() != "weight" && parts.back() != "bias")) return false;
+  const std::string norm = fmt::format("{}.{}.{}.running_mean", parts[0], parts[1], parts[2]);
+  const auto known = model.weights.find(variable.name);
+  return std::ranges::find(variables, norm, &nn::Variable::name) != variables.end() &&
+         (variable.shape.size() == 2 || known == model.weights.end() || known->second.type().shape.size() == 2);
 }
 
 /// A matrix with the columns that a model has, and random ones for the rest.
@@ -48,7 +52,7 @@ std::string start_from(const Model& model, const std::string& path, const data::
   std::vector<std::string> anew;
   for (const nn::Variable& variable : variables) {
     if (!of_network(variable)) continue;
-    if (!same && of_condition(variable, variables)) {
+    if (!same && of_condition(variable, variables, model)) {
       anew.push_back(variable.name);
       continue;
     }
@@ -69,8 +73,11 @@ std::string start_from(const Model& model, const std::string& path, const data::
     }
   }
   if (same) return "";
+  constexpr std::size_t kMostNamed = 8;
+  std::string text = base::joined(std::span(anew).first(std::min(anew.size(), kMostNamed)));
+  if (anew.size() > kMostNamed) text += fmt::format(", ... ({} variables)", anew.size());
   return fmt::format("--init {}: its condition is {}, that of the data {}; what belongs to conditions starts anew{}{}",
-                     path, model.condition.text(), condition.text(), anew.empty() ? "" : ": ", base::joined(anew));
+                     path, model.condition.text(), condition.text(), anew.empty() ? "" : ": ", text);
 }
 
 }  // namespace gan::train

@@ -20,7 +20,8 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
       batches_(dataset, condition_,
                {.seed = static_cast<std::uint64_t>(config.train.seed),
                 .balance = config.train.balance == "classes",
-                .vicinal = config.train.vicinal}) {
+                .vicinal = config.train.vicinal,
+                .block = static_cast<std::uint32_t>(config.data.block)}) {
   // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});

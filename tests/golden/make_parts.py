@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the golden files of whole steps with the newer parts, and parts.safetensors, with PyTorch as the reference.
+"""Writes the golden files of whole steps with the newer parts, parts.safetensors and conditions.safetensors, with
+PyTorch as the reference.
 
     python3 tests/golden/make_parts.py            all files, into this folder
     python3 tests/golden/make_parts.py --check    and how far PyTorch's own float32 is from them
@@ -14,6 +15,7 @@ numbers (dropout, augmentation, noise, the points of penalties) are made here an
 Everything runs in float64, from values that float32 holds exactly, and is rounded to float32 once, when it is stored.
 """
 import copy
+import json
 import math
 import os
 
@@ -44,7 +46,21 @@ DEFAULTS = {
     "train.batch": 6, "train.steps": 5, "train.d_steps": 1, "train.ema": 0.0, "train.ema_warmup": False,
 }
 
-# Name: shape of a sample, number of labels (0: unconditional), settings.
+def number(name, minimum, maximum, mean, deviation, period=0.0, fourier=0):
+    """A column of numbers, as model files describe it."""
+    return {"name": name, "kind": "numeric", "unit": "", "range": [minimum, maximum], "deviation": deviation,
+            "count": 100, "distinct": 100, "largest_gap": 1.0,
+            "scaling": {"kind": "standard", "offset": mean, "scale": deviation}, "period": period, "fourier": fourier}
+
+
+def categories(name, count):
+    return {"name": name, "kind": "categorical", "categories": count, "names": []}
+
+
+ANGLE = number("angle", 0.0, 350.0, 175.0, 101.5, period=360.0, fourier=1)
+SIZE = number("size", -2.0, 13.0, 4.25, 3.5)
+
+# Name: shape of a sample, number of labels (0: unconditional) or columns of the condition, settings.
 CONFIGS = {
     "conv_hinge": ([3, 8, 12], 5, {
         "model.kind": "conv", "model.g.widths": [10, 8, 6], "model.g.batch_norm": True,
@@ -89,6 +105,13 @@ CONFIGS = {
         "penalty.r1": 0.3, "penalty.r2": 0.1, "penalty.every": 3, "train.d_steps": 2, "optim.warmup": 3,
         "optim.schedule": "linear", "optim.schedule_start": 2, "optim.schedule_steps": 5, "optim.d.lr": 3e-3,
         "optim.weight_decay": 1e-3, "train.ema": 0.6, "train.ema_warmup": True, "train.steps": 10}),
+    "conv_columns": ([2, 8, 4], [categories("label", 4), ANGLE], {
+        "model.kind": "conv", "model.g.widths": [7, 6, 5], "model.g.batch_norm": True,
+        "model.g.condition": "batch_norm", "model.d.widths": [4, 5, 9], "model.d.condition": "projection",
+        "penalty.r1": 0.4}),
+    "mlp_columns": ([3], [SIZE, categories("colour", 3), ANGLE], {
+        "model.g.condition": "one_hot", "model.d.condition": "auxiliary", "model.d.spectral_norm": True,
+        "loss.name": "least_squares", "loss.auxiliary": 0.6, "penalty.r1": 0.2, "penalty.r2": 0.3}),
 }
 
 
@@ -139,6 +162,76 @@ class Random:
         return torch.from_numpy(values.astype(np.float64)).reshape(shape)
 
 
+# ---------------------------------------------------------------- conditions
+
+def columns_of(condition):
+    """The columns of a condition that may be a number of labels."""
+    if isinstance(condition, list):
+        return condition
+    return [categories("label", condition)] if condition else []
+
+
+def is_numeric(column):
+    return column["kind"] == "numeric"
+
+
+def width_of(column):
+    """The number of network inputs for a value."""
+    if not is_numeric(column):
+        return column["categories"]
+    return 2 * (1 + column["fourier"]) if column["period"] else 1 + 2 * column["fourier"]
+
+
+def features(column, values):
+    """What networks see of numbers, rounded to float32 as the program does."""
+    values = np.float64(values)
+    if column["period"]:
+        columns, angle, waves = [], 2 * np.pi * values / column["period"], 1 + column["fourier"]
+    else:
+        scaling = column["scaling"]
+        columns = [(values - scaling["offset"]) / scaling["scale"]]
+        low, high = column["range"]
+        angle, waves = np.pi * (values - low) / (high - low), column["fourier"]
+    for k in range(waves):
+        columns += [np.sin(2 ** k * angle), np.cos(2 ** k * angle)]
+    return np.float32(np.stack(columns, 1))
+
+
+def draw_condition(rng, columns, rows):
+    """Random values of each column: labels, or numbers in the data's units."""
+    return [rng.uniform(*column["range"], rows).astype(np.float32) if is_numeric(column) else
+            rng.integers(0, column["categories"], rows) for column in columns]
+
+
+def as_tensors(columns, values, dtype):
+    """Labels, and features of numbers."""
+    return [torch.from_numpy(features(column, value)).to(dtype) if is_numeric(column) else torch.from_numpy(value)
+            for column, value in zip(columns, values)]
+
+
+def names_of(columns, name):
+    """Names of the columns' values: that of the label has no column name."""
+    return [name if column["name"] == "label" else f"{name}.{column['name']}" for column in columns]
+
+
+def vectors(column, y, dtype):
+    """One-hot categories, or the features of numbers."""
+    return y if is_numeric(column) else F.one_hot(y, column["categories"]).to(dtype)
+
+
+def add_layers(network, name, columns, make):
+    """A layer for each column: `network.name` for the label, `network.name.COLUMN` for others."""
+    label = [column for column in columns if column["name"] == "label"]
+    network.add_module(name, make(label[0]) if label else nn.Module())
+    for column in columns:
+        if column["name"] != "label":
+            network.get_submodule(name).add_module(column["name"], make(column))
+
+
+def layers_of(network, name, columns):
+    return [network.get_submodule(path) for path in names_of(columns, name)]
+
+
 # ---------------------------------------------------------------- layers
 
 MARGINS = []  # distances to the nearest kink
@@ -175,20 +268,42 @@ def layer(kind, network, *args):
     return nn.utils.spectral_norm(made, eps=1e-12) if network["spectral_norm"] else made
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift are rows of the label."""
+class Rows(nn.Module):
+    """What a column adds to the scale and shift of a batch norm: rows of categories, features times a matrix."""
 
-    def __init__(self, classes, channels):
+    def __init__(self, column, channels):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(classes, channels))
-        self.bias = nn.Parameter(torch.zeros(classes, channels))
+        self.weight = nn.Parameter(torch.zeros(width_of(column), channels))
+        self.bias = nn.Parameter(torch.zeros(width_of(column), channels))
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift are sums over the columns of the condition."""
+
+    def __init__(self, columns, channels):
+        super().__init__()
+        self.columns = columns
+        for column in columns:
+            if column["name"] == "label":
+                rows = Rows(column, channels)
+                self.weight, self.bias = rows.weight, rows.bias
+            else:
+                self.add_module(column["name"], Rows(column, channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+
+    def rows(self, name, start, y):
+        """[N, channels]. The table of categories in the first column holds the start, too."""
+        total = 0 if not is_numeric(self.columns[0]) else start
+        for column, values in zip(self.columns, y):
+            table = getattr(self if column["name"] == "label" else self.get_submodule(column["name"]), name)
+            total = total + (values @ table if is_numeric(column) else table[values])
+        return total
 
     def forward(self, x, y):
         h = F.batch_norm(x, self.running_mean, self.running_var, training=self.training, momentum=0.1, eps=1e-5)
         shape = [*x.shape[:2]] + [1] * (x.dim() - 2)
-        return h * self.weight[y].reshape(shape) + self.bias[y].reshape(shape)
+        return h * self.rows("weight", 1, y).reshape(shape) + self.rows("bias", 0, y).reshape(shape)
 
 
 class Activation(nn.Module):
@@ -232,21 +347,21 @@ def of_network(cfg, letter):
 
 
 class Network(nn.Module):
-    """What the families share: label, hidden layers, places in the Sequential called `model`."""
+    """What the families share: condition, hidden layers, places in the Sequential called `model`."""
 
-    def __init__(self, cfg, letter, sample, classes):
+    def __init__(self, cfg, letter, sample, columns):
         super().__init__()
         self.name = {"g": "generator", "d": "discriminator"}[letter]
-        self.net, self.sample_shape, self.classes = of_network(cfg, letter), sample, classes
+        self.net, self.sample_shape, self.columns = of_network(cfg, letter), sample, columns
         self.embed, self.kind = cfg["model.embedding"], cfg["model.kind"]
         self.pack = cfg["model.pack"] if letter == "d" else 1
         self.joined = 0
-        if classes and self.net["condition"] in ("embedding", "one_hot") and self.kind != "cgan-paper":
-            if self.net["condition"] == "embedding":
-                self.embedding = nn.Embedding(classes, self.embed)
-            else:
-                self.label = nn.Linear(classes, self.embed)
-            self.joined = self.embed * self.pack
+        if columns and self.net["condition"] in ("embedding", "one_hot") and self.kind != "cgan-paper":
+            embedded = self.net["condition"] == "embedding"
+            add_layers(self, "embedding" if embedded else "label", columns,
+                       lambda column: nn.Embedding(column["categories"], self.embed)
+                       if embedded and not is_numeric(column) else nn.Linear(width_of(column), self.embed))
+            self.joined = self.embed * self.pack * len(columns)
         self.model = nn.Sequential()
 
     def place(self, module):
@@ -256,9 +371,9 @@ class Network(nn.Module):
         """A layer and what stands behind it."""
         self.place(layer(kind, self.net, *args))
         if self.net.get("batch_norm"):
-            conditional = self.classes and self.net["condition"] == "batch_norm"
+            conditional = self.columns and self.net["condition"] == "batch_norm"
             plain = nn.BatchNorm1d if kind is nn.Linear and channels == args[1] else nn.BatchNorm2d
-            self.place(ConditionalBatchNorm(self.classes, channels) if conditional else plain(channels))
+            self.place(ConditionalBatchNorm(self.columns, channels) if conditional else plain(channels))
         self.place(Activation(self.net["activation"]))
         if self.net["dropout"] > 0:
             self.place(Dropout(f"{self.name}.model.{len(self.model)}", self.net["dropout"]))
@@ -266,11 +381,12 @@ class Network(nn.Module):
     def join(self, x, y):
         if not self.joined:
             return x
-        if self.net["condition"] == "embedding":
-            label = self.embedding(y)
-        else:
-            label = self.label(F.one_hot(y, self.classes).to(x.dtype))
-        return torch.cat([x, label.reshape(len(x), -1)], 1)
+        embedded = self.net["condition"] == "embedding"
+        parts = [x]
+        for made, column, values in zip(layers_of(self, "embedding" if embedded else "label", self.columns),
+                                        self.columns, y):
+            parts.append(made(values if embedded else vectors(column, values, x.dtype)).reshape(len(x), -1))
+        return torch.cat(parts, 1)
 
     def run(self, modules, h, y):
         for module in modules:
@@ -279,8 +395,8 @@ class Network(nn.Module):
 
 
 class Generator(Network):
-    def __init__(self, cfg, sample, classes):
-        super().__init__(cfg, "g", sample, classes)
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "g", sample, columns)
         inputs, widths = cfg["model.latent"] + self.joined, self.net["widths"]
         if self.kind == "conv":
             for width in widths[:-2]:
@@ -308,8 +424,8 @@ class Generator(Network):
 
 
 class Discriminator(Network):
-    def __init__(self, cfg, sample, classes):
-        super().__init__(cfg, "d", sample, classes)
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "d", sample, columns)
         widths, inputs = self.net["widths"], math.prod(sample) * self.pack
         self.split = 0
         if self.kind == "conv":
@@ -324,13 +440,14 @@ class Discriminator(Network):
             self.hidden(nn.Linear, inputs, width, channels=width)
             inputs = width
         self.place(layer(nn.Linear, self.net, inputs, 1))
-        if classes and self.net["condition"] == "projection":
-            self.projection = nn.Embedding(classes, inputs)
-        if classes and self.net["condition"] == "auxiliary":
-            self.auxiliary = layer(nn.Linear, self.net, inputs, classes)
+        if columns and self.net["condition"] == "projection":
+            add_layers(self, "projection", columns, lambda column: nn.Linear(width_of(column), inputs, bias=False)
+                       if is_numeric(column) else nn.Embedding(column["categories"], inputs))
+        if columns and self.net["condition"] == "auxiliary":
+            add_layers(self, "auxiliary", columns, lambda column: layer(nn.Linear, self.net, inputs, width_of(column)))
 
     def forward(self, x, y):
-        """Logits [N / pack, 1] and those of the labels, if it names them."""
+        """Logits [N / pack, 1] and what it predicts of each column, if it does."""
         rows = len(x) // self.pack
         h = x.reshape(rows, -1, *self.sample_shape[1:]) if self.split else x.reshape(rows, -1)
         if self.split:
@@ -338,20 +455,24 @@ class Discriminator(Network):
         h = self.run(self.model[self.split:-1], self.join(h, y), y)
         logits = self.model[-1](h)
         if hasattr(self, "projection"):
-            logits = logits + (h * self.projection(y)).sum(1, keepdim=True)
-        return logits, self.auxiliary(h) if hasattr(self, "auxiliary") else None
+            for made, values in zip(layers_of(self, "projection", self.columns), y):
+                logits = logits + (h * made(values)).sum(1, keepdim=True)
+        if not hasattr(self, "auxiliary"):
+            return logits, None
+        return logits, [made(h) for made in layers_of(self, "auxiliary", self.columns)]
 
 
 class PaperNetwork(Network):
     """Input and label through a hidden layer each, then one of both."""
 
-    def __init__(self, cfg, letter, sample, classes, inputs, outputs, pieces, names):
-        super().__init__(cfg, letter, sample, classes)
+    def __init__(self, cfg, letter, sample, columns, inputs, outputs, pieces, names):
+        super().__init__(cfg, letter, sample, columns)
         del self.model
         first, label, joint = self.net["widths"]
         self.pieces = dict(zip(names, pieces))
         self.names = names
-        for name, fan_in, width in zip(names, (inputs, classes * self.pack, first + label), (first, label, joint)):
+        known = sum(map(width_of, columns)) * self.pack
+        for name, fan_in, width in zip(names, (inputs, known, first + label), (first, label, joint)):
             self.add_module(name, nn.Linear(fan_in, width * self.pieces[name]))
         self.output = nn.Linear(joint, outputs)
 
@@ -364,14 +485,15 @@ class PaperNetwork(Network):
         return dropout(f"{self.name}.{name}", h, self.net["dropout"], self.training)
 
     def both(self, x, y):
-        labels = F.one_hot(y, self.classes).to(x.dtype).reshape(len(x), -1)
-        h = torch.cat([self.hidden_of(self.names[0], x), self.hidden_of("label", labels)], 1)
+        known = torch.cat([vectors(column, values, x.dtype) for column, values in zip(self.columns, y)], 1)
+        known = known.reshape(len(x), -1)
+        h = torch.cat([self.hidden_of(self.names[0], x), self.hidden_of("label", known)], 1)
         return self.output(self.hidden_of("joint", h))
 
 
 class PaperGenerator(PaperNetwork):
-    def __init__(self, cfg, sample, classes):
-        super().__init__(cfg, "g", sample, classes, cfg["model.latent"], math.prod(sample), (1, 1, 1),
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "g", sample, columns, cfg["model.latent"], math.prod(sample), (1, 1, 1),
                          ("latent", "label", "joint"))
 
     def forward(self, z, y):
@@ -380,8 +502,8 @@ class PaperGenerator(PaperNetwork):
 
 
 class PaperDiscriminator(PaperNetwork):
-    def __init__(self, cfg, sample, classes):
-        super().__init__(cfg, "d", sample, classes, math.prod(sample) * cfg["model.pack"], 1, (5, 5, 4),
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "d", sample, columns, math.prod(sample) * cfg["model.pack"], 1, (5, 5, 4),
                          ("sample", "label", "joint"))
 
     def forward(self, x, y):
@@ -402,6 +524,8 @@ def initialise(network, rng):
                 value = rng.uniform(0.8, 1.5)
             elif isinstance(module, nn.Embedding):
                 value = rng.standard_normal(shape)
+            elif isinstance(module, Rows):
+                value = 0.2 * rng.standard_normal(shape)
             elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, ConditionalBatchNorm)):
                 value = (last == "weight") + 0.2 * rng.standard_normal(shape)
             elif last in ("weight_u", "weight_v"):
@@ -492,6 +616,12 @@ def discriminator_loss(name, real, fake, smoothing=0.0):
     return fake.mean() - real.mean()
 
 
+def auxiliary_loss(columns, predicted, y):
+    """Cross entropies of categories and mean squared errors of the features of numbers."""
+    return sum(F.mse_loss(p, values) if is_numeric(column) else F.cross_entropy(p, values)
+               for column, p, values in zip(columns, predicted, y))
+
+
 def row_gradients(logits, x):
     grad, = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return grad.reshape(len(logits), -1)
@@ -519,18 +649,18 @@ def step_losses(cfg, g, d, z, x, y, penalized):
     Random.pass_name = "generate"
     fake = g(z, y)
     real, detached = x.clone().requires_grad_(), fake.detach().requires_grad_()
-    real_logits, real_classes = judge(cfg, d, real, y, "real")
+    real_logits, real_predicted = judge(cfg, d, real, y, "real")
     for module in d.modules():  # no more iterations
         if hasattr(module, "weight_u"):
             module.eval()
-    fake_logits, fake_classes = judge(cfg, d, fake, y, "fake")
-    detached_logits, detached_classes = judge(cfg, d, detached, y, "fake")
+    fake_logits, fake_predicted = judge(cfg, d, fake, y, "fake")
+    detached_logits, detached_predicted = judge(cfg, d, detached, y, "fake")
     loss_g = generator_loss(cfg["loss.name"], real_logits, fake_logits, cfg["loss.saturating"])
     loss_d = discriminator_loss(cfg["loss.name"], real_logits, detached_logits, cfg["loss.smoothing"])
-    if real_classes is not None:
-        named = lambda classes: cfg["loss.auxiliary"] * F.cross_entropy(classes, y)
-        loss_g = loss_g + named(fake_classes)
-        loss_d = loss_d + named(real_classes) + named(detached_classes)
+    if real_predicted is not None:
+        missed = lambda predicted: cfg["loss.auxiliary"] * auxiliary_loss(d.columns, predicted, y)
+        loss_g = loss_g + missed(fake_predicted)
+        loss_d = loss_d + missed(real_predicted) + missed(detached_predicted)
 
     def uniform(name, shape):
         Random.pass_name = "penalty"
@@ -569,13 +699,13 @@ def make_optimizer(cfg, network):
                             eps=cfg["optim.epsilon"], weight_decay=cfg["optim.weight_decay"])
 
 
-def simulate(cfg, sample, classes, seed, dtype):
+def simulate(cfg, sample, columns, seed, dtype):
     """The steps. Returns the tensors to store, and the distance to the nearest kink."""
     MARGINS[:] = [np.inf]
     rng = np.random.default_rng(seed)
     paper = cfg["model.kind"] == "cgan-paper"
-    g = (PaperGenerator if paper else Generator)(cfg, sample, classes).to(dtype)
-    d = (PaperDiscriminator if paper else Discriminator)(cfg, sample, classes).to(dtype)
+    g = (PaperGenerator if paper else Generator)(cfg, sample, columns).to(dtype)
+    d = (PaperDiscriminator if paper else Discriminator)(cfg, sample, columns).to(dtype)
     initialise(g, rng)
     initialise(d, rng)
     networks = (("generator.", g), ("discriminator.", d))
@@ -587,10 +717,12 @@ def simulate(cfg, sample, classes, seed, dtype):
     for k in range(cfg["train.steps"]):
         Random.step = k
         z = rng.standard_normal((cfg["train.batch"], cfg["model.latent"])).astype(np.float32)
-        y = rng.integers(0, max(classes, 1), cfg["train.batch"])
+        values = draw_condition(rng, columns, cfg["train.batch"])
         x = rng.uniform(-1, 1, [cfg["train.batch"], *sample]).astype(np.float32)
-        out.update({f"z.{k}": z, f"y.{k}": y, f"x.{k}": x})
-        z, y, x = torch.from_numpy(z).to(dtype), torch.from_numpy(y), torch.from_numpy(x).to(dtype)
+        out[f"z.{k}"] = z
+        out.update({f"{name}.{k}": value for name, value in zip(names_of(columns, "y"), values)})
+        out[f"x.{k}"] = x
+        z, x, y = torch.from_numpy(z).to(dtype), torch.from_numpy(x).to(dtype), as_tensors(columns, values, dtype)
 
         step = step_losses(cfg, g, d, z, x, y, penalized=k % cfg["penalty.every"] == 0)
         set_gradients(step["loss_g"], g)
@@ -648,19 +780,19 @@ def vanishing(cfg, network):
 
 
 def write_config(name, directory, check):
-    sample, classes, settings = CONFIGS[name]
+    sample, condition, settings = CONFIGS[name]
+    columns = columns_of(condition)
     cfg = {**DEFAULTS, **settings}
     assert cfg.keys() == DEFAULTS.keys()
     for seed in range(1000):
-        out, margin = simulate(cfg, sample, classes, seed, torch.float64)
+        out, margin = simulate(cfg, sample, columns, seed, torch.float64)
         if margin > 1e-5:  # float32 errs by about 1e-7 here
             break
-    if not classes:
-        out = {key: value for key, value in out.items() if not key.startswith("y.")}
     paper = cfg["model.kind"] == "cgan-paper"
-    skip = [] if paper else vanishing(cfg, Generator(cfg, sample, classes))
-    skip += vanishing(cfg, (PaperDiscriminator if paper else Discriminator)(cfg, sample, classes))
-    metadata = {"config": name, "image": as_text(sample), "classes": str(classes), "batch": str(cfg["train.batch"]),
+    skip = [] if paper else vanishing(cfg, Generator(cfg, sample, columns))
+    skip += vanishing(cfg, (PaperDiscriminator if paper else Discriminator)(cfg, sample, columns))
+    described = "classes" if isinstance(condition, int) else "condition"
+    metadata = {"config": name, "image": as_text(sample), described: json.dumps(condition), "batch": str(cfg["train.batch"]),
                 "steps": str(cfg["train.steps"]), "random_seed": str(SEED), "seed": str(seed),
                 "kink_margin": f"{margin:.1e}", "vanishing": ",".join(skip),
                 "settings": "\n".join(f"{key}={as_text(value)}" for key, value in cfg.items())}
@@ -668,7 +800,7 @@ def write_config(name, directory, check):
     write_safetensors(path, out, metadata)
     print(f"{name}: {len(out)} tensors, {os.path.getsize(path)} bytes, seed {seed}, kink margin {margin:.1e}")
     if check:
-        compare(simulate(cfg, sample, classes, seed, torch.float32)[0], out, skip)
+        compare(simulate(cfg, sample, columns, seed, torch.float32)[0], out, skip)
 
 
 # ---------------------------------------------------------------- parts by themselves
@@ -753,7 +885,103 @@ def augment_parts(rng, out):
         out[f"augment.box.{height}.{width}"] = cutout_mask(u, 7, 4, height, width).numpy()
 
 
+CONDITION = [categories("colour", 5), SIZE, ANGLE]
+
+
+class Joined(nn.Module):
+    """tanh of what join_condition makes of x, times a matrix."""
+
+    def __init__(self, embedded):
+        super().__init__()
+        self.embedded = embedded
+        add_layers(self, "embedding" if embedded else "label", CONDITION,
+                   lambda column: nn.Embedding(5, 2) if embedded and not is_numeric(column) else
+                   nn.Linear(width_of(column), 2))
+
+    def forward(self, x, y, given):
+        made = layers_of(self, "embedding" if self.embedded else "label", CONDITION)
+        rows = [made(values if self.embedded else vectors(column, values, x.dtype))
+                for made, column, values in zip(made, CONDITION, y)]
+        return (torch.tanh(torch.cat([x, *rows], 1) @ given["joined"]) * given["weights"]).sum()
+
+
+class Normalized(nn.Module):
+    """tanh behind a conditional batch norm of x times a matrix."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(ConditionalBatchNorm(CONDITION, 4))
+
+    def forward(self, x, y, given):
+        return (torch.tanh(self.model[0](x @ given["hidden"], y)) * given["weights"]).sum()
+
+
+class Projected(nn.Module):
+    """The sum of a D's logits with projection."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.Linear(4, 1))
+        add_layers(self, "projection", CONDITION, lambda column: nn.Linear(width_of(column), 4, bias=False)
+                   if is_numeric(column) else nn.Embedding(5, 4))
+
+    def forward(self, x, y, given):
+        h = torch.tanh(x @ given["hidden"])
+        return (self.model(h) + sum((h * made(values)).sum(1, keepdim=True)
+                                    for made, values in zip(layers_of(self, "projection", CONDITION), y))).sum()
+
+
+class Predicted(nn.Module):
+    """The loss of what a D predicts of the condition, and the sum of its logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.Linear(4, 1))
+        add_layers(self, "auxiliary", CONDITION, lambda column: nn.Linear(4, width_of(column)))
+
+    def forward(self, x, y, given):
+        h = torch.tanh(x @ given["hidden"])
+        predicted = [made(h) for made in layers_of(self, "auxiliary", CONDITION)]
+        return auxiliary_loss(CONDITION, predicted, y) + self.model(h).sum()
+
+
+def write_conditions(directory):
+    """Each way in of a condition of three columns: a scalar, its gradients, half the squared gradient by x (as R1 has
+    it) and its gradients."""
+    rng, out, rows = np.random.default_rng(12), {}, 7
+    values = draw_condition(rng, CONDITION, rows)
+    given = {"x": (rows, 3), "hidden": (3, 4), "joined": (9, 4), "weights": (rows, 4)}
+    given = {name: np.float32(rng.standard_normal(shape)) for name, shape in given.items()}
+    out.update({"condition." + name: value for name, value in given.items()})
+    out.update({f"condition.{name}": value for name, value in zip(names_of(CONDITION, "y"), values)})
+    for column, value in zip(CONDITION, values):
+        if is_numeric(column):
+            out[f"condition.features.{column['name']}"] = features(column, value)
+    fixed = {name: torch.from_numpy(value).double() for name, value in given.items()}
+    for way, network in (("embedding", Joined(True)), ("one_hot", Joined(False)), ("norm", Normalized()),
+                         ("projection", Projected()), ("auxiliary", Predicted())):
+        initialise(network.double(), rng)
+        parameters = {f"{way}.{name}": value for name, value in network.named_parameters()}
+        out.update({name: value.detach().numpy().copy() for name, value in parameters.items()})
+        x = fixed["x"].clone().requires_grad_()
+        y = [value.requires_grad_() if is_numeric(column) else value
+             for column, value in zip(CONDITION, as_tensors(CONDITION, values, torch.float64))]
+        of = {f"{way}.x": x, f"{way}.size": y[1], f"{way}.angle": y[2], **parameters}
+        value = network(x, y, fixed)
+        gradients = torch.autograd.grad(value, list(of.values()), create_graph=True)
+        steepness = 0.5 * gradients[0].square().sum()
+        second = torch.autograd.grad(steepness, list(of.values()), allow_unused=True)
+        out.update({f"value.{way}": value.detach().numpy(), f"steepness.{way}": steepness.detach().numpy()})
+        for name, leaf, first, by in zip(of, of.values(), gradients, second):
+            out[f"by.{name}"] = first.detach().numpy()
+            out[f"steepness.by.{name}"] = (torch.zeros_like(leaf) if by is None else by).detach().numpy()
+    path = os.path.join(directory, "conditions.safetensors")
+    write_safetensors(path, out, {"condition": json.dumps(CONDITION)})
+    print(f"conditions: {len(out)} tensors, {os.path.getsize(path)} bytes")
+
+
 def write_parts(directory):
+    write_conditions(directory)
     rng, out = np.random.default_rng(11), {}
     loss_parts(rng, out)
     penalty_parts(rng, out)
