@@ -506,7 +506,7 @@ TEST(EvalOwn, UnitsOfAReferenceBecomeThoseOfTheModel) {
   data::convert_units(rows, {});  // unnamed and not scaled
   for (std::size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(static_cast<double>(rows.points[i]), values[i], 1e-4);
 
-  Dataset image = bars(1, 1);
+  Dataset image = bars(1, 1, 3, false);
   image.units = {.low = 0, .high = 1};
   const std::shared_ptr<const std::uint8_t[]> before = image.pixels;
   data::convert_units(image, {.low = -1, .high = 1});
