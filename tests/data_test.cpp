@@ -443,7 +443,7 @@ TEST(SourceBadInput, Specs) {
   TemporaryFolder folder;
   const Environment cache("XDG_CACHE_HOME", folder.path().c_str());
   expect_error(ErrorKind::usage, "unknown data source \"mnst\"; did you mean \"mnist\"?", [] { open_source("mnst"); });
-  expect_error(ErrorKind::usage, "unknown data source \"cifar\"; known: grid25, mnist, mnist-test, ring8",
+  expect_error(ErrorKind::usage, "unknown data source \"cifar\"; known: circle, grid25, mnist, mnist-rotated, mnist-test, ring8, shapes",
                [] { open_source("cifar"); });
   expect_error(ErrorKind::usage, "unknown data source \"\"", [] { open_source(""); });
   expect_error(ErrorKind::data, "no.idx: cannot be opened: No such file", [&] { open_source(folder / "no.idx"); });

@@ -10,8 +10,10 @@
 #include "base/random.h"
 #include "file_helpers.h"
 #include "io/safetensors.h"
+#include "metrics/correlation.h"
 #include "metrics/frechet.h"
 #include "metrics/kid.h"
+#include "metrics/kolmogorov_smirnov.h"
 #include "metrics/modes.h"
 #include "metrics/nearest.h"
 #include "metrics/parzen.h"
@@ -266,6 +268,74 @@ TEST(Metrics, BadInput) {
   });
   expect_error(ErrorKind::usage, "no rows", [&] { metrics::spread(none, {}); });
   expect_error(ErrorKind::usage, "no values", [&] { metrics::median({}); });
+}
+
+// ---- columns ----
+
+TEST(KolmogorovSmirnov, IsTheLargestDifferenceOfDistributionFunctions) {
+  EXPECT_EQ(metrics::kolmogorov_smirnov({1, 2, 3}, {3, 1, 2}), 0);
+  EXPECT_EQ(metrics::kolmogorov_smirnov({1, 2}, {5}), 1);
+  EXPECT_EQ(metrics::kolmogorov_smirnov({5}, {1, 2}), 1);
+  EXPECT_DOUBLE_EQ(metrics::kolmogorov_smirnov({1, 2, 3, 4}, {2.5, 3.5, 4.5}), 0.5);  // below 2.5: 2/4 and 0
+  EXPECT_DOUBLE_EQ(metrics::kolmogorov_smirnov({0, 0, 0, 1}, {0, 1, 1, 1}), 0.5);     // equal values count together
+  const std::vector<float> a = normals(20'000, 1, 1), b = normals(20'000, 1, 2, 1);
+  EXPECT_NEAR(metrics::kolmogorov_smirnov({a.begin(), a.end()}, {b.begin(), b.end()}), 0.38292,
+              0.015);  // 2 Phi(1/2) - 1
+}
+
+TEST(KolmogorovSmirnov, ChanceIsExceededInOneOfTwentyCases) {
+  EXPECT_DOUBLE_EQ(metrics::kolmogorov_smirnov_chance(100, 100), 1.358 * std::sqrt(0.02));
+  EXPECT_EQ(metrics::kolmogorov_smirnov_chance(1, 1), 1);
+  int above = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    const std::vector<float> a = normals(200, 1, 2 * seed + 10), b = normals(300, 1, 2 * seed + 11);
+    above += metrics::kolmogorov_smirnov({a.begin(), a.end()}, {b.begin(), b.end()}) >
+             metrics::kolmogorov_smirnov_chance(200, 300);
+  }
+  EXPECT_NEAR(above / 1000.0, 0.05, 0.02);
+}
+
+TEST(Correlation, IsPearsons) {
+  const std::vector<float> rows{1, 2, 6, 5, 2, 4, 4, 5, 3, 6, 2, 5};  // b = 2 a, c = 8 - 2 a, d constant
+  const std::vector<double> matrix = metrics::correlation({rows, 4});
+  const double expected[] = {1, 1, -1, 0, 1, 1, -1, 0, -1, -1, 1, 0, 0, 0, 0, 1};
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_NEAR(matrix[i], expected[i], 1e-12) << i;
+  const std::vector<float> some{1, 2, 2, 1, 3, 5};  // sums of squares 2 and 26/3, of products 3
+  EXPECT_NEAR(metrics::correlation({some, 2})[1], 3 / std::sqrt(2 * 26.0 / 3), 1e-12);
+}
+
+TEST(Correlation, DifferencesNameTheColumns) {
+  const std::vector<double> a{1, 0.5, 0.1, 0.5, 1, 0, 0.1, 0, 1}, b{1, 0.4, 0.1, 0.4, 1, -0.8, 0.1, -0.8, 1};
+  const metrics::CorrelationDifference difference = metrics::compare_correlations(a, b, 3, 2);
+  EXPECT_DOUBLE_EQ(difference.largest, 0.8);
+  EXPECT_NEAR(difference.mean, 0.3, 1e-12);
+  ASSERT_EQ(difference.pairs.size(), 2u);
+  EXPECT_EQ(difference.pairs[0].i, 1);
+  EXPECT_EQ(difference.pairs[0].j, 2);
+  EXPECT_EQ(difference.pairs[0].b, -0.8);
+  EXPECT_EQ(metrics::compare_correlations({1}, {1}, 1, 5).largest, 0);
+}
+
+TEST(Nearest, FindsTheKNearest) {
+  const std::vector<float> rows{0, 10}, candidates{3, 1, 9, 12, 2};
+  EXPECT_EQ(metrics::k_nearest({rows, 1}, {candidates, 1}, 3), (std::vector<std::uint32_t>{1, 4, 0, 2, 3, 0}));
+  // Over the pieces of many candidates.
+  const std::vector<float> many = normals(5000, 2, 3), few = normals(50, 2, 4);
+  const std::vector<std::uint32_t> nearest = metrics::k_nearest({few, 2}, {many, 2}, 4);
+  metrics::Nearest first;
+  metrics::find_nearest({few, 2}, {many, 2}, 0, first);
+  for (std::size_t i = 0; i < 50; ++i) EXPECT_EQ(nearest[4 * i], first.index[i]) << i;
+}
+
+TEST(MetricsOfColumns, BadInput) {
+  const std::vector<float> one{1, 2};
+  expect_error(ErrorKind::usage, "0 and 1 numbers", [] { metrics::kolmogorov_smirnov({}, {1}); });
+  expect_error(ErrorKind::usage, "NaN", [] { metrics::kolmogorov_smirnov({1}, {std::nan("")}); });
+  expect_error(ErrorKind::usage, "", [&] { metrics::correlation({one, 2}); });
+  expect_error(ErrorKind::usage, "correlations of 1 and 4", [] {
+    metrics::compare_correlations({1}, {1, 0, 0, 1}, 1, 1);
+  });
+  expect_error(ErrorKind::usage, "3 nearest of 2 candidates", [&] { metrics::k_nearest({one, 1}, {one, 1}, 3); });
 }
 
 }  // namespace

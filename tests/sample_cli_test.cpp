@@ -551,7 +551,7 @@ TEST_F(SampleCliBadInput, ConditionsThatTheModelDoesNotHave) {
       {{"--format", "jpg"}, 2, "--format"},
       {{"--to", "5"}, 2, "--balance"},
       {{"--balance", "x", "--count", "5"}, 2, "excludes"},
-      {{"--balance", folder_ / "none"}, 2, "none"},
+      {{"--balance", folder_ / "none"}, 3, "none: no such file or folder"},
   };
   for (const auto& [more, code, message] : wrong) {
     Args all = more;

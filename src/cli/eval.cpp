@@ -21,8 +21,12 @@ are compared with the test part of the data, or with a tenth of it if it has non
 
 Images are compared by the features of a small classifier, trained on the data when first needed (a minute for MNIST)
 and kept in the cache. The output has its hash: distances by different classifiers cannot be compared. --embedding uses
-a classifier from a file. Data with one class or no labels cannot train one; it is scored by pixels alone. Points of
-ring8 and grid25 are compared with the centres around which they were drawn.
+a classifier from a file. Data with one class or no labels cannot train one; it is scored by pixels alone. Numbers of
+a condition are read by a regressor, made in the same way. Tables and other vectors are compared column by column
+(Kolmogorov-Smirnov distances, correlations), points of ring8, grid25 and circle with the centres around which they
+were drawn.
+
+SOURCE is read as the training data was: the model keeps the size of pictures, the columns and their scalings.
 
 A score is left out, with its reason, if there are too few samples or reference images for it: coverage, precision,
 recall, density and the joint score need 50 of each, KID 100, a Frechet distance 129, the others 10.
@@ -47,8 +51,9 @@ void run(const Options& options) {
   const train::Model model = train::load_model(options.model);
   data::SourceOptions source;
   source.cache = options.cache;
+  source.read = model.config.data;  // as the training data was read
   eval::Reference reference = eval::open_reference(options.data, source);
-  eval::require_fit(model, reference);  // before a minute is spent on a classifier
+  eval::fit_reference(reference, model);  // fails before a minute is spent on a classifier
   if (!options.out.empty()) base::create_folder(options.out);
   // With --json standard output is for the scores alone.
   const auto log = [&](const std::string& line) {
@@ -60,7 +65,10 @@ void run(const Options& options) {
     classifier = eval::load_classifier(options.embedding);
   else if (reference.held_out.is_image() && eval::why_no_classifier(reference.train).empty())
     classifier = eval::cached_classifier(reference, options.cache, log);
-  eval::Judge judge(std::move(reference), std::move(classifier));
+  std::optional<eval::Classifier> regressor;
+  if (eval::why_no_regressor(reference.train).empty())
+    regressor = eval::cached_regressor(reference, options.cache, log);
+  eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
   eval::Options settings;
   settings.count = options.count;
   settings.seed = static_cast<std::uint64_t>(options.seed);

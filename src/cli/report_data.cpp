@@ -26,7 +26,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kMostPictures = 60;
 constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
 constexpr int kDeepestJson = 32;
-constexpr int kMostRowLabels = 20;  // rows of the trainer's pictures
+constexpr std::int64_t kMostRowLabels = 20;  // rows of the trainer's pictures
 
 std::string base64(std::string_view bytes) {
   static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -140,7 +140,11 @@ Json read_eval(const std::string& path, const std::string& command) {
         key, [](const Json& value) { return value.is_number(); }, "a number");
   require("confusion", is_square, "a square table of numbers");
   require("per_class", is_objects, "a list of objects");
-  require("fd_curve", is_objects, "a list of objects");
+  for (const char* key : {"fd_curve", "numbers", "columns"}) require(key, is_objects, "a list of objects");
+  const auto has_pairs = [](const Json& value) {
+    return value.is_object() && is_objects(value.value("pairs", Json::array()));
+  };
+  require("correlations", has_pairs, "an object with a list of pairs");
   require("missing", is_reasons, "an object of texts");
   return *eval;
 }
@@ -242,7 +246,7 @@ Json report_data(const std::string& run) {
   static constexpr const char* kMetrics[] = {
       "loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d", "images_per_second", "elapsed_seconds"};
   static constexpr const char* kScores[] = {"label_accuracy", "fd",          "precision",    "recall", "density",
-                                            "coverage",       "modes_found", "high_quality", "score"};
+                                            "coverage",       "modes_found", "high_quality", "ks",     "score"};
   data["metrics"] = read_lines(path("metrics.jsonl"), kMetrics, data["notes"]);
   data["scores"] = read_lines(path("scores.jsonl"), kScores, data["notes"]);
   data["eval"] = read_eval(path("eval/eval.json"), data["hints"]["eval"].get<std::string>());
@@ -259,10 +263,13 @@ Json report_data(const std::string& run) {
   data["vectors"] = model && model->sample_shape.size() == 1;
   data["class_names"] = model ? model->condition.class_names() : std::vector<std::string>();
   data["steps"] = model ? model->steps : 0;
-  // The trainer's pictures have a row for each label, if they are of images.
+  // The trainer's pictures have a row for each of the condition's values in turn, if they are of images.
   Json labels = Json::array();
-  const int classes = model && model->sample_shape.size() == 3 ? model->condition.classes() : 0;
-  for (int k = 0; k < std::min(classes, kMostRowLabels); ++k) labels.push_back(model->condition.columns[0].name_of(k));
+  if (model && model->sample_shape.size() == 3 && !model->condition.empty()) {
+    const std::int64_t shown = std::min(data::values_period(model->condition), kMostRowLabels);
+    const data::ConditionRows rows = data::values_in_turn(model->condition, shown);
+    for (std::int64_t row = 0; row < shown; ++row) labels.push_back(data::row_text(model->condition, rows, row));
+  }
   data["samples"]["row_labels"] = labels;
   std::string duration;
   if (data["metrics"].is_object() && data["metrics"].contains("elapsed_seconds")) {

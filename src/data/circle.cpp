@@ -26,6 +26,8 @@ Dataset open(const std::string&, const SourceOptions& options) {
   Dataset dataset;
   dataset.items = angles * kPoints;
   dataset.sample_shape = {2};
+  dataset.circle_radius = 1;
+  dataset.mode_deviation = kDeviation;
   std::vector<float> degrees;
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     const double angle = train ? 3.0 * static_cast<double>(i / kPoints) : static_cast<double>(i / kPoints) + 0.5;

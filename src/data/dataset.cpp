@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -65,6 +66,7 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
   part.hash = dataset.hash;
   part.modes = dataset.modes;
   part.mode_deviation = dataset.mode_deviation;
+  part.circle_radius = dataset.circle_radius;
   part.items = static_cast<std::int64_t>(indices.size());
   const auto size = static_cast<std::size_t>(graph::element_count(dataset.sample_shape));
   std::shared_ptr<std::uint8_t[]> copies;
@@ -204,6 +206,46 @@ void align_condition(Dataset& dataset, const ConditionSpec& condition) {
   }
   dataset.rows = std::move(rows);
   dataset.condition = condition;
+}
+
+void convert_units(Dataset& dataset, const SampleUnits& units) {
+  const SampleUnits from = std::exchange(dataset.units, units);
+  if (from == units) return;
+  const auto size = static_cast<std::size_t>(graph::element_count(dataset.sample_shape));
+  const std::size_t values = static_cast<std::size_t>(dataset.count()) * size;
+  if (dataset.is_image()) {
+    if (from.low == units.low && from.high == units.high) return;
+    std::uint8_t table[256];
+    for (int byte = 0; byte < 256; ++byte) {
+      const double value = from.low + (from.high - from.low) * byte / 255;
+      const double other = std::clamp((value - units.low) / (units.high - units.low) * 255, 0.0, 255.0);
+      table[byte] = static_cast<std::uint8_t>(std::lround(other));
+    }
+    std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[values]);
+    for (std::size_t i = 0; i < values; ++i) pixels[i] = table[dataset.pixels[i]];
+    dataset.pixels = std::move(pixels);
+    return;
+  }
+  for (const std::vector<NumberColumn>* columns : {&from.columns, &units.columns})
+    if (!columns->empty() && columns->size() != size)
+      base::fail_data("{}: {} for vectors of {}", dataset.source,
+                      base::counted(static_cast<std::int64_t>(columns->size()), "column"), size);
+  for (std::size_t c = 0; c < size; ++c) {
+    const Scaling undone = from.columns.empty() ? Scaling() : from.columns[c].scaling;
+    const Scaling applied = units.columns.empty() ? Scaling() : units.columns[c].scaling;
+    if (!from.columns.empty() && !units.columns.empty() && from.columns[c].name != units.columns[c].name)
+      base::fail_data("{}: column {} is {}, expected {}", dataset.source, c + 1, from.columns[c].name,
+                      units.columns[c].name);
+    if (undone == applied) continue;
+    for (std::size_t i = c; i < values; i += size) {
+      const double value = undone.undo(static_cast<double>(dataset.points[i]));
+      dataset.points[i] = static_cast<float>(applied.apply(value));
+      if (!std::isfinite(dataset.points[i]))
+        base::fail_data("{}: row {}, column {}: {} does not fit the {} scaling of the model's column", dataset.source,
+                        i / size + 1, units.columns.empty() ? std::to_string(c + 1) : units.columns[c].name, value,
+                        applied.kind);
+    }
+  }
 }
 
 std::pair<ConditionColumn, std::vector<std::int32_t>> column_of_names(const std::string& name,

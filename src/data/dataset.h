@@ -41,7 +41,8 @@ struct Dataset {
   std::vector<float> points;                     ///< vectors: [N, D], scaled as units.columns say
   ConditionRows rows;                            ///< the condition's values for each sample
   std::vector<float> modes;                      ///< [M, D]: centres of the Gaussians of synthetic points, else empty
-  float mode_deviation = 0;                      ///< their standard deviation
+  float mode_deviation = 0;                      ///< their standard deviation, and that of points around a circle
+  float circle_radius = 0;  ///< points [2] around radius (cos a, sin a), a their numeric condition; 0: no such points
   std::vector<std::string> notes;  ///< what the user should know, a line each: what was left out, cut, scaled
 
   std::int64_t count() const { return items; }
@@ -71,6 +72,12 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices);
 /// categories matched by name. Throws a data error if a column is missing or of another kind, or a category that occurs
 /// is not in `condition`.
 void align_condition(Dataset& dataset, const ConditionSpec& condition);
+
+/// Gives a data set the units of another, such as a model's. Images: bytes that stand for other values are replaced by
+/// those that stand for the same (rounded, and cut off at the ends of the range). Vectors: scalings are undone and
+/// those of `units` applied. Throws a data error if vectors have other columns, or a value that a log scaling cannot
+/// take.
+void convert_units(Dataset& dataset, const SampleUnits& units);
 
 /// Sets the labels, any integers. The classes are the labels that occur, in order; labels 0 to K - 1 without names stay
 /// unnamed, others are named by their number, or by `folder`/classes.txt, one name on each line, if that is there: line

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numbers>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -17,6 +19,7 @@
 #include "data/shuffle.h"
 #include "nn/layers.h"
 #include "optim/optimizer.h"
+#include "train/condition_json.h"
 #include "train/variables_file.h"
 
 namespace gan::eval {
@@ -49,13 +52,15 @@ std::int64_t embedding_batch(const Shape& sample) {
   return std::clamp<std::int64_t>((1 << 18) / (sample[1] * sample[2]), 4, 250);
 }
 
+const char* noun_of(const Classifier& classifier) { return classifier.classes > 0 ? "classifier" : "regressor"; }
+
 struct Outputs {
-  Tensor features, logits;
+  Tensor features, head;
 };
 
-/// x [N, H, W, C] to features [N, 128] and logits [N, classes]. Pairs of convolutions, the first of which halves the
-/// sides, until they are 4 or less.
-Outputs network(Variables& variables, Tensor x, std::int64_t classes) {
+/// x [N, H, W, C] to features [N, 128] and logits [N, classes] or features of numbers. Pairs of convolutions, the first
+/// of which halves the sides, until they are 4 or less.
+Outputs network(Variables& variables, Tensor x, const Classifier& kind) {
   Scope s(variables, kScope);
   const auto convolve = [&](Tensor h, std::int64_t width, std::int64_t stride) {
     h = nn::conv2d(s.next("conv", 1), h, width, {.kernel = 3, .stride = stride, .padding = 1, .bias = false});
@@ -71,19 +76,21 @@ Outputs network(Variables& variables, Tensor x, std::int64_t classes) {
   }
   h = reshape(h, {h.dim(0), h.elements() / h.dim(0)});
   const Tensor features = relu(nn::linear(s / "features", h, kFeatures));
-  return {features, nn::linear(s / "head", nn::dropout(s / "dropout", features, 0.3), classes)};
+  const Tensor kept = kind.classes > 0 ? nn::dropout(s / "dropout", features, 0.3) : features;
+  return {features, nn::linear(s / "head", kept, kind.outputs())};
 }
 
 /// Builds the graph of a training step. The learning rate falls linearly to nearly 0; the weights' running average
 /// spans about a tenth of the steps.
-std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch,
-                                     std::int64_t steps) {
+std::vector<Variable> build_training(Graph& graph, const Classifier& kind, std::int64_t batch, std::int64_t steps) {
   Variables variables(graph, /*training=*/true);
   const Tensor step = graph.input("step", {DType::i32, {1}});
   variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
-  const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, sample)});
-  const Tensor y = graph.input("y", {DType::i32, {batch}});
-  const Tensor loss = nn::softmax_cross_entropy(network(variables, x, classes).logits, y);
+  const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, kind.sample_shape)});
+  const Tensor head = network(variables, x, kind).head;
+  const Tensor loss = kind.classes > 0
+                          ? nn::softmax_cross_entropy(head, graph.input("y", {DType::i32, {batch}}))
+                          : mean(square(sub(head, graph.input("y", {DType::f32, {batch, kind.outputs()}}))));
   const std::vector<Variable> parameters = variables.select(kScope, nn::Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
@@ -100,11 +107,12 @@ std::vector<Variable> build_training(Graph& graph, const Shape& sample, std::int
   return variables.all();
 }
 
-std::vector<Variable> build_embedding(Graph& graph, const Shape& sample, std::int64_t classes, std::int64_t batch) {
+std::vector<Variable> build_embedding(Graph& graph, const Classifier& kind, std::int64_t batch) {
   Variables variables(graph, /*training=*/false);
-  const Outputs outputs = network(variables, graph.input("x", {DType::f32, batch_shape(batch, sample)}), classes);
+  const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, kind.sample_shape)});
+  const Outputs outputs = network(variables, x, kind);
   graph.output("features", outputs.features);
-  graph.output("logits", outputs.logits);
+  graph.output("head", outputs.head);
   return variables.all();
 }
 
@@ -121,10 +129,12 @@ void copy_shifted(const data::Dataset& images, std::int64_t index, std::int64_t 
   }
 }
 
+/// Trains a classifier by the images' labels, or a regressor of the numbers that it names.
 class Training {
  public:
-  Training(const data::Dataset& images, std::uint64_t seed)
+  Training(const data::Dataset& images, Classifier kind, std::uint64_t seed)
       : images_(images),
+        trained_(std::move(kind)),
         seed_(seed),
         schedule_(classifier_schedule(images)),
         shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
@@ -136,27 +146,22 @@ class Training {
       program.run();
       if (step + 1 < schedule_.steps * report / kReports) continue;
       const double loss = static_cast<double>(state_.at("loss").f32()[0]);
-      if (!std::isfinite(loss)) base::fail_run("{}: the classifier diverged (loss {})", images_.source, loss);
+      if (!std::isfinite(loss))
+        base::fail_run("{}: the {} diverged (loss {})", images_.source, noun_of(trained_), loss);
       if (log) log(fmt::format("{:5}%  loss {:.4f}", 100 * report / kReports, loss));
       ++report;
     }
-    Classifier classifier;
-    classifier.sample_shape = images_.sample_shape;
-    classifier.classes = images_.classes();
-    classifier.data_name = images_.name;
-    classifier.data_hash = images_.hash;
     Graph graph;
-    for (const Variable& variable : build_embedding(graph, images_.sample_shape, images_.classes(), 1))
-      classifier.weights[variable.name] =
+    for (const Variable& variable : build_embedding(graph, trained_, 1))
+      trained_.weights[variable.name] =
           runtime::Array(variable.shape, state_.at(optim::average_of(variable.name)).f32());
-    return classifier;
+    return std::move(trained_);
   }
 
  private:
   runtime::Program compile() {
     Graph graph;
-    const std::vector<Variable> variables =
-        build_training(graph, images_.sample_shape, images_.classes(), schedule_.batch, schedule_.steps);
+    const std::vector<Variable> variables = build_training(graph, trained_, schedule_.batch, schedule_.steps);
     nn::initialize(variables, seed_, state_);
     runtime::Program program =
         compiler::compile(graph, {.precision = compiler::choose_precision("auto"), .disabled = {}}, state_, arena_);
@@ -167,11 +172,11 @@ class Training {
   void fill_batch(std::int64_t step) {
     const std::span<const std::uint32_t> chosen = shuffle_.batch(step, schedule_.batch);
     const std::int64_t size = graph::element_count(images_.sample_shape);
-    const std::int64_t reach = std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14;  // 2 pixels of 28
+    const std::int64_t reach =  // 2 pixels of 28
+        trained_.classes > 0 ? std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14 : 0;
     const auto places = static_cast<std::uint64_t>(2 * reach + 1);
     const base::RandomStream random(seed_, base::stream_of("shift"), static_cast<std::uint32_t>(step));
     float* x = state_.at("x").f32().data();
-    const std::span<std::int32_t> y = state_.at("y").i32();
     base::parallel_for(schedule_.batch, 16, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = begin; row < end; ++row) {
         const std::uint32_t index = chosen[static_cast<std::size_t>(row)];
@@ -180,13 +185,28 @@ class Training {
         };
         const auto number = static_cast<std::uint64_t>(2 * row);
         copy_shifted(images_, index, shift(number), shift(number + 1), x + row * size);
-        y[static_cast<std::size_t>(row)] = images_.label(index);
+        write_target(index, row);
       }
     });
     state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
   }
 
+  /// Writes what the network should say of image `index`.
+  void write_target(std::uint32_t index, std::int64_t row) {
+    if (trained_.classes > 0) {
+      state_.at("y").i32()[static_cast<std::size_t>(row)] = images_.label(index);
+      return;
+    }
+    float* dst = state_.at("y").f32().data() + row * trained_.outputs();
+    for (const data::NumberColumn& number : trained_.numbers) {
+      const auto column = static_cast<std::size_t>(images_.condition.find(number.name));
+      number.copy_features(static_cast<double>(images_.rows.numbers(column)[index]), dst);
+      dst += number.features();
+    }
+  }
+
   const data::Dataset& images_;
+  Classifier trained_;
   std::uint64_t seed_;
   Schedule schedule_;
   data::Shuffle shuffle_;
@@ -194,10 +214,52 @@ class Training {
   runtime::Arena arena_;
 };
 
-/// Throws a usage error if no classifier can be trained on this data.
-void require_classes(const data::Dataset& dataset) {
-  if (const std::string why = why_no_classifier(dataset); !why.empty())
-    base::fail_usage("{}: a classifier cannot be trained: {}", dataset.source, why);
+/// A network without weights, for the labels or the numbers of `images`.
+Classifier untrained(const data::Dataset& images) {
+  Classifier kind;
+  kind.sample_shape = images.sample_shape;
+  kind.data_name = images.name;
+  kind.data_hash = images.hash;
+  return kind;
+}
+
+Classifier untrained_classifier(const data::Dataset& labelled) {
+  if (const std::string why = why_no_classifier(labelled); !why.empty())
+    base::fail_usage("{}: a classifier cannot be trained: {}", labelled.source, why);
+  Classifier kind = untrained(labelled);
+  kind.classes = labelled.classes();
+  return kind;
+}
+
+bool is_constant(std::span<const float> values) {
+  return std::ranges::adjacent_find(values, std::not_equal_to()) == values.end();
+}
+
+Classifier untrained_regressor(const data::Dataset& images) {
+  if (const std::string why = why_no_regressor(images); !why.empty())
+    base::fail_usage("{}: a regressor cannot be trained: {}", images.source, why);
+  Classifier kind = untrained(images);
+  for (std::size_t c = 0; c < images.condition.columns.size(); ++c) {
+    const data::ConditionColumn& column = images.condition.columns[c];
+    if (!column.is_numeric() || is_constant(images.rows.numbers(c))) continue;
+    // Scaled by the data itself: the condition's scaling need not suit the training of a network.
+    data::NumberColumn number = data::number_column(column.name, images.rows.numbers(c), "", images.source);
+    number.unit = column.number.unit;
+    number.period = column.number.period;
+    kind.numbers.push_back(std::move(number));
+  }
+  return kind;
+}
+
+/// The number that these features say: within the range seen, or within the period.
+float number_of(const data::NumberColumn& column, const float* features) {
+  if (column.period > 0) {
+    const double turn = std::atan2(static_cast<double>(features[0]), static_cast<double>(features[1]));
+    const double share = turn / (2 * std::numbers::pi);
+    return static_cast<float>((share < 0 ? share + 1 : share) * column.period);
+  }
+  return static_cast<float>(
+      std::clamp(column.scaling.undo(static_cast<double>(features[0])), column.minimum, column.maximum));
 }
 
 }  // namespace
@@ -211,6 +273,12 @@ std::string hash_of(const Classifier& classifier) {
   return hash.finish();
 }
 
+std::int64_t Classifier::outputs() const {
+  std::int64_t count = classes;
+  for (const data::NumberColumn& number : numbers) count += number.features();
+  return count;
+}
+
 Schedule classifier_schedule(const data::Dataset& dataset) {
   const std::int64_t most = training_batch(dataset.sample_shape), count = dataset.count();
   const std::int64_t of_small = std::max(count * kEpochsOfSmall / kStepsOfSmall, kSmallestBatch);
@@ -219,36 +287,66 @@ Schedule classifier_schedule(const data::Dataset& dataset) {
           std::max(kEpochs * epoch_steps, std::clamp(kEpochsOfSmall * epoch_steps, kFewestSteps, kStepsOfSmall))};
 }
 
-std::string why_no_classifier(const data::Dataset& dataset) {
-  constexpr const char* kAdvice = "; gan eval --embedding FILE uses another classifier";
+namespace {
+
+/// The reason why no network can be trained on samples of this shape; "" if one can.
+std::string why_no_network(const data::Dataset& dataset) {
   if (!dataset.is_image())
     return fmt::format("samples have shape {}, but it is for images", graph::to_string(dataset.sample_shape));
   if (std::max(dataset.sample_shape[1], dataset.sample_shape[2]) > kLargestSide)
     return fmt::format("images have shape {}, but it is for at most {} pixels a side",
                        graph::to_string(dataset.sample_shape), kLargestSide);
-  if (dataset.classes() == 0) return std::string("no labels to train it by") + kAdvice;
-  if (dataset.classes() == 1) return std::string("one class to train it by, but it needs two") + kAdvice;
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(dataset.classes()));
-  for (std::int64_t i = 0; i < dataset.count(); ++i) ++counts[static_cast<std::size_t>(dataset.label(i))];
-  for (std::size_t k = 0; k < counts.size(); ++k)
-    if (counts[k] == 0)
-      return fmt::format("class {}{} has no images to train it by{}", k,
-                         dataset.condition.class_names().empty() ? "" : " (" + dataset.condition.class_names()[k] + ")",
-                         kAdvice);
   return "";
 }
 
+}  // namespace
+
+std::string why_no_classifier(const data::Dataset& dataset) {
+  constexpr const char* kAdvice = "; gan eval --embedding FILE uses another classifier";
+  if (const std::string why = why_no_network(dataset); !why.empty()) return why;
+  const data::Dataset labelled = with_classes(dataset);
+  if (labelled.classes() == 0) return std::string("no labels to train it by") + kAdvice;
+  if (labelled.classes() == 1) return std::string("one class to train it by, but it needs two") + kAdvice;
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(labelled.classes()));
+  for (const std::int32_t label : labelled.labels()) ++counts[static_cast<std::size_t>(label)];
+  for (std::size_t k = 0; k < counts.size(); ++k)
+    if (counts[k] == 0)
+      return fmt::format(
+          "class {}{} has no images to train it by{}", k,
+          labelled.condition.class_names().empty() ? "" : " (" + labelled.condition.class_names()[k] + ")", kAdvice);
+  return "";
+}
+
+std::string why_no_regressor(const data::Dataset& dataset) {
+  if (const std::string why = why_no_network(dataset); !why.empty()) return why;
+  bool numeric = false;
+  for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
+    if (!dataset.condition.columns[c].is_numeric()) continue;
+    if (!is_constant(dataset.rows.numbers(c))) return "";
+    numeric = true;
+  }
+  return numeric ? "the numbers of its condition are constant" : "its condition has no numbers";
+}
+
 Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
-  require_classes(dataset);
-  return Training(dataset, seed).run(log);
+  const data::Dataset labelled = with_classes(dataset);
+  return Training(labelled, untrained_classifier(labelled), seed).run(log);
+}
+
+Classifier train_regressor(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
+  return Training(dataset, untrained_regressor(dataset), seed).run(log);
 }
 
 void save_classifier(const std::string& path, const Classifier& classifier) {
   std::vector<io::NamedArray> tensors;
   for (const auto& [name, array] : classifier.weights) tensors.push_back({name, &array});
-  const nlohmann::ordered_json json{{"sample_shape", classifier.sample_shape},
-                                    {"classes", classifier.classes},
-                                    {"data", {{"name", classifier.data_name}, {"sha256", classifier.data_hash}}}};
+  nlohmann::ordered_json json{{"sample_shape", classifier.sample_shape},
+                              {"classes", classifier.classes},
+                              {"data", {{"name", classifier.data_name}, {"sha256", classifier.data_hash}}}};
+  data::ConditionSpec numbers;
+  for (const data::NumberColumn& number : classifier.numbers)
+    numbers.columns.push_back({.name = number.name, .number = number});
+  if (!numbers.empty()) json["numbers"] = train::to_json(numbers);
   io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"classifier", json.dump()}}, tensors);
 }
 
@@ -260,70 +358,98 @@ Classifier load_classifier(const std::string& path) {
     base::fail_data("{}: classifier version {}, this program reads {}", path, file.metadata["version"], kVersion);
   Classifier classifier;
   try {
-    const auto json = nlohmann::json::parse(file.metadata["classifier"]);
+    const auto json = nlohmann::ordered_json::parse(file.metadata["classifier"]);
     classifier.sample_shape = json.at("sample_shape").get<Shape>();
     classifier.classes = json.at("classes").get<int>();
     classifier.data_name = json.at("data").at("name").get<std::string>();
     classifier.data_hash = json.at("data").at("sha256").get<std::string>();
+    if (json.contains("numbers"))
+      for (const data::ConditionColumn& column : train::condition_of_json(json.at("numbers"), path).columns) {
+        if (!column.is_numeric() || column.number.fourier > 0)
+          base::fail_data("{}: a regressor of {}, expected numbers", path, column.name);
+        classifier.numbers.push_back(column.number);
+      }
   } catch (const nlohmann::json::exception& error) {
     base::fail_data("{}: the description of the classifier cannot be read: {}", path, error.what());
   }
   const Shape& shape = classifier.sample_shape;
   const auto fits = [](std::int64_t side) { return side >= 1 && side <= kLargestSide; };
   if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > kLargestSample ||
-      classifier.classes < 2 || classifier.classes > 65536)
+      classifier.classes < 0 || classifier.classes == 1 || classifier.classes > 65536 ||
+      (classifier.classes == 0) != !classifier.numbers.empty())
     base::fail_data("{}: a classifier of images {} in {}", path, graph::to_string(shape),
                     base::counted(classifier.classes, "class", "classes"));
   Graph graph;
-  train::take_variables(path, file, build_embedding(graph, shape, classifier.classes, 1), classifier.weights);
+  train::take_variables(path, file, build_embedding(graph, classifier, 1), classifier.weights);
   return classifier;
 }
 
-Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log) {
-  const data::Dataset& data = reference.train;
-  require_classes(data);
+namespace {
+
+/// A network like `kind`: read from the cache, or trained on `images` and kept there.
+Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log) {
   const std::filesystem::path folder =
       std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
   // The hash is that of the whole source, so the key also has the number of training images. For small data it has the
-  // schedule too, since older versions trained all data with 300 full batches, which gives other scores.
-  std::string trained_on = fmt::format("{} {}", data.hash, data.count());
-  const Schedule schedule = classifier_schedule(data);
-  if (schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(data.sample_shape), data.count()))
+  // schedule too, since older versions trained all data with 300 full batches, which gives other scores; and it names
+  // what is read, unless that is the only label.
+  std::string trained_on = fmt::format("{} {}", images.hash, images.count());
+  const Schedule schedule = classifier_schedule(images);
+  if (schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count()))
     trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
+  if (kind.classes > 0 && images.condition.columns[0].name != data::ConditionColumn().name)
+    trained_on += " " + images.condition.columns[0].name;
+  for (const data::NumberColumn& number : kind.numbers)
+    trained_on += fmt::format(" {}:{} {}", number.name, number.period, number.scaling.kind);
   const std::string key = base::sha256(trained_on).substr(0, 16);
   const std::string path = (folder / (key + ".safetensors")).string();
   const auto say = [&](const std::string& line) {
     if (log) log(line);
   };
+  const char* noun = noun_of(kind);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) {
     try {
       Classifier classifier = load_classifier(path);
-      if (classifier.data_hash == data.hash && classifier.sample_shape == data.sample_shape &&
-          classifier.classes == data.classes())
+      if (classifier.data_hash == images.hash && classifier.sample_shape == images.sample_shape &&
+          classifier.classes == kind.classes && classifier.numbers == kind.numbers)
         return classifier;
-      say(fmt::format("{}: the classifier of other data; training it again", path));
+      say(fmt::format("{}: the {} of other data; training it again", path, noun));
     } catch (const base::Error& error) {
       say(fmt::format("{}; training it again", error.what()));
     }
   }
-  say(fmt::format("training a classifier for evaluation on {} of {}, once", base::counted(data.count(), "image"),
-                  data.source));
-  Classifier classifier = train_classifier(data, 0, log);
+  say(fmt::format("training a {} for evaluation on {} of {}, once", noun, base::counted(images.count(), "image"),
+                  images.source));
+  Classifier classifier = Training(images, std::move(kind), 0).run(log);
   try {
     base::create_folder(folder.string());
     save_classifier(path, classifier);
     say(fmt::format("kept in {}", path));
   } catch (const base::Error& error) {
-    say(fmt::format("the classifier could not be kept: {}", error.what()));
+    say(fmt::format("the {} could not be kept: {}", noun, error.what()));
   }
   return classifier;
 }
 
+}  // namespace
+
+Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log) {
+  const data::Dataset labelled = with_classes(reference.train);
+  return cached(labelled, untrained_classifier(labelled), cache, log);
+}
+
+Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log) {
+  return cached(reference.train, untrained_regressor(reference.train), cache, log);
+}
+
 Embedder::Embedder(const Classifier& classifier)
-    : sample_shape_(classifier.sample_shape), classes_(classifier.classes) {
+    : sample_shape_(classifier.sample_shape),
+      classes_(classifier.classes),
+      numbers_(classifier.numbers),
+      outputs_(classifier.outputs()) {
   Graph graph;
-  for (const Variable& variable : build_embedding(graph, sample_shape_, classes_, embedding_batch(sample_shape_)))
+  for (const Variable& variable : build_embedding(graph, classifier, embedding_batch(sample_shape_)))
     state_[variable.name] = runtime::Array(variable.shape, classifier.weights.at(variable.name).f32());
   program_ = std::make_unique<runtime::Program>(
       compiler::compile(graph, {.precision = compiler::Precision::f32, .disabled = {}}, state_, arena_));
@@ -334,7 +460,7 @@ Embedded Embedder::embed(const data::Dataset& images) {
     base::fail_usage("{}: images of shape {}; the embedding's classifier is for {}", images.source,
                      graph::to_string(images.sample_shape), graph::to_string(sample_shape_));
   Embedded result;
-  const std::span<const float> features = state_.at("features").f32(), logits = state_.at("logits").f32();
+  const std::span<const float> features = state_.at("features").f32(), head = state_.at("head").f32();
   const std::int64_t size = graph::element_count(sample_shape_);
   const std::int64_t batch = embedding_batch(sample_shape_);
   for (std::int64_t first = 0; first < images.count(); first += batch) {
@@ -346,8 +472,14 @@ Embedded Embedder::embed(const data::Dataset& images) {
     program_->run();
     result.features.insert(result.features.end(), features.begin(), features.begin() + rows * kFeatures);
     for (std::int64_t row = 0; row < rows; ++row) {
-      const auto own = logits.subspan(static_cast<std::size_t>(row * classes_), static_cast<std::size_t>(classes_));
-      result.classes.push_back(static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin()));
+      const auto own = head.subspan(static_cast<std::size_t>(row * outputs_), static_cast<std::size_t>(outputs_));
+      if (classes_ > 0)
+        result.classes.push_back(static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin()));
+      const float* said = own.data();
+      for (const data::NumberColumn& number : numbers_) {
+        result.numbers.push_back(number_of(number, said));
+        said += number.features();
+      }
     }
   }
   return result;

@@ -14,22 +14,36 @@ namespace gan::eval {
 inline constexpr std::int64_t kFeatures = 128;
 
 /// A small convolutional classifier of images. Images are compared in the space of its features, because those of a
-/// network trained on photographs (Inception) mean little for data such as grey digits.
+/// network trained on photographs (Inception) mean little for data such as grey digits. The same network with other
+/// outputs is a regressor, which reads numbers such as an angle.
 struct Classifier {
-  graph::Shape sample_shape;  ///< [C, H, W]
-  int classes = 0;
-  std::string data_name, data_hash;  ///< of the training data
-  runtime::State weights;            ///< f32
+  graph::Shape sample_shape;                     ///< [C, H, W]
+  int classes = 0;                               ///< 0 for a regressor
+  std::vector<data::NumberColumn> numbers = {};  ///< that a regressor reads, scaled by its training data
+  std::string data_name, data_hash;              ///< of the training data
+  runtime::State weights;                        ///< f32
+
+  /// Logits of classes, or features of numbers.
+  std::int64_t outputs() const;
 };
 
 /// SHA-256 of the weights, in hexadecimal: scores compare only under one embedding.
 std::string hash_of(const Classifier& classifier);
 
-/// Trains a classifier on labelled images: Adam, softmax cross entropy, three epochs (more of small data) with a
-/// falling learning rate, random shifts of the images, running average of the weights. Depends on data, seed, threads
-/// and kind of processor alone. Throws a usage error for data without labels, with fewer than two classes, with a class
-/// that has no images, or that is not images.
+/// Trains a classifier on labelled images (by their class column, see Reference): Adam, softmax cross entropy, three
+/// epochs (more of small data) with a falling learning rate, random shifts of the images, running average of the
+/// weights. Depends on data, seed, threads and kind of processor alone. Throws a usage error for data without labels,
+/// with fewer than two classes, with a class that has no images, or that is not images.
 Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, const Log& log);
+
+/// Trains a regressor of the numeric columns of the images' condition: as a classifier, but for the mean squared error
+/// of the columns' features ((sin, cos) of periodic ones), without dropout and shifts, which may change what the
+/// numbers say. Columns that are constant are left out. Throws a usage error for data that is not images or has no
+/// other numeric column.
+Classifier train_regressor(const data::Dataset& dataset, std::uint64_t seed, const Log& log);
+
+/// The reason why no regressor can be trained on this data, for the end of a message; "" if one can.
+std::string why_no_regressor(const data::Dataset& dataset);
 
 /// The images in a batch, and the steps of an epoch and in total.
 struct Schedule {
@@ -54,13 +68,17 @@ Classifier load_classifier(const std::string& path);
 /// Throws as train_classifier does.
 Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log);
 
-/// A classifier's outputs for images.
+/// The regressor of `reference.train`, in the same way.
+Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log);
+
+/// What is read from samples.
 struct Embedded {
-  std::vector<float> features;        ///< [N, kFeatures]
-  std::vector<std::int32_t> classes;  ///< [N]: the predicted class of each
+  std::vector<float> features;        ///< [N, kFeatures]; of vectors [N, D]
+  std::vector<std::int32_t> classes;  ///< [N]: the predicted class of each; empty of a regressor
+  std::vector<float> numbers;  ///< [N, columns]: the predicted numbers, in the data's units; empty of a classifier
 };
 
-/// Runs a classifier, in f32.
+/// Runs a classifier or a regressor, in f32.
 class Embedder {
  public:
   explicit Embedder(const Classifier& classifier);
@@ -70,6 +88,8 @@ class Embedder {
  private:
   graph::Shape sample_shape_;
   int classes_;
+  std::vector<data::NumberColumn> numbers_;
+  std::int64_t outputs_;
   runtime::State state_;
   runtime::Arena arena_;
   std::unique_ptr<runtime::Program> program_;

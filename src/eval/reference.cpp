@@ -21,6 +21,7 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
     if (test.sample_shape != all.sample_shape)
       base::fail_data("{}: the test part has samples {}, the rest {}", source, graph::to_string(test.sample_shape),
                       graph::to_string(all.sample_shape));
+    data::convert_units(test, all.units);
     data::align_condition(test, all.condition);
     std::string hash = all.hash;
     return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
@@ -32,11 +33,69 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   // The tenth is random, as the data may be sorted by class or cycle through the classes.
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);
-  std::vector<std::uint32_t> chosen(order.begin(), order.begin() + held_out);
-  std::vector<std::uint32_t> rest(order.begin() + held_out, order.end());
+  std::vector<std::uint32_t> chosen, rest;
+  const data::Dataset labelled = with_classes(all);
+  std::vector<std::int64_t> left(static_cast<std::size_t>(labelled.classes()));
+  for (const std::int32_t label : labelled.labels()) ++left[static_cast<std::size_t>(label)];
+  for (const std::uint32_t index : order) {
+    std::int64_t* of_class = left.empty() ? nullptr : &left[static_cast<std::size_t>(labelled.label(index))];
+    const bool taken = static_cast<std::int64_t>(chosen.size()) < held_out && (!of_class || *of_class > 1);
+    (taken ? chosen : rest).push_back(index);
+    if (taken && of_class) --*of_class;
+  }
+  if (chosen.empty())
+    base::fail_data("{}: {} of as many classes; a tenth of them is held out to compare with, so give more of a class",
+                    source, base::counted(all.count(), "sample"));
   std::ranges::sort(chosen);
   std::ranges::sort(rest);
   return {data::subset(all, rest), data::subset(all, chosen), "held-out tenth of " + source, all.hash};
+}
+
+int class_column(const data::ConditionSpec& condition) {
+  int first = -1;
+  for (std::size_t c = 0; c < condition.columns.size(); ++c) {
+    const int categories = condition.columns[c].categories;
+    if (categories >= 2) return static_cast<int>(c);
+    if (categories == 1 && first < 0) first = static_cast<int>(c);
+  }
+  return first;
+}
+
+data::Dataset with_classes(const data::Dataset& dataset) {
+  data::Dataset labelled = dataset;
+  labelled.condition = {};
+  labelled.rows = {};
+  if (const int c = class_column(dataset.condition); c >= 0) {
+    labelled.condition.columns.push_back(dataset.condition.columns[static_cast<std::size_t>(c)]);
+    labelled.rows.columns.push_back(dataset.rows.columns[static_cast<std::size_t>(c)]);
+  }
+  return labelled;
+}
+
+void fit_reference(Reference& reference, const train::Model& model) {
+  if (model.sample_shape == reference.held_out.sample_shape)
+    for (data::Dataset* part : {&reference.train, &reference.held_out}) data::convert_units(*part, model.units);
+  require_fit(model, reference);
+}
+
+void require_fit(const train::Model& model, const Reference& reference) {
+  const data::Dataset& real = reference.held_out;
+  if (model.sample_shape != real.sample_shape)
+    base::fail_usage("the model draws samples of {}, {} has {}; give the data it was trained on",
+                     graph::to_string(model.sample_shape), real.source, graph::to_string(real.sample_shape));
+  if (model.units != real.units)
+    base::fail_usage("the model draws samples in other units than those of {}", real.source);
+  if (model.condition.empty()) return;
+  if (real.condition.empty())
+    base::fail_usage("the model takes labels and {} has none; give the data it was trained on", real.source);
+  for (const data::Dataset* part : {&reference.train, &real}) {
+    if (part->count() == 0) continue;  // freed
+    data::Dataset conditions;
+    conditions.source = part->source;
+    conditions.condition = part->condition;
+    conditions.rows = part->rows;
+    data::align_condition(conditions, model.condition);
+  }
 }
 
 }  // namespace gan::eval

@@ -5,6 +5,7 @@
 
 #include "data/dataset.h"
 #include "data/reader.h"
+#include "train/model_file.h"
 
 namespace gan::eval {
 
@@ -19,8 +20,22 @@ struct Reference {
   std::string hash;        ///< of the models' training data
 };
 
-/// Opens a source. held_out is its test part if it has one, else a random tenth of it, which is always the same. Throws
-/// as data::open_source does.
+/// Opens a source. held_out is its test part if it has one, else a random tenth of it, which is always the same and
+/// leaves each class a sample; it has the units and the classes of the rest. Throws as data::open_source does.
 Reference open_reference(const std::string& source, const data::SourceOptions& options);
+
+/// The index of the class column: the first categorical one of two categories or more, else the first categorical one;
+/// -1 without one.
+int class_column(const data::ConditionSpec& condition);
+
+/// The data with its class column as the only one: labelled data, or unlabelled without a class column.
+data::Dataset with_classes(const data::Dataset& dataset);
+
+/// Gives the reference the units of a model's samples. Throws as require_fit and data::convert_units do.
+void fit_reference(Reference& reference, const train::Model& model);
+
+/// Throws a usage error if a model does not fit the data (shape, units, whether there is a condition), and a data error
+/// if its condition lacks a column or a category of the data. The data may have fewer categories.
+void require_fit(const train::Model& model, const Reference& reference);
 
 }  // namespace gan::eval

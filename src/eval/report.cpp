@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -20,7 +21,10 @@ namespace {
 
 constexpr int kSamplesPerClass = 10, kLargestPictureRows = 20;
 constexpr std::int64_t kPairs = 40, kPairsPerRow = 5;
+constexpr std::int64_t kNone = -1;
 constexpr std::size_t kConfusions = 3;
+constexpr std::size_t kShownColumns = 40;       // of vectors, in the text
+constexpr std::size_t kColumnsOfMatrices = 64;  // larger matrices of correlations are left out of JSON
 
 std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
 
@@ -67,12 +71,12 @@ std::string confusions_text(const Scores& scores) {
   return text;
 }
 
-/// Images of a data set, in the training range.
+/// Images of a data set, in the training range; black for the index kNone.
 std::vector<float> images_of(const data::Dataset& dataset, const std::vector<std::int64_t>& indices) {
   const std::int64_t size = graph::element_count(dataset.sample_shape);
-  std::vector<float> images(indices.size() * static_cast<std::size_t>(size));
+  std::vector<float> images(indices.size() * static_cast<std::size_t>(size), -1.0f);
   for (std::size_t i = 0; i < indices.size(); ++i)
-    dataset.copy_sample(indices[i], images.data() + i * static_cast<std::size_t>(size));
+    if (indices[i] != kNone) dataset.copy_sample(indices[i], images.data() + i * static_cast<std::size_t>(size));
   return images;
 }
 
@@ -81,15 +85,21 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
   graph::Shape shape = samples.sample_shape;
   if (shape[0] != 1 && shape[0] != 3) return;
   shape.insert(shape.begin(), 0);
-  // Sample i is of class i % classes; without classes ten rows of ten.
-  const std::int64_t classes = std::max(samples.classes(), 1);
-  const std::int64_t rows = samples.classes() > 0 ? std::min<std::int64_t>(classes, kLargestPictureRows) : 10;
+  // A row holds the first samples of a class; without classes there are ten rows of ten.
+  const data::Dataset labelled = with_classes(samples);
+  const int rows = labelled.classes() > 0 ? std::min(labelled.classes(), kLargestPictureRows) : 10;
+  std::vector<std::vector<std::int64_t>> of_row(static_cast<std::size_t>(rows));
+  for (std::int64_t i = 0; i < samples.count(); ++i) {
+    const std::int64_t row = labelled.classes() > 0 ? labelled.label(i) : i / kSamplesPerClass;
+    if (row >= rows) continue;
+    std::vector<std::int64_t>& mine = of_row[static_cast<std::size_t>(row)];
+    if (mine.size() < kSamplesPerClass) mine.push_back(i);
+  }
   std::vector<std::int64_t> chosen;
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t column = 0; column < kSamplesPerClass; ++column) {
-      const std::int64_t index = samples.classes() > 0 ? column * classes + row : row * kSamplesPerClass + column;
-      if (index < samples.count()) chosen.push_back(index);
-    }
+  for (std::vector<std::int64_t>& mine : of_row) {
+    if (labelled.classes() > 0) mine.resize(kSamplesPerClass, kNone);
+    chosen.insert(chosen.end(), mine.begin(), mine.end());
+  }
   shape[0] = static_cast<std::int64_t>(chosen.size());
   io::write_grid((folder / "samples.png").string(), images_of(samples, chosen), shape, kSamplesPerClass);
   if (evaluation.nearest.index.empty()) return;
@@ -144,6 +154,71 @@ std::string spread_text(const metrics::Spread& spread) {
                         : fmt::format("{:.3f}", spread.within);
 }
 
+std::string how_drawn(const Scores& scores) {
+  switch (scores.drawn) {
+    case Scores::Drawn::evenly:
+      return ", as many of each class";
+    case Scores::Drawn::as_reference:
+      return ", with the conditions of the reference";
+    case Scores::Drawn::unconditionally:
+      break;
+  }
+  return "";
+}
+
+/// "9.1 degrees  of samples; the judge's own 6.2, on the reference".
+std::string number_text(const Scores::Number& number) {
+  return fmt::format("{:.4g}{}  mean absolute error of samples; of the reference {:.4g}", number.error,
+                     number.unit.empty() ? "" : " " + number.unit, number.own_error);
+}
+
+/// A row for each column of vectors.
+std::string column_table(const Scores& scores) {
+  const std::size_t shown = std::min(scores.columns.size(), kShownColumns);
+  std::size_t width = 6;
+  for (std::size_t c = 0; c < shown; ++c) width = std::max(width, scores.columns[c].name.size());
+  std::string text = fmt::format("{:<{}}  KS distance  {:>12}  {:>12}  {:>12}  {:>12}\n", "column", width, "data: mean",
+                                 "deviation", "samples: mean", "deviation");
+  for (const ColumnScore& column : std::span(scores.columns).first(shown))
+    text += fmt::format("{:<{}}  {:>11.4f}  {:>12.5g}  {:>12.5g}  {:>13.5g}  {:>12.5g}\n", column.name, width,
+                        column.distance, column.real_mean, column.real_deviation, column.mean, column.deviation);
+  if (shown < scores.columns.size()) text += fmt::format("and {} more\n", scores.columns.size() - shown);
+  return text;
+}
+
+std::string pairs_table(const Correlations& correlations) {
+  std::string text;
+  for (const auto& pair : correlations.difference.pairs)
+    line(text, text.empty() ? "differ most" : "",
+         fmt::format("{} and {}: {:.3f} in the data, {:.3f} in samples",
+                     correlations.names[static_cast<std::size_t>(pair.i)],
+                     correlations.names[static_cast<std::size_t>(pair.j)], pair.a, pair.b));
+  return text;
+}
+
+Json to_json(const Correlations& correlations) {
+  Json json{{"largest_difference", correlations.difference.largest}, {"mean_difference", correlations.difference.mean}};
+  for (const auto& pair : correlations.difference.pairs)
+    json["pairs"].push_back(
+        {{"columns",
+          {correlations.names[static_cast<std::size_t>(pair.i)], correlations.names[static_cast<std::size_t>(pair.j)]}},
+         {"real", pair.a},
+         {"samples", pair.b}});
+  const std::size_t width = correlations.names.size();
+  if (width > kColumnsOfMatrices) return json;
+  json["columns"] = correlations.names;
+  const auto rows = [&](const std::vector<double>& matrix) {
+    Json table = Json::array();
+    for (std::size_t i = 0; i < width; ++i)
+      table.push_back(std::vector<double>(matrix.begin() + static_cast<std::ptrdiff_t>(i * width),
+                                          matrix.begin() + static_cast<std::ptrdiff_t>((i + 1) * width)));
+    return table;
+  };
+  json["real"] = rows(correlations.real);
+  json["samples"] = rows(correlations.samples);
+  return json;
+}
+
 /// A row for each class with its scores, "-" for missing ones.
 std::string class_table(const Scores& scores) {
   std::size_t width = 5;
@@ -177,6 +252,7 @@ Json to_json(const Scores& scores, const std::string& model) {
     json["embedding"]["width"] = scores.embedding->width;
   }
   if (scores.label_accuracy) json["label_accuracy"] = *scores.label_accuracy;
+  if (scores.own_label_accuracy) json["own_label_accuracy"] = *scores.own_label_accuracy;
   for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
     Json of_class{{"class", k}};
     if (!scores.class_names.empty()) of_class["name"] = scores.class_names[k];
@@ -185,6 +261,13 @@ Json to_json(const Scores& scores, const std::string& model) {
     json["per_class"].push_back(of_class);
   }
   if (!scores.confusion.empty()) json["confusion"] = scores.confusion;
+  for (const Scores::Number& number : scores.numbers) {
+    Json of_number{{"name", number.name}};
+    if (!number.unit.empty()) of_number["unit"] = number.unit;
+    of_number["error"] = number.error;
+    of_number["own_error"] = number.own_error;
+    json["numbers"].push_back(of_number);
+  }
   if (scores.fd) json["fd"] = *scores.fd;
   for (const Scores::CurvePoint& point : scores.fd_curve)
     json["fd_curve"].push_back({{"samples", point.samples}, {"fd", point.fd}});
@@ -211,7 +294,20 @@ Json to_json(const Scores& scores, const std::string& model) {
                             {"share_closer", m->share_closer}};
   if (const auto& p = scores.parzen) json["parzen"] = {{"mean", p->mean}, {"se", p->se}, {"sigma", p->sigma}};
   if (const auto& m = scores.modes)
-    json["modes"] = {{"found", m->found}, {"of", m->of}, {"high_quality", m->high_quality}};
+    json["modes"] = {
+        {"found", m->found}, {"of", m->of}, {"high_quality", m->high_quality}, {"deviations", m->deviations}};
+  if (!scores.columns.empty()) {
+    json["ks"] = {{"mean", scores.mean_distance()}, {"by_chance", scores.chance_distance}};
+    for (const ColumnScore& column : scores.columns) {
+      Json of_column{{"name", column.name}};
+      if (!column.unit.empty()) of_column["unit"] = column.unit;
+      of_column["ks"] = column.distance;
+      of_column["real"] = {{"mean", column.real_mean}, {"deviation", column.real_deviation}};
+      of_column["samples"] = {{"mean", column.mean}, {"deviation", column.deviation}};
+      json["columns"].push_back(of_column);
+    }
+  }
+  if (scores.correlations) json["correlations"] = to_json(*scores.correlations);
   if (const auto score = joint_score(scores)) json["score"] = *score;
   for (const Scores::Missing& missing : scores.missing) json["missing"][missing.score] = missing.reason;
   json["seconds"] = scores.seconds;
@@ -224,8 +320,7 @@ std::string to_text(const Scores& scores, const std::string& model) {
   line(text, "model", fmt::format("{}, {}", model, base::counted(scores.steps, "step")));
   line(text, "reference", reference_text(scores));
   const bool by_class = !scores.per_class.empty();
-  line(text, "samples",
-       fmt::format("{}{}, seed {}", grouped(scores.samples), by_class ? ", as many of each class" : "", scores.seed));
+  line(text, "samples", fmt::format("{}{}, seed {}", grouped(scores.samples), how_drawn(scores), scores.seed));
   if (const auto& e = scores.embedding)
     line(text, "embedding",
          fmt::format("{}, {} features{}", e->hash.substr(0, 16), e->width,
@@ -234,14 +329,36 @@ std::string to_text(const Scores& scores, const std::string& model) {
   const auto add = [&](std::string_view name, std::string_view key, const std::string& value) {
     score_line(text, name, scores, key, value);
   };
-  add("label accuracy", "label_accuracy", shown(scores.label_accuracy, 4));
+  add("label accuracy", "label_accuracy",
+      shown(scores.label_accuracy, 4,
+            scores.own_label_accuracy
+                ? fmt::format("  read from the nearest real rows; of the reference {:.4f}", *scores.own_label_accuracy)
+                : ""));
   if (const std::string confusions = confusions_text(scores); !confusions.empty())
     line(text, "most often misread", confusions);
+  for (const Scores::Number& number : scores.numbers) line(text, number.name, number_text(number));
+  add("numbers", "numbers", "");
   if (const auto& m = scores.modes) {
-    line(text, "modes found", fmt::format("{} of {}", m->found, m->of));
-    line(text, "high quality", fmt::format("{:.4f}  within three deviations of a mode", m->high_quality));
+    const bool circle = m->deviations != 3;
+    line(text, circle ? "angles met" : "modes found", fmt::format("{} of {}", m->found, m->of));
+    line(text, "high quality",
+         fmt::format("{:.4f}  within {}", m->high_quality,
+                     circle ? fmt::format("{} deviations of the centre of their angle", m->deviations)
+                            : "three deviations of a mode"));
   }
   add("modes found", "modes", "");
+  const bool vectors = !scores.columns.empty();
+  if (vectors)
+    line(text, "KS distance",
+         fmt::format("{:.4f}  mean of the columns; equal distributions stay below {:.4f} in 19 of 20 columns",
+                     scores.mean_distance(), scores.chance_distance));
+  add("KS distance", "columns", "");
+  if (const auto& c = scores.correlations) {
+    line(text, "correlations",
+         fmt::format("{:.4f} off on average, {:.4f} at most", c->difference.mean, c->difference.largest));
+    text += pairs_table(*c);
+  }
+  add("correlations", "correlations", "");
   add("Frechet distance", "fd", shown(scores.fd, 3));
   for (const Scores::CurvePoint& point : scores.fd_curve)
     line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}", point.fd));
@@ -254,12 +371,13 @@ std::string to_text(const Scores& scores, const std::string& model) {
   add("coverage", "coverage", p ? fmt::format("{:.4f}", p->coverage) : "");
   add("spread", "spread", scores.spread ? spread_text(*scores.spread) : "");
   add("  of real images", "real_spread", scores.real_spread ? spread_text(*scores.real_spread) : "");
-  add("duplicates", "duplicates", shown(scores.duplicates, 4, "  within 5 grey levels of another sample"));
+  add("duplicates", "duplicates",
+      shown(scores.duplicates, 4,
+            vectors ? "  within 0.001 deviations of another sample" : "  within 5 grey levels of another sample"));
   const auto& m = scores.memorization;
   add("nearest training", "memorization",
-      m ? fmt::format(
-              "{:.4f}  median distance; {:.4f} of held-out images; a sample is the closer one in {:.2f} of pairs",
-              m->samples_median, m->held_out_median, m->share_closer)
+      m ? fmt::format("{:.4f}  median distance; {:.4f} of held-out {}; a sample is the closer one in {:.2f} of pairs",
+                      m->samples_median, m->held_out_median, vectors ? "rows" : "images", m->share_closer)
         : "");
   const auto& parzen = scores.parzen;
   add("Parzen window", "parzen",
@@ -270,6 +388,7 @@ std::string to_text(const Scores& scores, const std::string& model) {
                  : "");
   add("score", "score", shown(joint_score(scores), 4, "  joint, for choosing among models"));
   if (by_class) text += "\n" + class_table(scores);
+  if (vectors) text += "\n" + column_table(scores);
   add("accuracy of classes", "per_class.accuracy", "");
   add("FD of classes", "per_class.fd", "");
   text += "\n";

@@ -9,11 +9,14 @@ namespace gan::eval {
 
 /// Scores as JSON, without those that were not computed. `model` is the path that the user gave. Keys: model, steps,
 /// data, data_hash, reference {name, count, distinct, in_training}, samples, seed, embedding {hash, accuracy, width},
-/// label_accuracy, per_class [{class, name, accuracy, fd}], confusion [label][predicted class], fd, fd_curve [{samples,
-/// fd}], kid {mean, se}, precision, recall, density, coverage, cas {accuracy, real_accuracy}, spread and real_spread
-/// {between_labels, within}, duplicates, memorization {samples_median, held_out_median, share_closer}, parzen {mean,
-/// se, sigma}, modes {found, of, high_quality}, score (joint_score), missing {KEY: reason} of those that could not be
-/// computed ("per_class.fd" of some classes), seconds, notes.
+/// label_accuracy, own_label_accuracy, per_class [{class, name, accuracy, fd}], confusion [label][predicted class],
+/// numbers [{name, unit, error, own_error}], fd, fd_curve [{samples, fd}], kid {mean, se}, precision, recall, density,
+/// coverage, cas {accuracy, real_accuracy}, spread and real_spread {between_labels, within}, duplicates, memorization
+/// {samples_median, held_out_median, share_closer}, parzen {mean, se, sigma}, modes {found, of, high_quality,
+/// deviations}, ks {mean, by_chance}, columns [{name, unit, ks, real {mean, deviation}, samples {mean, deviation}}],
+/// correlations {largest_difference, mean_difference, pairs [{columns, real, samples}], columns, real, samples}, score
+/// (joint_score), missing {KEY: reason} of those that could not be computed ("per_class.fd" of some classes), seconds,
+/// notes.
 nlohmann::ordered_json to_json(const Scores& scores, const std::string& model);
 
 /// Scores as a table for people, lines ending in '\n'.

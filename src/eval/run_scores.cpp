@@ -35,6 +35,8 @@ nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
     line["modes_found"] = modes->found;
     line["high_quality"] = modes->high_quality;
   }
+  for (const Scores::Number& number : scores.numbers) line["numbers"][number.name] = number.error;
+  if (!scores.columns.empty()) line["ks"] = scores.mean_distance();
   if (const auto score = joint_score(scores)) line["score"] = *score;
   for (const Scores::Missing& missing : scores.missing) line["missing"][missing.score] = missing.reason;
   return line;
@@ -44,6 +46,9 @@ nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
 std::string text_of(const Scores& scores, bool best) {
   std::string text = fmt::format("step {}:", base::grouped(static_cast<std::uint64_t>(scores.steps)));
   if (scores.label_accuracy) text += fmt::format(" label accuracy {:.3f},", *scores.label_accuracy);
+  for (const Scores::Number& number : scores.numbers)
+    text += fmt::format(" {} {:.3g} off ({:.3g} in the data),", number.name, number.error, number.own_error);
+  if (!scores.columns.empty()) text += fmt::format(" KS distance {:.3f},", scores.mean_distance());
   if (scores.fd) text += fmt::format(" Frechet distance {:.1f},", *scores.fd);
   if (scores.prdc) text += fmt::format(" coverage {:.3f},", scores.prdc->coverage);
   if (scores.modes)

@@ -4,12 +4,18 @@
 #include <chrono>
 #include <cmath>
 #include <iterator>
+#include <limits>
+#include <numbers>
+#include <numeric>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "data/repeats.h"
+#include "data/shuffle.h"
 #include "eval/draw.h"
+#include "metrics/kolmogorov_smirnov.h"
 #include "metrics/modes.h"
 
 namespace gan::eval {
@@ -18,7 +24,7 @@ using metrics::Rows;
 
 namespace {
 
-constexpr std::int64_t kImages = 10'000, kPoints = 2'500;
+constexpr std::int64_t kImages = 10'000, kPoints = 2'500, kOnCircle = kFewestRows * kAngles;
 constexpr std::int64_t kRowsOfPrdc = 5000;
 constexpr int kMostConfusions = 256;
 constexpr double kPoorAccuracy = 0.5;           // a worse classifier gets a note
@@ -26,6 +32,9 @@ constexpr std::uint64_t kSeed = 0;              // of the random rows, fixed so 
 constexpr std::int64_t kRowsOfPixels = 5000;    // more rows do not change two digits of a median
 constexpr std::int64_t kElements = 1 << 26;     // pixels held as floats at a time: 256 MB
 constexpr std::int64_t kValidationRows = 1000;  // to choose Parzen's sigma
+constexpr std::int64_t kMostCorrelated = 1000;  // columns
+constexpr std::size_t kNamedClasses = 10;
+constexpr int kCircleDeviations = 4;  // as in CcGAN (Ding et al. 2021)
 constexpr const char* kOneClass = "the data has one class, so there is nothing to tell apart";
 
 /// The number of images of `size` elements that may be held as floats at a time, at least two.
@@ -55,10 +64,9 @@ std::optional<metrics::Gaussian> gaussian_of(const Rows& features, std::int64_t 
   return metrics::fit_gaussian(features);
 }
 
-/// Features of these images.
-std::vector<float> features_of(const Embedded& embedded, const std::vector<std::uint32_t>& indices) {
+/// These of the rows.
+std::vector<float> rows_of(const Rows& rows, const std::vector<std::uint32_t>& indices) {
   std::vector<float> chosen;
-  const Rows rows{embedded.features, kFeatures};
   for (const std::uint32_t index : indices) {
     const std::span<const float> row = rows.row(index);
     chosen.insert(chosen.end(), row.begin(), row.end());
@@ -83,9 +91,26 @@ std::string too_few_images(std::int64_t images, std::int64_t needed) {
   return too_few(needed, images, base::counted(images, "image"), needed);
 }
 
-/// The labels of the first images; none if there are fewer than two classes.
-std::span<const std::int32_t> labels_of_first(const data::Dataset& images, std::int64_t count) {
-  return images.labels().first(images.classes() < 2 ? 0 : static_cast<std::size_t>(count));
+/// Ascending indices of the vectors that differ from every vector before them.
+std::vector<std::uint32_t> distinct_vectors(const data::Dataset& vectors) {
+  const Rows rows{vectors.points, vectors.sample_shape[0]};
+  std::vector<std::uint32_t> indices(static_cast<std::size_t>(rows.count()));
+  std::iota(indices.begin(), indices.end(), 0U);
+  const auto less = [&](std::uint32_t a, std::uint32_t b) {
+    return std::ranges::lexicographical_compare(rows.row(a), rows.row(b));
+  };
+  std::ranges::stable_sort(indices, less);
+  const auto [end, last] = std::ranges::unique(
+      indices, [&](std::uint32_t a, std::uint32_t b) { return std::ranges::equal(rows.row(a), rows.row(b)); });
+  indices.erase(end, last);
+  std::ranges::sort(indices);
+  return indices;
+}
+
+/// The difference of two numbers, of periodic ones around the circle.
+double difference(const data::NumberColumn& column, float a, float b) {
+  const double far = std::abs(static_cast<double>(a) - static_cast<double>(b));
+  return column.period > 0 ? std::abs(far - column.period * std::round(far / column.period)) : far;
 }
 
 std::int64_t mode_count(const data::Dataset& points) {
@@ -139,6 +164,12 @@ metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Data
 
 }  // namespace
 
+double Scores::mean_distance() const {
+  double sum = 0;
+  for (const ColumnScore& column : columns) sum += column.distance;
+  return sum / static_cast<double>(columns.size());
+}
+
 std::optional<double> joint_score(const Scores& scores) {
   std::vector<double> parts;
   if (scores.prdc) parts.push_back(scores.prdc->coverage);
@@ -146,8 +177,14 @@ std::optional<double> joint_score(const Scores& scores) {
     parts.push_back(static_cast<double>(scores.modes->found) / static_cast<double>(scores.modes->of));
     parts.push_back(scores.modes->high_quality);
   }
+  if (!scores.columns.empty()) parts.push_back(1 - scores.mean_distance());
   if (parts.empty()) return std::nullopt;
-  if (scores.label_accuracy) parts.push_back(*scores.label_accuracy);
+  const double best = scores.own_label_accuracy.value_or(1);
+  if (scores.label_accuracy) parts.push_back(*scores.label_accuracy < best ? *scores.label_accuracy / best : 1);
+  double numbers = 0;
+  for (const Scores::Number& number : scores.numbers)
+    numbers += number.error > number.own_error ? number.own_error / number.error : 1;
+  if (!scores.numbers.empty()) parts.push_back(numbers / static_cast<double>(scores.numbers.size()));
   double inverses = 0;
   for (const double part : parts) {
     if (part <= 0) return 0;
@@ -156,69 +193,157 @@ std::optional<double> joint_score(const Scores& scores) {
   return static_cast<double>(parts.size()) / inverses;
 }
 
-Judge::Judge(Reference reference, std::optional<Classifier> classifier)
+Judge::Judge(Reference reference, std::optional<Classifier> classifier, std::optional<Classifier> regressor)
     : reference_(std::move(reference)), classifier_(std::move(classifier)) {
   const data::Dataset& real = reference_.held_out;
+  class_column_.name = "";
+  if (const int c = class_column(real.condition); c >= 0)
+    class_column_ = real.condition.columns[static_cast<std::size_t>(c)];
   if (!real.is_image()) {
-    if (real.modes.empty())
-      base::fail_usage("{}: vectors whose modes are not known; there is nothing to judge them by", real.source);
+    distinct_ = distinct_vectors(real);
+    why_no_numbers_ = too_few(Neighbours::kNearest, reference_.train.count(),
+                              base::counted(reference_.train.count(), "training row"), Neighbours::kNearest);
+    if (!real.modes.empty() || !why_no_numbers_.empty()) return;
+    neighbours_ = std::make_unique<Neighbours>(reference_.train);
+    numbers_ = neighbours_->numbers();
+    real_ = neighbours_->read(real);
+    own_errors_ = errors_of(real_.numbers, real);
     return;
   }
   distinct_ = data::distinct_images(real);
-  if (!classifier_) {
+  why_no_numbers_ = "needs a regressor";
+  if (const std::string why = why_no_regressor(reference_.train); !why.empty()) why_no_numbers_ += ": " + why;
+  if (regressor) {
+    regressor_ = std::make_unique<Embedder>(*regressor);
+    numbers_ = regressor->numbers;
+  }
+  if (!classifier_ && !regressor) {
     why_no_classifier_ = "needs a classifier";
     if (const std::string why = why_no_classifier(reference_.train); !why.empty()) why_no_classifier_ += ": " + why;
     return;
   }
-  if (real.classes() > 1 && classifier_->classes != real.classes())
+  const int classes = class_column_.categories;
+  if (classifier_ && classes > 1 && classifier_->classes != classes)
     base::fail_usage("{}: {}; the embedding's classifier has {}", real.source,
-                     base::counted(real.classes(), "class", "classes"), classifier_->classes);
-  embedder_ = std::make_unique<Embedder>(*classifier_);
-  real_ = embedder_->embed(real);
-  embedding_ = {hash_of(*classifier_), std::nullopt, kFeatures};
-  if (reads_labels()) embedding_.accuracy = accuracy_of(real_.classes, real.labels());
+                     base::counted(classes, "class", "classes"), classifier_->classes);
+  if (classifier_) embedder_ = std::make_unique<Embedder>(*classifier_);
+  real_ = read(real);
+  own_errors_ = errors_of(real_.numbers, real);
+  embedding_ = {hash_of(classifier_ ? *classifier_ : *regressor), std::nullopt, kFeatures};
+  if (reads_labels()) embedding_.accuracy = accuracy_of(real_.classes, labels(real));
   gaussian_ = gaussian_of({real_.features, kFeatures}, static_cast<std::int64_t>(distinct_.size()));
-  std::vector<std::int64_t> distinct(static_cast<std::size_t>(real.classes()));
+  std::vector<std::int64_t> distinct(static_cast<std::size_t>(classes));
   for (const std::uint32_t index : distinct_)
-    if (real.classes() > 0) ++distinct[static_cast<std::size_t>(real.label(index))];
+    if (classes > 0) ++distinct[static_cast<std::size_t>(labels(real)[index])];
   for (std::size_t k = 0; k < distinct.size(); ++k) {
-    const std::vector<float> rows = rows_of_class({real_.features, kFeatures}, real.labels(), k);
+    const std::vector<float> rows = rows_of_class({real_.features, kFeatures}, labels(real), k);
     classes_.push_back(gaussian_of({rows, kFeatures}, distinct[k]));
   }
 }
 
-bool Judge::reads_labels() const { return classifier_ && classifier_->classes == reference_.held_out.classes(); }
+Embedded Judge::read(const data::Dataset& samples) const {
+  if (neighbours_) return neighbours_->read(samples);
+  if (!embedder_) return regressor_->embed(samples);
+  Embedded result = embedder_->embed(samples);
+  if (regressor_) result.numbers = regressor_->embed(samples).numbers;
+  return result;
+}
+
+std::vector<double> Judge::errors_of(const std::vector<float>& numbers, const data::Dataset& samples) const {
+  std::vector<double> errors;
+  for (std::size_t c = 0; c < numbers_.size(); ++c) {
+    errors.push_back(std::numeric_limits<double>::quiet_NaN());
+    const int column = samples.condition.find(numbers_[c].name);
+    if (column < 0) continue;
+    const std::span<const float> wanted = samples.rows.numbers(static_cast<std::size_t>(column));
+    double sum = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      sum += difference(numbers_[c], numbers[i * numbers_.size() + c], wanted[i]);
+    errors.back() = sum / static_cast<double>(wanted.size());
+  }
+  return errors;
+}
+
+std::span<const std::int32_t> Judge::labels(const data::Dataset& dataset) const {
+  const int c = class_column_.name.empty() ? -1 : dataset.condition.find(class_column_.name);
+  return c < 0 ? std::span<const std::int32_t>() : dataset.rows.categories(static_cast<std::size_t>(c));
+}
+
+bool Judge::on_circle(const data::ConditionSpec& condition) const {
+  return reference_.held_out.circle_radius > 0 && condition.columns.size() == 1 && condition.columns[0].is_numeric();
+}
+
+bool Judge::reads_labels() const {
+  return classifier_ && classifier_->classes > 0 && classifier_->classes == class_column_.categories;
+}
 
 std::string Judge::why_too_few(std::int64_t samples, std::int64_t needed) const {
   const data::Dataset& real = reference_.held_out;
   const auto distinct = static_cast<std::int64_t>(distinct_.size());
-  std::string has = base::counted(real.count(), "image");
+  std::string has = base::counted(real.count(), real.is_image() ? "image" : "row");
   if (distinct < real.count()) has = fmt::format("{}, {} different", has, distinct);
   return too_few(samples, distinct, has, needed);
 }
 
 std::string Judge::why_no_score(std::int64_t samples) const {
-  if (reference_.held_out.is_image()) return embedder_ ? why_too_few(samples, kRowsOfCoverage) : why_no_classifier_;
-  return too_few_samples(samples, kFewestRows * mode_count(reference_.held_out));
+  const data::Dataset& real = reference_.held_out;
+  if (real.is_image()) return embedder_ || regressor_ ? why_too_few(samples, kRowsOfCoverage) : why_no_classifier_;
+  if (!real.modes.empty()) return too_few_samples(samples, kFewestRows * mode_count(real));
+  if (on_circle(real.condition)) return too_few_samples(samples, kOnCircle);
+  return too_few(samples, real.count(), base::counted(real.count(), "row"), kFewestRows);
 }
 
-void require_fit(const train::Model& model, const Reference& reference) {
-  const data::Dataset& real = reference.held_out;
-  if (model.sample_shape != real.sample_shape)
-    base::fail_usage("the model draws samples of {}, {} has {}; give the data it was trained on",
-                     graph::to_string(model.sample_shape), real.source, graph::to_string(real.sample_shape));
-  if (!model.condition.empty() && real.condition.empty())
-    base::fail_usage("the model takes labels and {} has none; give the data it was trained on", real.source);
-  if (!model.condition.empty() && model.condition.classes() != real.classes())
-    base::fail_usage("the model has {}, {} has {}; give the data it was trained on", model.condition.text(),
-                     real.source, real.classes());
+data::Dataset Judge::conditions_of(const data::Dataset& part, const train::Model& model) const {
+  data::Dataset wanted;
+  wanted.source = part.source;
+  for (std::size_t c = 0; c < part.condition.columns.size(); ++c) {
+    if (model.condition.find(part.condition.columns[c].name) < 0) continue;
+    wanted.condition.columns.push_back(part.condition.columns[c]);
+    wanted.rows.columns.push_back(part.rows.columns[c]);
+  }
+  return wanted;
+}
+
+data::Dataset Judge::conditions(const train::Model& model, std::int64_t count) const {
+  const data::Dataset& real = reference_.held_out;
+  data::Dataset wanted = conditions_of(real, model);
+  wanted.items = count;
+  if (on_circle(wanted.condition)) {
+    const data::NumberColumn& number = wanted.condition.columns[0].number;
+    const double turn = number.period > 0 ? number.period : 360;
+    const double shift = turn / static_cast<double>(std::max<std::int64_t>(number.distinct, 1)) / 2;
+    std::vector<float> angles;
+    for (std::int64_t i = 0; i < count; ++i)
+      angles.push_back(static_cast<float>(std::fmod(turn * static_cast<double>(i % kAngles) / kAngles + shift, turn)));
+    wanted.rows.columns[0] = std::move(angles);
+  } else if (wanted.condition.classes() > 0 && (real.is_image() || !real.modes.empty())) {
+    wanted.rows = data::values_in_turn(wanted.condition, count);
+  } else {
+    // In random order, as the first of sorted data are not like the rest.
+    data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), kSeed);
+    const std::span<const std::uint32_t> order = shuffle.epoch(0);
+    std::vector<std::uint32_t> chosen;
+    for (std::int64_t i = 0; i < count; ++i) chosen.push_back(order[static_cast<std::size_t>(i % real.count())]);
+    wanted.rows = wanted.rows.select(chosen);
+  }
+  return wanted;
+}
+
+data::Dataset Judge::draw_with(const train::Model& model, const data::Dataset& wanted, std::uint64_t seed) const {
+  data::Dataset aligned = wanted;
+  if (!model.condition.empty()) data::align_condition(aligned, model.condition);
+  data::Dataset samples = draw(model, wanted.count(), aligned.rows, seed);
+  samples.condition = wanted.condition;
+  samples.rows = wanted.rows;
+  return samples;
 }
 
 Evaluation Judge::evaluate(const train::Model& model, const Options& options, const Log& log) {
   const auto start = std::chrono::steady_clock::now();
   const data::Dataset& real = reference_.held_out;
-  const std::int64_t count = options.count > 0 ? options.count : real.is_image() ? kImages : kPoints;
   require_fit(model, reference_);
+  const std::int64_t usual = real.is_image() ? kImages : on_circle(model.condition) ? kOnCircle : kPoints;
+  const data::Dataset wanted = conditions(model, options.count > 0 ? options.count : usual);
   Evaluation evaluation;
   Scores& scores = evaluation.scores;
   scores.steps = model.steps;
@@ -226,59 +351,189 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   scores.data_hash = reference_.hash;
   scores.reference = reference_.name;
   scores.reference_count = real.count();
-  scores.reference_distinct = real.is_image() ? static_cast<std::int64_t>(distinct_.size()) : real.count();
-  scores.samples = count;
+  scores.reference_distinct = static_cast<std::int64_t>(distinct_.size());
+  scores.samples = wanted.count();
   scores.seed = options.seed;
-  if (!model.condition.empty())
-    scores.class_names = model.condition.class_names();
-  else
-    miss(scores, {"label_accuracy"}, "the model is unconditional");
-  evaluation.samples = draw(model, count, data::values_in_turn(model.condition, count), options.seed);
-  if (!real.is_image()) {
-    judge_vectors(model, evaluation);
-  } else {
-    judge_features(model, options, evaluation);
+  evaluation.samples = draw_with(model, wanted, options.seed);
+  if (model.condition.empty()) miss(scores, {"label_accuracy"}, "the model is unconditional");
+  note_classes(model, evaluation, scores);
+  if (real.is_image()) {
+    judge_features(options, evaluation);
     if (options.pixels) judge_pixels(evaluation);
     if (options.parzen) judge_parzen(evaluation);
     if (options.cas) judge_cas(model, options, evaluation, log);
+  } else if (!real.modes.empty()) {
+    judge_modes(evaluation);
+  } else if (on_circle(wanted.condition)) {
+    judge_circle(evaluation);
+  } else {
+    judge_vectors(options, evaluation);
   }
-  if (!joint_score(scores)) miss(scores, {"score"}, real.is_image() ? "needs coverage" : "needs modes");
+  if (!joint_score(scores))
+    miss(scores, {"score"},
+         real.is_image()                                                  ? "needs coverage"
+         : !real.modes.empty() || on_circle(evaluation.samples.condition) ? "needs modes"
+                                                                          : "needs the distances of columns");
   // For an unconditional model the hash may differ just because it includes the labels.
-  if (real.is_image() && !model.condition.empty() && model.data_hash != reference_.hash)
+  const bool synthetic = !real.modes.empty() || real.circle_radius > 0;
+  if (!synthetic && !model.condition.empty() && model.data_hash != reference_.hash)
     scores.notes.push_back(fmt::format("the model was trained on other data ({})", model.data_name));
   scores.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return evaluation;
 }
 
-void Judge::judge_vectors(const train::Model& model, Evaluation& evaluation) const {
+void Judge::note_classes(const train::Model& model, const Evaluation& evaluation, Scores& scores) const {
+  const data::Dataset& real = reference_.held_out;
+  const data::ConditionSpec& wanted = evaluation.samples.condition;
+  if (model.condition.empty()) return;
+  if (!labels(evaluation.samples).empty()) scores.class_names = class_column_.names;
+  const bool evenly = wanted.classes() > 0 && (real.is_image() || !real.modes.empty());
+  scores.drawn = evenly ? Scores::Drawn::evenly : Scores::Drawn::as_reference;
+  for (const data::ConditionColumn& column : model.condition.columns) {
+    if (column.is_numeric()) continue;
+    const data::ConditionColumn& own = wanted.columns[static_cast<std::size_t>(wanted.find(column.name))];
+    std::set<std::string> there;
+    for (std::int32_t k = 0; k < own.categories; ++k) there.insert(own.name_of(k));
+    std::vector<std::string> lacking;
+    for (std::int32_t k = 0; k < column.categories; ++k)
+      if (!there.contains(column.name_of(k))) lacking.push_back(column.name_of(k));
+    if (lacking.empty()) continue;
+    const std::size_t more = lacking.size() - std::min(lacking.size(), kNamedClasses);
+    lacking.resize(lacking.size() - more);
+    scores.notes.push_back(fmt::format("{} of the model that the reference lacks, and that are not scored: {}{}",
+                                       column.name, base::joined(lacking),
+                                       more > 0 ? fmt::format(" and {} more", more) : ""));
+  }
+}
+
+void Judge::judge_modes(Evaluation& evaluation) const {
   const data::Dataset& real = reference_.held_out;
   Scores& scores = evaluation.scores;
   const std::int64_t width = real.sample_shape[0], modes = mode_count(real);
   const metrics::ModeCount count = metrics::count_modes({evaluation.samples.points, width}, {real.modes, width},
                                                         static_cast<double>(real.mode_deviation));
   // The label of a synthetic point is the index of its mode.
-  if (modes == model.condition.classes())
-    count_labels(count.nearest, evaluation.samples.labels(), model.condition.classes(), scores);
+  if (const auto wanted = labels(evaluation.samples); !wanted.empty() && modes == class_column_.categories)
+    count_labels(count.nearest, wanted, class_column_.categories, scores);
   if (const std::string why = why_no_score(scores.samples); why.empty())
     scores.modes = {count.found, modes, count.high_quality};
   else
     miss(scores, {"modes"}, why);
 }
 
-void Judge::judge_features(const train::Model& model, const Options& options, Evaluation& evaluation) {
+void Judge::judge_circle(Evaluation& evaluation) const {
+  const data::Dataset& real = reference_.held_out;
   Scores& scores = evaluation.scores;
-  if (!embedder_) {
-    if (!model.condition.empty()) miss(scores, {"label_accuracy"}, why_no_classifier_);
+  if (const std::string why = too_few_samples(scores.samples, kOnCircle); !why.empty())
+    return miss(scores, {"modes"}, why);
+  const double period = evaluation.samples.condition.columns[0].number.period, turn = period > 0 ? period : 360;
+  const std::span<const float> angles = evaluation.samples.rows.numbers(0);
+  std::vector<bool> found(kAngles);
+  std::int64_t good = 0;
+  for (std::size_t i = 0; i < angles.size(); ++i) {
+    const double angle = 2 * std::numbers::pi * static_cast<double>(angles[i]) / turn;
+    const auto radius = static_cast<double>(real.circle_radius);
+    const double x = static_cast<double>(evaluation.samples.points[2 * i]) - radius * std::cos(angle);
+    const double y = static_cast<double>(evaluation.samples.points[2 * i + 1]) - radius * std::sin(angle);
+    if (std::hypot(x, y) > kCircleDeviations * static_cast<double>(real.mode_deviation)) continue;
+    ++good;
+    found[i % kAngles] = true;
+  }
+  scores.modes = {std::ranges::count(found, true), kAngles,
+                  static_cast<double>(good) / static_cast<double>(scores.samples), kCircleDeviations};
+}
+
+void Judge::judge_vectors(const Options& options, Evaluation& evaluation) const {
+  const data::Dataset& real = reference_.held_out;
+  Scores& scores = evaluation.scores;
+  const std::int64_t width = real.sample_shape[0];
+  const std::string why = too_few(scores.samples, real.count(), base::counted(real.count(), "row"), kFewestRows);
+  if (!why.empty()) {
+    miss(scores, {"columns", "correlations"}, why);
+  } else {
+    scores.columns = compare_columns(real, evaluation.samples);
+    scores.chance_distance = metrics::kolmogorov_smirnov_chance(real.count(), scores.samples);
+    if (width <= kMostCorrelated)
+      scores.correlations = compare_correlations(real, evaluation.samples);
+    else
+      miss(scores, {"correlations"}, fmt::format("{} columns, at most {} are compared", width, kMostCorrelated));
+  }
+  if (!neighbours_)
+    return miss(scores, {"precision", "recall", "density", "coverage", "duplicates", "memorization"}, why_no_numbers_);
+  const Embedded drawn = read(evaluation.samples);
+  if (const auto wanted = labels(evaluation.samples); !wanted.empty() && class_column_.categories > 1) {
+    count_labels(drawn.classes, wanted, class_column_.categories, scores);
+    scores.own_label_accuracy = accuracy_of(real_.classes, labels(real));
+  }
+  judge_numbers(drawn, evaluation);
+  judge_coverage({drawn.features, width}, scores);
+  if (options.pixels) judge_copies_of_vectors({drawn.features, width}, evaluation);
+}
+
+void Judge::judge_numbers(const Embedded& drawn, Evaluation& evaluation) const {
+  Scores& scores = evaluation.scores;
+  const std::vector<double> errors = errors_of(drawn.numbers, evaluation.samples);
+  for (std::size_t c = 0; c < numbers_.size(); ++c)
+    if (!std::isnan(errors[c]) && !std::isnan(own_errors_[c]))
+      scores.numbers.push_back({numbers_[c].name, numbers_[c].unit, errors[c], own_errors_[c]});
+  const auto numeric = std::ranges::count_if(evaluation.samples.condition.columns, &data::ConditionColumn::is_numeric);
+  if (scores.numbers.empty() && numeric > 0) miss(scores, {"numbers"}, why_no_numbers_);
+}
+
+void Judge::judge_coverage(const Rows& fake, Scores& scores) const {
+  if (const std::string why = why_too_few(fake.count(), kRowsOfCoverage); !why.empty())
+    return miss(scores, {"precision", "recall", "density", "coverage"}, why);
+  // Both sides get the same number of rows, since few real rows have large balls, in which one of many samples would
+  // lie by chance. Equal real rows count once, since their balls are empty.
+  const auto distinct = static_cast<std::int64_t>(distinct_.size());
+  const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
+  const std::vector<float> all = rows_of({real_.features, fake.width}, distinct_);
+  const std::vector<float> real_rows = metrics::choose_rows({all, fake.width}, rows, kSeed);
+  const std::vector<float> fake_rows = metrics::choose_rows(fake, rows, kSeed + 1);
+  scores.prdc = metrics::prdc({real_rows, fake.width}, {fake_rows, fake.width}, kNeighbours);
+}
+
+void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) const {
+  Scores& scores = evaluation.scores;
+  const Rows drawn = fake.slice(0, std::min(fake.count(), kRowsOfPixels));
+  const Rows unseen = Rows{real_.features, fake.width}.slice(0, std::min(reference_.held_out.count(), kRowsOfPixels));
+  // On a line, equal distances are no rarity.
+  if (fake.width > 1 && drawn.count() >= kFewestRows) {
+    const double limit = kDuplicateDeviation * std::sqrt(static_cast<double>(fake.width));
+    const std::vector<double> others = metrics::nearest_other(drawn);
+    scores.duplicates = static_cast<double>(std::ranges::count_if(others, [&](double d) { return d < limit; })) /
+                        static_cast<double>(others.size());
+  }
+  if (const std::string why = why_too_few(drawn.count(), kFewestRows); !why.empty())
+    return miss(scores, {"memorization"}, why);
+  const std::vector<float> train = neighbours_->standardized(reference_.train);
+  const auto distances = [&](const Rows& rows) {
+    metrics::Nearest nearest;
+    metrics::find_nearest(rows, {train, fake.width}, 0, nearest);
+    return per_pixel(nearest.distance, reference_.train.sample_shape);
+  };
+  const std::vector<double> of_samples = distances(drawn), of_unseen = distances(unseen);
+  scores.memorization = {metrics::median(of_samples), metrics::median(of_unseen),
+                         metrics::share_smaller(of_samples, of_unseen)};
+}
+
+void Judge::judge_features(const Options& options, Evaluation& evaluation) const {
+  Scores& scores = evaluation.scores;
+  const bool labelled = !labels(evaluation.samples).empty();
+  if (!embedder_ && !regressor_) {
+    if (labelled) miss(scores, {"label_accuracy"}, why_no_classifier_);
+    judge_numbers({}, evaluation);
     miss(scores, {"fd", "kid", "precision", "recall", "density", "coverage"}, why_no_classifier_);
     return;
   }
   scores.embedding = embedding_;
-  const Embedded drawn = embedder_->embed(evaluation.samples);
+  const Embedded drawn = read(evaluation.samples);
   const Rows fake{drawn.features, kFeatures}, real{real_.features, kFeatures};
-  if (!model.condition.empty() && !reads_labels()) {
-    miss(scores, {"label_accuracy"}, kOneClass);
-  } else if (!model.condition.empty()) {
-    count_labels(drawn.classes, evaluation.samples.labels(), model.condition.classes(), scores);
+  judge_numbers(drawn, evaluation);
+  if (labelled && !reads_labels()) {
+    miss(scores, {"label_accuracy"}, class_column_.categories > 1 ? "needs a classifier" : kOneClass);
+  } else if (labelled) {
+    count_labels(drawn.classes, labels(evaluation.samples), class_column_.categories, scores);
     judge_classes(fake, evaluation);
     if (*embedding_.accuracy < kPoorAccuracy)
       scores.notes.push_back(
@@ -300,26 +555,15 @@ void Judge::judge_features(const train::Model& model, const Options& options, Ev
     scores.kid = metrics::kid(real, fake, kSeed);
   else
     miss(scores, {"kid"}, why);
-  if (const std::string why = why_no_score(fake.count()); why.empty()) {
-    // Both sides get the same number of rows, since few real rows have large balls, in which one of many samples would
-    // lie by chance. Equal real rows count once, since their balls are empty.
-    const auto distinct = static_cast<std::int64_t>(distinct_.size());
-    const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
-    const std::vector<float> real_rows =
-        metrics::choose_rows(Rows{features_of(real_, distinct_), kFeatures}, rows, kSeed);
-    const std::vector<float> fake_rows = metrics::choose_rows(fake, rows, kSeed + 1);
-    scores.prdc = metrics::prdc({real_rows, kFeatures}, {fake_rows, kFeatures}, kNeighbours);
-  } else {
-    miss(scores, {"precision", "recall", "density", "coverage"}, why);
-  }
+  judge_coverage(fake, scores);
 }
 
 void Judge::judge_classes(const Rows& fake, Evaluation& evaluation) const {
   Scores& scores = evaluation.scores;
-  const std::span<const std::int32_t> labels = evaluation.samples.labels();
+  const std::span<const std::int32_t> wanted = labels(evaluation.samples);
   std::int64_t undrawn = 0, few = 0;
   for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
-    const std::vector<float> rows = rows_of_class(fake, labels, k);
+    const std::vector<float> rows = rows_of_class(fake, wanted, k);
     const auto of_class = gaussian_of({rows, kFeatures}, Rows{rows, kFeatures}.count());
     if (of_class && classes_[k]) scores.per_class[k].fd = metrics::frechet_distance(*of_class, *classes_[k]);
     undrawn += !scores.per_class[k].accuracy;
@@ -344,8 +588,12 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const std::vector<float> all = pixel_rows(samples, 0, drawn);
   const std::string more = drawn < samples.count() ? " (memory holds no more of this size)" : "";
   // The mean of few rows lies near each of them, which would understate the spread within labels.
-  const auto needed = [](const data::Dataset& images) {
-    return kFewestRows * std::max<std::int64_t>(images.classes(), 1);
+  const int classes = class_column_.categories;
+  const auto needed = [&](const data::Dataset& images) { return kFewestRows * (labels(images).empty() ? 1 : classes); };
+  // The labels of the first images; none if there are fewer than two classes.
+  const auto labels_of_first = [&](const data::Dataset& images, std::int64_t count) {
+    const std::span<const std::int32_t> all = labels(images);
+    return all.first(classes < 2 || all.empty() ? 0 : static_cast<std::size_t>(count));
   };
   if (const std::string why = too_few_samples(drawn, needed(samples)); why.empty())
     scores.spread = metrics::spread({all, width}, labels_of_first(samples, drawn));
@@ -418,15 +666,18 @@ void Judge::judge_cas(const train::Model& model, const Options& options, Evaluat
   const data::Dataset& train = reference_.train;
   const data::Dataset& real = reference_.held_out;
   if (model.condition.empty()) return miss(scores, {"cas"}, "the model is unconditional");
+  if (labels(evaluation.samples).empty()) return miss(scores, {"cas"}, "the model takes no classes");
   if (!reads_labels()) return miss(scores, {"cas"}, why_no_classifier_.empty() ? kOneClass : why_no_classifier_);
   if (const std::string why = why_no_classifier(train); !why.empty())
     return miss(scores, {"cas"}, "needs a classifier: " + why);
   if (const std::string why = why_too_few(kFewestRows, kFewestRows); !why.empty()) return miss(scores, {"cas"}, why);
   if (log) log(fmt::format("training a classifier on {}", base::counted(train.count(), "sample")));
   // One sample for each training image, with its label, from another seed than the samples that were scored.
-  const data::Dataset samples = draw(model, train.count(), train.rows, options.seed + 1);
+  data::Dataset wanted = conditions_of(train, model);
+  wanted.items = train.count();
+  const data::Dataset samples = draw_with(model, wanted, options.seed + 1);
   const Classifier classifier = train_classifier(samples, 0, log);
-  scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, real.labels()), *embedding_.accuracy};
+  scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, labels(real)), *embedding_.accuracy};
 }
 
 }  // namespace gan::eval

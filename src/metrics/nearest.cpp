@@ -57,6 +57,27 @@ std::vector<double> nearest_other(const Rows& rows) {
   return distances;
 }
 
+std::vector<std::uint32_t> k_nearest(const Rows& rows, const Rows& candidates, int k) {
+  require_same_width(rows, candidates);
+  if (k < 1 || candidates.count() < k)
+    base::fail_usage("{} nearest of {}", k, base::counted(candidates.count(), "candidate"));
+  const auto size = static_cast<std::size_t>(k);
+  std::vector<Best> best(static_cast<std::size_t>(rows.count()) * size);
+  for_each_distance(rows, candidates, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
+    const std::span<Best> mine = std::span(best).subspan(static_cast<std::size_t>(i) * size, size);
+    for (std::size_t j = 0; j < squared.size(); ++j) {
+      if (squared[j] >= mine.back().squared) continue;
+      std::size_t place = size - 1;  // the ones that are farther move back
+      for (; place > 0 && squared[j] < mine[place - 1].squared; --place) mine[place] = mine[place - 1];
+      mine[place] = {squared[j], first + static_cast<std::int64_t>(j)};
+    }
+  });
+  std::vector<std::uint32_t> indices;
+  indices.reserve(best.size());
+  for (const Best& one : best) indices.push_back(static_cast<std::uint32_t>(std::max<std::int64_t>(one.index, 0)));
+  return indices;
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) base::fail_usage("median: no values");
   std::ranges::sort(values);

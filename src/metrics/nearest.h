@@ -17,6 +17,10 @@ void find_nearest(const Rows& rows, const Rows& candidates, std::int64_t first, 
 /// The distance from each row to the nearest of the others. Throws a usage error for fewer than two rows.
 std::vector<double> nearest_other(const Rows& rows);
 
+/// The indices of the k nearest candidates [M, D] of each row [N, D], as [N, k], the nearest first, by f32 distances
+/// (for_each_distance). Throws a usage error if there are fewer than k candidates.
+std::vector<std::uint32_t> k_nearest(const Rows& rows, const Rows& candidates, int k);
+
 double median(std::vector<double> values);
 
 /// The share of pairs (a, b) with a < b, equal ones counted half: 1/2 if both come from one distribution (the statistic

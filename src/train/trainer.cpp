@@ -207,6 +207,20 @@ class Run {
     return directory_;
   }
 
+  /// Calls write(path) for a file of the run's folder, and again if the folder was renamed before the file was open.
+  template <typename Write>
+  void write_in_folder(const std::string& name, const Write& write) {
+    for (bool written = false; !written;) {
+      const std::filesystem::path before = directory();
+      try {
+        write((before / name).string());
+        written = true;
+      } catch (const base::Error&) {
+        if (directory() == before) throw;
+      }
+    }
+  }
+
   /// Saves the state in a new folder, after the run's folder was deleted.
   [[noreturn]] void save_elsewhere() {
     const std::string folder = directory_.string();
@@ -314,7 +328,7 @@ class Run {
                                       {"grad_norm_g", p.grad_norm_g},
                                       {"grad_norm_d", p.grad_norm_d},
                                       {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
-    base::append_to_file(path("metrics.jsonl"), line.dump() + "\n");
+    write_in_folder("metrics.jsonl", [&](const auto& file) { base::append_to_file(file, line.dump() + "\n"); });
   }
 
   /// The present model: the running average of G if the run keeps one, and D.
@@ -397,8 +411,10 @@ class Run {
     position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
     if (position_.steps > 0 && !std::filesystem::exists(path("config.toml"))) write_start();  // the folder was emptied
-    save_checkpoint(path("checkpoint.safetensors"), position_, stepper_->variables(), stepper_->state());
-    save_model(path("model.safetensors"), current_model());
+    write_in_folder("checkpoint.safetensors", [&](const auto& file) {
+      save_checkpoint(file, position_, stepper_->variables(), stepper_->state());
+    });
+    write_in_folder("model.safetensors", [&](const auto& file) { save_model(file, current_model()); });
     saved_steps_ = position_.steps;
   }
 

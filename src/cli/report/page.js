@@ -226,6 +226,7 @@ function scoresOverTime() {
       ["high quality", "red", s.high_quality]],  // of vectors, which have no density
     { zero: true, note: "Higher is better; density may exceed 1." }),
     plot("Fréchet distance", s.step, [["fd", "blue", s.fd]], { log: true, note: "Lower is better." }),
+    plot("Kolmogorov-Smirnov distance", s.step, [["mean of the columns", "blue", s.ks]], { zero: true, note: "Lower is better." }),
     plot("Modes found", s.step, [["modes", "green", s.modes_found]], { zero: true }),
     plot("Score", s.step, [["score", "blue", s.score]], { zero: true, note: "One number for choosing among models: the harmonic mean of label accuracy and coverage, or of those available." }),
   ].filter(Boolean)), ...Object.entries(s.missing ?? {}).map(([key, reason]) => paragraph(`No ${key.replaceAll(/[_.]/g, " ")}: ${reason}.`, "quiet")));
@@ -271,8 +272,15 @@ function evaluation() {
   ];
   const rows = known.filter(([key]) => typeof e[key] === "number").map(([key, name, text]) => [name, number(e[key]), text]);
   const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"], 
-    ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"]];
+    ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"],
+    ["ks", "Kolmogorov-Smirnov distance of columns"], ["own_label_accuracy", "label accuracy of real rows"]];
   for (const [key, name] of more) rows.push(...flatten(name, e[key]).map(([label, text]) => [label, text, ""]));
+  for (const each of Array.isArray(e.numbers) ? e.numbers : [])
+    rows.push([String(each.name), `${number(each.error)} ${each.unit ?? ""}`, `mean absolute error; on real data ${number(each.own_error)}`]);
+  for (const pair of Array.isArray(e.correlations?.pairs) ? e.correlations.pairs : [])
+    rows.push(["correlation of " + [].concat(pair.columns ?? []).join(" and "), number(pair.samples), `in the data ${number(pair.real)}`]);
+  for (const each of (Array.isArray(e.columns) ? e.columns : []).slice(0, 40))
+    rows.push([`column ${each.name}`, number(each.ks), "Kolmogorov-Smirnov distance of the distributions"]);
   const names = Object.fromEntries([...known, ...more]);
   for (const [key, reason] of Object.entries(e.missing ?? {})) rows.push([names[key] ?? key.replaceAll(/[_.]/g, " "), "–", reason]);
   section("evaluation").append(table(["", "value", ""], rows), ...(e.notes ?? []).map(text => paragraph(text, "quiet")));

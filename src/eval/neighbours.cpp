@@ -1,0 +1,98 @@
+#include "eval/neighbours.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numbers>
+#include <span>
+
+#include "data/shuffle.h"
+#include "metrics/frechet.h"
+#include "metrics/nearest.h"
+
+namespace gan::eval {
+
+namespace {
+
+constexpr std::int64_t kMostRows = 20'000;
+
+/// At most kMostRows random vectors with their conditions.
+data::Dataset some_of(const data::Dataset& real) {
+  if (real.count() <= kMostRows) return real;
+  data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), 0);
+  return data::subset(real, shuffle.epoch(0).first(kMostRows));
+}
+
+double angle_of(const data::NumberColumn& column, float value) {
+  return 2 * std::numbers::pi * static_cast<double>(value) / column.period;
+}
+
+/// The mean of the numbers of these rows.
+double mean_of(const data::NumberColumn& column, std::span<const float> values, std::span<const std::uint32_t> rows) {
+  double sum = 0, sine = 0, cosine = 0;
+  for (const std::uint32_t row : rows) {
+    sum += static_cast<double>(values[row]);
+    if (column.period == 0) continue;
+    sine += std::sin(angle_of(column, values[row]));
+    cosine += std::cos(angle_of(column, values[row]));
+  }
+  if (column.period == 0) return sum / static_cast<double>(rows.size());
+  const double share = std::atan2(sine, cosine) / (2 * std::numbers::pi);
+  return (share < 0 ? share + 1 : share) * column.period;
+}
+
+/// The most frequent label of these rows, of equally frequent ones the smallest.
+std::int32_t most_frequent(std::span<const std::int32_t> labels, std::span<const std::uint32_t> rows) {
+  std::map<std::int32_t, int> counts;
+  for (const std::uint32_t row : rows) ++counts[labels[row]];
+  return std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; })->first;
+}
+
+}  // namespace
+
+Neighbours::Neighbours(const data::Dataset& real) : width_(real.sample_shape[0]) {
+  const data::Dataset chosen = some_of(real);
+  const metrics::Gaussian gaussian = metrics::fit_gaussian({chosen.points, width_});
+  for (std::int64_t c = 0; c < width_; ++c) {
+    const double deviation = std::sqrt(gaussian.covariance[static_cast<std::size_t>(c * width_ + c)]);
+    mean_.push_back(gaussian.mean[static_cast<std::size_t>(c)]);
+    scale_.push_back(deviation > 0 ? 1 / deviation : 1);
+  }
+  rows_ = standardized(chosen);
+  if (const int c = class_column(chosen.condition); c >= 0) {
+    const std::span<const std::int32_t> labels = chosen.rows.categories(static_cast<std::size_t>(c));
+    labels_.assign(labels.begin(), labels.end());
+  }
+  for (std::size_t c = 0; c < chosen.condition.columns.size(); ++c) {
+    if (!chosen.condition.columns[c].is_numeric()) continue;
+    numbers_.push_back(chosen.condition.columns[c].number);
+    numbers_.back().name = chosen.condition.columns[c].name;
+    const std::span<const float> values = chosen.rows.numbers(c);
+    values_.emplace_back(values.begin(), values.end());
+  }
+}
+
+std::vector<float> Neighbours::standardized(const data::Dataset& vectors) const {
+  std::vector<float> rows(vectors.points.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t c = i % static_cast<std::size_t>(width_);
+    rows[i] = static_cast<float>((static_cast<double>(vectors.points[i]) - mean_[c]) * scale_[c]);
+  }
+  return rows;
+}
+
+Embedded Neighbours::read(const data::Dataset& vectors) const {
+  Embedded result;
+  result.features = standardized(vectors);
+  if (labels_.empty() && numbers_.empty()) return result;
+  const std::vector<std::uint32_t> nearest = metrics::k_nearest({result.features, width_}, {rows_, width_}, kNearest);
+  for (std::size_t first = 0; first < nearest.size(); first += kNearest) {
+    const std::span<const std::uint32_t> rows = std::span(nearest).subspan(first, kNearest);
+    if (!labels_.empty()) result.classes.push_back(most_frequent(labels_, rows));
+    for (std::size_t c = 0; c < numbers_.size(); ++c)
+      result.numbers.push_back(static_cast<float>(mean_of(numbers_[c], values_[c], rows)));
+  }
+  return result;
+}
+
+}  // namespace gan::eval
