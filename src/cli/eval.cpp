@@ -51,7 +51,8 @@ void run(const Options& options) {
   const train::Model model = train::load_model(options.model);
   data::SourceOptions source;
   source.cache = options.cache;
-  source.read = model.config.data;  // as the training data was read
+  source.read = model.config.data;  // as the training data was read, or made up
+  source.seed = static_cast<std::uint64_t>(model.config.train.seed);
   eval::Reference reference = eval::open_reference(options.data, source);
   eval::fit_reference(reference, model);  // fails before a minute is spent on a classifier
   if (!options.out.empty()) base::create_folder(options.out);

@@ -68,6 +68,9 @@ void print_model(const std::string& path) {
   line("preset", config.preset);
   line("draws", shape_text(model.sample_shape) + (model.sample_shape.size() == 3 ? " in [-1, 1]" : ""));
   line("classes", model.condition.empty() ? "none, it is unconditional" : classes_text(model.condition));
+  if (model.condition.classes() == 0)
+    for (const data::ConditionColumn& column : model.condition.columns)
+      if (!column.is_numeric()) line("  " + column.name, classes_text({{column}}));
   line("latent", fmt::format("{}, {}", config.model.latent, config.model.latent_distribution));
   line("generator", network_text(config.model.g));
   line("discriminator", network_text(config.model.d));

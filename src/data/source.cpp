@@ -8,6 +8,8 @@ namespace gan::data {
 
 namespace {
 
+constexpr const char* kKinds = "a folder of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
+
 const Reader& reader_of(const std::string& spec) {
   const Reader* chosen = nullptr;
   // A name wins over a path of that name, which can be written ./name.
@@ -17,17 +19,13 @@ const Reader& reader_of(const std::string& spec) {
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
   if (!chosen && spec.find('/') != std::string::npos)
-    base::fail_data("{}: no such file or folder; expected a folder, images.idx,labels.idx, or one of {}", spec,
+    base::fail_data("{}: no such file or folder; expected {}, or one of {}", spec, kKinds,
                     base::joined(source_names()));
   if (!chosen)
-    base::fail_usage("unknown data source \"{}\"{} (or give a folder, or images.idx,labels.idx)", spec,
-                     base::did_you_mean(spec, source_names()));
+    base::fail_usage("unknown data source \"{}\"{} (no such file; or give {})", spec,
+                     base::did_you_mean(spec, source_names()), kKinds);
   return *chosen;
 }
-
-}  // namespace
-
-namespace {
 
 /// Keeps the columns of the condition that were asked for, in that order.
 void choose_columns(Dataset& dataset, const std::string& spec, const Reader& reader, const ReadOptions& read) {
@@ -47,9 +45,10 @@ void choose_columns(Dataset& dataset, const std::string& spec, const Reader& rea
     condition.columns.push_back(dataset.condition.columns[static_cast<std::size_t>(c)]);
     rows.columns.push_back(std::move(dataset.rows.columns[static_cast<std::size_t>(c)]));
   }
-  if (wanted.empty() && !names.empty())
-    dataset.notes.push_back(
-        fmt::format("columns that can be a condition: {} (--condition NAME,...)", base::joined(names)));
+  std::erase_if(names, [&](const std::string& name) { return condition.find(name) >= 0; });
+  if (read.condition.empty() && !names.empty())
+    dataset.notes.push_back(fmt::format("{}columns that can be a condition: {} (--condition NAME,...)",
+                                        wanted.empty() ? "" : "other ", base::joined(names)));
   dataset.condition = std::move(condition);
   dataset.rows = std::move(rows);
 }
