@@ -406,6 +406,10 @@ TEST_F(SampleCliBadInput, FoldersDoNotMix) {
   refused({"--count", "1", "--overwrite", "--out", folder_ / "d"}, 2, "the folder holds notes.txt");
   EXPECT_EQ(names("d").size(), 5u) << "nothing was removed";
   fs::remove(folder_ / "d/notes.txt");
+  put(folder_ / "d/holiday.png", "mine");
+  refused({"--count", "1", "--overwrite", "--out", folder_ / "d"}, 2, "the folder holds holiday.png");
+  EXPECT_EQ(names("d").size(), 5u) << "nothing was removed";
+  fs::remove(folder_ / "d/holiday.png");
   put(folder_ / "d/.hidden", "");
   fs::remove(folder_ / "d/metadata.csv");
   refused({"--count", "1", "--out", folder_ / "d"}, 2, "-0.png");

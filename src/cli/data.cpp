@@ -19,6 +19,7 @@
 #include "data/export.h"
 #include "data/fetch.h"
 #include "data/glyphs.h"
+#include "data/idx_source.h"
 #include "data/source.h"
 #include "io/png.h"
 
@@ -132,6 +133,12 @@ void write(const std::string& out, const data::Dataset& train, const data::Datas
 /// Opens both parts of a source and writes them.
 void convert(const std::string& source, data::SourceOptions options, const std::string& out) {
   target_of(out);  // what cannot be is said before hours of decoding
+  const auto [samples, labels] = data::split_pair(source);
+  for (const std::string& path : {source, samples, labels}) {
+    std::error_code missing;
+    if (std::filesystem::equivalent(path, out, missing))
+      base::fail_usage("--out {}: that is the source; choose another name", out);
+  }
   options.progress = say;
   const data::Dataset train = data::open_source(source, options);
   std::optional<data::Dataset> test;

@@ -231,12 +231,24 @@ std::vector<std::string> file_names_of(const data::ConditionColumn& column) {
   return names;
 }
 
-/// Whether `gan sample` may have left a file of this name.
-bool is_own(const fs::directory_entry& entry) {
+/// The names that a folder's metadata.csv lists, and its own; none without such a file.
+std::set<std::string> names_of_earlier_draw(const fs::path& folder) {
+  std::set<std::string> names;
+  if (!fs::is_regular_file(folder / kMetadata)) return names;
+  const io::Csv table = io::read_csv((folder / kMetadata).string());
+  const auto column = std::ranges::find(table.header(), "file_name") - table.header().begin();
+  if (column == std::ssize(table.header())) return names;
+  for (std::int64_t row = 0; row < table.rows(); ++row)
+    names.emplace(table.cell(row, static_cast<std::size_t>(column)));
+  names.insert(kMetadata);
+  return names;
+}
+
+/// Whether a file is of an earlier draw, or what a killed one left under a temporary name.
+bool is_own(const fs::directory_entry& entry, const std::set<std::string>& earlier) {
   const std::string name = entry.path().filename().string();
-  return entry.is_regular_file() &&
-         (name == kMetadata || name.ends_with(".png") || (name.ends_with(".tmp") && name.find(".png.") != name.npos) ||
-          (name.ends_with(".tmp") && name.starts_with(kMetadata)));
+  const bool temporary = name.ends_with(".tmp") && (name.find(".png.") != name.npos || name.starts_with(kMetadata));
+  return fs::is_regular_file(entry.symlink_status()) && (temporary || earlier.contains(name));
 }
 
 /// A picture for each image, and metadata.csv, which is written last: a folder without it is not whole.
@@ -247,14 +259,15 @@ class FolderOutput : public SampleOutput {
       : folder_(folder), options_(options), plan_(plan), model_(model) {
     base::create_folder(folder);
     lock_.emplace(folder);
+    if (options.overwrite) earlier_ = names_of_earlier_draw(folder);
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
       if (entry.path().filename().string().starts_with('.')) continue;  // as desktops leave
       if (!options.overwrite)
         base::fail_usage(
             "--out {}: the folder holds files, such as {}; choose another, or replace its pictures by --overwrite",
             folder, entry.path().filename().string());
-      if (!is_own(entry))
-        base::fail_usage("--out {}: the folder holds {}; --overwrite replaces pictures and {} alone", folder,
+      if (!is_own(entry, earlier_))
+        base::fail_usage("--out {}: the folder holds {}; --overwrite replaces only pictures that its {} lists", folder,
                          entry.path().filename().string(), kMetadata);
     }
     std::map<std::int32_t, std::int64_t> counts;
@@ -294,10 +307,10 @@ class FolderOutput : public SampleOutput {
  private:
   void start() {
     const fs::path folder(folder_);
-    fs::remove(folder / kMetadata);  // first, so that what a kill leaves is not whole
     std::vector<fs::path> old;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-      if (is_own(entry)) old.push_back(entry.path());
+      if (is_own(entry, earlier_)) old.push_back(entry.path());
+    fs::remove(folder / kMetadata);  // first, so that what a kill leaves is not whole
     for (const fs::path& path : old) fs::remove(path);
     metadata_.emplace((folder / kMetadata).string(), base::Durability::unsynced);
     std::vector<std::string> header = {"file_name"};
@@ -337,6 +350,7 @@ class FolderOutput : public SampleOutput {
   const SampleOptions& options_;
   const SamplePlan& plan_;
   const train::Model& model_;
+  std::set<std::string> earlier_;  // files that --overwrite may remove
   std::optional<base::FolderLock> lock_;
   std::vector<std::string> names_;  // of classes; none unless the condition is one column of them
   std::vector<std::int64_t> next_;  // of each class

@@ -31,6 +31,8 @@ std::optional<double> number_in(std::string_view text) {
   return error == std::errc() ? value : 0;
 }
 
+constexpr double kSmallestPeriod = 1e-30;  // f32 holds positions in it
+
 bool fits_f32(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
 // A cell in messages: on one line, not too long.
@@ -84,7 +86,7 @@ std::vector<std::pair<std::string, double>> periods(const ReadOptions& options) 
   std::vector<std::pair<std::string, double>> out;
   for (const auto& [name, text] : pairs_of(options.periodic, "periodic", "angle:360")) {
     const double period = number_in(text).value_or(0);
-    if (!(period > 0) || !fits_f32(period))
+    if (!(period > kSmallestPeriod) || !fits_f32(period))
       base::fail_usage("period of {}: \"{}\", expected a number above 0, such as angle:360", name, text);
     out.emplace_back(name, period);
   }

@@ -89,6 +89,12 @@ NumberColumn number_column(const std::string& name, std::span<const float> value
   if (sorted.empty() || sorted.front() == sorted.back())
     base::fail_data("{}: column {} is constant{}: leave it out", place, name,
                     sorted.empty() ? "" : fmt::format(" ({})", sorted.front()));
+  for (const double value : {sorted.front(), sorted.back()})
+    if (std::abs(value) > kLargestNumber)
+      base::fail_data("{}: column {} holds {}, expected numbers up to {}", place, name, value, kLargestNumber);
+  if (sorted.back() - sorted.front() < 1 / kLargestNumber)
+    base::fail_data("{}: the numbers of column {} differ by {}, too little for f32", place, name,
+                    sorted.back() - sorted.front());
   NumberColumn column;
   column.name = name;
   column.minimum = sorted.front();

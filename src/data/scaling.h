@@ -8,6 +8,9 @@
 
 namespace gan::data {
 
+/// Larger numbers are refused: scaled ones could leave the range of f32.
+inline constexpr double kLargestNumber = 1e30;
+
 /// How numbers become values that networks work well with: (f(value) - offset) / scale, where f is log for kind log.
 struct Scaling {
   std::string kind = "none";  ///< none, standard (mean 0, deviation 1), minmax (to [-1, 1]) or log (log, then standard)

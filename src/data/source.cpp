@@ -1,5 +1,7 @@
 #include "data/source.h"
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "data/columns.h"
@@ -59,6 +61,9 @@ Dataset open_source(const std::string& spec, const SourceOptions& options) {
   const Reader& reader = reader_of(spec);
   Dataset dataset = reader.open(spec, options);
   if (options.labels) choose_columns(dataset, spec, reader, options.read);
+  for (const double value : {dataset.units.low, dataset.units.high})
+    if (std::abs(value) > kLargestNumber)
+      base::fail_data("{}: images with values of {}, expected up to {}", spec, value, kLargestNumber);
   dataset.source = spec;
   dataset.name = reader.name;
   return dataset;

@@ -51,8 +51,9 @@ data::NumberColumn number_of_json(const Json& json) {
 
 void require_sound(const data::NumberColumn& column, const std::string& name, const std::string& where) {
   const bool known = std::ranges::find(data::scaling_kinds(), column.scaling.kind) != data::scaling_kinds().end();
-  const bool finite = std::isfinite(column.minimum) && std::isfinite(column.maximum) &&
-                      std::isfinite(column.scaling.offset) && std::isfinite(column.scaling.scale) &&
+  const auto sound = [](double value) { return std::abs(value) <= data::kLargestNumber; };
+  const bool finite = sound(column.minimum) && sound(column.maximum) && sound(column.scaling.offset) &&
+                      sound(column.scaling.scale) && column.scaling.scale >= 1 / data::kLargestNumber &&
                       std::isfinite(column.period) && std::isfinite(column.deviation) &&
                       std::isfinite(column.largest_gap);
   const bool range = column.minimum < column.maximum && std::isfinite(column.maximum - column.minimum) &&
@@ -89,12 +90,12 @@ data::ConditionSpec condition_of_json(const Json& json, const std::string& where
     }
     if (kind != kCategorical)
       base::fail_data("{}: a condition of kind {}; this program reads {} and {}", where, kind, kCategorical, kNumeric);
+    const auto categories = entry.at("categories").get<std::int64_t>();
+    if (categories < 1 || categories > kMostCategories)
+      base::fail_data("{}: {} in a conditional model", where, base::counted(categories, "class", "classes"));
     condition.columns.push_back({.name = name,
-                                 .categories = entry.at("categories").get<int>(),
+                                 .categories = static_cast<int>(categories),
                                  .names = entry.at("names").get<std::vector<std::string>>()});
-    if (condition.columns.back().categories < 1)
-      base::fail_data("{}: {} in a conditional model", where,
-                      base::counted(condition.columns.back().categories, "class", "classes"));
   }
   require_sound(condition, where);
   return condition;
@@ -110,11 +111,15 @@ data::SampleUnits units_of_json(const Json& json, const std::string& where) {
   data::SampleUnits units;
   units.low = json.at("range").at(0).get<double>();
   units.high = json.at("range").at(1).get<double>();
+  std::set<std::string> seen;
   for (const Json& entry : json.at("columns")) {
     const data::NumberColumn& column = units.columns.emplace_back(number_of_json(entry));
     require_sound(column, column.name, where);
+    if (column.name.empty() || !seen.insert(column.name).second)
+      base::fail_data("{}: column \"{}\" of the samples: names must not be empty or repeated", where, column.name);
   }
-  if (!std::isfinite(units.low) || !std::isfinite(units.high) || !(units.low < units.high))
+  if (!(std::abs(units.low) <= data::kLargestNumber) || !(std::abs(units.high) <= data::kLargestNumber) ||
+      !(units.low < units.high))
     base::fail_data("{}: samples in a range of {} to {}", where, units.low, units.high);
   return units;
 }
@@ -134,6 +139,9 @@ void require_sound(const data::ConditionSpec& condition, const std::string& wher
       base::fail_data("{}: {} for {}", where,
                       base::counted(static_cast<std::int64_t>(column.names.size()), "class name"),
                       base::counted(column.categories, "class", "classes"));
+    std::set<std::string> names;
+    for (const std::string& name : column.names)
+      if (!names.insert(name).second) base::fail_data("{}: two classes are called \"{}\"", where, name);
   }
 }
 
