@@ -66,9 +66,9 @@ Shape batch_shape(std::int64_t batch, const Shape& sample) {
 Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch) {
   Condition y;
   for (const data::ConditionColumn& column : spec.condition.columns)
-    y.columns.push_back(graph.input(column_input(name, column), column.is_numeric()
-                                                                    ? graph::TensorType{DType::f32, {batch, column.width()}}
-                                                                    : graph::TensorType{DType::i32, {batch}}));
+    y.columns.push_back(graph.input(column_input(name, column),
+                                    column.is_numeric() ? graph::TensorType{DType::f32, {batch, column.width()}}
+                                                        : graph::TensorType{DType::i32, {batch}}));
   return y;
 }
 
