@@ -19,6 +19,7 @@
 namespace gan::test {
 namespace {
 
+using base::ErrorKind;
 using data::ConditionRows;
 using data::ConditionSpec;
 
@@ -35,11 +36,7 @@ train::Model two_columns(const char* condition = "embedding") {
   model.config.model.g.condition = model.config.model.d.condition = condition;
   model.sample_shape = {1, 4, 4};
   model.condition = label_and_colour();
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
-  graph::Graph graph;
-  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
-  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
-  nn::initialize(variables, /*seed=*/1, model.weights);
+  give_random_weights(model);
   return model;
 }
 
@@ -102,13 +99,8 @@ TEST(ConditionBadInput, Rows) {
                {rows({1, 2}, {0}), "1 colour for 2 samples"},
                {rows({1, 3}, {0, 0}), "label 3; the model has 0 to 2"},
                {rows({1, 2}, {0, -1}), "colour -1; the model has 0 to 1"}};
-  for (const auto& [y, message] : wrong) try {
-      data::require_rows(label_and_colour(), y, 2);
-      ADD_FAILURE() << message;
-    } catch (const base::Error& error) {
-      EXPECT_EQ(error.kind(), base::ErrorKind::usage);
-      EXPECT_NE(std::string(error.what()).find(message), std::string::npos) << error.what();
-    }
+  for (const auto& [y, message] : wrong)
+    expect_error(ErrorKind::usage, message, [&] { data::require_rows(label_and_colour(), y, 2); });
 }
 
 ConditionSpec colour_and_angle() {
@@ -131,13 +123,7 @@ TEST(Condition, NumbersReachTheNetworks) {
     model.config.model.g.condition = g;
     model.config.model.g.batch_norm = std::string(g) == "batch_norm";
     model.config.model.d.condition = d;
-    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
-    graph::Graph graph;
-    std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
-    for (const nn::Variable& variable : train::discriminator_variables(model.config, spec))
-      variables.push_back(variable);
-    model.weights.clear();
-    nn::initialize(variables, /*seed=*/1, model.weights);
+    give_random_weights(model);
     for (auto& [name, array] : model.weights)  // the tables of conditional batch norm start from 0
       if (name.find("running") == std::string::npos)
         for (std::size_t i = 0; i < array.f32().size(); ++i) array.f32()[i] += 0.01f * static_cast<float>(i % 7);
@@ -154,7 +140,8 @@ TEST(Condition, NumbersReachTheNetworks) {
     EXPECT_NE(with(10, 0), with(10, 5)) << g;
     EXPECT_EQ(with(0, 3), with(360, 3)) << g;
     graph::Graph step;
-    train::build_step(step, model.config, spec, {.batch = 4});
+    train::build_step(step, model.config, train::model_spec(model.config, model.sample_shape, model.condition),
+                      {.batch = 4});
   }
 }
 
@@ -162,12 +149,15 @@ TEST(Condition, ValuesInTurnCoverTheRange) {
   const ConditionSpec spec = colour_and_angle();
   EXPECT_EQ(data::values_period(spec), 2 * 8 * 8);
   const ConditionRows y = data::values_in_turn(spec, 128);
-  EXPECT_EQ(y.numbers(1)[8], 45.0f);  // of a period, whose end is its beginning
+  EXPECT_EQ(y.numbers(1)[8], 45.0f);  // 360 / 8: the end of a period is its beginning
   EXPECT_EQ(y.numbers(2)[7], 180.0f);
   EXPECT_EQ(y.categories(0)[63], 0);
   EXPECT_EQ(y.categories(0)[64], 1);
-  EXPECT_EQ(data::row_text(spec, y, 65), "colour=blue, angle=0, size=25.7143");
+  EXPECT_EQ(data::row_text(spec, y, 65), "colour=blue, angle=0, size=25.7143");  // 180 / 7
 }
+
+/// In units of kappa, where the weight exp(-x^2) of a soft vicinity falls below 1/1000, from which on it is 0.
+const double kFarthestSoft = std::sqrt(std::log(1000.0));
 
 /// Widths are as CcGAN prescribes them, and real samples from the vicinity alone.
 TEST(Vicinity, DrawsNearbySamples) {
@@ -182,8 +172,9 @@ TEST(Vicinity, DrawsNearbySamples) {
       rows.columns = {angles};
       const data::Vicinity vicinity({{angle}}, rows, {.kind = kind});
       const double range = period > 0 ? 360 : 357;
-      EXPECT_NEAR(vicinity.widths()[0].kappa, 2 * 3 / range, 1e-9);
-      EXPECT_NEAR(vicinity.widths()[0].sigma, 1.06 * 103.92 / range * std::pow(1200.0, -0.2), 1e-4);
+      const double deviation = 3 * std::sqrt((120.0 * 120 - 1) / 12);  // of 0, 3, ..., 357
+      EXPECT_NEAR(vicinity.widths()[0].kappa, 2 * 3 / range, 1e-9);    // twice the largest gap
+      EXPECT_NEAR(vicinity.widths()[0].sigma, 1.06 * deviation / range * std::pow(1200.0, -0.2), 1e-6);
       const base::RandomStream random(1, 2, 3);
       int moved = 0, beyond = 0;
       for (std::uint32_t i = 0; i < 600; ++i) {
@@ -191,7 +182,7 @@ TEST(Vicinity, DrawsNearbySamples) {
         const std::uint32_t near = vicinity.draw(i * 2, random, i, y);
         float distance = std::abs(angles[near] - y.numbers(0)[i]);
         if (period > 0) distance = std::min(std::fmod(distance, 360.0f), 360 - std::fmod(distance, 360.0f));
-        EXPECT_LE(distance, (std::string(kind) == "hard" ? 6.01f : 16.0f));
+        EXPECT_LE(distance, std::string(kind) == "hard" ? 6.01 : 6.01 * kFarthestSoft);
         moved += y.numbers(0)[i] != angles[i * 2];
         beyond += distance > 6.01f;
       }
@@ -200,8 +191,8 @@ TEST(Vicinity, DrawsNearbySamples) {
     }
 }
 
-/// In units of kappa, how far from its condition each sample lies that is drawn, of samples with numbers at even
-/// distances. Only conditions above their own sample's number, far from the ends of the range.
+/// The distances of drawn samples from their conditions, in units of kappa; the data has numbers at even distances.
+/// Only conditions above their own sample's number, far from the ends of the range.
 std::vector<double> offsets(const char* kind, int count) {
   std::vector<float> numbers;
   for (int i = 0; i <= count; ++i) numbers.push_back(static_cast<float>(i) / static_cast<float>(count));
@@ -223,7 +214,7 @@ std::vector<double> offsets(const char* kind, int count) {
   return found;
 }
 
-/// Whether few samples are near a condition or many, they are drawn by the weights alone, whatever its noise is.
+/// Samples are drawn by their weights alone, whatever the noise of the condition is, be few of them near it or many.
 TEST(Vicinity, DrawsByWeight) {
   for (const int count : {200, 20000})
     for (const std::string kind : {"hard", "soft"}) {
@@ -257,7 +248,7 @@ TEST(Vicinity, KeepsTheDomainOfLogarithms) {
     const std::uint32_t near = vicinity.draw(i, base::RandomStream(1, 2, 3), i, y);
     const float value = y.numbers(0)[i];
     ASSERT_GT(value, 0);
-    EXPECT_LE(std::abs(std::log(value / prices[near])), 2.7 * 0.2);
+    EXPECT_LE(std::abs(std::log(value / prices[near])), 0.201 * kFarthestSoft);  // kappa: twice the gap 0.1
     below += value < 1;
     float features[5];
     price.number.copy_features(static_cast<double>(value), features);
@@ -302,20 +293,14 @@ TEST(ConditionBadInput, ValuesWithoutALogarithm) {
   price.number = data::number_column("price", prices, "log", "here");
   ConditionRows y;
   y.columns = {std::vector<float>{5, 0}};
-  EXPECT_THROW(data::require_rows({{price}}, y, 2), base::Error);
+  expect_error(ErrorKind::usage, "price 0; expected numbers above 0", [&] { data::require_rows({{price}}, y, 2); });
   data::Dataset dataset;
   dataset.items = 2;
   dataset.source = "prices.csv";
   dataset.rows = y;
   dataset.condition = {{price}};
   dataset.condition.columns[0].number.scaling = {};
-  try {
-    data::align_condition(dataset, {{price}});
-    ADD_FAILURE();
-  } catch (const base::Error& error) {
-    EXPECT_EQ(error.kind(), base::ErrorKind::data);
-    EXPECT_NE(std::string(error.what()).find("column price, row 2: 0"), std::string::npos) << error.what();
-  }
+  expect_error(ErrorKind::data, "column price, row 2: 0", [&] { data::align_condition(dataset, {{price}}); });
 }
 
 TEST(ConditionBadInput, ManyNamesStayOneShortLine) {
@@ -404,9 +389,7 @@ TEST(CliCondition, MoreThan256Classes) {
     labels += {0, 0, static_cast<char>(label >> 8), static_cast<char>(label & 0xff)};
   }
   put(folder / "x.idx", idx({2400, 4, 4}, images));
-  std::string file = idx({2400}, labels);
-  file[2] = 0x0c;
-  put(folder / "y.idx", file);
+  put(folder / "y.idx", idx({2400}, labels, /*type=*/0x0c));
   const std::string run_folder = folder / "run";
   for (const char* condition : {"embedding", "one_hot", "projection", "auxiliary"})
     expect_done(folder,

@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
@@ -31,38 +30,13 @@ using data::Dataset;
 using data::open_source;
 using data::SourceOptions;
 using data::Split;
+using test::counting;
 using test::expect_error;
 using test::get;
+using test::gzip;
+using test::idx;
 using test::put;
 using test::TemporaryFolder;
-
-std::string idx_bytes(const std::vector<std::uint32_t>& shape, const std::string& elements, int type = 8) {
-  std::string out = {0, 0, static_cast<char>(type), static_cast<char>(shape.size())};
-  for (const std::uint32_t length : shape)
-    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(length >> shift);
-  return out + elements;
-}
-
-std::string gzip(const std::string& content) {
-  z_stream stream{};
-  if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) throw std::runtime_error("deflate");
-  std::string out(deflateBound(&stream, content.size()) + 32, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(content.data()));
-  stream.avail_in = static_cast<uInt>(content.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  if (deflate(&stream, Z_FINISH) != Z_STREAM_END) throw std::runtime_error("deflate");
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-// 0, 1, 2, ... as bytes.
-std::string counting(std::size_t bytes) {
-  std::string out(bytes, '\0');
-  std::iota(out.begin(), out.end(), '\0');
-  return out;
-}
 
 // Sets an environment variable while it lives.
 class Environment {
@@ -82,21 +56,21 @@ class Environment {
 
 TEST(Idx, PlainAndCompressedAreTheSame) {
   TemporaryFolder folder;
-  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  const std::string content = idx({3, 2, 2}, counting(12));
   for (const std::string& stored : {content, gzip(content)}) {
     const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
     EXPECT_EQ(file.shape, (graph::Shape{3, 2, 2}));
     for (int i = 0; i < 12; ++i) EXPECT_EQ(file.bytes[i], i);
     EXPECT_EQ(file.hash, base::sha256(content));
   }
-  const data::IdxFile labels = data::read_idx_labels(put(folder / "y", idx_bytes({2}, "\1\xff")));
+  const data::IdxFile labels = data::read_idx_labels(put(folder / "y", idx({2}, "\1\xff")));
   EXPECT_EQ(labels.value(0), 1);
   EXPECT_EQ(labels.value(1), 255);
 }
 
 TEST(Idx, LargerThanAnyBuffer) {
   TemporaryFolder folder;
-  const std::string content = idx_bytes({3000, 28, 28}, counting(3000 * 784));
+  const std::string content = idx({3000, 28, 28}, counting(3000 * 784));
   for (const std::string& stored : {content, gzip(content)}) {
     const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
     EXPECT_EQ(file.hash, base::sha256(content));
@@ -108,7 +82,7 @@ TEST(Idx, LargerThanAnyBuffer) {
 // RFC 1952: "A gzip file consists of a series of members"; tape drives pad with zeros.
 TEST(Idx, GzipMayHaveSeveralMembersAndZerosBehind) {
   TemporaryFolder folder;
-  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  const std::string content = idx({3, 2, 2}, counting(12));
   const std::string parts = gzip(content.substr(0, 5)) + gzip("") + gzip(content.substr(5));
   for (const std::string& stored : {parts, parts + std::string(1, '\0'), parts + std::string(300'000, '\0')}) {
     const data::IdxFile file = data::read_idx_images(put(folder / "x", stored));
@@ -123,7 +97,7 @@ TEST(Idx, LabelsMayBeOtherWholeNumbers) {
                                                 {0x0b, std::string("\0\0\0\x7f", 4)},
                                                 {0x0c, std::string("\0\0\0\0\0\0\0\x7f", 8)}};
   for (const auto& [type, bytes] : stored) {
-    const data::IdxFile file = data::read_idx_labels(put(folder / "y", idx_bytes({2}, bytes, type)));
+    const data::IdxFile file = data::read_idx_labels(put(folder / "y", idx({2}, bytes, type)));
     EXPECT_TRUE(file.is_whole());
     EXPECT_EQ(file.value(0), 0);
     EXPECT_EQ(file.value(1), 127);
@@ -136,10 +110,10 @@ TEST(IdxBadInput, Labels) {
     std::string content;
     const char* message;
   } cases[] = {
-      {idx_bytes({3, 2, 2}, counting(12)),
+      {idx({3, 2, 2}, counting(12)),
        "an array of 3 axes [3, 2, 2], expected 1 or 2 (labels); images have as many axes"},
-      {idx_bytes({2, 0}, ""), "holds no labels"},
-      {idx_bytes({3}, counting(2), 0x0c), "more than the file can hold"},
+      {idx({2, 0}, ""), "holds no labels"},
+      {idx({3}, counting(2), 0x0c), "more than the file can hold"},
   };
   for (const auto& [content, message] : cases)
     expect_error(ErrorKind::data, message, [&] { data::read_idx_labels(put(folder / "y", content)); });
@@ -147,7 +121,7 @@ TEST(IdxBadInput, Labels) {
 
 TEST(IdxBadInput, CutShortAtEveryByte) {
   TemporaryFolder folder;
-  const std::string content = idx_bytes({3, 2, 2}, counting(12));
+  const std::string content = idx({3, 2, 2}, counting(12));
   for (const std::string& whole : {content, gzip(content)})
     for (std::size_t length = 0; length < whole.size(); ++length) {
       SCOPED_TRACE(length);
@@ -161,7 +135,7 @@ TEST(IdxBadInput, Table) {
     std::string content;
     const char* message;
   };
-  const std::string good = idx_bytes({3, 2, 2}, counting(12));
+  const std::string good = idx({3, 2, 2}, counting(12));
   std::string bad_checksum = gzip(good);
   bad_checksum[bad_checksum.size() - 5] ^= 1;
   std::string bad_data = gzip(good);
@@ -169,22 +143,21 @@ TEST(IdxBadInput, Table) {
   const Case cases[] = {
       {"", "not an IDX file: 0 bytes"},
       {"\x89PNG....", "not an IDX file: starts with 89 50 4e 47, images start with 00 00 08 03"},
-      {idx_bytes({3, 2, 2}, counting(12), 7), "starts with 00 00 07 03"},
-      {idx_bytes({}, ""), "starts with 00 00 08 00"},
-      {idx_bytes({12}, counting(12)), "an array of 1 axis [12], expected 3 or 4 (images); labels have one axis"},
-      {idx_bytes({3, 4}, counting(12)), "an array of 2 axes [3, 4], expected 3 or 4 (images); rows of a table can be"},
-      {idx_bytes({3, 2, 2, 1, 1}, counting(12)), "an array of 5 axes [3, 2, 2, 1, 1], expected 3 or 4"},
-      {idx_bytes({0, 2, 2}, ""), "holds no images: its shape is [0, 2, 2]"},
-      {idx_bytes({2, 0, 2}, ""), "holds no images"},
-      {idx_bytes({3, 2, 2}, counting(11)), "is cut short: 11 bytes of 12 for shape [3, 2, 2]"},
-      {idx_bytes({3, 2, 2}, counting(13)), "has bytes left after its images of shape [3, 2, 2]"},
-      {gzip(idx_bytes({3, 2, 2}, counting(11))), "is cut short: 11 bytes of 12"},
-      {gzip(idx_bytes({3, 2, 2}, counting(13))), "has bytes left after"},
-      {idx_bytes({60000, 28, 28}, counting(12)),
-       "announces images of shape [60000, 28, 28], more than the file can hold"},
-      {idx_bytes({0xffffffff, 0xffffffff, 0xffffffff}, counting(12)), "more than the file can hold"},
-      {idx_bytes({0x80000000, 0x80000000, 0x80000000, 0x80000000}, counting(12)), "more than the file can hold"},
-      {gzip(idx_bytes({0xffffffff, 28, 28}, counting(12))), "more than the file can hold"},
+      {idx({3, 2, 2}, counting(12), 7), "starts with 00 00 07 03"},
+      {idx({}, ""), "starts with 00 00 08 00"},
+      {idx({12}, counting(12)), "an array of 1 axis [12], expected 3 or 4 (images); labels have one axis"},
+      {idx({3, 4}, counting(12)), "an array of 2 axes [3, 4], expected 3 or 4 (images); rows of a table can be"},
+      {idx({3, 2, 2, 1, 1}, counting(12)), "an array of 5 axes [3, 2, 2, 1, 1], expected 3 or 4"},
+      {idx({0, 2, 2}, ""), "holds no images: its shape is [0, 2, 2]"},
+      {idx({2, 0, 2}, ""), "holds no images"},
+      {idx({3, 2, 2}, counting(11)), "is cut short: 11 bytes of 12 for shape [3, 2, 2]"},
+      {idx({3, 2, 2}, counting(13)), "has bytes left after its images of shape [3, 2, 2]"},
+      {gzip(idx({3, 2, 2}, counting(11))), "is cut short: 11 bytes of 12"},
+      {gzip(idx({3, 2, 2}, counting(13))), "has bytes left after"},
+      {idx({60000, 28, 28}, counting(12)), "announces images of shape [60000, 28, 28], more than the file can hold"},
+      {idx({0xffffffff, 0xffffffff, 0xffffffff}, counting(12)), "more than the file can hold"},
+      {idx({0x80000000, 0x80000000, 0x80000000, 0x80000000}, counting(12)), "more than the file can hold"},
+      {gzip(idx({0xffffffff, 28, 28}, counting(12))), "more than the file can hold"},
       {bad_checksum, "the gzip data is damaged"},
       {gzip(good) + "junk", "4 bytes follow the end of its gzip data"},
       {gzip(good) + std::string(200'000, '\0') + "x", "200001 bytes follow the end of its gzip data"},
@@ -201,8 +174,7 @@ TEST(IdxBadInput, Table) {
     expect_error(ErrorKind::data, path, [&] { data::read_idx_images(path); });
   }
   expect_error(ErrorKind::data, "expected 1 or 2 (labels)", [&] { data::read_idx_labels(put(folder / "x", good)); });
-  expect_error(ErrorKind::data, "holds no labels",
-               [&] { data::read_idx_labels(put(folder / "x", idx_bytes({0}, ""))); });
+  expect_error(ErrorKind::data, "holds no labels", [&] { data::read_idx_labels(put(folder / "x", idx({0}, ""))); });
   expect_error(ErrorKind::data, "labels start with 00 00 08 01",
                [&] { data::read_idx_labels(put(folder / "x", "text")); });
   expect_error(ErrorKind::data, "No such file", [&] { data::read_idx_images(folder / "none"); });
@@ -213,8 +185,8 @@ TEST(IdxBadInput, Table) {
 
 TEST(Source, PairOfFiles) {
   TemporaryFolder folder;
-  const std::string images = put(folder / "images.idx", idx_bytes({3, 2, 3}, counting(18)));
-  const std::string labels = put(folder / "labels.idx.gz", gzip(idx_bytes({3}, std::string("\2\0\4", 3))));
+  const std::string images = put(folder / "images.idx", idx({3, 2, 3}, counting(18)));
+  const std::string labels = put(folder / "labels.idx.gz", gzip(idx({3}, std::string("\2\0\4", 3))));
   const Dataset dataset = open_source(images + "," + labels);
   EXPECT_EQ(dataset.source, images + "," + labels);
   EXPECT_EQ(dataset.name, "idx");
@@ -232,7 +204,7 @@ TEST(Source, PairOfFiles) {
 
 TEST(Source, RangeIsMinusOneToOne) {
   TemporaryFolder folder;
-  const Dataset dataset = open_source(put(folder / "x.idx", idx_bytes({1, 1, 256}, counting(256))));
+  const Dataset dataset = open_source(put(folder / "x.idx", idx({1, 1, 256}, counting(256))));
   float sample[256];
   dataset.copy_sample(0, sample);
   EXPECT_EQ(sample[0], -1.0f);
@@ -243,7 +215,7 @@ TEST(Source, RangeIsMinusOneToOne) {
 TEST(Source, ColoursComeChannelByChannel) {
   TemporaryFolder folder;
   // Two images of 2 x 1 pixels, RGB interleaved in the file.
-  const Dataset dataset = open_source(put(folder / "x.idx", idx_bytes({2, 2, 1, 3}, counting(12))));
+  const Dataset dataset = open_source(put(folder / "x.idx", idx({2, 2, 1, 3}, counting(12))));
   EXPECT_EQ(dataset.sample_shape, (graph::Shape{3, 2, 1}));
   float sample[6];
   dataset.copy_sample(1, sample);
@@ -253,7 +225,7 @@ TEST(Source, ColoursComeChannelByChannel) {
 
 TEST(Source, LoneImagesAreUnlabelled) {
   TemporaryFolder folder;
-  const std::string images = put(folder / "odd,name", idx_bytes({3, 2, 3}, counting(18)));  // a file may hold a comma
+  const std::string images = put(folder / "odd,name", idx({3, 2, 3}, counting(18)));  // a file may hold a comma
   const Dataset dataset = open_source(images);
   EXPECT_EQ(dataset.classes(), 0);
   EXPECT_TRUE(dataset.labels().empty());
@@ -262,7 +234,7 @@ TEST(Source, LoneImagesAreUnlabelled) {
 
 TEST(Source, LabelsAreLeftOutOnRequest) {
   TemporaryFolder folder;
-  const std::string images = put(folder / "images.idx", idx_bytes({3, 2, 3}, counting(18)));
+  const std::string images = put(folder / "images.idx", idx({3, 2, 3}, counting(18)));
   const Dataset dataset = open_source(images + "," + folder / "none.idx", {.labels = false});
   EXPECT_EQ(dataset.classes(), 0);
   EXPECT_EQ(open_source("ring8", {.labels = false}).classes(), 0);
@@ -272,8 +244,8 @@ TEST(Source, PathsMayHoldCommas) {
   TemporaryFolder outer;
   const std::string folder = outer / "data, small";
   std::filesystem::create_directory(folder);
-  const std::string images = put(folder + "/x,1.idx", idx_bytes({3, 2, 3}, counting(18)));
-  const std::string labels = put(folder + "/y,1.idx", idx_bytes({3}, std::string("\2\0\4", 3)));
+  const std::string images = put(folder + "/x,1.idx", idx({3, 2, 3}, counting(18)));
+  const std::string labels = put(folder + "/y,1.idx", idx({3}, std::string("\2\0\4", 3)));
   const Dataset pair = open_source(images + "," + labels);
   EXPECT_EQ(pair.count(), 3);
   EXPECT_EQ(pair.label(2), 2);
@@ -283,8 +255,8 @@ TEST(Source, PathsMayHoldCommas) {
                [&] { open_source(images + "," + folder + "/none,1.idx"); });
   expect_error(ErrorKind::data, "/none,1.idx: cannot be opened",
                [&] { open_source(folder + "/none,1.idx," + labels); });
-  put(folder + "/train-images-idx3-ubyte", idx_bytes({2, 1, 1}, "ab"));
-  put(folder + "/train-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
+  put(folder + "/train-images-idx3-ubyte", idx({2, 1, 1}, "ab"));
+  put(folder + "/train-labels-idx1-ubyte", idx({2}, std::string("\0\1", 2)));
   EXPECT_EQ(open_source(folder).classes(), 2);
 }
 
@@ -292,7 +264,7 @@ TEST(Source, ValuesThatHintAtAnExportMistakeAreNoted) {
   TemporaryFolder folder;
   const auto notes = [&](const std::string& bytes) {
     return data::value_notes(
-        open_source(put(folder / "x.idx", idx_bytes({static_cast<std::uint32_t>(bytes.size() / 4), 2, 2}, bytes))));
+        open_source(put(folder / "x.idx", idx({static_cast<std::uint32_t>(bytes.size() / 4), 2, 2}, bytes))));
   };
   const auto expect_note = [&](const std::string& bytes, const std::string& part) {
     const std::vector<std::string> found = notes(bytes);
@@ -308,14 +280,14 @@ TEST(Source, ValuesThatHintAtAnExportMistakeAreNoted) {
   EXPECT_EQ(notes(std::string("\0\x20\x40\0", 4)), std::vector<std::string>());
   EXPECT_EQ(data::value_notes(open_source("ring8")), std::vector<std::string>());
   // One colour is one pixel throughout, not one byte.
-  const std::string colours = idx_bytes({1, 1, 2, 3}, std::string("\0\x80\xff\0\x80\xff", 6));
+  const std::string colours = idx({1, 1, 2, 3}, std::string("\0\x80\xff\0\x80\xff", 6));
   EXPECT_EQ(data::value_notes(open_source(put(folder / "x.idx", colours))).size(), 1u);
 }
 
 TEST(Source, RepeatedImagesAreFound) {
   TemporaryFolder folder;
-  const Dataset part = open_source(put(folder / "a", idx_bytes({5, 1, 2}, "abcdabefcd")));
-  const Dataset whole = open_source(put(folder / "b", idx_bytes({3, 1, 2}, "efxyab")));
+  const Dataset part = open_source(put(folder / "a", idx({5, 1, 2}, "abcdabefcd")));
+  const Dataset whole = open_source(put(folder / "b", idx({3, 1, 2}, "efxyab")));
   EXPECT_EQ(data::distinct_images(part), (std::vector<std::uint32_t>{0, 1, 3}));
   EXPECT_EQ(data::images_not_in(part, whole), (std::vector<std::uint32_t>{1, 4}));
   EXPECT_EQ(data::images_not_in(whole, part), std::vector<std::uint32_t>{1});
@@ -323,11 +295,11 @@ TEST(Source, RepeatedImagesAreFound) {
 
 TEST(Source, HashTellsContentsApart) {
   TemporaryFolder folder;
-  const std::string images = put(folder / "a", idx_bytes({2, 1, 1}, "ab"));
-  const std::string other = put(folder / "b", idx_bytes({2, 1, 1}, "ac"));
-  const std::string packed = put(folder / "c.gz", gzip(idx_bytes({2, 1, 1}, "ab")));
-  const std::string labels = put(folder / "y", idx_bytes({2}, std::string(2, '\0')));
-  const std::string labels2 = put(folder / "y2", idx_bytes({2}, std::string("\0\1", 2)));
+  const std::string images = put(folder / "a", idx({2, 1, 1}, "ab"));
+  const std::string other = put(folder / "b", idx({2, 1, 1}, "ac"));
+  const std::string packed = put(folder / "c.gz", gzip(idx({2, 1, 1}, "ab")));
+  const std::string labels = put(folder / "y", idx({2}, std::string(2, '\0')));
+  const std::string labels2 = put(folder / "y2", idx({2}, std::string("\0\1", 2)));
   const auto hash = [](const std::string& spec) { return open_source(spec).hash; };
   EXPECT_EQ(hash(images).size(), 64u);
   EXPECT_EQ(hash(images), hash(packed));
@@ -339,19 +311,19 @@ TEST(Source, HashTellsContentsApart) {
 
 TEST(Source, FolderOfFourFiles) {
   TemporaryFolder folder;
-  put(folder / "train-images-idx3-ubyte", idx_bytes({3, 1, 1}, "abc"));
-  put(folder / "train-labels.idx1-ubyte.gz", gzip(idx_bytes({3}, std::string("\0\1\2", 3))));
+  put(folder / "train-images-idx3-ubyte", idx({3, 1, 1}, "abc"));
+  put(folder / "train-labels.idx1-ubyte.gz", gzip(idx({3}, std::string("\0\1\2", 3))));
   const Dataset train = open_source(folder.path());
   EXPECT_EQ(train.name, "folder");
   EXPECT_EQ(train.count(), 3);
   EXPECT_EQ(train.classes(), 3);
   expect_error(ErrorKind::data, "has no t10k-images-idx3-ubyte[.gz]",
                [&] { open_source(folder.path(), {.split = Split::test}); });
-  put(folder / "t10k-images.idx4-ubyte", idx_bytes({2, 1, 1, 3}, "abcdef"));
+  put(folder / "t10k-images.idx4-ubyte", idx({2, 1, 1, 3}, "abcdef"));
   expect_error(ErrorKind::data, "has no t10k-labels-idx1-ubyte[.gz]",
                [&] { open_source(folder.path(), {.split = Split::test}); });
   EXPECT_EQ(open_source(folder.path(), {.split = Split::test, .labels = false}).count(), 2);
-  put(folder / "t10k-labels-idx1-ubyte", idx_bytes({2}, std::string("\0\1", 2)));
+  put(folder / "t10k-labels-idx1-ubyte", idx({2}, std::string("\0\1", 2)));
   const Dataset test = open_source(folder.path(), {.split = Split::test});
   EXPECT_EQ(test.sample_shape, (graph::Shape{3, 1, 1}));
   EXPECT_EQ(test.classes(), 2);
@@ -359,8 +331,8 @@ TEST(Source, FolderOfFourFiles) {
 
 TEST(Source, ClassNames) {
   TemporaryFolder folder;
-  const std::string spec = put(folder / "x.idx", idx_bytes({4, 1, 1}, "abcd")) + "," +
-                           put(folder / "y.idx", idx_bytes({4}, std::string("\0\2\1\3", 4)));
+  const std::string spec =
+      put(folder / "x.idx", idx({4, 1, 1}, "abcd")) + "," + put(folder / "y.idx", idx({4}, std::string("\0\2\1\3", 4)));
   put(folder / "classes.txt", "T-shirt\r\ntrouser \n ankle boot\nbag\n\n");
   const Dataset dataset = open_source(spec);
   EXPECT_EQ(dataset.condition.class_names(), (std::vector<std::string>{"T-shirt", "trouser", "ankle boot", "bag"}));
@@ -383,8 +355,7 @@ TEST(Source, ClassesAreLabelsThatOccur) {
   const auto open_with = [&](const std::string& labels, const char* names) {
     std::filesystem::remove(folder / "classes.txt");
     if (*names) put(folder / "classes.txt", names);
-    return open_source(put(folder / "x.idx", idx_bytes({3, 1, 1}, "abc")) + "," +
-                       put(folder / "y.idx", idx_bytes({3}, labels)));
+    return open_source(put(folder / "x.idx", idx({3, 1, 1}, "abc")) + "," + put(folder / "y.idx", idx({3}, labels)));
   };
   using Names = std::vector<std::string>;
   EXPECT_EQ(open_with("\3\7\310", "").condition.class_names(), (Names{"3", "7", "200"}));
@@ -414,8 +385,8 @@ TEST(Source, ConditionsAreAlignedByName) {
 
 TEST(SourceBadInput, ClassNames) {
   TemporaryFolder folder;
-  const std::string spec = put(folder / "x.idx", idx_bytes({2, 1, 1}, "ab")) + "," +
-                           put(folder / "y.idx", idx_bytes({2}, std::string("\0\2", 2)));
+  const std::string spec =
+      put(folder / "x.idx", idx({2, 1, 1}, "ab")) + "," + put(folder / "y.idx", idx({2}, std::string("\0\2", 2)));
   const auto open_with = [&](const char* names) {
     put(folder / "classes.txt", names);
     open_source(spec);
@@ -443,15 +414,16 @@ TEST(SourceBadInput, Specs) {
   TemporaryFolder folder;
   const Environment cache("XDG_CACHE_HOME", folder.path().c_str());
   expect_error(ErrorKind::usage, "unknown data source \"mnst\"; did you mean \"mnist\"?", [] { open_source("mnst"); });
-  expect_error(ErrorKind::usage, "unknown data source \"cifar\"; known: circle, grid25, mnist, mnist-rotated, mnist-test, ring8, shapes",
+  expect_error(ErrorKind::usage,
+               "unknown data source \"cifar\"; known: circle, grid25, mnist, mnist-rotated, mnist-test, ring8, shapes",
                [] { open_source("cifar"); });
   expect_error(ErrorKind::usage, "unknown data source \"\"", [] { open_source(""); });
   expect_error(ErrorKind::data, "no.idx: cannot be opened: No such file", [&] { open_source(folder / "no.idx"); });
   expect_error(ErrorKind::data, "has no train-images-idx3-ubyte[.gz] and no pictures",
                [&] { open_source(folder.path()); });
 
-  const std::string images = put(folder / "x.idx", idx_bytes({3, 1, 1}, "abc"));
-  const std::string labels = put(folder / "y.idx", idx_bytes({2}, std::string("\0\1", 2)));
+  const std::string images = put(folder / "x.idx", idx({3, 1, 1}, "abc"));
+  const std::string labels = put(folder / "y.idx", idx({2}, std::string("\0\1", 2)));
   expect_error(ErrorKind::data, "y.idx: 2 labels for 3 images; these two files do not belong together",
                [&] { open_source(images + "," + labels); });
   expect_error(ErrorKind::data, "images and labels are swapped; give " + images + "," + labels,
@@ -572,11 +544,11 @@ TEST(MnistBadInput, NotFetched) {
 TEST(MnistBadInput, DamagedCache) {
   TemporaryFolder folder;
   std::filesystem::create_directory(folder / "mnist");
-  put(folder / "mnist/t10k-images-idx3-ubyte", idx_bytes({2, 28, 28}, std::string(2 * 784, 'x')));
-  put(folder / "mnist/t10k-labels-idx1-ubyte", idx_bytes({2}, std::string(2, '\0')));
+  put(folder / "mnist/t10k-images-idx3-ubyte", idx({2, 28, 28}, std::string(2 * 784, 'x')));
+  put(folder / "mnist/t10k-labels-idx1-ubyte", idx({2}, std::string(2, '\0')));
   expect_error(ErrorKind::data, "differs from the published file",
                [&] { open_source("mnist-test", {.cache = folder.path()}); });
-  put(folder / "mnist/t10k-images-idx3-ubyte", idx_bytes({10000, 28, 28}, std::string(2 * 784, 'x')));
+  put(folder / "mnist/t10k-images-idx3-ubyte", idx({10000, 28, 28}, std::string(2 * 784, 'x')));
   expect_error(ErrorKind::data, "is it cut short?; fetch it again with gan data fetch mnist",
                [&] { open_source("mnist", {.cache = folder.path(), .split = Split::test}); });
 }

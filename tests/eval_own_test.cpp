@@ -14,12 +14,10 @@
 
 #include "base/random.h"
 #include "data/source.h"
-#include "eval/report.h"
 #include "eval/run_scores.h"
-#include "eval/scores.h"
+#include "eval_helpers.h"
 #include "file_helpers.h"
 #include "io/safetensors.h"
-#include "train/step.h"
 
 namespace gan::test {
 namespace {
@@ -59,12 +57,7 @@ train::Model linear_model(const graph::Shape& shape, const ConditionSpec& condit
   model.condition = condition;
   model.data_name = "made by hand";
   model.steps = 7;
-  graph::Graph graph;
-  const models::ModelSpec spec = train::model_spec(model.config, shape, condition);
-  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
-  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
-  for (const nn::Variable& variable : variables)
-    model.weights[variable.name] = runtime::Array(graph::TensorType{graph::DType::f32, variable.shape});
+  give_zero_weights(model);
   for (const ConditionColumn& column : condition.columns) {
     const std::string name = column.name == "label" ? "" : "." + column.name;
     const std::span<float> table = model.weights.at("generator.embedding" + name + ".weight").f32();
@@ -90,18 +83,6 @@ Scores evaluate(Judge& judge, const train::Model& model, std::int64_t count = 0)
   options.count = count;
   options.parzen = false;
   return judge.evaluate(model, options).scores;
-}
-
-std::string reason(const Scores& scores, const std::string& key) {
-  for (const Scores::Missing& missing : scores.missing)
-    if (missing.score == key) return missing.reason;
-  return "";
-}
-
-nlohmann::json read_json(const Scores& scores) {
-  const std::string text = eval::to_json(scores, "m").dump();
-  EXPECT_EQ(text.find("null"), std::string::npos) << text;
-  return nlohmann::json::parse(text);
 }
 
 // ---- images with a label and an angle ----
@@ -320,11 +301,11 @@ TEST(EvalOwn, BadInput) {
 TEST(EvalOwn, EveryClassStaysInTheTrainingPart) {
   const TemporaryFolder folder;
   const auto source = [&](int images_of_class) {  // 20 classes
-    std::string images = {0, 0, 8, 3, 0, 0, 0, static_cast<char>(20 * images_of_class), 0, 0, 0, 1, 0, 0, 0, 1};
-    std::string labels = {0, 0, 8, 1, 0, 0, 0, static_cast<char>(20 * images_of_class)};
+    std::string images, labels;
     for (int i = 0; i < 20 * images_of_class; ++i)
       images += static_cast<char>(i), labels += static_cast<char>(i / images_of_class);
-    return put(folder / "x.idx", images) + "," + put(folder / "y.idx", labels);
+    const auto count = static_cast<std::uint32_t>(labels.size());
+    return put(folder / "x.idx", idx({count, 1, 1}, images)) + "," + put(folder / "y.idx", idx({count}, labels));
   };
   const Reference reference = eval::open_reference(source(2), {});
   EXPECT_EQ(reference.held_out.count(), 4);

@@ -12,12 +12,10 @@
 #include "base/sha256.h"
 #include "data/source.h"
 #include "eval/draw.h"
-#include "eval/report.h"
 #include "eval/run_scores.h"
-#include "eval/scores.h"
+#include "eval_helpers.h"
 #include "file_helpers.h"
 #include "io/safetensors.h"
-#include "train/step.h"
 
 // Evaluation on data and models small enough to know the answers: images of 8 x 8 whose class k has its rows 2k and
 // 2k + 1 lit, and generators whose weights are set by hand.
@@ -31,13 +29,6 @@ using eval::Reference;
 using eval::Scores;
 
 constexpr int kClasses = 3, kSide = 8;
-
-std::string idx(const std::vector<std::uint32_t>& shape, const std::string& bytes) {
-  std::string text = {0, 0, 8, static_cast<char>(shape.size())};
-  for (const std::uint32_t length : shape)
-    for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift & 0xff);
-  return text + bytes;
-}
 
 /// Writes `stem`-images-idx3-ubyte and labels: lit rows of 200, all with noise of 0 to 40.
 void write_images(const TemporaryFolder& folder, const std::string& stem, std::uint32_t count, std::uint64_t seed,
@@ -78,12 +69,7 @@ train::Model make_model(const graph::Shape& shape, int classes, std::int64_t lat
   model.condition = data::label_condition(classes);
   model.data_name = "made by hand";
   model.steps = 7;
-  graph::Graph graph;
-  const models::ModelSpec spec = train::model_spec(model.config, shape, model.condition);
-  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
-  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
-  for (const nn::Variable& variable : variables)
-    model.weights[variable.name] = runtime::Array(graph::TensorType{graph::DType::f32, variable.shape});
+  give_zero_weights(model);
   // The hidden layer holds z, -z and the embedding, cut off below 0.
   const std::span<float> hidden = model.weights.at("generator.model.0.weight").f32();
   const auto inputs = static_cast<std::size_t>(latent + (classes > 0 ? embedding : 0));
@@ -455,22 +441,7 @@ TEST(Eval, BadInput) {
   expect_error(ErrorKind::usage, "classifier is for [1, 8, 8]", [&] { Judge(reference(), classifier()); });
 }
 
-/// Why a score is missing; "" if it is not said to be.
-std::string reason(const Scores& scores, const std::string& key) {
-  for (const Scores::Missing& missing : scores.missing)
-    if (missing.score == key) return missing.reason;
-  return "";
-}
-
-/// What a program that reads JSON finds; no number may have been NaN.
-nlohmann::json read_json(const Scores& scores) {
-  const std::string text = eval::to_json(scores, "m").dump();
-  EXPECT_EQ(text.find("null"), std::string::npos) << text;
-  EXPECT_EQ(text.find("nan"), std::string::npos) << text;
-  return nlohmann::json::parse(text);
-}
-
-/// Images of which as many are the reference as a test says, and a classifier trained on them.
+/// A reference of as many images as a test asks for, and a classifier trained on them.
 class FewImages {
  public:
   FewImages() {

@@ -9,9 +9,9 @@
 #include <sstream>
 
 #include "compiler/compile.h"
+#include "data/condition_json.h"
 #include "io/safetensors.h"
 #include "runtime/reference/reference.h"
-#include "train/condition_json.h"
 #include "train/preset.h"
 #include "train/step.h"
 #include "walled_backend.h"
@@ -75,7 +75,7 @@ struct Golden {
       spec = train::model_spec(config, integers(text("image")),
                                described == file.metadata.end()
                                    ? data::label_condition(std::stoi(text("classes")))
-                                   : train::condition_of_json(nlohmann::ordered_json::parse(described->second), name));
+                                   : data::condition_of_json(nlohmann::ordered_json::parse(described->second), name));
       return;
     }
     config.model.latent = std::stoll(text("latent"));

@@ -331,7 +331,7 @@ TEST(MetricsOfColumns, BadInput) {
   const std::vector<float> one{1, 2};
   expect_error(ErrorKind::usage, "0 and 1 numbers", [] { metrics::kolmogorov_smirnov({}, {1}); });
   expect_error(ErrorKind::usage, "NaN", [] { metrics::kolmogorov_smirnov({1}, {std::nan("")}); });
-  expect_error(ErrorKind::usage, "", [&] { metrics::correlation({one, 2}); });
+  expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::correlation({one, 2}); });
   expect_error(ErrorKind::usage, "correlations of 1 and 4", [] {
     metrics::compare_correlations({1}, {1, 0, 0, 1}, 1, 1);
   });

@@ -101,18 +101,10 @@ TEST(FileBadInput, ADiskWithoutRoomIsSaid) {
   }
 }
 
-/// What a shell makes of a line, in the folder; $GAN is the program.
-Result shell(const Folder& folder, const std::string& line) {
-  Process process(folder, {"-c", "cd '" + folder.path() + "'; " + line}, "/bin/sh");
-  const int code = process.wait();
-  return {code, process.out(), process.err()};
-}
-
 class CliOutput : public testing::Test {
  protected:
   void SetUp() override {
     write_data(folder_);
-    setenv("GAN", GAN_BINARY, 1);
     expect_done(folder_, train_args(folder_, "run", {"--steps", "2", "--quiet"}));
     expect_done(folder_, {"sample", folder_ / "run", "--out", folder_ / "file.npy"});
     file_ = get(folder_ / "file.npy");

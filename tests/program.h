@@ -93,6 +93,13 @@ inline Result run(const Folder& folder, const Args& args, const Environment& env
   return {code, process.out(), environment.empty() ? without_threads_note(process.err()) : process.err()};
 }
 
+/// Runs a line of a shell in the folder; $GAN is the program.
+inline Result shell(const Folder& folder, const std::string& line) {
+  Process process(folder, {"-c", "cd '" + folder.path() + "'; " + line}, "/bin/sh", {{"GAN", GAN_BINARY}});
+  const int code = process.wait();
+  return {code, process.out(), process.err()};
+}
+
 inline std::string joined(const Args& args) {
   std::string text = "gan";
   for (const std::string& arg : args) text += " " + arg;
@@ -111,14 +118,6 @@ inline void expect_done(const Folder& folder, const Args& args) {
   const Result result = run(folder, args);
   EXPECT_EQ(result.code, 0) << joined(args) << "\n" << result.err;
   EXPECT_EQ(result.err, "") << joined(args);
-}
-
-inline std::string idx(const std::vector<std::uint32_t>& shape, const std::string& bytes) {
-  std::string text = {0, 0, 8, static_cast<char>(shape.size())};
-  for (const std::uint32_t length : shape) {
-    for (int shift = 24; shift >= 0; shift -= 8) text += static_cast<char>(length >> shift & 0xff);
-  }
-  return text + bytes;
 }
 
 constexpr int kItems = 64, kSide = 8, kClasses = 3;

@@ -1,4 +1,4 @@
-// What `gan sample` draws, and the files that it writes.
+// The samples that `gan sample` draws, and the files that it writes.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -16,7 +16,7 @@
 #include "train/model_file.h"
 #include "train/preset.h"
 #include "train/sampler.h"
-#include "train/step.h"
+#include "untrained_model.h"
 
 namespace gan::test {
 namespace {
@@ -57,11 +57,7 @@ train::Model model_of(const ConditionSpec& condition, const graph::Shape& sample
   model.config.data.unconditional = condition.empty();
   model.sample_shape = sample;
   model.condition = condition;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
-  graph::Graph graph;
-  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
-  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
-  nn::initialize(variables, /*seed=*/1, model.weights);
+  give_random_weights(model);
   return model;
 }
 
@@ -501,26 +497,24 @@ TEST_F(SampleCli, StandardOutputInEachFormat) {
 }
 
 TEST_F(SampleCliBadInput, FullDisks) {
-  const auto shell = [&](const std::string& line) {
-    Process process(folder_, {"-c", "cd '" + folder_.path() + "'; " + line}, "/bin/sh", {{"GAN", GAN_BINARY}});
-    const int code = process.wait();
-    return std::pair{code, process.err()};
-  };
   save(model_of(data::label_condition(3), {2}));
   for (const std::string format : {"npy", "npz", "csv", "png"}) {
-    const auto [code, error] = shell("$GAN sample m.safetensors --out - --format " + format + " > /dev/full");
+    const auto [code, out, error] =
+        shell(folder_, "$GAN sample m.safetensors --out - --format " + format + " > /dev/full");
     EXPECT_EQ(code, 3) << format;
     EXPECT_NE(error.find("cannot be written: No space left on device"), std::string::npos) << error;
   }
   fs::create_directory(folder_ / "d");
   for (const std::string name : {"x.npy", "x.npz", "x.csv"}) {
-    const auto [code, error] = shell("ulimit -f 1; $GAN sample m.safetensors --count 9000 --out d/" + name);
+    const auto [code, out, error] =
+        shell(folder_, "ulimit -f 1; $GAN sample m.safetensors --count 9000 --out d/" + name);
     EXPECT_EQ(code, 3) << name;
     EXPECT_NE(error.find(name + ": cannot be written: File too large"), std::string::npos) << error;
     EXPECT_TRUE(fs::is_empty(folder_ / "d")) << name;
   }
   save(model_of(data::label_condition(3)));
-  const auto [code, error] = shell("ulimit -f 1; $GAN sample m.safetensors --count 900 --out d");  // of metadata.csv
+  const auto [code, out, error] =
+      shell(folder_, "ulimit -f 1; $GAN sample m.safetensors --count 900 --out d");  // of metadata.csv
   EXPECT_EQ(code, 3) << error;
   EXPECT_FALSE(fs::exists(folder_ / "d/metadata.csv"));
   for (const std::string& name : names("d")) EXPECT_TRUE(name.ends_with(".png")) << name;

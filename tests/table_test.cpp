@@ -68,7 +68,7 @@ TEST(Csv, EveryEndOfAFile) {
   EXPECT_EQ(cells_of(io::Csv("x", "a\tb\n1, 2\t 3 ", '\t')), (Cells{{"1, 2", "3"}}));
 }
 
-TEST(Csv, WhatIsWrittenIsReadBack) {
+TEST(Csv, WrittenRowsAreReadBack) {
   const Cells rows = {
       {"a", "b", "c"}, {"1,2", "say \"x\"", "two\nlines"}, {"", " blank ", "caf\xc3\xa9"}, {"", "", ""}};
   std::string text;

@@ -329,9 +329,8 @@ TEST(ModelBadInput, MissingOrWrongTensorsAndNaNAreRefused) {
   });
   expect_refused("expected f32[", [](train::Model& m) { m.condition = {}; });
   expect_refused("column \"label\": a range of 0 to 0", [](train::Model& m) { m.condition.columns[0].categories = 0; });
-  expect_refused("two classes are called \"a\"", [](train::Model& m) {
-    m.condition.columns[0].names = {"a", "b", "c", "d", "e", "f", "g", "a"};
-  });
+  expect_refused("two classes are called \"a\"",
+                 [](train::Model& m) { m.condition.columns[0].names = {"a", "b", "c", "d", "e", "f", "g", "a"}; });
   expect_refused("samples in a range of", [](train::Model& m) { m.units.high = 1e308; });
   expect_refused("1 class name for 8 classes", [](train::Model& m) { m.condition.columns[0].names = {"one"}; });
   expect_refused("column \"label\"", [](train::Model& m) { m.condition.columns.push_back(m.condition.columns[0]); });

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "nn/scope.h"
 #include "train/model_file.h"
@@ -32,6 +33,21 @@ inline void converge(std::span<const float> weight, std::span<float> u, std::spa
     product(
         u, [&](std::size_t i, std::size_t j) { return weight[i * v.size() + j]; }, v);
   }
+}
+
+/// The variables of both networks, as the model's configuration, samples and condition make them.
+inline std::vector<nn::Variable> network_variables(graph::Graph& graph, const train::Model& model) {
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
+  for (const nn::Variable& variable : train::discriminator_variables(model.config, spec)) variables.push_back(variable);
+  return variables;
+}
+
+/// Gives both networks random weights, always the same, as a run starts with.
+inline void give_random_weights(train::Model& model) {
+  graph::Graph graph;
+  model.weights.clear();
+  nn::initialize(network_variables(graph, model), /*seed=*/1, model.weights);
 }
 
 /// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (and the gains)

@@ -63,6 +63,13 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
 std::string joined(std::span<const std::string> parts) {
   std::string out;
   for (const std::string& part : parts) {
@@ -78,12 +85,12 @@ std::string shell_quoted(std::string_view word) {
   };
   if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return std::string(word);
   // Only $'...' can write a line break on one line.
-  const bool control = std::any_of(word.begin(), word.end(), [](unsigned char c) { return c < 32 || c == 127; });
+  const bool control = std::ranges::any_of(word, is_control);
   std::string out = control ? "$'" : "'";
   for (const char c : word) {
     if (control && (c == '\'' || c == '\\'))
       out += std::string("\\") + c;
-    else if (control && (static_cast<unsigned char>(c) < 32 || c == 127))
+    else if (is_control(c))
       out += fmt::format("\\{:03o}", static_cast<unsigned>(c));
     else if (c == '\'')
       out += "'\\''";
@@ -101,6 +108,10 @@ bool is_utf8(std::string_view text) {
     return false;
   }
 }
+
+bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }
+
+bool is_plain(std::string_view text) { return is_utf8(text) && std::ranges::none_of(text, is_control); }
 
 std::string grouped(std::uint64_t count) {
   std::string digits = std::to_string(count);

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace gan::base {
@@ -23,6 +26,19 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 /// The parts of a text between separators; none for an empty text.
 std::vector<std::string> split(std::string_view text, char separator);
 
+/// The text without blanks, tabs and line ends around it.
+std::string_view trimmed(std::string_view text);
+
+/// The number that all of `text` says; nullopt if it says none, or none that T holds. `base` of an integer, if given,
+/// is std::from_chars's.
+template <typename T, typename... Base>
+std::optional<T> parse_number(std::string_view text, Base... base) {
+  T number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base...);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 /// "a, b, c".
 std::string joined(std::span<const std::string> parts);
 
@@ -31,6 +47,12 @@ std::string shell_quoted(std::string_view word);
 
 /// Whether the text is valid UTF-8.
 bool is_utf8(std::string_view text);
+
+/// Whether the byte is a control character of ASCII, which may end a line or change the state of a terminal.
+bool is_control(char c);
+
+/// Whether the text is valid UTF-8 without control characters, as names must be that messages show.
+bool is_plain(std::string_view text);
 
 /// A count with separators: "59,990".
 std::string grouped(std::uint64_t count);

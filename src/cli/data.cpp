@@ -1,8 +1,11 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +24,6 @@
 #include "data/glyphs.h"
 #include "data/idx_source.h"
 #include "data/source.h"
-#include "io/png.h"
 
 namespace gan::cli {
 namespace {
@@ -72,17 +74,24 @@ Action setup_fetch(CLI::App& app) {
   };
 }
 
+/// A source, how it is read, and the file for what is made of it.
+struct SourceFlags {
+  std::string source, cache, out;
+  std::shared_ptr<ReadFlags> read;
+};
+
+std::shared_ptr<SourceFlags> add_source_flags(CLI::App& app, const char* help) {
+  auto flags = std::make_shared<SourceFlags>();
+  app.add_option("SOURCE", flags->source, help)->required();
+  add_cache_option(app, flags->cache);
+  flags->read = add_read_flags(app);
+  return flags;
+}
+
 Action setup_info(CLI::App& app) {
-  struct Options {
-    std::string source, cache, out;
-    std::shared_ptr<ReadFlags> read;
-  };
-  auto options = std::make_shared<Options>();
-  app.add_option("SOURCE", options->source, "What to describe (gan data --help lists the kinds)")->required();
-  app.add_option("--out", options->out, "A sheet of examples, a row for each class")->type_name("FILE.png");
-  add_cache_option(app, options->cache);
-  options->read = add_read_flags(app);
-  return [options] { describe_source(options->source, options->cache, options->read->apply(), options->out); };
+  auto flags = add_source_flags(app, "The source to describe (gan data --help lists the kinds)");
+  app.add_option("--out", flags->out, "A sheet of examples, a row for each class")->type_name("FILE.png");
+  return [flags] { describe_source(flags->source, flags->cache, flags->read->apply(), flags->out); };
 }
 
 // ---- writing ----
@@ -148,25 +157,18 @@ void convert(const std::string& source, data::SourceOptions options, const std::
 }
 
 Action setup_convert(CLI::App& app) {
-  struct Options {
-    std::string source, cache, out;
-    std::shared_ptr<ReadFlags> read;
-  };
-  auto options = std::make_shared<Options>();
-  app.add_option("SOURCE", options->source, "What to write (gan data --help lists the kinds)")->required();
-  app.add_option("--out", options->out,
+  auto flags = add_source_flags(app, "The source to write (gan data --help lists the kinds)");
+  app.add_option("--out", flags->out,
                  "FILE.npz; a new folder of PNG files with metadata.csv; of vectors FILE.csv. A test part goes to "
                  "arrays x_test, ..., to a folder test beside train, or to FILE-test.csv")
       ->type_name("FILE|DIR")
       ->required();
-  add_cache_option(app, options->cache);
-  options->read = add_read_flags(app);
-  return [options] {
-    data::SourceOptions source;
-    source.cache = options->cache;
-    source.seed = 1;
-    source.read = options->read->apply();
-    convert(options->source, source, options->out);
+  return [flags] {
+    data::SourceOptions options;
+    options.cache = flags->cache;
+    options.seed = 1;
+    options.read = flags->read->apply();
+    convert(flags->source, options, flags->out);
   };
 }
 

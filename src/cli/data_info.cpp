@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/class_sizes.h"
 #include "cli/output.h"
 #include "data/repeats.h"
 #include "data/source.h"
@@ -24,12 +25,6 @@ constexpr std::int64_t kListed = 40;  // classes or columns that are listed one 
 
 std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
 
-std::vector<std::int64_t> category_counts(int categories, std::span<const std::int32_t> values) {
-  std::vector<std::int64_t> counts(static_cast<std::size_t>(categories));
-  for (const std::int32_t value : values) ++counts[static_cast<std::size_t>(value)];
-  return counts;
-}
-
 std::string counts_text(const data::ConditionColumn& column, const std::vector<std::int64_t>& counts) {
   if (std::ssize(counts) <= kListed) return fmt::format("{}", fmt::join(counts, ", "));
   const auto [least, most] = std::ranges::minmax_element(counts);
@@ -41,12 +36,12 @@ std::string counts_text(const data::ConditionColumn& column, const std::vector<s
                      grouped(sorted[sorted.size() / 2]));
 }
 
-/// What is unusual about the sizes of classes.
+/// Notes on constant columns and on small and unequal classes.
 std::vector<std::string> size_notes(const data::ConditionColumn& column, const std::vector<std::int64_t>& counts,
                                     const char* sample) {
-  constexpr std::int64_t kFew = 5, kUnequal = 2;
+  constexpr std::int64_t kFew = 5;
   std::vector<std::string> notes;
-  const auto [least, most] = std::ranges::minmax_element(counts);
+  const auto least = std::ranges::min_element(counts);
   const auto name = [&](auto it) { return column.name_of(static_cast<std::int32_t>(it - counts.begin())); };
   const auto few = std::ranges::count_if(counts, [](std::int64_t count) { return count < kFew; });
   if (counts.size() == 1)
@@ -56,10 +51,7 @@ std::vector<std::string> size_notes(const data::ConditionColumn& column, const s
                                 few == 1 ? fmt::format("{} {} has", column.name, name(least))
                                          : fmt::format("{} of {} {}s have", few, counts.size(), column.name),
                                 kFew, sample, few == 1 ? "" : fmt::format(", such as {}", name(least))));
-  if (*most >= kUnequal * *least)
-    notes.push_back(fmt::format(
-        "{} {} has {:.3g} times as many {}s as {}; train.balance = classes draws all equally often", column.name,
-        name(most), static_cast<double>(*most) / static_cast<double>(*least), sample, name(least)));
+  if (std::string note = unequal_note(column, counts, sample); !note.empty()) notes.push_back(std::move(note));
   return notes;
 }
 
@@ -82,7 +74,7 @@ std::vector<std::string> print_columns(const data::Dataset& dataset) {
       line(column.name, number_text(column.number));
       continue;
     }
-    const auto counts = category_counts(column.categories, dataset.rows.categories(c));
+    const auto counts = class_sizes(condition, dataset.rows, c);
     if (condition.classes() == 0) line(column.name, classes_text({{column}}));
     line(condition.classes() > 0 ? "per class" : "  of each", counts_text(column, counts));
     for (std::string& note : size_notes(column, counts, dataset.is_image() ? "picture" : "row"))
@@ -184,7 +176,7 @@ void describe_source(const std::string& source, const std::string& cache, const 
   options.cache = cache;
   options.seed = 1;
   options.read = read;
-  options.progress = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  options.progress = say_progress;
   const data::Dataset dataset = data::open_source(source, options);
   print_data(dataset, data::has_test_part(source));
   if (sheet.empty()) return;

@@ -53,6 +53,7 @@ void run(const Options& options) {
   source.cache = options.cache;
   source.read = model.config.data;  // as the training data was read, or made up
   source.seed = static_cast<std::uint64_t>(model.config.train.seed);
+  source.progress = say_progress;
   eval::Reference reference = eval::open_reference(options.data, source);
   eval::fit_reference(reference, model);  // fails before a minute is spent on a classifier
   if (!options.out.empty()) base::create_folder(options.out);
@@ -64,7 +65,7 @@ void run(const Options& options) {
   std::optional<eval::Classifier> classifier;
   if (!options.embedding.empty())
     classifier = eval::load_classifier(options.embedding);
-  else if (reference.held_out.is_image() && eval::why_no_classifier(reference.train).empty())
+  else if (eval::why_no_classifier(reference.train).empty())
     classifier = eval::cached_classifier(reference, options.cache, log);
   std::optional<eval::Classifier> regressor;
   if (eval::why_no_regressor(reference.train).empty())

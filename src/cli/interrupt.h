@@ -2,16 +2,17 @@
 
 namespace gan::cli {
 
-/// What throw_if_interrupted throws; no error, so that only who watches for it catches it.
+/// Thrown by throw_if_interrupted. It is no base::Error, so that handlers of errors let it pass.
 struct Interrupted {
   int signal = 0;
 };
 
-/// From now on the first Ctrl-C, SIGTERM or SIGHUP only makes throw_if_interrupted throw, so that destructors can
-/// remove temporary files; the second ends the program as usual. Ignored signals (nohup) stay ignored.
+/// From now on the first Ctrl-C, SIGTERM or SIGHUP only sets is_interrupted, so that the program can save, or remove
+/// temporary files; the second ends it as usual. Ignored signals (nohup) stay ignored.
 void watch_interrupts();
 
 bool is_interrupted();
+/// Throws Interrupted, for destructors to run, if is_interrupted.
 void throw_if_interrupted();
 
 /// Ends the program as the signal does by default.

@@ -112,12 +112,12 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "gan " GAN_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(0, 1);
-  app.footer(kExamples);
   std::map<const CLI::App*, std::function<void()>> actions;
   for (const Command* command : command_table()) {
     CLI::App* subcommand = app.add_subcommand(std::string(command->name), std::string(command->summary));
     actions[subcommand] = command->setup(*subcommand);
   }
+  app.footer(kExamples);  // last, as subcommands inherit what their parent has
   keep_unknown(app);
   try {
     app.parse(argc, argv);

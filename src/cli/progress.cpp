@@ -31,14 +31,6 @@ double share_done(const train::Progress& progress) {
   return all > 0 ? std::clamp(progress.elapsed_seconds / all, 0.0, 1.0) : 0.0;
 }
 
-std::string figures(const train::Progress& progress) {
-  std::string steps = base::grouped(static_cast<std::uint64_t>(std::max<std::int64_t>(progress.step, 0)));
-  if (progress.total_steps > 0) steps += "/" + base::grouped(static_cast<std::uint64_t>(progress.total_steps));
-  const double rate = std::isfinite(progress.images_per_second) ? std::max(progress.images_per_second, 0.0) : 0.0;
-  return fmt::format("step {}  {} images/s  G {:.4g}  D {:.4g}", steps, base::grouped(static_cast<std::uint64_t>(rate)),
-                     progress.loss_g, progress.loss_d);
-}
-
 /// Whether printing has failed (closed pipe, full disk). Training goes on, and the error is reported at its end.
 bool cannot_print() { return std::ferror(stdout) != 0; }
 
@@ -89,6 +81,14 @@ void ProgressPrinter::report(const train::Progress& progress) {
       print_bar(progress);
       break;
   }
+}
+
+std::string ProgressPrinter::figures(const train::Progress& progress) const {
+  std::string steps = base::grouped(static_cast<std::uint64_t>(std::max<std::int64_t>(progress.step, 0)));
+  if (progress.total_steps > 0) steps += "/" + base::grouped(static_cast<std::uint64_t>(progress.total_steps));
+  const double rate = std::isfinite(progress.images_per_second) ? std::max(progress.images_per_second, 0.0) : 0.0;
+  return fmt::format("step {}  {} {}/s  G {:.4g}  D {:.4g}", steps, base::grouped(static_cast<std::uint64_t>(rate)),
+                     samples_, progress.loss_g, progress.loss_d);
 }
 
 void ProgressPrinter::print_line(const train::Progress& progress) {

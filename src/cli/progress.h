@@ -14,7 +14,8 @@ enum class ProgressStyle { terminal, lines, json, quiet };
 /// seconds, or a JSON object for every report, or nothing.
 class ProgressPrinter {
  public:
-  explicit ProgressPrinter(ProgressStyle style) : style_(style) {}
+  /// `samples`: the word for samples in rates, such as "images".
+  ProgressPrinter(ProgressStyle style, const char* samples) : style_(style), samples_(samples) {}
   /// Ends the line of progress.
   ~ProgressPrinter();
   ProgressPrinter(const ProgressPrinter&) = delete;
@@ -29,10 +30,12 @@ class ProgressPrinter {
   void finish();
 
  private:
+  std::string figures(const train::Progress& progress) const;
   void print_line(const train::Progress& progress);
   void print_bar(const train::Progress& progress);
 
   ProgressStyle style_;
+  const char* samples_;
   train::Progress last_{};
   bool shown_ = true;       // whether last_ was printed
   bool line_open_ = false;  // whether a progress bar's line is not ended yet

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/output.h"
 #include "data/source.h"
 
 namespace gan::cli {
@@ -52,12 +53,10 @@ ConditionChoice choice_of_labels(const ConditionSpec& spec, const std::string& t
   ConditionChoice choice{.column = label_column(spec, "--labels")};
   if (spec.columns[choice.column].is_numeric()) base::fail_usage("--labels: label is a number; use --condition");
   std::vector<std::int32_t> labels;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t comma = std::min(text.find(',', begin), text.size());
-    const ConditionChoice part = data::parse_choice(spec, choice.column, text.substr(begin, comma - begin));
-    const auto& added = std::get<std::vector<std::int32_t>>(part.values);
+  for (const std::string& part : base::split(text, ',')) {
+    const ConditionChoice parsed = data::parse_choice(spec, choice.column, part);
+    const auto& added = std::get<std::vector<std::int32_t>>(parsed.values);
     labels.insert(labels.end(), added.begin(), added.end());
-    begin = comma + 1;
   }
   choice.values = std::move(labels);
   return choice;
@@ -167,7 +166,7 @@ SamplePlan plan_of_balance(const SampleOptions& options, const train::Model& mod
 
   data::SourceOptions source;
   source.read = model.config.data;
-  source.progress = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  source.progress = say_progress;
   data::Dataset dataset = data::open_source(options.balance, source);
   data::align_condition(dataset, spec);
   std::vector<std::vector<std::uint32_t>> rows_of(categories);
@@ -179,7 +178,7 @@ SamplePlan plan_of_balance(const SampleOptions& options, const train::Model& mod
     if (options.to == 0) most = std::max(most, rows.size());
 
   std::vector<std::uint32_t> all(row), picked;
-  for (std::uint32_t i = 0; i < row; ++i) all[i] = i;
+  std::iota(all.begin(), all.end(), 0u);
   std::vector<std::int32_t> classes;
   std::size_t filled = 0;
   for (std::size_t k = 0; k < categories; ++k) {

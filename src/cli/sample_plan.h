@@ -34,8 +34,8 @@ struct SamplePlan {
   data::ConditionRows rows(std::int64_t first, std::int64_t count) const;
 };
 
-/// What the options ask for. `noise_rows`: the rows of --noise, 0 without. Throws a usage error if the model cannot
-/// draw it, a data error for bad files.
+/// The samples that the options ask for. `noise_rows`: the rows of --noise, 0 without. Throws a usage error if the
+/// model cannot draw it, a data error for bad files.
 SamplePlan make_sample_plan(const SampleOptions& options, const train::Model& model, std::int64_t noise_rows);
 
 }  // namespace gan::cli

@@ -14,8 +14,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/class_sizes.h"
 #include "cli/command.h"
 #include "cli/floor.h"
+#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/read_options.h"
@@ -60,22 +62,6 @@ struct Options {
   std::shared_ptr<ReadFlags> read;
   bool unconditional = false, resume = false, quiet = false, json = false;
 };
-
-volatile std::sig_atomic_t stop_signal = 0;
-
-/// The first Ctrl-C, SIGTERM or SIGHUP asks the trainer to stop; the second ends the program as usual. Ignored signals
-/// (nohup) stay ignored, and so is SIGPIPE, so that training outlives the reader of its output.
-void watch_signals() {
-  std::signal(SIGPIPE, SIG_IGN);
-  struct sigaction action {};
-  action.sa_handler = [](int signal) { stop_signal = signal; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before {};
-    sigaction(signal, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
-  }
-}
 
 /// The settings of --set, followed by the options as key=value, since options take precedence.
 std::vector<std::string> settings_of(const Options& options) {
@@ -166,8 +152,7 @@ data::Dataset open_data(const train::Config& config, const Options& options) {
   source.seed = static_cast<std::uint64_t>(config.train.seed);
   source.labels = !config.data.unconditional;
   source.read = config.data;
-  if (!options.quiet && !options.json)
-    source.progress = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
+  if (!options.quiet && !options.json) source.progress = say_progress;
   return data::open_source(config.data.source, source);
 }
 
@@ -225,21 +210,14 @@ std::string describe(const train::Config& config, const data::Dataset& dataset) 
 
 /// Notes on classes of unequal sizes, and on how real samples are drawn for numbers.
 std::vector<std::string> balance_notes(const train::Config& config, const data::Dataset& dataset) {
-  constexpr std::int64_t kUnequal = 2;  // times as many samples
   std::vector<std::string> notes;
   const data::ConditionSpec condition = train::condition_of(config, dataset.condition);
   const auto classes = std::ranges::find_if(condition.columns, [](const auto& c) { return !c.is_numeric(); });
   if (classes != condition.columns.end() && config.train.balance == "none") {
-    std::vector<std::int64_t> counts(static_cast<std::size_t>(classes->categories));
-    for (const std::int32_t k : dataset.rows.categories(static_cast<std::size_t>(classes - condition.columns.begin())))
-      ++counts[static_cast<std::size_t>(k)];
-    const auto [least, most] = std::ranges::minmax_element(counts);
-    if (*most >= kUnequal * *least)
-      notes.push_back(
-          fmt::format("the data has {} of {} {} and {} of {}; --set train.balance=classes draws all equally often",
-                      base::counted(*least, "sample"), classes->name,
-                      classes->name_of(static_cast<std::int32_t>(least - counts.begin())), *most,
-                      classes->name_of(static_cast<std::int32_t>(most - counts.begin()))));
+    const auto column = static_cast<std::size_t>(classes - condition.columns.begin());
+    const std::string note =
+        unequal_note(*classes, class_sizes(condition, dataset.rows, column), dataset.is_image() ? "picture" : "row");
+    if (!note.empty()) notes.push_back(note);
   }
   if (config.train.vicinal.kind == "none") return notes;
   const data::Vicinity vicinity(condition, dataset.rows, config.train.vicinal);
@@ -312,7 +290,7 @@ void run(const Options& options) {
   ProgressStyle style = isatty(STDOUT_FILENO) ? ProgressStyle::terminal : ProgressStyle::lines;
   if (options.json) style = ProgressStyle::json;
   if (options.quiet) style = ProgressStyle::quiet;
-  ProgressPrinter printer(style);
+  ProgressPrinter printer(style, dataset.is_image() ? "images" : "rows");
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
   use_threads(config.train.threads);
@@ -323,7 +301,7 @@ void run(const Options& options) {
   train::Callbacks callbacks;
   callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
-  callbacks.stop_requested = [] { return stop_signal != 0; };
+  callbacks.stop_requested = [] { return is_interrupted(); };
   const auto scores = judged ? make_scores(config, options, printer) : nullptr;
   if (scores) {
     callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {
@@ -346,14 +324,19 @@ void run(const Options& options) {
     trace.emplace(options.profile, base::Durability::unsynced);
     run_options.profile = &profile;
   }
-  watch_signals();
+  std::signal(SIGPIPE, SIG_IGN);  // training outlives the reader of its output
+  watch_interrupts();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
   if (outcome == train::Outcome::stopped) {
     printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", base::shell_quoted(out)));
   } else {
+    const bool named = !dataset.units.columns.empty();
     printer.note(fmt::format("wrote {}/model.safetensors; draw with: gan sample {} --out samples.{}", out,
-                             base::shell_quoted(out), dataset.can_be_drawn() ? "png" : "npy"));
+                             base::shell_quoted(out),
+                             named                    ? "csv"
+                             : dataset.can_be_drawn() ? "png"
+                                                      : "npy"));
   }
   if (!trace) return;
   trace->write(profile.trace());

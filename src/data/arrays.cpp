@@ -226,8 +226,7 @@ bool set_class_labels(Dataset& dataset, std::span<const double> values, const st
   }
   Dataset labelled;
   set_labels(labelled, labels, folder);
-  dataset.condition.columns.push_back(std::move(labelled.condition.columns[0]));
-  dataset.rows.columns.push_back(std::move(labelled.rows.columns[0]));
+  add_column(dataset, {std::move(labelled.condition.columns[0]), std::move(labelled.rows.columns[0])});
   dataset.notes.insert(dataset.notes.end(), labelled.notes.begin(), labelled.notes.end());
   return true;
 }
@@ -241,9 +240,7 @@ void add_condition(Dataset& dataset, const Stored& stored, const SourceOptions& 
     for (std::size_t c = 0; c < columns; ++c) {
       std::vector<std::string> column;
       for (std::size_t i = 0; i < count; ++i) column.push_back(words[i * columns + c]);
-      auto [condition, values] = column_of_names(names[c], column);
-      dataset.condition.columns.push_back(std::move(condition));
-      dataset.rows.columns.emplace_back(std::move(values));
+      add_column(dataset, column_of_names(names[c], column));
     }
     return;
   }
@@ -253,9 +250,7 @@ void add_condition(Dataset& dataset, const Stored& stored, const SourceOptions& 
     for (std::size_t i = 0; i < count; ++i) column[i] = all[i * columns + c];
     const bool numeric = period_of(options.read, names[c]) > 0 || !scaling_of(options.read, names[c]).empty();
     if (names[c] == "label" && input.is_whole() && !numeric && set_class_labels(dataset, column, folder)) continue;
-    auto [condition, values] = condition_column(names[c], column, input.is_whole(), options.read, input.name());
-    dataset.condition.columns.push_back(std::move(condition));
-    dataset.rows.columns.push_back(std::move(values));
+    add_column(dataset, condition_column(names[c], column, input.is_whole(), options.read, input.name()));
   }
 }
 
@@ -345,8 +340,9 @@ bool accepts(const std::string& spec) {
 }
 
 bool has_test(const std::string& spec) {
-  return is_npz(spec) && !samples_name(io::NpzFile(spec).names(), "test").empty() &&
-         !samples_name(io::NpzFile(spec).names(), "train").empty();
+  if (!is_npz(spec)) return false;
+  const io::NpzFile file(spec);
+  return !samples_name(file.names(), "test").empty() && !samples_name(file.names(), "train").empty();
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -18,12 +17,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "data/condition_json.h"
 #include "data/mnist.h"
 
 namespace gan::data {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
 namespace {
 
@@ -33,7 +34,7 @@ constexpr std::string_view kEnding = ".pixels";
 struct Footer {
   std::uint64_t pixel_bytes, row_bytes, json_bytes, magic;
 };
-constexpr std::uint64_t kMagic = 0x67616e2d70697831;  // "gan-pix1"
+constexpr std::uint64_t kMagic = 0x67616e2d70697832;  // "gan-pix2"
 
 fs::path folder_of(const std::string& cache) { return fs::path(cache.empty() ? default_cache() : cache) / "decoded"; }
 
@@ -110,42 +111,7 @@ bool map_pixels(int file, std::uint64_t bytes, Dataset& dataset) {
 
 // ---- the data set without its pixels ----
 
-json to_json(const ConditionColumn& column) {
-  const NumberColumn& number = column.number;
-  json out = {{"name", column.name}, {"categories", column.categories}, {"names", column.names}};
-  if (column.is_numeric())
-    out["number"] = {{"name", number.name},
-                     {"unit", number.unit},
-                     {"range", {number.minimum, number.maximum}},
-                     {"deviation", number.deviation},
-                     {"count", number.count},
-                     {"distinct", number.distinct},
-                     {"largest_gap", number.largest_gap},
-                     {"scaling", {number.scaling.kind, number.scaling.offset, number.scaling.scale}},
-                     {"period", number.period},
-                     {"fourier", number.fourier}};
-  return out;
-}
-
-ConditionColumn column_from(const json& in) {
-  ConditionColumn column{.name = in.at("name"), .categories = in.at("categories"), .names = in.at("names")};
-  if (!column.is_numeric()) return column;
-  const json& number = in.at("number");
-  column.number = {.name = number.at("name"),
-                   .unit = number.at("unit"),
-                   .minimum = number.at("range").at(0),
-                   .maximum = number.at("range").at(1),
-                   .deviation = number.at("deviation"),
-                   .count = number.at("count"),
-                   .distinct = number.at("distinct"),
-                   .largest_gap = number.at("largest_gap"),
-                   .scaling = {number.at("scaling").at(0), number.at("scaling").at(1), number.at("scaling").at(2)},
-                   .period = number.at("period"),
-                   .fourier = number.at("fourier")};
-  return column;
-}
-
-// What a cache file holds beside the pixels and rows; none if it is damaged or of another version.
+// The contents of a cache file but its pixels and rows; none if it is damaged or of another version.
 struct Parts {
   Footer footer;
   json rest;
@@ -195,9 +161,9 @@ bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
   if (parts.footer.pixel_bytes != items * static_cast<std::uint64_t>(graph::element_count(dataset.sample_shape)) ||
       rows.size() != items * rest.at("columns").size() * 4)
     return false;
-  for (const json& in : rest.at("columns")) {
-    const std::size_t c = dataset.condition.columns.size();
-    const ConditionColumn& column = dataset.condition.columns.emplace_back(column_from(in));
+  dataset.condition = condition_of_json(rest.at("columns"), dataset.source);
+  for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
+    const ConditionColumn& column = dataset.condition.columns[c];
     if (column.is_numeric()) {
       dataset.rows.columns.emplace_back(values_from<float>(rows, c, items));
       continue;
@@ -219,9 +185,8 @@ bool is_leftover(const std::string& name) {
   const std::string_view stem = std::string_view(name).substr(0, name.size() - kTemporary.size());
   const std::size_t dot = stem.rfind('.');
   if (dot == std::string_view::npos || !stem.substr(0, dot).ends_with(kEnding)) return false;
-  pid_t process = 0;
-  const auto [end, error] = std::from_chars(stem.data() + dot + 1, stem.data() + stem.size(), process);
-  return error == std::errc() && process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
+  const pid_t process = base::parse_number<pid_t>(stem.substr(dot + 1)).value_or(0);
+  return process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
 }
 
 // The folder's files that `choose` chooses by name, sorted.
@@ -289,6 +254,8 @@ bool read_cached(const std::string& cache, const std::string& key, Dataset& data
     if (!rows || !fill(found, *parts, *rows) || !map_pixels(file, parts->footer.pixel_bytes, found)) return false;
   } catch (const json::exception&) {  // damaged: it is decoded again
     return false;
+  } catch (const base::Error&) {
+    return false;
   }
   dataset = std::move(found);
   return true;
@@ -305,10 +272,9 @@ void CacheWriter::write(const void* pixels, std::size_t bytes) {
 void CacheWriter::commit(Dataset& dataset) {
   json rest = {{"source", dataset.source}, {"sample_shape", dataset.sample_shape},
                {"hash", dataset.hash},     {"items", dataset.items},
-               {"notes", dataset.notes},   {"columns", json::array()}};
+               {"notes", dataset.notes},   {"columns", to_json(dataset.condition)}};
   std::uint64_t row_bytes = 0;
   for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
-    rest["columns"].push_back(to_json(dataset.condition.columns[c]));
     std::visit(
         [&](const auto& values) {
           file_.write(values.data(), values.size() * sizeof(values[0]));

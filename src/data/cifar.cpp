@@ -54,17 +54,8 @@ const Form* form_of(const std::string& folder) {
 std::vector<std::string> class_names(const fs::path& path, std::size_t classes) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return {};
-  std::vector<std::string> names;
-  std::string text = base::read_file(path.string());
-  std::erase(text, '\r');
-  for (std::size_t begin = 0; begin < text.size() && names.size() < classes;) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    names.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-    if (names.back().empty() || !base::is_utf8(names.back()))
-      base::fail_data("{}: line {} is empty or not UTF-8, expected a class name", path.string(), names.size());
-  }
-  if (names.size() < classes)
+  std::vector<std::string> names = read_class_names(path.string());
+  if (names.size() != classes)
     base::fail_data("{}: {}, expected {}", path.string(),
                     base::counted(static_cast<std::int64_t>(names.size()), "class name"), classes);
   return names;
@@ -112,9 +103,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     std::vector<std::string> words;
     for (const std::int32_t value : labels[c])
       words.push_back(names.empty() ? std::to_string(value) : names[static_cast<std::size_t>(value)]);
-    auto [condition, values] = column_of_names(label.name, words);
-    dataset.condition.columns.push_back(std::move(condition));
-    dataset.rows.columns.emplace_back(std::move(values));
+    add_column(dataset, column_of_names(label.name, words));
   }
   dataset.hash = hash_of(dataset);
   return dataset;

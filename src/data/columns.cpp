@@ -7,18 +7,13 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/sha256.h"
 #include "base/text.h"
 
 namespace gan::data {
 
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 // The number that a text says; none if it says none, infinity if it is too large.
 std::optional<double> number_in(std::string_view text) {
@@ -44,7 +39,7 @@ std::string quoted(std::string_view cell) {
     text += "...";
   }
   for (char& c : text)
-    if (static_cast<unsigned char>(c) < ' ' || c == 127) c = ' ';
+    if (base::is_control(c)) c = ' ';
   return '"' + text + '"';
 }
 
@@ -65,8 +60,8 @@ std::vector<std::pair<std::string, std::string>> pairs_of(std::string_view text,
     const std::size_t colon = part.rfind(':');
     if (colon == std::string::npos || colon == 0 || colon + 1 == part.size())
       base::fail_usage("{} \"{}\": expected NAME:VALUE, such as {}", option, part, example);
-    pairs.emplace_back(trimmed(std::string_view(part).substr(0, colon)),
-                       trimmed(std::string_view(part).substr(colon + 1)));
+    pairs.emplace_back(base::trimmed(std::string_view(part).substr(0, colon)),
+                       base::trimmed(std::string_view(part).substr(colon + 1)));
   }
   return pairs;
 }
@@ -104,12 +99,6 @@ bool is_named_categorical(const std::string& name, const ReadOptions& options) {
 // Whether an option says that a column is numeric.
 bool is_named_numeric(const std::string& name, const ReadOptions& options) {
   return period_of(options, name) > 0 || !scaling_of(options, name).empty();
-}
-
-std::pair<ConditionColumn, ColumnValues> categories(const std::string& name, std::span<const std::string> values) {
-  std::pair<ConditionColumn, ColumnValues> out;
-  std::tie(out.first, out.second) = column_of_names(name, values);
-  return out;
 }
 
 std::pair<ConditionColumn, ColumnValues> numeric(const std::string& name, std::vector<float> values,
@@ -151,12 +140,9 @@ std::size_t TextColumns::find(const std::string& name, std::string_view option) 
 }
 
 std::vector<std::string> list_of(std::string_view text) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    parts.emplace_back(trimmed(text.substr(begin, end - begin)));
-    begin = end + 1;
-  }
+  std::vector<std::string> parts = base::split(text, ',');
+  for (std::string& part : parts) part = std::string(base::trimmed(part));
+  if (!parts.empty() && parts.back().empty()) parts.pop_back();  // a comma at the end
   return parts;
 }
 
@@ -270,7 +256,7 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const TextColumns& tab
     std::vector<std::string> words;
     words.reserve(rows.size());
     for (const std::uint32_t row : rows) words.emplace_back(table.cell(row, column));
-    return categories(name, words);
+    return std::pair<ConditionColumn, ColumnValues>(column_of_names(name, words));
   };
   const bool is_class = name == "label" || name == "class" || is_named_categorical(name, options);
   if (!is_named_numeric(name, options) && (is_class || !is_number_column(table, column))) return as_words();
@@ -299,9 +285,14 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& nam
     std::vector<std::string> words;
     words.reserve(values.size());
     for (const double value : values) words.push_back(fmt::format("{}", value));
-    return categories(name, words);
+    return column_of_names(name, words);
   }
   return numeric(name, std::move(numbers), options, path);
+}
+
+void add_column(Dataset& dataset, std::pair<ConditionColumn, ColumnValues> column) {
+  dataset.condition.columns.push_back(std::move(column.first));
+  dataset.rows.columns.push_back(std::move(column.second));
 }
 
 void set_vectors(Dataset& dataset, std::span<const std::string> names,
@@ -320,6 +311,23 @@ void set_vectors(Dataset& dataset, std::span<const std::string> names,
     for (std::size_t i = 0; i < column.size(); ++i)
       dataset.points[i * names.size() + c] = static_cast<float>(number.scaling.apply(column[i]));
   }
+}
+
+std::vector<std::string> read_class_names(const std::string& path) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  std::string text = base::read_file(path);
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  std::vector<std::string> names = base::split(text, '\n');
+  for (std::string& name : names) name = std::string(base::trimmed(name));
+  while (!names.empty() && names.back().empty()) names.pop_back();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
+    if (!base::is_plain(names[i]))
+      base::fail_data("{}: line {} is not UTF-8 or has control characters, expected a class name", path, i + 1);
+    if (contains(std::span(names).first(i), names[i]))
+      base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);
+  }
+  return names;
 }
 
 std::string hash_of(const Dataset& dataset) {

@@ -28,8 +28,8 @@ struct TextColumns {
 /// The parts of a list with commas, blanks around them removed; none of "".
 std::vector<std::string> list_of(std::string_view text);
 
-/// What read.scaling (or read.periodic) says of a column, "" (or 0) if nothing. Throws a usage error if the option does
-/// not have the form "name:kind,name:kind" ("name:period,..."), a kind is unknown or a period is not above 0.
+/// The scaling (or period) that the option chooses for a column, "" (or 0) if none. Throws a usage error if the option
+/// does not have the form "name:kind,name:kind" ("name:period,..."), a kind is unknown or a period is not above 0.
 std::string scaling_of(const ReadOptions& options, const std::string& column);
 double period_of(const ReadOptions& options, const std::string& column);
 
@@ -65,11 +65,18 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& nam
                                                           bool whole, const ReadOptions& options,
                                                           const std::string& path);
 
+/// Adds a column to the condition of a data set.
+void add_column(Dataset& dataset, std::pair<ConditionColumn, ColumnValues> column);
+
 /// Makes vectors of columns of numbers: sets items, sample_shape, points, scaled, and units. `values` brings the
 /// numbers of column number i of `names`. Errors as number_column, and for constant columns.
 void set_vectors(Dataset& dataset, std::span<const std::string> names,
                  const std::function<std::vector<float>(std::size_t)>& values, const ReadOptions& options,
                  const std::string& path);
+
+/// The lines of a file of class names, such as classes.txt; empty lines at its end do not count. Throws a data error if
+/// a line is empty, not UTF-8, has control characters or is there twice.
+std::vector<std::string> read_class_names(const std::string& path);
 
 /// SHA-256 of a data set's shape, samples and condition values, in hexadecimal.
 std::string hash_of(const Dataset& dataset);

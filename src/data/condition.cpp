@@ -14,15 +14,10 @@ namespace {
 
 constexpr std::int64_t kNumbersInTurn = 8;
 
-/// The integer that all of `text` says, if it says one that fits.
-bool is_integer(std::string_view text, std::int64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
+/// Whether all names are integers.
 bool all_integers(std::span<const std::string> names) {
-  std::int64_t number = 0;
-  return std::ranges::all_of(names, [&](const std::string& name) { return is_integer(name, number); });
+  return std::ranges::all_of(
+      names, [](const std::string& name) { return base::parse_number<std::int64_t>(name).has_value(); });
 }
 
 /// The number of values of a column that are shown in turn.
@@ -51,7 +46,7 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
   const bool is_number = error != std::errc::invalid_argument && end == text.data() + text.size();
   const bool names_are_numbers = !names.empty() && all_integers(names);
   if (is_number && error == std::errc() && number >= 0 && number < categories && !names_are_numbers) return number;
-  if (names_are_numbers) base::fail_usage("unknown {} \"{}\"{}", name, text, base::did_you_mean(text, names));
+  if (names_are_numbers) base::fail_usage("unknown {} \"{}\"; known: {}", name, text, names_text());
   if (names.empty())
     base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
                      name, categories - 1);
@@ -62,11 +57,9 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
 }
 
 float ConditionColumn::parse_number(std::string_view text) const {
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(static_cast<float>(number)))
-    base::fail_usage("{} \"{}\" is not a number", name, text);
-  return static_cast<float>(number);
+  const auto number = base::parse_number<double>(text);
+  if (!number || !std::isfinite(static_cast<float>(*number))) base::fail_usage("{} \"{}\" is not a number", name, text);
+  return static_cast<float>(*number);
 }
 
 const std::vector<std::string>& ConditionSpec::class_names() const {

@@ -1,7 +1,6 @@
 #include "data/condition_choice.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <unordered_map>
 #include <utility>
@@ -92,9 +91,8 @@ void add_range(const ConditionColumn& column, std::string_view text, std::vector
   if (parts.size() != 3)
     base::fail_usage("{} {} is not a range; expected from:to:count, such as 0:90:10", column.name, text);
   const double from = column.parse_number(parts[0]), to = column.parse_number(parts[1]);
-  std::int64_t count = 0;
-  const auto [end, error] = std::from_chars(parts[2].data(), parts[2].data() + parts[2].size(), count);
-  if (error != std::errc() || end != parts[2].data() + parts[2].size() || count < 1 || count > kMostInRange)
+  const std::int64_t count = base::parse_number<std::int64_t>(parts[2]).value_or(0);
+  if (count < 1 || count > kMostInRange)
     base::fail_usage("{} {}: the count of a range is a whole number from 1 to {}", column.name, text,
                      base::grouped(kMostInRange));
   const double period = column.number.period;
@@ -178,16 +176,15 @@ namespace {
 // Looks up the values of a column that files hold.
 class ColumnReader {
  public:
-  // `option` and `path` are for messages.
+  // `place`, the option and its file, is for messages.
   ColumnReader(const ConditionColumn& column, std::string place) : column_(column), place_(std::move(place)) {
     bool numbers = !column.names.empty();
     for (std::size_t k = 0; k < column.names.size(); ++k) {
       const std::string& name = column.names[k];
       by_name_[name] = static_cast<std::int32_t>(k);
-      std::int64_t number = 0;
-      const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-      numbers = numbers && error == std::errc() && end == name.data() + name.size();
-      by_number_[static_cast<double>(number)] = static_cast<std::int32_t>(k);
+      const auto number = base::parse_number<std::int64_t>(name);
+      numbers = numbers && number;
+      if (number) by_number_[static_cast<double>(*number)] = static_cast<std::int32_t>(k);
     }
     if (!numbers) by_number_.clear();
   }
@@ -197,7 +194,6 @@ class ColumnReader {
                           : categories_.reserve(static_cast<std::size_t>(count)));
   }
 
-  // `row`: "row 3", "line 7".
   void add(double number, std::int64_t row) {
     if (column_.is_numeric()) {
       if (!std::isfinite(static_cast<float>(number)))
@@ -207,9 +203,8 @@ class ColumnReader {
     if (!by_number_.empty()) {
       const auto found = by_number_.find(number);
       if (found != by_number_.end()) return categories_.push_back(found->second);
-      const std::string text = fmt::format("{}", number);
-      base::fail_data("{}: unknown {} {} in row {}{}", place_, column_.name, text, row,
-                      base::did_you_mean(text, column_.names));
+      base::fail_data("{}: unknown {} {} in row {}; known: {}", place_, column_.name, number, row,
+                      column_.names_text());
     }
     if (!(number >= 0 && number < column_.categories && number == std::floor(number)))
       base::fail_data("{}: {} {} in row {}; the model has 0 to {}", place_, column_.name, number, row,
@@ -217,6 +212,7 @@ class ColumnReader {
     categories_.push_back(static_cast<std::int32_t>(number));
   }
 
+  // `row`: "row 3", "line 7".
   void add(const std::string& text, const std::string& row) {
     const auto found = by_name_.find(text);
     if (!column_.is_numeric() && found != by_name_.end()) return categories_.push_back(found->second);

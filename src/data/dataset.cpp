@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <optional>
@@ -11,8 +10,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/text.h"
+#include "data/columns.h"
+#include "data/image_bytes.h"
 
 namespace gan::data {
 
@@ -86,48 +86,13 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
 
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return "";
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
-// One name a line; empty lines at the end do not count.
-std::vector<std::string> read_class_names(const std::string& path) {
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  std::string text = base::read_file(path);
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    names.emplace_back(trimmed(std::string_view(text).substr(begin, end - begin)));
-    begin = end + 1;
-  }
-  while (!names.empty() && names.back().empty()) names.pop_back();
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i].empty()) base::fail_data("{}: line {} is empty, expected a class name", path, i + 1);
-    // Control characters would change the state of a terminal.
-    if (!base::is_utf8(names[i]) || std::ranges::any_of(names[i], [](unsigned char c) { return c < ' ' || c == 127; }))
-      base::fail_data("{}: line {} is not UTF-8 or has control characters, expected a class name", path, i + 1);
-    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) !=
-        names.begin() + static_cast<std::ptrdiff_t>(i))
-      base::fail_data("{}: line {}: the class name \"{}\" is there twice", path, i + 1, names[i]);
-  }
-  return names;
-}
-
-}  // namespace
-
-namespace {
-
 /// The numbers that all names say, if every name is an integer.
 std::optional<std::vector<std::int64_t>> integers_of(std::span<const std::string> names) {
   std::vector<std::int64_t> numbers;
   for (const std::string& name : names) {
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error != std::errc() || end != name.data() + name.size() || std::to_string(number) != name) return std::nullopt;
-    numbers.push_back(number);
+    const auto number = base::parse_number<std::int64_t>(name);
+    if (!number || std::to_string(*number) != name) return std::nullopt;
+    numbers.push_back(*number);
   }
   return numbers;
 }
@@ -218,8 +183,7 @@ void convert_units(Dataset& dataset, const SampleUnits& units) {
     std::uint8_t table[256];
     for (int byte = 0; byte < 256; ++byte) {
       const double value = from.low + (from.high - from.low) * byte / 255;
-      const double other = std::clamp((value - units.low) / (units.high - units.low) * 255, 0.0, 255.0);
-      table[byte] = static_cast<std::uint8_t>(std::lround(other));
+      table[byte] = byte_of(value, units);
     }
     std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[values]);
     for (std::size_t i = 0; i < values; ++i) pixels[i] = table[dataset.pixels[i]];

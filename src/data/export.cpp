@@ -37,8 +37,7 @@ std::vector<float> in_units(const Dataset& dataset, std::int64_t index) {
   const std::size_t size = size_of(dataset);
   const float* const point = dataset.points.data() + static_cast<std::size_t>(index) * size;
   std::vector<float> values(point, point + size);
-  for (std::size_t c = 0; c < dataset.units.columns.size(); ++c)
-    values[c] = static_cast<float>(dataset.units.columns[c].scaling.undo(values[c]));
+  dataset.units.undo(values, dataset.sample_shape);
   return values;
 }
 
@@ -79,13 +78,14 @@ void add_samples(io::NpzWriter& file, const std::string& name, const Dataset& da
   std::vector<float> values(size);
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     const std::span image(dataset.pixels.get() + static_cast<std::size_t>(i) * size, size);
+    if (units.bytes()) {
+      file.write(image);
+      continue;
+    }
     std::ranges::transform(image, values.begin(), [&](std::uint8_t byte) {
       return static_cast<float>(units.low + byte * (units.high - units.low) / 255);
     });
-    if (units.bytes())
-      file.write(image);
-    else
-      file.write(std::span<const float>(values));
+    file.write(std::span<const float>(values));
   }
 }
 
@@ -225,11 +225,11 @@ void write_part(const std::string& folder, const Dataset& dataset,
   base::write_file(folder + "/metadata.csv", text, base::Durability::unsynced);
 }
 
-// Whether the names of a column's categories look like numbers.
+// Whether names of a column's categories, which are numbers if it has none, could be read as numbers.
 bool has_numbers_as_names(const ConditionColumn& column) {
-  return std::ranges::all_of(column.names, [](const std::string& name) {
-    return !name.empty() && std::ranges::all_of(name, [](char c) { return (c >= '0' && c <= '9') || c == '-'; });
-  });
+  return column.names.empty() || std::ranges::any_of(column.names, [](const std::string& name) {
+           return base::parse_number<double>(name).has_value();
+         });
 }
 
 }  // namespace

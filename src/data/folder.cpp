@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -17,8 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What stands in front of a file's "train-images-idx3-ubyte", or the like: "" for MNIST, "emnist-letters-" for that
-// part of EMNIST. None for other files.
+// The text in front of a file's "train-images-idx3-ubyte", or the like: "" for MNIST, "emnist-letters-" for that part
+// of EMNIST. None for other files.
 std::optional<std::string> prefix_of(const std::string& file) {
   for (const char* part : {"train", "t10k", "test"})
     for (const char* kind : {"-images", "-labels"}) {

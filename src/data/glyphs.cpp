@@ -16,7 +16,6 @@
 #include <filesystem>
 #include <memory>
 #include <numbers>
-#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -24,6 +23,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "io/npz.h"
 
 namespace gan::data {
 
@@ -97,8 +97,8 @@ class Font {
   const std::string& name() const { return name_; }
   void set_size(std::int64_t pixels) { freetype().set_pixel_sizes(face_.get(), 0, static_cast<FT_UInt>(pixels)); }
 
-  /// Whether the font has an outline for a character.
-  bool has(char32_t character) {
+  /// Loads the outline of a character, which draw() takes; false if the font has none.
+  bool load(char32_t character) {
     const FT_UInt index = freetype().char_index(face_.get(), character);
     if (index == 0 || freetype().load_glyph(face_.get(), index, FT_LOAD_NO_BITMAP | FT_LOAD_NO_HINTING) != 0)
       return false;
@@ -106,7 +106,7 @@ class Font {
     return glyph->format == FT_GLYPH_FORMAT_OUTLINE && glyph->outline.n_points > 0;
   }
 
-  /// Draws the character that has() loaded last into a black picture [size, size].
+  /// Draws the character that was loaded last into a black picture [size, size].
   void draw(const Jitter& jitter, std::int64_t size, std::uint8_t* pixels) const {
     FT_Outline& outline = face_->glyph->outline;
     const double cosine = jitter.scale * std::cos(jitter.turn), sine = jitter.scale * std::sin(jitter.turn);
@@ -193,14 +193,6 @@ std::vector<Font> open_fonts(const GlyphOptions& options, std::vector<std::strin
   return fonts;
 }
 
-// The code of a character in UTF-8 of at most three bytes.
-char32_t code_of(const std::string& text) {
-  const auto byte = [&](std::size_t i) { return static_cast<char32_t>(static_cast<unsigned char>(text[i])); };
-  if (text.size() == 1) return byte(0);
-  if (text.size() == 2) return (byte(0) & 31) << 6 | (byte(1) & 63);
-  return (byte(0) & 15) << 12 | (byte(1) & 63) << 6 | (byte(2) & 63);
-}
-
 // Rows 16 to 55 of GB 2312, which holds 94 characters in each but the last.
 std::vector<std::string> gb2312_level_1() {
   const iconv_t converter = iconv_open("UTF-8", "GB2312");
@@ -239,7 +231,7 @@ std::vector<Character> available(const GlyphOptions& options, std::vector<Font>&
     if (options.characters > 0 && std::ssize(characters) == options.characters) break;
     Character character{text, {}};
     for (std::size_t f = 0; f < fonts.size(); ++f)
-      if (fonts[f].has(code_of(text))) character.fonts.push_back(f);
+      if (fonts[f].load(io::code_points(text)[0])) character.fonts.push_back(f);
     if (character.fonts.empty())
       missing.push_back(text);
     else
@@ -295,7 +287,7 @@ Dataset make_glyphs(const GlyphOptions& options) {
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     const Character& character = characters[static_cast<std::size_t>(i / options.count)];
     Font& font = fonts[character.fonts[static_cast<std::size_t>(i % options.count) % character.fonts.size()]];
-    font.has(code_of(character.text));
+    font.load(io::code_points(character.text)[0]);
     const auto block = 2 * static_cast<std::uint64_t>(i);
     const auto shape = random.uniforms(block), place = random.uniforms(block + 1);
     const auto centred = [](float uniform) { return 2 * static_cast<double>(uniform) - 1; };
@@ -315,13 +307,8 @@ Dataset make_glyphs(const GlyphOptions& options) {
     }
   }
   dataset.pixels = pixels;
-  const auto add = [&](const std::string& name, const std::vector<std::string>& values) {
-    auto [column, categories] = column_of_names(name, values);
-    dataset.condition.columns.push_back(std::move(column));
-    dataset.rows.columns.emplace_back(std::move(categories));
-  };
-  add("label", labels);
-  if (fonts.size() > 1) add("font", names);
+  add_column(dataset, column_of_names("label", labels));
+  if (fonts.size() > 1) add_column(dataset, column_of_names("font", names));
   dataset.source = dataset.name = "glyphs";
   dataset.hash = hash_of(dataset);
   return dataset;

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "io/expansion.h"
 
 namespace gan::data {
 
@@ -38,6 +40,22 @@ std::size_t GzipFile::read(void* dst, std::size_t bytes) {
     done += got;
   }
   return done;
+}
+
+std::string GzipFile::read_rest() {
+  constexpr std::size_t kPiece = std::size_t{1} << 24;
+  std::string content;
+  for (std::size_t size = 0;;) {
+    content.resize(size + std::min<std::uint64_t>(kPiece, max_content() - size + 1));
+    const std::size_t got = read(content.data() + size, content.size() - size);
+    size += got;
+    if (stream_ && io::expands_too_much(file_.size(), size))
+      base::fail_data("{}: {} expand to more than {} times as many; decompress the file yourself if it is right",
+                      file_.path(), base::counted(static_cast<std::int64_t>(file_.size()), "byte"), io::kMostExpansion);
+    if (size == content.size()) continue;
+    content.resize(size);
+    return content;
+  }
 }
 
 bool GzipFile::fill() {

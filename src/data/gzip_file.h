@@ -28,6 +28,8 @@ class GzipFile {
   /// Reads up to `bytes` bytes and returns their number, which is smaller only at the end of the content. Throws a data
   /// error if the gzip data is damaged, cut short or followed by other data; its checksum is checked at the end.
   std::size_t read(void* dst, std::size_t bytes);
+  /// Reads the rest. Throws a data error as read() does, and if it expands as io::expands_too_much says.
+  std::string read_rest();
   /// SHA-256 of the bytes read, in hexadecimal. Call it once, last.
   std::string hash() { return hash_.finish(); }
 

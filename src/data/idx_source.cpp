@@ -61,10 +61,8 @@ void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels
   for (std::size_t c = 0; c < columns; ++c) {
     std::vector<double> values;
     for (std::size_t i = 0; i < count; ++i) values.push_back(labels.value(i * columns + c));
-    auto [condition, rows] =
-        condition_column(columns == 1 ? name : name + std::to_string(c), values, labels.is_whole(), read, path);
-    dataset.condition.columns.push_back(std::move(condition));
-    dataset.rows.columns.push_back(std::move(rows));
+    add_column(dataset,
+               condition_column(columns == 1 ? name : name + std::to_string(c), values, labels.is_whole(), read, path));
   }
 }
 

@@ -1,6 +1,5 @@
 #include "data/made_up.h"
 
-#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
@@ -11,16 +10,16 @@ namespace gan::data {
 
 void add_numbers(Dataset& dataset, const std::string& name, std::string_view unit, double period,
                  std::vector<float> values, const SourceOptions& options, const std::string& source) {
-  const bool own_period = period > 0 && period_of(options.read, name) == 0 && scaling_of(options.read, name).empty();
-  const std::string kind = own_period || period_of(options.read, name) > 0 ? "none" : scaling_of(options.read, name);
+  const double chosen_period = period_of(options.read, name);
+  const std::string scaling = scaling_of(options.read, name);
+  if (chosen_period > 0 || !scaling.empty()) period = chosen_period;
   ConditionColumn column;
   column.name = name;
-  column.number = number_column(name, values, kind, source);
+  column.number = number_column(name, values, period > 0 ? "none" : scaling, source);
   column.number.unit = unit;
-  column.number.period = own_period ? period : period_of(options.read, name);
+  column.number.period = period;
   column.number.fourier = options.read.fourier;
-  dataset.condition.columns.push_back(std::move(column));
-  dataset.rows.columns.emplace_back(std::move(values));
+  add_column(dataset, {std::move(column), std::move(values)});
 }
 
 void rotate_image(const std::uint8_t* src, std::uint8_t* dst, std::int64_t side, double degrees) {

@@ -10,7 +10,7 @@
 
 namespace gan::data {
 
-// What the readers of made-up data share.
+// Helpers of the readers of made-up data.
 
 /// Adds a column of numbers to the condition: `unit` and `period` (0: none) unless options.read says otherwise. Throws
 /// a data error naming `source` if all values are equal.

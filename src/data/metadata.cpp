@@ -28,7 +28,7 @@ std::string csv_of_jsonl(const std::string& path, const std::string& text) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());
     const std::string_view row = std::string_view(text).substr(begin, end - begin);
     begin = end + 1;
-    if (row.find_first_not_of(" \t\r") == std::string_view::npos) {
+    if (base::trimmed(row).empty()) {
       csv += '\n';
       continue;
     }

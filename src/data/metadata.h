@@ -12,8 +12,8 @@
 
 namespace gan::data {
 
-/// What metadata.csv or metadata.jsonl says of the pictures of a folder, as Hugging Face's imagefolder has it: a row
-/// for each picture, whose column file_name is its path from the folder; all other columns can be a condition.
+/// The table in metadata.csv or metadata.jsonl about the pictures of a folder, as Hugging Face's imagefolder has it: a
+/// row for each picture, whose column file_name is its path from the folder; all other columns can be a condition.
 class Metadata {
  public:
   /// Reads a file. Throws a data error if it is damaged or has no column file_name.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
@@ -25,13 +24,6 @@ using Colour = std::array<std::uint8_t, 3>;
 using Size = std::pair<std::int64_t, std::int64_t>;  // height and width
 
 std::string text_of(const Size& size) { return fmt::format("{}x{}", size.first, size.second); }
-
-// The number that all of `text` says; -1 if it says none.
-std::int64_t number_in(std::string_view text, int base = 10) {
-  std::int64_t number = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  return error == std::errc() && end == text.data() + text.size() ? number : -1;
-}
 
 bool has_alpha(std::int64_t channels) { return channels == 2 || channels == 4; }
 
@@ -69,20 +61,19 @@ PicturePlan::PicturePlan(const ReadOptions& options)
   if (!options.size.empty()) {
     const std::string_view size = options.size;
     const std::size_t x = std::min(size.find('x'), size.size());
-    height = number_in(size.substr(0, x));
-    width = x < size.size() ? number_in(size.substr(x + 1)) : -1;
+    height = base::parse_number<std::int64_t>(size.substr(0, x)).value_or(0);
+    width = x < size.size() ? base::parse_number<std::int64_t>(size.substr(x + 1)).value_or(0) : 0;
     if (height < 1 || width < 1 || height > kMostSide || width > kMostSide)
       base::fail_usage("size \"{}\": expected HEIGHTxWIDTH in pixels, such as 64x64, up to {}", size, kMostSide);
   }
   if (channels < 0 || channels > 4)
     base::fail_usage("channels {}: expected 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA)", channels);
   if (options.background.empty()) return;
-  const std::int64_t rgb = options.background.size() == 7 && options.background[0] == '#'
-                               ? number_in(std::string_view(options.background).substr(1), 16)
-                               : -1;
-  if (rgb < 0) base::fail_usage("background \"{}\": expected a colour such as #ffffff", options.background);
-  background = Colour{static_cast<std::uint8_t>(rgb >> 16), static_cast<std::uint8_t>(rgb >> 8 & 255),
-                      static_cast<std::uint8_t>(rgb & 255)};
+  const auto rgb = base::parse_number<std::uint32_t>(std::string_view(options.background).substr(1), /*base=*/16);
+  if (options.background.size() != 7 || options.background[0] != '#' || !rgb)
+    base::fail_usage("background \"{}\": expected a colour such as #ffffff", options.background);
+  background = Colour{static_cast<std::uint8_t>(*rgb >> 16), static_cast<std::uint8_t>(*rgb >> 8 & 255),
+                      static_cast<std::uint8_t>(*rgb & 255)};
   if (has_alpha(channels))
     base::fail_usage("channels {} keep alpha, which a background replaces: give one of the two", channels);
 }
@@ -112,7 +103,7 @@ namespace {
 
 constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 
-// What became of a file.
+// The result of reading a file.
 struct Outcome {
   Size size = {};             // before it was fitted
   std::int64_t channels = 0;  // before they were converted; 0: it is broken
@@ -169,19 +160,20 @@ class Decoder {
     std::array<std::int64_t, 5> channels{};
     std::string problem;
     bool found = false;
-    for (const std::size_t step : {stride, std::size_t{1}})
-      for (std::size_t i = 0; i < count && !(found && step == 1); i += step) {
-        const Outcome outcome = process(i, /*header_only=*/true, nullptr);
-        if (outcome.channels == 0) {
-          if (problem.empty()) problem = outcome.problem;
-          continue;
-        }
-        if (!found && !sized_) std::tie(plan_.height, plan_.width) = outcome.size;
-        // Then only headers are read, to count the sizes.
-        if (!sized_ && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
-        found = true;
-        ++channels[static_cast<std::size_t>(kept_channels(outcome.channels))];
+    const auto look_at = [&](std::size_t i) {
+      const Outcome outcome = process(i, /*header_only=*/true, nullptr);
+      if (outcome.channels == 0) {
+        if (problem.empty()) problem = outcome.problem;
+        return;
       }
+      if (!found && !sized_) std::tie(plan_.height, plan_.width) = outcome.size;
+      // Then only headers are read, to count the sizes.
+      if (!sized_ && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
+      found = true;
+      ++channels[static_cast<std::size_t>(kept_channels(outcome.channels))];
+    };
+    for (std::size_t i = 0; i < count; i += stride) look_at(i);
+    for (std::size_t i = 0; i < count && !found; ++i) look_at(i);
     if (!found)
       base::fail_data("{}: none of {} can be read; the first: {}", folder_.path,
                       base::counted(static_cast<std::int64_t>(count), "picture"), problem);
@@ -233,7 +225,7 @@ class Decoder {
     return plan_.background && has_alpha(channels) ? channels - 1 : channels;
   }
 
-  // Of equally common ones those with more.
+  // The most common number of channels; if several are equally common, the largest.
   static std::int64_t most_common(const std::array<std::int64_t, 5>& counts) {
     return 4 - (std::ranges::max_element(counts.rbegin(), counts.rend()) - counts.rbegin());
   }

@@ -16,7 +16,7 @@
 
 namespace gan::data {
 
-/// What is done to each picture: its channels are converted, then it is fitted into a size.
+/// How each picture is prepared: its channels are converted, then it is fitted into a size.
 struct PicturePlan {
   std::int64_t height = 0, width = 0;  ///< 0: as the pictures are, which then agree
   Fit fit = Fit::crop;

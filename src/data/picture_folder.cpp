@@ -25,11 +25,14 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }
-
 bool is_ignored(std::string_view name) { return name.starts_with('.') || name == "Thumbs.db" || name == "desktop.ini"; }
 
 bool is_metadata(std::string_view name) { return name == "metadata.csv" || name == "metadata.jsonl"; }
+
+// Whether base::AtomicFile has not renamed this file to metadata.csv yet.
+bool is_unfinished_metadata(std::string_view name) {
+  return name.starts_with("metadata.csv.") && name.ends_with(".tmp");
+}
 
 // A walk through a folder and the folders in it.
 class Walk {
@@ -129,7 +132,7 @@ class Walk {
       add(special_, path);
     } else if (picture) {
       constexpr std::int64_t kNanoseconds = 1'000'000'000;
-      if (!base::is_utf8(path) || std::ranges::any_of(path, is_control))
+      if (!base::is_plain(path))
         base::fail_data("{}: the name is not UTF-8 or has control characters; rename the file or its folder",
                         printable(found_.path + "/" + path));
       found_.files.push_back({path, static_cast<std::uint64_t>(status.st_size),
@@ -139,6 +142,7 @@ class Walk {
         base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
       found_.metadata = name;
     } else {
+      if (inner.empty() && is_unfinished_metadata(name)) found_.unfinished = printable(path);
       add(others_, path);
     }
   }
@@ -180,7 +184,7 @@ std::string printable(const std::string& name) {
   std::string text;
   for (const char c : name) {
     const auto byte = static_cast<unsigned char>(c);
-    if (is_control(c) || (!valid && byte > 127))
+    if (base::is_control(c) || (!valid && byte > 127))
       text += fmt::format("\\x{:02x}", byte);
     else
       text += c;

@@ -13,11 +13,12 @@ struct PictureFile {
   std::int64_t time = 0;    ///< of its last change, in nanoseconds
 };
 
-/// What a folder and all folders in it hold.
+/// The files that a folder and all folders in it hold.
 struct PictureFolder {
   std::string path;
   std::vector<PictureFile> files;  ///< in order of path
   std::string metadata;            ///< "metadata.csv" or "metadata.jsonl" directly in it, or ""
+  std::string unfinished;          ///< "metadata.csv.PID.tmp" directly in it, which is not written to its end, or ""
   std::vector<std::string> notes;  ///< what was ignored
 };
 
@@ -30,7 +31,7 @@ PictureFolder find_pictures(const std::string& path);
 /// The names of the folders directly in a folder, sorted; none if it cannot be read.
 std::vector<std::string> folders_in(const std::string& path);
 
-/// A name with backslashes and hexadecimal digits in place of what is not UTF-8 or a control character.
+/// A name with escapes, such as \x1b, in place of control characters and of bytes that are not UTF-8.
 std::string printable(const std::string& name);
 
 }  // namespace gan::data

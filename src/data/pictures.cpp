@@ -98,17 +98,13 @@ class Conditions {
       if (const auto found = std::ranges::find(table_.names, name); found != table_.names.end()) {
         std::vector<std::uint32_t> rows;
         for (const std::uint32_t file : files) rows.push_back(rows_[file]);
-        auto [column, values] =
-            condition_column(table_, static_cast<std::size_t>(found - table_.names.begin()), rows, read_);
-        dataset.condition.columns.push_back(std::move(column));
-        dataset.rows.columns.push_back(std::move(values));
+        const auto column = static_cast<std::size_t>(found - table_.names.begin());
+        add_column(dataset, condition_column(table_, column, rows, read_));
         continue;
       }
       std::vector<std::string> classes;
       for (const std::uint32_t file : files) classes.push_back(class_of(folder_.files[file]));
-      auto [column, values] = column_of_names(name, classes);
-      dataset.condition.columns.push_back(std::move(column));
-      dataset.rows.columns.emplace_back(std::move(values));
+      add_column(dataset, column_of_names(name, classes));
     }
   }
 
@@ -150,7 +146,7 @@ class Conditions {
     std::vector<PictureFile> kept;
     for (const std::uint32_t row : rows_) kept.push_back(std::move(folder_.files[row]));
     folder_.files = std::move(kept);
-    // What is wrong with a column is said before hours of decoding.
+    // Hours of decoding follow: a column that cannot be a condition is refused now.
     for (const std::size_t column : columns) condition_column(table_, column, rows_, read_);
   }
 
@@ -233,6 +229,11 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     folder.notes.push_back(
         fmt::format("{}: is not read, only {} and {}: {}", spec, parts.train, parts.test, base::joined(parts.others)));
   auto [metadata, inner] = metadata_of(folder, spec, part);
+  if (metadata.empty() && !folder.unfinished.empty())
+    base::fail_data(
+        "{}: has {} in place of metadata.csv: the pictures are still being written, or the program that wrote them was "
+        "killed; write them again, or remove that file to read them without metadata",
+        folder.path, folder.unfinished);
   if (!options.labels) metadata.clear();
   const std::string key = key_of(folder, metadata, options);
   if (std::optional<Dataset> found = cached(options.cache, key)) return *std::move(found);

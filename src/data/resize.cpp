@@ -26,7 +26,7 @@ struct Support {
   std::size_t weights;
 };
 
-// What the pixels along one axis are sums of.
+// For each pixel along one axis, the source pixels that it is a sum of, and their weights.
 struct Filter {
   std::vector<Support> supports;
   std::vector<std::int32_t> weights;

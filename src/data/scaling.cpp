@@ -99,12 +99,8 @@ NumberColumn number_column(const std::string& name, std::span<const float> value
   column.name = name;
   column.minimum = sorted.front();
   column.maximum = sorted.back();
-  column.count = static_cast<std::int64_t>(sorted.size());
   column.distinct = 1;
-  for (std::size_t i = 1; i < sorted.size(); ++i) {
-    column.distinct += sorted[i] != sorted[i - 1];
-    column.largest_gap = std::max(column.largest_gap, sorted[i] - sorted[i - 1]);
-  }
+  for (std::size_t i = 1; i < sorted.size(); ++i) column.distinct += sorted[i] != sorted[i - 1];
   const Moments plain = moments_of(sorted);
   column.deviation = plain.deviation;
   std::vector<double> logs;

@@ -27,11 +27,10 @@ std::span<const std::string_view> scaling_kinds();
 /// A column of numbers, as the condition or as an element of a vector.
 struct NumberColumn {
   std::string name = {};
-  std::string unit = {};                 ///< such as "degrees"; may be empty
-  double minimum = 0, maximum = 0;       ///< the range seen in the training data
-  double deviation = 0;                  ///< the standard deviation there
-  std::int64_t count = 0, distinct = 0;  ///< values there, and how many of them differ
-  double largest_gap = 0;                ///< between neighbouring distinct values there
+  std::string unit = {};            ///< such as "degrees"; may be empty
+  double minimum = 0, maximum = 0;  ///< the range seen in the training data
+  double deviation = 0;             ///< the standard deviation there
+  std::int64_t distinct = 0;        ///< how many different values there are there
   Scaling scaling = {};
   double period = 0;         ///< 0: not periodic
   std::int64_t fourier = 0;  ///< frequencies beyond the first

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -102,17 +101,11 @@ void draw(const Shape& shape, std::int64_t side, std::uint8_t* pixels) {
     }
 }
 
-std::int64_t number_in(std::string_view text) {
-  std::int64_t number = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size() ? number : -1;
-}
-
 // The count and the side that "shapes:COUNT:SIZE" says.
 std::pair<std::int64_t, std::int64_t> sizes_of(const std::string& spec) {
   const std::vector<std::string> parts = base::split(spec, ':');
-  const std::int64_t count = parts.size() > 1 ? number_in(parts[1]) : 10'000;
-  const std::int64_t side = parts.size() > 2 ? number_in(parts[2]) : 32;
+  const std::int64_t count = parts.size() > 1 ? base::parse_number<std::int64_t>(parts[1]).value_or(-1) : 10'000;
+  const std::int64_t side = parts.size() > 2 ? base::parse_number<std::int64_t>(parts[2]).value_or(-1) : 32;
   if (parts.size() > 3 || spec.ends_with(':') || count < 2 || count > std::numeric_limits<std::uint32_t>::max() ||
       side < 16 || side > 128)
     base::fail_usage("\"{}\": expected shapes:COUNT:SIZE with at least 2 pictures of 16 to 128 pixels, such as {}",

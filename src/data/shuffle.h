@@ -10,7 +10,8 @@ namespace gan::data {
 /// nothing else, so training can resume at any step.
 ///
 /// For data on a slow disk, `block` above 0 keeps samples together that lie together: blocks of that many samples are
-/// shuffled, and then the samples of each kGroup blocks in a row. Who reads a group at once reads whole blocks.
+/// shuffled, and then the samples of each kGroup blocks in a row. Reading the samples of a group together reads whole
+/// blocks.
 class Shuffle {
  public:
   static constexpr std::uint32_t kGroup = 64;

@@ -22,20 +22,6 @@ bool accepts(const std::string& spec) {
   return false;
 }
 
-std::string content_of(const std::string& path) {
-  constexpr std::size_t kPiece = std::size_t{1} << 24;
-  GzipFile file(path);
-  std::string text;
-  for (std::size_t size = 0;;) {
-    text.resize(std::min<std::uint64_t>(size + kPiece, file.max_content() + 1));
-    const std::size_t got = file.read(text.data() + size, text.size() - size);
-    size += got;
-    if (size == text.size()) continue;
-    text.resize(size);
-    return text;
-  }
-}
-
 // The condition: the columns that the option names, else a column called "label" or "class".
 std::vector<std::size_t> condition_columns(const TextColumns& table, const ReadOptions& read) {
   std::vector<std::size_t> columns;
@@ -74,7 +60,7 @@ std::vector<std::size_t> target_columns(const TextColumns& table, std::span<cons
 Dataset open(const std::string& spec, const SourceOptions& options) {
   if (options.split == Split::test)
     base::fail_usage("{}: has no test part; name the file of the test rows itself", spec);
-  const io::Csv csv(spec, content_of(spec), io::csv_delimiter(spec));
+  const io::Csv csv(spec, GzipFile(spec).read_rest(), io::csv_delimiter(spec));
   if (csv.rows() == 0) base::fail_data("{}: the table has a header and no rows", spec);
   const TextColumns table{.path = spec,
                           .names = csv.header(),
@@ -95,11 +81,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   for (const std::size_t column : targets) names.push_back(table.names[column]);
   set_vectors(
       dataset, names, [&](std::size_t i) { return numbers_of(table, targets[i], rows); }, options.read, spec);
-  for (const std::size_t column : conditions) {
-    auto [condition, values] = condition_column(table, column, rows, options.read);
-    dataset.condition.columns.push_back(std::move(condition));
-    dataset.rows.columns.push_back(std::move(values));
-  }
+  for (const std::size_t column : conditions) add_column(dataset, condition_column(table, column, rows, options.read));
   dataset.hash = hash_of(dataset);
   return dataset;
 }

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
-#include <numbers>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -15,11 +14,12 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "compiler/compile.h"
+#include "data/condition_json.h"
 #include "data/mnist.h"
 #include "data/shuffle.h"
+#include "eval/periodic.h"
 #include "nn/layers.h"
 #include "optim/optimizer.h"
-#include "train/condition_json.h"
 #include "train/variables_file.h"
 
 namespace gan::eval {
@@ -253,11 +253,9 @@ Classifier untrained_regressor(const data::Dataset& images) {
 
 /// The number that these features say: within the range seen, or within the period.
 float number_of(const data::NumberColumn& column, const float* features) {
-  if (column.period > 0) {
-    const double turn = std::atan2(static_cast<double>(features[0]), static_cast<double>(features[1]));
-    const double share = turn / (2 * std::numbers::pi);
-    return static_cast<float>((share < 0 ? share + 1 : share) * column.period);
-  }
+  if (column.period > 0)
+    return static_cast<float>(
+        value_of_direction(column, static_cast<double>(features[0]), static_cast<double>(features[1])));
   return static_cast<float>(
       std::clamp(column.scaling.undo(static_cast<double>(features[0])), column.minimum, column.maximum));
 }
@@ -346,7 +344,7 @@ void save_classifier(const std::string& path, const Classifier& classifier) {
   data::ConditionSpec numbers;
   for (const data::NumberColumn& number : classifier.numbers)
     numbers.columns.push_back({.name = number.name, .number = number});
-  if (!numbers.empty()) json["numbers"] = train::to_json(numbers);
+  if (!numbers.empty()) json["numbers"] = data::to_json(numbers);
   io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"classifier", json.dump()}}, tensors);
 }
 
@@ -364,7 +362,7 @@ Classifier load_classifier(const std::string& path) {
     classifier.data_name = json.at("data").at("name").get<std::string>();
     classifier.data_hash = json.at("data").at("sha256").get<std::string>();
     if (json.contains("numbers"))
-      for (const data::ConditionColumn& column : train::condition_of_json(json.at("numbers"), path).columns) {
+      for (const data::ConditionColumn& column : data::condition_of_json(json.at("numbers"), path).columns) {
         if (!column.is_numeric() || column.number.fourier > 0)
           base::fail_data("{}: a regressor of {}, expected numbers", path, column.name);
         classifier.numbers.push_back(column.number);

@@ -71,11 +71,11 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
 /// The regressor of `reference.train`, in the same way.
 Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log);
 
-/// What is read from samples.
+/// The features, classes and numbers that are read from samples.
 struct Embedded {
   std::vector<float> features;        ///< [N, kFeatures]; of vectors [N, D]
-  std::vector<std::int32_t> classes;  ///< [N]: the predicted class of each; empty of a regressor
-  std::vector<float> numbers;  ///< [N, columns]: the predicted numbers, in the data's units; empty of a classifier
+  std::vector<std::int32_t> classes;  ///< [N]: the predicted class of each; empty from a regressor
+  std::vector<float> numbers;  ///< [N, columns]: the predicted numbers, in the data's units; empty from a classifier
 };
 
 /// Runs a classifier or a regressor, in f32.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
+#include "eval/periodic.h"
 #include "metrics/kolmogorov_smirnov.h"
 
 namespace gan::eval {
@@ -40,11 +40,13 @@ std::string name_of(const data::Dataset& vectors, std::size_t c) {
   return vectors.units.columns.empty() ? std::to_string(c) : vectors.units.columns[c].name;
 }
 
-/// The condition's numeric columns of `condition` as columns of numbers, by name.
+/// Numbers beside vectors, by columns.
 struct Numbers {
   std::vector<std::string> names;
   std::vector<std::vector<float>> columns;
 };
+
+/// The numeric columns of `condition` in the condition of the vectors; sine and cosine of periodic ones.
 Numbers numbers_of(const data::Dataset& vectors, const data::ConditionSpec& condition) {
   Numbers numbers;
   for (const data::ConditionColumn& column : condition.columns) {
@@ -58,7 +60,7 @@ Numbers numbers_of(const data::Dataset& vectors, const data::ConditionSpec& cond
     }
     std::vector<float> sine, cosine;
     for (const float value : values) {
-      const double angle = 2 * std::numbers::pi * static_cast<double>(value) / column.number.period;
+      const double angle = angle_of(column.number, static_cast<double>(value));
       sine.push_back(static_cast<float>(std::sin(angle)));
       cosine.push_back(static_cast<float>(std::cos(angle)));
     }

@@ -26,7 +26,7 @@ struct Correlations {
   metrics::CorrelationDifference difference;
 };
 
-/// Of vectors with the same columns and, if the samples have one, the same condition; each has two rows or more.
+/// Compares vectors with the same columns and, if the samples have one, the same condition; each has two rows or more.
 Correlations compare_correlations(const data::Dataset& real, const data::Dataset& samples);
 
 }  // namespace gan::eval

@@ -3,11 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numbers>
 #include <span>
 
 #include "data/shuffle.h"
-#include "metrics/frechet.h"
+#include "eval/periodic.h"
 #include "metrics/nearest.h"
 
 namespace gan::eval {
@@ -23,22 +22,17 @@ data::Dataset some_of(const data::Dataset& real) {
   return data::subset(real, shuffle.epoch(0).first(kMostRows));
 }
 
-double angle_of(const data::NumberColumn& column, float value) {
-  return 2 * std::numbers::pi * static_cast<double>(value) / column.period;
-}
-
 /// The mean of the numbers of these rows.
 double mean_of(const data::NumberColumn& column, std::span<const float> values, std::span<const std::uint32_t> rows) {
   double sum = 0, sine = 0, cosine = 0;
   for (const std::uint32_t row : rows) {
-    sum += static_cast<double>(values[row]);
+    const auto value = static_cast<double>(values[row]);
+    sum += value;
     if (column.period == 0) continue;
-    sine += std::sin(angle_of(column, values[row]));
-    cosine += std::cos(angle_of(column, values[row]));
+    sine += std::sin(angle_of(column, value));
+    cosine += std::cos(angle_of(column, value));
   }
-  if (column.period == 0) return sum / static_cast<double>(rows.size());
-  const double share = std::atan2(sine, cosine) / (2 * std::numbers::pi);
-  return (share < 0 ? share + 1 : share) * column.period;
+  return column.period > 0 ? value_of_direction(column, sine, cosine) : sum / static_cast<double>(rows.size());
 }
 
 /// The most frequent label of these rows, of equally frequent ones the smallest.
@@ -52,12 +46,17 @@ std::int32_t most_frequent(std::span<const std::int32_t> labels, std::span<const
 
 Neighbours::Neighbours(const data::Dataset& real) : width_(real.sample_shape[0]) {
   const data::Dataset chosen = some_of(real);
-  const metrics::Gaussian gaussian = metrics::fit_gaussian({chosen.points, width_});
-  for (std::int64_t c = 0; c < width_; ++c) {
-    const double deviation = std::sqrt(gaussian.covariance[static_cast<std::size_t>(c * width_ + c)]);
-    mean_.push_back(gaussian.mean[static_cast<std::size_t>(c)]);
-    scale_.push_back(deviation > 0 ? 1 / deviation : 1);
+  const auto width = static_cast<std::size_t>(width_);
+  const auto count = static_cast<double>(chosen.count());
+  std::vector<double> squares(width);
+  mean_.resize(width);
+  for (std::size_t i = 0; i < chosen.points.size(); ++i) mean_[i % width] += static_cast<double>(chosen.points[i]);
+  for (double& mean : mean_) mean /= count;
+  for (std::size_t i = 0; i < chosen.points.size(); ++i) {
+    const double far = static_cast<double>(chosen.points[i]) - mean_[i % width];
+    squares[i % width] += far * far;
   }
+  for (const double square : squares) scale_.push_back(square > 0 ? std::sqrt((count - 1) / square) : 1);
   rows_ = standardized(chosen);
   if (const int c = class_column(chosen.condition); c >= 0) {
     const std::span<const std::int32_t> labels = chosen.rows.categories(static_cast<std::size_t>(c));

@@ -1,6 +1,7 @@
 #include "eval/reference.h"
 
 #include <algorithm>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -34,11 +35,13 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);
   std::vector<std::uint32_t> chosen, rest;
-  const data::Dataset labelled = with_classes(all);
-  std::vector<std::int64_t> left(static_cast<std::size_t>(labelled.classes()));
-  for (const std::int32_t label : labelled.labels()) ++left[static_cast<std::size_t>(label)];
+  const int column = class_column(all.condition);
+  const std::span<const std::int32_t> labels =
+      column < 0 ? std::span<const std::int32_t>() : all.rows.categories(static_cast<std::size_t>(column));
+  std::map<std::int32_t, std::int64_t> left;  // samples of each class that are not held out
+  for (const std::int32_t label : labels) ++left[label];
   for (const std::uint32_t index : order) {
-    std::int64_t* of_class = left.empty() ? nullptr : &left[static_cast<std::size_t>(labelled.label(index))];
+    std::int64_t* const of_class = labels.empty() ? nullptr : &left[labels[index]];
     const bool taken = static_cast<std::int64_t>(chosen.size()) < held_out && (!of_class || *of_class > 1);
     (taken ? chosen : rest).push_back(index);
     if (taken && of_class) --*of_class;

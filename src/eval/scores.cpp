@@ -64,7 +64,7 @@ std::optional<metrics::Gaussian> gaussian_of(const Rows& features, std::int64_t 
   return metrics::fit_gaussian(features);
 }
 
-/// These of the rows.
+/// The rows of these indices.
 std::vector<float> rows_of(const Rows& rows, const std::vector<std::uint32_t>& indices) {
   std::vector<float> chosen;
   for (const std::uint32_t index : indices) {
@@ -109,8 +109,8 @@ std::vector<std::uint32_t> distinct_vectors(const data::Dataset& vectors) {
 
 /// The difference of two numbers, of periodic ones around the circle.
 double difference(const data::NumberColumn& column, float a, float b) {
-  const double far = std::abs(static_cast<double>(a) - static_cast<double>(b));
-  return column.period > 0 ? std::abs(far - column.period * std::round(far / column.period)) : far;
+  const double far = static_cast<double>(a) - static_cast<double>(b);
+  return std::abs(column.period > 0 ? std::remainder(far, column.period) : far);
 }
 
 std::int64_t mode_count(const data::Dataset& points) {
@@ -273,6 +273,10 @@ bool Judge::on_circle(const data::ConditionSpec& condition) const {
   return reference_.held_out.circle_radius > 0 && condition.columns.size() == 1 && condition.columns[0].is_numeric();
 }
 
+bool Judge::draws_evenly(const data::ConditionSpec& condition) const {
+  return condition.classes() > 0 && (reference_.held_out.is_image() || !reference_.held_out.modes.empty());
+}
+
 bool Judge::reads_labels() const {
   return classifier_ && classifier_->classes > 0 && classifier_->classes == class_column_.categories;
 }
@@ -316,7 +320,7 @@ data::Dataset Judge::conditions(const train::Model& model, std::int64_t count) c
     for (std::int64_t i = 0; i < count; ++i)
       angles.push_back(static_cast<float>(std::fmod(turn * static_cast<double>(i % kAngles) / kAngles + shift, turn)));
     wanted.rows.columns[0] = std::move(angles);
-  } else if (wanted.condition.classes() > 0 && (real.is_image() || !real.modes.empty())) {
+  } else if (draws_evenly(wanted.condition)) {
     wanted.rows = data::values_in_turn(wanted.condition, count);
   } else {
     // In random order, as the first of sorted data are not like the rest.
@@ -383,12 +387,10 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
 }
 
 void Judge::note_classes(const train::Model& model, const Evaluation& evaluation, Scores& scores) const {
-  const data::Dataset& real = reference_.held_out;
   const data::ConditionSpec& wanted = evaluation.samples.condition;
   if (model.condition.empty()) return;
   if (!labels(evaluation.samples).empty()) scores.class_names = class_column_.names;
-  const bool evenly = wanted.classes() > 0 && (real.is_image() || !real.modes.empty());
-  scores.drawn = evenly ? Scores::Drawn::evenly : Scores::Drawn::as_reference;
+  scores.drawn = draws_evenly(wanted) ? Scores::Drawn::evenly : Scores::Drawn::as_reference;
   for (const data::ConditionColumn& column : model.condition.columns) {
     if (column.is_numeric()) continue;
     const data::ConditionColumn& own = wanted.columns[static_cast<std::size_t>(wanted.find(column.name))];

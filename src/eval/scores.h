@@ -175,7 +175,7 @@ class Judge {
   data::Dataset conditions_of(const data::Dataset& part, const train::Model& model) const;
   /// Samples with these conditions, their categories matched by name.
   data::Dataset draw_with(const train::Model& model, const data::Dataset& wanted, std::uint64_t seed) const;
-  /// What the networks, or the neighbours of vectors, read.
+  /// The classes and numbers that the networks, or the neighbours of vectors, read.
   Embedded read(const data::Dataset& samples) const;
   /// The numbers [N, columns] minus those of the condition: mean absolute differences, NaN for columns that it lacks.
   std::vector<double> errors_of(const std::vector<float>& numbers, const data::Dataset& samples) const;
@@ -198,6 +198,8 @@ class Judge {
   std::span<const std::int32_t> labels(const data::Dataset& dataset) const;
   /// Whether samples are points around a circle, with their angle as their condition.
   bool on_circle(const data::ConditionSpec& condition) const;
+  /// Whether as many samples are drawn of each class, not with the conditions of the reference.
+  bool draws_evenly(const data::ConditionSpec& condition) const;
   /// Whether the classifier, if there is one, tells the classes of the reference apart.
   bool reads_labels() const;
   /// The reason why a score that needs so many samples and distinct reference images is missing, or "".

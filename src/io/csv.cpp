@@ -159,8 +159,7 @@ void Csv::read_header(const std::vector<std::string_view>& names, std::int64_t l
     if (name.empty())
       base::fail_data("{}: line {}: column {} of the header has no name{}", path_, line, header_.size() + 1,
                       header_.empty() ? "; if it is an index, save the table without it" : "");
-    // Control characters would change the state of a terminal.
-    if (std::ranges::any_of(name, [](unsigned char c) { return c < ' ' || c == 127; }))
+    if (std::ranges::any_of(name, base::is_control))
       base::fail_data("{}: line {}: the name of column {} has control characters", path_, line, header_.size() + 1);
     if (std::ranges::find(header_, name) != header_.end())
       base::fail_data("{}: line {}: the header names column {} twice", path_, line, name);

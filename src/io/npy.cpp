@@ -31,7 +31,7 @@ constexpr std::size_t kChunk = std::size_t{1} << 16;  // elements converted at a
 struct Header {
   std::string descr;  // such as "<f4"
   graph::Shape shape;
-  // Of a type that is not understood: 0.
+  // 0 if the type is not understood.
   char kind() const { return descr.size() > 2 && std::string_view("<>|=").find(descr[0]) < 4 ? descr[1] : '\0'; }
   bool big_endian() const { return descr[0] == '>'; }
   std::size_t item_bytes() const {

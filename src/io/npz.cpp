@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "io/expansion.h"
 
 namespace gan::io {
 
@@ -22,8 +22,6 @@ constexpr std::uint32_t kIn64 = 0xffffffff;  // the value is in a zip64 field
 constexpr std::uint16_t kZip64 = 1;          // the extra field of 64-bit sizes
 constexpr int kStored = 0, kDeflated = 8;
 constexpr int kEncrypted = 1, kSizesBehind = 8, kUtf8 = 0x800;  // flags
-
-constexpr std::uint64_t kBombBytes = 256u << 20, kBombRatio = 200;
 
 // The little-endian number of `bytes` bytes at `at`, which the caller has checked to be inside.
 std::uint64_t number_at(std::string_view text, std::uint64_t at, int bytes) {
@@ -173,7 +171,7 @@ void NpzFile::read_list(const std::string& list, std::uint64_t entries, std::uin
     at += name_bytes + extra_bytes + comment_bytes;
     if (!name.ends_with(".npy")) continue;
     name.resize(name.size() - 4);
-    if (!base::is_utf8(name) || std::ranges::any_of(name, [](unsigned char c) { return c < ' ' || c == 127; }))
+    if (!base::is_plain(name))
       base::fail_data("{}: the name of array {} is not UTF-8 or has control characters", path_, i + 1);
     if (has(name)) base::fail_data("{}: the array \"{}\" is there twice", path_, name);
     if (flags & kEncrypted) base::fail_data("{}: {} is encrypted", path_, name);
@@ -182,10 +180,10 @@ void NpzFile::read_list(const std::string& list, std::uint64_t entries, std::uin
                       method);
     if (!member.deflated && member.size != member.packed)
       base::fail_data("{}: {} is damaged: {} bytes are stored in {}", path_, name, member.size, member.packed);
-    if (member.size > kBombBytes && member.size / kBombRatio > member.packed)
+    if (expands_too_much(member.packed, member.size))
       base::fail_data("{}: {} expands {} to {}, more than {} times; save it with numpy.savez", path_, name,
                       base::counted(static_cast<std::int64_t>(member.packed), "byte"), base::grouped(member.size),
-                      kBombRatio);
+                      kMostExpansion);
     if (member.packed > file_bytes || __builtin_add_overflow(all_packed, member.packed, &all_packed) ||
         all_packed > file_bytes)
       base::fail_data("{}: its arrays are larger than the file: damaged, or members overlap", path_);

@@ -21,7 +21,7 @@ namespace gan::io {
 
 namespace {
 
-// What a reader of one format is given and leaves. libpng and libjpeg report errors by a jump, which runs no
+// The input of a reader of one format, and what it has read. libpng and libjpeg report errors by a jump, which runs no
 // destructors: functions that they may jump out of have no objects of their own, keep everything here, and are not
 // inlined into those that call setjmp, whose variables may be lost.
 struct Reading {
@@ -32,16 +32,19 @@ struct Reading {
   std::string problem = {};  // "": none
 };
 
-void require_size(Reading& reading, std::int64_t height, std::int64_t width, std::int64_t channels) {
-  // A picture of one bit a pixel, the most that deflate compresses, has 8,256 pixels in a byte.
-  constexpr std::int64_t kMostPixelsInByte = 10'000;
+// A PNG of one bit a pixel, the most that deflate compresses, has 8,256 pixels in a byte.
+constexpr std::int64_t kMostPixelsInByte = 10'000;
+
+// Sets the picture's size, and takes its memory if the pixels are to be read. Sets `problem` if it is too large.
+void set_size(Reading& reading, std::int64_t height, std::int64_t width, std::int64_t channels,
+              std::int64_t most_pixels_in_byte = kMostPixelsInByte) {
   reading.picture.height = height;
   reading.picture.width = width;
   reading.picture.channels = channels;
   if (height > kMostPixels || width > kMostPixels || height * width > kMostPixels)
     reading.problem = fmt::format("{} x {} pixels, expected at most {} in all", width, height,
                                   base::grouped(static_cast<std::uint64_t>(kMostPixels)));
-  else if (height * width / kMostPixelsInByte > static_cast<std::int64_t>(reading.content.size()))
+  else if (height * width / most_pixels_in_byte > static_cast<std::int64_t>(reading.content.size()))
     reading.problem = fmt::format("{} x {} pixels cannot come from a file of {}", width, height,
                                   base::counted(static_cast<std::int64_t>(reading.content.size()), "byte"));
   else if (!reading.header_only)
@@ -129,7 +132,7 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
   png_set_scale_16(png);
   const int passes = png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  require_size(reading, png_get_image_height(png, info), png_get_image_width(png, info), png_get_channels(png, info));
+  set_size(reading, png_get_image_height(png, info), png_get_image_width(png, info), png_get_channels(png, info));
   if (!reading.problem.empty()) return;
   if (!reading.header_only) {
     const std::int64_t row = reading.picture.width * reading.picture.channels;
@@ -216,7 +219,7 @@ void cmyk_to_rgb(DecodedPicture& picture) {
     return;
   }
   jpeg.out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
-  require_size(reading, jpeg.image_height, jpeg.image_width, channels);
+  set_size(reading, jpeg.image_height, jpeg.image_width, channels);
   for (jpeg_saved_marker_ptr marker = jpeg.marker_list; marker; marker = marker->next) {
     const std::string_view data(reinterpret_cast<const char*>(marker->data), marker->data_length);
     if (data.starts_with("Exif")) reading.orientation = orientation_of(data);
@@ -282,22 +285,18 @@ void read_webp(Reading& reading) {
     reading.problem = "an animated WebP, expected a picture that stands still";
     return;
   }
-  const std::int64_t height = features.height, width = features.width, channels = features.has_alpha ? 4 : 3;
+  const int channels = features.has_alpha ? 4 : 3;
   reading.orientation = orientation_of(webp_exif(reading.content));
   // A picture of one colour takes no bytes for its pixels, so that the file's size says nothing.
-  reading.picture = {.height = height, .width = width, .channels = channels, .bytes = nullptr};
-  if (height * width > kMostPixels)
-    reading.problem = fmt::format("{} x {} pixels, expected at most {} in all", width, height,
-                                  base::grouped(static_cast<std::uint64_t>(kMostPixels)));
+  set_size(reading, features.height, features.width, channels, /*most_pixels_in_byte=*/kMostPixels);
   if (reading.header_only || !reading.problem.empty()) return;
-  const auto bytes = static_cast<std::size_t>(height * width * channels);
-  reading.picture.bytes = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  const auto bytes = static_cast<std::size_t>(std::int64_t{features.height} * features.width * channels);
   const auto decode = channels == 4 ? WebPDecodeRGBAInto : WebPDecodeRGBInto;
-  if (!decode(src, reading.content.size(), reading.picture.bytes.get(), bytes, static_cast<int>(width * channels)))
+  if (!decode(src, reading.content.size(), reading.picture.bytes.get(), bytes, features.width * channels))
     reading.problem = "a WebP picture that is damaged or cut short";
 }
 
-// What content without a known signature is, for messages.
+// The kind of content that has no known signature, for messages.
 std::string kind_of(std::string_view content) {
   const auto at4 = content.substr(std::min<std::size_t>(content.size(), 4));
   if (content.empty()) return "the file is empty";

@@ -54,8 +54,8 @@ struct Condition {
 /// The outputs of a discriminator.
 struct Verdicts {
   Tensor logits;  ///< [N, 1]: the higher, the more real
-  std::vector<Tensor> predictions =
-      {};  ///< of condition = auxiliary, for each column: logits [N, K] or features [N, F]
+  /// With condition = auxiliary, for each column: logits [N, K] of categories or features [N, F] of numbers.
+  std::vector<Tensor> predictions = {};
 };
 
 /// A family of networks. Each lives in one file of models/; a generated table lists them.

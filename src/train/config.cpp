@@ -3,7 +3,6 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -176,20 +175,6 @@ void assign(Config& config, const Key& key, const Value& value, const std::strin
   if (key.after) key.after(config);
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
-template <typename Number>
-std::optional<Number> parse_number(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 /// The text of `--set key=value` as a value of the key's type; other text stays a string, which assign() refuses.
 Value parse_text(const Key& key, Config& config, std::string_view text) {
   struct Parse {
@@ -199,11 +184,11 @@ Value parse_text(const Key& key, Config& config, std::string_view text) {
       return std::string(text);
     }
     Value operator()(std::int64_t*) const {
-      if (const auto number = parse_number<std::int64_t>(text)) return *number;
+      if (const auto number = base::parse_number<std::int64_t>(text)) return *number;
       return std::string(text);
     }
     Value operator()(double*) const {
-      if (const auto number = parse_number<double>(text)) return *number;
+      if (const auto number = base::parse_number<double>(text)) return *number;
       return std::string(text);
     }
     Value operator()(std::string*) const {
@@ -217,7 +202,7 @@ Value parse_text(const Key& key, Config& config, std::string_view text) {
       Integers values;
       while (true) {
         const auto comma = rest.find(',');
-        const auto number = parse_number<std::int64_t>(trimmed(rest.substr(0, comma)));
+        const auto number = base::parse_number<std::int64_t>(base::trimmed(rest.substr(0, comma)));
         if (!number) return std::string(text);
         values.push_back(*number);
         if (comma == std::string_view::npos) return values;
@@ -225,7 +210,7 @@ Value parse_text(const Key& key, Config& config, std::string_view text) {
       }
     }
   };
-  return std::visit(Parse{trimmed(text)}, key.field(config));
+  return std::visit(Parse{base::trimmed(text)}, key.field(config));
 }
 
 /// The value of a TOML node; nullopt if no key has such a type.
@@ -330,7 +315,7 @@ void apply_settings(Config& config, std::span<const std::string> settings) {
     if (equals == std::string::npos) {
       base::fail_usage("setting \"{}\": expected key=value, such as train.batch=128", setting);
     }
-    const Key& key = key_named(trimmed(std::string_view(setting).substr(0, equals)), "");
+    const Key& key = key_named(base::trimmed(std::string_view(setting).substr(0, equals)), "");
     if (key.name == "preset") base::fail_usage("setting \"{}\": a preset is chosen by its name alone", setting);
     assign(config, key, parse_text(key, config, std::string_view(setting).substr(equals + 1)), "");
     const bool known = std::ranges::find(budgets, key.name) != budgets.end();
@@ -523,8 +508,8 @@ std::vector<std::string> config_keys() {
 }
 
 std::optional<double> parse_duration(std::string_view text) {
-  text = trimmed(text);
-  if (const auto seconds = parse_number<double>(text)) {
+  text = base::trimmed(text);
+  if (const auto seconds = base::parse_number<double>(text)) {
     return std::isfinite(*seconds) && *seconds >= 0 ? seconds : std::nullopt;
   }
   // Units go from large to small, each at most once: 1h30m, not 30m1h.
@@ -536,7 +521,7 @@ std::optional<double> parse_duration(std::string_view text) {
   while (!text.empty()) {
     const auto end = text.find_first_not_of("0123456789.");
     if (end == std::string_view::npos) return std::nullopt;
-    const auto amount = parse_number<double>(text.substr(0, end));
+    const auto amount = base::parse_number<double>(text.substr(0, end));
     const auto unit = units.find(text[end]);
     if (!amount || unit == std::string_view::npos || unit < next) return std::nullopt;
     total += *amount * kSeconds[unit];

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/condition_json.h"
 #include "io/safetensors.h"
-#include "train/condition_json.h"
 #include "train/step.h"
 #include "train/variables_file.h"
 
@@ -63,9 +63,9 @@ void read_description(Model& model, const std::string& version, const std::strin
     const Json json = Json::parse(text);
     model.config = config_of_json(json.at("config"), path);
     model.sample_shape = json.at("sample_shape").get<graph::Shape>();
-    model.condition =
-        version == kVersionOfLabels ? condition_of_labels(json, path) : condition_of_json(json.at("condition"), path);
-    if (version == kVersion) model.units = units_of_json(json.at("units"), path);
+    model.condition = version == kVersionOfLabels ? condition_of_labels(json, path)
+                                                  : data::condition_of_json(json.at("condition"), path);
+    if (version == kVersion) model.units = data::units_of_json(json.at("units"), path);
     model.data_name = json.at("data").at("name").get<std::string>();
     model.data_hash = json.at("data").at("sha256").get<std::string>();
     model.steps = json.at("steps").get<std::int64_t>();

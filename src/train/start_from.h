@@ -1,23 +1,12 @@
 #pragma once
 
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "data/dataset.h"
 #include "train/model_file.h"
-#include "train/step.h"
 
 namespace gan::train {
-
-/// A larger weight or moment counts as diverged, for the reason at kLargestLoss.
-inline constexpr float kLargestState = 1e18f;
-inline bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
-
-/// Whether a variable belongs to the networks, unlike moments and averages.
-inline bool of_network(const nn::Variable& variable) {
-  return variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
-}
 
 /// Puts the weights of a model into the state of a new run on `dataset`. If the run's condition is another one, what
 /// belongs to conditions starts anew: embeddings, projections, auxiliary layers, conditional scales and shifts, and of

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "models/model.h"
@@ -33,6 +34,10 @@ struct StepVariant {
 /// A larger loss counts as diverged, like an infinite one: squares, as in Adam and penalties, overflow at 1.8e19.
 /// Training that works stays ten orders of magnitude below.
 inline constexpr double kLargestLoss = 1e15;
+
+/// A larger weight or moment counts as diverged, for the reason at kLargestLoss.
+inline constexpr float kLargestState = 1e18f;
+inline bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
 
 /// The variant of step `step`, counted from 0: penalties in the first and then in every penalty.every-th step; G in
 /// every train.d_steps-th.
@@ -73,5 +78,10 @@ std::vector<nn::Variable> discriminator_variables(const Config& config, const mo
 /// Names of the two networks' scopes.
 inline constexpr const char* kGenerator = "generator";
 inline constexpr const char* kDiscriminator = "discriminator";
+
+/// Whether a variable belongs to the networks, unlike moments and averages.
+inline bool of_network(const nn::Variable& variable) {
+  return variable.name.starts_with(kGenerator) || variable.name.starts_with(kDiscriminator);
+}
 
 }  // namespace gan::train

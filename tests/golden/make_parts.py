@@ -183,7 +183,7 @@ def width_of(column):
 
 
 def features(column, values):
-    """What networks see of numbers, rounded to float32 as the program does."""
+    """The network inputs for numbers, rounded to float32 as the program does."""
     values = np.float64(values)
     if column["period"]:
         columns, angle, waves = [], 2 * np.pi * values / column["period"], 1 + column["fourier"]
@@ -269,7 +269,7 @@ def layer(kind, network, *args):
 
 
 class Rows(nn.Module):
-    """What a column adds to the scale and shift of a batch norm: rows of categories, features times a matrix."""
+    """A column's part in the scale and shift of a batch norm: rows of categories, features times a matrix."""
 
     def __init__(self, column, channels):
         super().__init__()
@@ -347,7 +347,7 @@ def of_network(cfg, letter):
 
 
 class Network(nn.Module):
-    """What the families share: condition, hidden layers, places in the Sequential called `model`."""
+    """Common parts of the families: condition, hidden layers, places in the Sequential called `model`."""
 
     def __init__(self, cfg, letter, sample, columns):
         super().__init__()
@@ -792,9 +792,9 @@ def write_config(name, directory, check):
     skip = [] if paper else vanishing(cfg, Generator(cfg, sample, columns))
     skip += vanishing(cfg, (PaperDiscriminator if paper else Discriminator)(cfg, sample, columns))
     described = "classes" if isinstance(condition, int) else "condition"
-    metadata = {"config": name, "image": as_text(sample), described: json.dumps(condition), "batch": str(cfg["train.batch"]),
-                "steps": str(cfg["train.steps"]), "random_seed": str(SEED), "seed": str(seed),
-                "kink_margin": f"{margin:.1e}", "vanishing": ",".join(skip),
+    metadata = {"config": name, "image": as_text(sample), described: json.dumps(condition),
+                "batch": str(cfg["train.batch"]), "steps": str(cfg["train.steps"]), "random_seed": str(SEED),
+                "seed": str(seed), "kink_margin": f"{margin:.1e}", "vanishing": ",".join(skip),
                 "settings": "\n".join(f"{key}={as_text(value)}" for key, value in cfg.items())}
     path = os.path.join(directory, name + ".safetensors")
     write_safetensors(path, out, metadata)

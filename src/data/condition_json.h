@@ -5,22 +5,22 @@
 
 #include "data/dataset.h"
 
-namespace gan::train {
+namespace gan::data {
 
-/// A condition as model files and checkpoints keep it: a list of {"name", "kind": "categorical", "categories", "names"}
+/// A condition as model files and the cache keep it: a list of {"name", "kind": "categorical", "categories", "names"}
 /// and {"name", "kind": "numeric", "range", "scaling", ...}.
-nlohmann::ordered_json to_json(const data::ConditionSpec& condition);
+nlohmann::ordered_json to_json(const ConditionSpec& condition);
 
 /// Reads what to_json wrote. Throws a data error that begins with `where` for an invalid condition, and json's own
 /// exceptions for missing or mistyped values.
-data::ConditionSpec condition_of_json(const nlohmann::ordered_json& json, const std::string& where);
+ConditionSpec condition_of_json(const nlohmann::ordered_json& json, const std::string& where);
 
 /// The units of samples: {"range": [low, high], "columns": [...]}; and back, with the same errors.
-nlohmann::ordered_json to_json(const data::SampleUnits& units);
-data::SampleUnits units_of_json(const nlohmann::ordered_json& json, const std::string& where);
+nlohmann::ordered_json to_json(const SampleUnits& units);
+SampleUnits units_of_json(const nlohmann::ordered_json& json, const std::string& where);
 
 /// Throws a data error that begins with `where` if a condition's columns have no or too many categories, repeated
 /// names, not one name for each category, or a scaling that is none.
-void require_sound(const data::ConditionSpec& condition, const std::string& where);
+void require_sound(const ConditionSpec& condition, const std::string& where);
 
-}  // namespace gan::train
+}  // namespace gan::data

@@ -1,4 +1,4 @@
-#include "train/condition_json.h"
+#include "data/condition_json.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-namespace gan::train {
+namespace gan::data {
 
 using Json = nlohmann::ordered_json;
 
@@ -18,44 +18,39 @@ constexpr const char *kCategorical = "categorical", *kNumeric = "numeric";
 constexpr int kMostCategories = 1 << 24;
 constexpr std::int64_t kMostFrequencies = 32;
 
-Json to_json(const data::NumberColumn& column) {
+Json to_json(const NumberColumn& column) {
   return {
       {"name", column.name},
       {"kind", kNumeric},
       {"unit", column.unit},
       {"range", {column.minimum, column.maximum}},
       {"deviation", column.deviation},
-      {"count", column.count},
       {"distinct", column.distinct},
-      {"largest_gap", column.largest_gap},
       {"scaling", {{"kind", column.scaling.kind}, {"offset", column.scaling.offset}, {"scale", column.scaling.scale}}},
       {"period", column.period},
       {"fourier", column.fourier}};
 }
 
-data::NumberColumn number_of_json(const Json& json) {
+NumberColumn number_of_json(const Json& json) {
   const Json& scaling = json.at("scaling");
   return {.name = json.at("name").get<std::string>(),
           .unit = json.at("unit").get<std::string>(),
           .minimum = json.at("range").at(0).get<double>(),
           .maximum = json.at("range").at(1).get<double>(),
           .deviation = json.at("deviation").get<double>(),
-          .count = json.at("count").get<std::int64_t>(),
           .distinct = json.at("distinct").get<std::int64_t>(),
-          .largest_gap = json.at("largest_gap").get<double>(),
           .scaling = {scaling.at("kind").get<std::string>(), scaling.at("offset").get<double>(),
                       scaling.at("scale").get<double>()},
           .period = json.at("period").get<double>(),
           .fourier = json.at("fourier").get<std::int64_t>()};
 }
 
-void require_sound(const data::NumberColumn& column, const std::string& name, const std::string& where) {
-  const bool known = std::ranges::find(data::scaling_kinds(), column.scaling.kind) != data::scaling_kinds().end();
-  const auto sound = [](double value) { return std::abs(value) <= data::kLargestNumber; };
+void require_sound(const NumberColumn& column, const std::string& name, const std::string& where) {
+  const bool known = std::ranges::find(scaling_kinds(), column.scaling.kind) != scaling_kinds().end();
+  const auto sound = [](double value) { return std::abs(value) <= kLargestNumber; };
   const bool finite = sound(column.minimum) && sound(column.maximum) && sound(column.scaling.offset) &&
-                      sound(column.scaling.scale) && column.scaling.scale >= 1 / data::kLargestNumber &&
-                      std::isfinite(column.period) && std::isfinite(column.deviation) &&
-                      std::isfinite(column.largest_gap);
+                      sound(column.scaling.scale) && column.scaling.scale >= 1 / kLargestNumber &&
+                      std::isfinite(column.period) && std::isfinite(column.deviation);
   const bool range = column.minimum < column.maximum && std::isfinite(column.maximum - column.minimum) &&
                      (column.scaling.kind != "log" || column.period > 0 || column.minimum > 0);
   if (!known || !finite || !range || column.scaling.scale == 0 || column.period < 0)
@@ -67,9 +62,9 @@ void require_sound(const data::NumberColumn& column, const std::string& name, co
 
 }  // namespace
 
-Json to_json(const data::ConditionSpec& condition) {
+Json to_json(const ConditionSpec& condition) {
   Json json = Json::array();
-  for (const data::ConditionColumn& column : condition.columns) {
+  for (const ConditionColumn& column : condition.columns) {
     if (column.is_numeric())
       json.push_back(to_json(column.number));
     else
@@ -79,8 +74,8 @@ Json to_json(const data::ConditionSpec& condition) {
   return json;
 }
 
-data::ConditionSpec condition_of_json(const Json& json, const std::string& where) {
-  data::ConditionSpec condition;
+ConditionSpec condition_of_json(const Json& json, const std::string& where) {
+  ConditionSpec condition;
   for (const Json& entry : json) {
     const auto kind = entry.at("kind").get<std::string>();
     const auto name = entry.at("name").get<std::string>();
@@ -101,32 +96,32 @@ data::ConditionSpec condition_of_json(const Json& json, const std::string& where
   return condition;
 }
 
-Json to_json(const data::SampleUnits& units) {
+Json to_json(const SampleUnits& units) {
   Json columns = Json::array();
-  for (const data::NumberColumn& column : units.columns) columns.push_back(to_json(column));
+  for (const NumberColumn& column : units.columns) columns.push_back(to_json(column));
   return {{"range", {units.low, units.high}}, {"columns", std::move(columns)}};
 }
 
-data::SampleUnits units_of_json(const Json& json, const std::string& where) {
-  data::SampleUnits units;
+SampleUnits units_of_json(const Json& json, const std::string& where) {
+  SampleUnits units;
   units.low = json.at("range").at(0).get<double>();
   units.high = json.at("range").at(1).get<double>();
   std::set<std::string> seen;
   for (const Json& entry : json.at("columns")) {
-    const data::NumberColumn& column = units.columns.emplace_back(number_of_json(entry));
+    const NumberColumn& column = units.columns.emplace_back(number_of_json(entry));
     require_sound(column, column.name, where);
     if (column.name.empty() || !seen.insert(column.name).second)
       base::fail_data("{}: column \"{}\" of the samples: names must not be empty or repeated", where, column.name);
   }
-  if (!(std::abs(units.low) <= data::kLargestNumber) || !(std::abs(units.high) <= data::kLargestNumber) ||
+  if (!(std::abs(units.low) <= kLargestNumber) || !(std::abs(units.high) <= kLargestNumber) ||
       !(units.low < units.high))
     base::fail_data("{}: samples in a range of {} to {}", where, units.low, units.high);
   return units;
 }
 
-void require_sound(const data::ConditionSpec& condition, const std::string& where) {
+void require_sound(const ConditionSpec& condition, const std::string& where) {
   std::set<std::string> seen;
-  for (const data::ConditionColumn& column : condition.columns) {
+  for (const ConditionColumn& column : condition.columns) {
     if (column.name.empty() || !seen.insert(column.name).second)
       base::fail_data("{}: condition column \"{}\": names must not be empty or repeated", where, column.name);
     if (column.is_numeric()) {
@@ -145,4 +140,4 @@ void require_sound(const data::ConditionSpec& condition, const std::string& wher
   }
 }
 
-}  // namespace gan::train
+}  // namespace gan::data
