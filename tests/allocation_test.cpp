@@ -40,25 +40,30 @@ std::ptrdiff_t threads_of_this_process() {
 }
 
 TEST(Sampler, DrawsOneSampleWithoutAllocatingOnOneThread) {
+  const data::ConditionRows label(std::vector<std::int32_t>{3});
+  data::ConditionSpec columns = data::label_condition(10);
+  columns.columns.push_back({.name = "orientation of the camera", .number = {.maximum = 360, .period = 360}});
+  data::ConditionRows label_and_number = label;
+  label_and_number.columns.emplace_back(std::vector<float>{90});
   for (const char* preset : {"tutorial-lsgan", "lsgan-r1r2"})
-    for (const char* precision : {"auto", "f32", "bf16"}) {
-      const train::Model model = untrained_model(preset);
-      train::Sampler sampler(model, precision);
-      std::vector<float> z(static_cast<std::size_t>(model.config.model.latent)), out(784), first(784);
-      const data::ConditionRows label(std::vector<std::int32_t>{3});
-      const auto draw = [&](std::int64_t number) {
-        const long before = allocations;
-        sampler.latents(1, number, z);
-        sampler.sample(z, label, out);
-        return allocations - before;
-      };
-      base::set_threads(1);  // compiling may use more
-      EXPECT_GT(draw(0), 0) << "the counter does not count";
-      first = out;
-      base::set_threads(4);
-      for (std::int64_t number = 1; number < 50; ++number) EXPECT_EQ(draw(number), 0) << preset << " " << precision;
-      EXPECT_NE(out, first);
-    }
+    for (const char* precision : {"auto", "f32", "bf16"})
+      for (const bool with_number : {false, true}) {
+        const train::Model model = untrained_model(preset, 1, with_number ? columns : data::label_condition(10));
+        train::Sampler sampler(model, precision);
+        std::vector<float> z(static_cast<std::size_t>(model.config.model.latent)), out(784), first(784);
+        const auto draw = [&](std::int64_t number) {
+          const long before = allocations;
+          sampler.latents(1, number, z);
+          sampler.sample(z, with_number ? label_and_number : label, out);
+          return allocations - before;
+        };
+        base::set_threads(1);  // compiling may use more
+        EXPECT_GT(draw(0), 0) << "the counter does not count";
+        first = out;
+        base::set_threads(4);
+        for (std::int64_t number = 1; number < 50; ++number) ASSERT_EQ(draw(number), 0) << preset << " " << precision;
+        EXPECT_NE(out, first);
+      }
   EXPECT_EQ(threads_of_this_process(), 1);
   base::parallel_for(4, 1, [](std::int64_t, std::int64_t) {});
   EXPECT_EQ(threads_of_this_process(), 4) << "threads are not seen";

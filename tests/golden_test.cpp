@@ -130,7 +130,8 @@ struct Golden {
       else
         rows.columns.emplace_back(std::vector<std::int32_t>(values.i32().begin(), values.i32().end()));
     }
-    train::write_condition(parts, "y", spec.condition, rows);
+    std::vector<Array> inputs = train::condition_inputs(parts, "y", spec.condition);
+    train::write_condition(inputs, spec.condition, rows);
     return parts;
   }
   /// The words of the seed, "random.key".

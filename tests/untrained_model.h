@@ -52,11 +52,12 @@ inline void give_random_weights(train::Model& model) {
 
 /// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (and the gains)
 /// are multiplied by `scale`, since trained weights are larger.
-inline train::Model untrained_model(const char* preset, float scale = 1) {
+inline train::Model untrained_model(const char* preset, float scale = 1,
+                                    const data::ConditionSpec& condition = data::label_condition(10)) {
   train::Model model;
   model.config = train::load_preset(preset);
   model.sample_shape = {1, 28, 28};
-  model.condition = data::label_condition(10);
+  model.condition = condition;
   const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
   graph::Graph graph;
   const std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);

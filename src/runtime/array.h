@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,18 +48,20 @@ class Array {
 /// destructor copies back.
 class Writing {
  public:
-  explicit Writing(Array& array) : array_(array), host_(array.on_host()) {}
+  explicit Writing(Array& array) : array_(array) {
+    if (!array.memory().is_host()) copy_ = array.on_host();
+  }
   ~Writing() {
-    if (host_.bytes() != array_.bytes()) array_.memory().write(host_.bytes(), array_.bytes(), array_.size_bytes());
+    if (copy_) array_.memory().write(copy_->bytes(), array_.bytes(), array_.size_bytes());
   }
   Writing(const Writing&) = delete;
   Writing& operator=(const Writing&) = delete;
-  std::span<float> f32() const { return host_.f32(); }
-  std::span<std::int32_t> i32() const { return host_.i32(); }
+  std::span<float> f32() const { return (copy_ ? *copy_ : array_).f32(); }
+  std::span<std::int32_t> i32() const { return (copy_ ? *copy_ : array_).i32(); }
 
  private:
   Array& array_;
-  Array host_;
+  std::optional<Array> copy_;
 };
 
 /// Zeroed arrays of these types in one block of host memory: one large allocation is faster than many. The block is

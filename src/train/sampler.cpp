@@ -49,6 +49,7 @@ void Sampler::compile(Compiled& entry) const {
   }
   entry.program = std::make_unique<runtime::Program>(compiler::compile(graph, options, entry.state, entry.arena));
   entry.z = entry.state.at("z").f32();
+  entry.y = condition_inputs(entry.state, "y", model_.condition);
   entry.samples = entry.state.at("samples").f32();
 }
 
@@ -68,8 +69,11 @@ void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
     Compiled& entry = compiled(static_cast<std::int64_t>(batch));
     std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
-    write_condition(entry.state, "y", model_.condition,
-                    batch == count ? y : y.slice(static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch)));
+    if (batch == count)  // a single sample makes no copy of its condition
+      write_condition(entry.y, model_.condition, y);
+    else
+      write_condition(entry.y, model_.condition,
+                      y.slice(static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch)));
     entry.program->run();
     std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
     done += batch;

@@ -5,6 +5,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/program.h"
 #include "train/model_file.h"
@@ -47,6 +48,7 @@ class Sampler {
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
     std::span<float> z, samples;
+    std::vector<runtime::Array> y;
   };
   Compiled& compiled(std::int64_t batch);
   void compile(Compiled& entry) const;

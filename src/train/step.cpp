@@ -32,11 +32,19 @@ std::string column_input(const std::string& name, const data::ConditionColumn& c
   return column.name == "label" ? name : name + "." + column.name;
 }
 
-void write_condition(runtime::State& state, const std::string& name, const data::ConditionSpec& spec,
+std::vector<runtime::Array> condition_inputs(const runtime::State& state, const std::string& name,
+                                             const data::ConditionSpec& spec) {
+  std::vector<runtime::Array> inputs;
+  for (const data::ConditionColumn& column : spec.columns)
+    inputs.push_back(state.at(column_input(name, column)).share());
+  return inputs;
+}
+
+void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec& spec,
                      const data::ConditionRows& rows) {
   for (std::size_t c = 0; c < spec.columns.size(); ++c) {
     const data::ConditionColumn& column = spec.columns[c];
-    const runtime::Writing input(state.at(column_input(name, column)));
+    const runtime::Writing input(inputs[c]);
     if (!column.is_numeric()) {
       std::ranges::copy(rows.categories(c), input.i32().begin());
       continue;

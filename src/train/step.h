@@ -19,8 +19,12 @@ data::ConditionSpec condition_of(const Config& config, const data::ConditionSpec
 /// numbers.
 std::string column_input(const std::string& name, const data::ConditionColumn& column);
 
+/// The graph inputs of the columns of the condition `name`, shared, in the order of the columns.
+std::vector<runtime::Array> condition_inputs(const runtime::State& state, const std::string& name,
+                                             const data::ConditionSpec& spec);
+
 /// Writes the rows of a condition into the graph inputs of its columns.
-void write_condition(runtime::State& state, const std::string& name, const data::ConditionSpec& spec,
+void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec& spec,
                      const data::ConditionRows& rows);
 
 /// The parts of a step that some steps of a run leave out.

@@ -79,7 +79,8 @@ void Stepper::fill_batch(std::int64_t step) {
   const data::Batches::Batch batch = batches_.at(step, config_.train.batch);
   const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-  write_condition(state_, "batch.y", condition_, batch.y);
+  std::vector<runtime::Array> condition = condition_inputs(state_, "batch.y", condition_);
+  write_condition(condition, condition_, batch.y);
   const runtime::Writing samples(state_.at("batch.x"));
   float* const x = samples.f32().data();
   base::parallel_for(config_.train.batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
