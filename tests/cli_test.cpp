@@ -220,6 +220,9 @@ TEST_F(CliModel, TrainingLeavesItsFiles) {
   EXPECT_NE(command.find(" 'model.g.widths=[24,24]' "), std::string::npos) << "as a shell reads it: " << command;
   EXPECT_EQ(logged_steps(model() + "/metrics.jsonl"), (std::vector<std::int64_t>{10, 20, 30}));
   expect_refused(folder(), train_args(folder(), "run", {"--steps", "30"}), 2, "another run");
+  const Result result = run(folder(), train_args(folder(), "short", {"--steps", "7"}));
+  EXPECT_NE(result.out.find("step 7/7"), std::string::npos) << result.out;
+  EXPECT_EQ(logged_steps(folder() / "short/metrics.jsonl"), (std::vector<std::int64_t>{7})) << "the last step, too";
 }
 
 TEST_F(CliModel, SamplesDependOnLabelAndSeed) {

@@ -356,6 +356,11 @@ TEST(Export, TablesComeBack) {
     EXPECT_EQ(out.cell(row, 2), row == 1 ? "F" : "M");
     EXPECT_EQ(out.cell(row, 3), row == 0 ? "3" : row == 1 ? "9" : "4");
   }
+  data::write_npz(folder / "out.npz", {table});
+  const data::Dataset arrays = read_back(folder / "out.npz", table, cache);
+  ASSERT_EQ(arrays.units.columns.size(), 2U);
+  EXPECT_EQ(arrays.units.columns[0].name, "weight");
+  EXPECT_EQ(arrays.units.columns[1].name, "a, b");
   const data::Dataset circle = open("circle"), test = open("circle", "", data::Split::test);
   data::write_table(folder / "circle.csv", {circle, &test});
   expect_same(read_back(folder / "circle.csv", circle, cache), circle);

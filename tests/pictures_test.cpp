@@ -384,6 +384,14 @@ TEST_F(PictureCache, UnwritableCacheIsDoneWithout) {
   EXPECT_TRUE(has_note(dataset, "decoded pictures stay in memory and are decoded again each time"));
 }
 
+TEST_F(PicturesBadInput, DrawThatWasKilled) {
+  add_grey("0-0.png", 1);
+  add("metadata.csv.123.tmp", "file_name,label\n");
+  expect_refused("metadata.csv.123.tmp");
+  add("metadata.csv", "file_name,label\n0-0.png,3\n");
+  EXPECT_EQ(open().items, 1) << "a later draw is whole";
+}
+
 TEST_F(PicturesBadInput, DamagedCacheIsDecodedAgain) {
   add("metadata.csv", "file_name,angle\na.png,10\nb.png,20\n");
   add_grey("a.png", 1);

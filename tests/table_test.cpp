@@ -20,6 +20,7 @@ using data::open_source;
 using data::ReadOptions;
 using test::expect_error;
 using test::get;
+using test::gzip;
 using test::put;
 using test::TemporaryFolder;
 
@@ -258,6 +259,8 @@ TEST(TableBadInput, Options) {
       {{.target = "height", .categorical = "height"}, "column height is a target, whose values are numbers"},
       {{.target = "height", .periodic = "height:9"}, "column height is a target; periodic is for conditions"},
       {{.categorical = "height", .scaling = "height:log"}, "column height is categorical, so it has no scaling"},
+      {{.categorical = "height"}, "--categorical and --periodic are for conditions, and height is none; name it in"},
+      {{.condition = "kind", .periodic = "height:9"}, "are for conditions, and height is none"},
       {{.condition = "kind,kind"}, "condition: column kind is there twice"},
       {{.missing = "ignore"}, "missing \"ignore\": expected refuse or drop"},
   };
@@ -270,6 +273,14 @@ TEST(TableBadInput, Options) {
   }
   expect_error(ErrorKind::usage, "has no test part", [&] { open_source(path, {.split = data::Split::test}); });
   expect_error(ErrorKind::data, "No such file", [&] { open_source(folder / "none.csv"); });
+}
+
+TEST(TableBadInput, CompressedTablesThatExpandTooMuch) {
+  TemporaryFolder folder;
+  std::string rows = "a,b\n";
+  while (rows.size() <= std::size_t{257} << 20) rows.append("0,1\n", 4);
+  const std::string path = put(folder / "t.csv.gz", gzip(rows));
+  expect_error(ErrorKind::data, "expand to more than 200 times", [&] { open_source(path); });
 }
 
 // ---- real tables ----

@@ -125,7 +125,7 @@ void ProgressPrinter::note(const std::string& text) {
 
 void ProgressPrinter::finish() {
   if (cannot_print()) return;
-  if (!shown_ && style_ == ProgressStyle::lines) print_line(last_);
+  if (!shown_ && style_ == ProgressStyle::lines && last_.step > 0) print_line(last_);
   if (line_open_) fmt::print("\n");
   std::fflush(stdout);
   line_open_ = false;

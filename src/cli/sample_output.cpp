@@ -4,19 +4,18 @@
 
 #include <algorithm>
 #include <cctype>
-#include <exception>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/parallel.h"
+#include "base/parallel_each.h"
 #include "base/text.h"
 #include "cli/interrupt.h"
+#include "data/columns.h"
 #include "io/csv.h"
 #include "io/npy.h"
 #include "io/npz.h"
@@ -74,7 +73,7 @@ class NpyOutput : public SampleOutput {
   io::NpyWriter writer_;
 };
 
-/// Samples as the array x, then an array for each column of the condition.
+/// Samples as the array x, then an array for each column of the condition, and the names of the columns of x.
 class NpzOutput : public SampleOutput {
  public:
   NpzOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
@@ -88,6 +87,9 @@ class NpzOutput : public SampleOutput {
   }
   void finish() override {
     for (std::size_t c = 0; c < model_.condition.columns.size(); ++c) write_column(c);
+    std::vector<std::string> names;
+    for (const data::NumberColumn& column : model_.units.columns) names.push_back(column.name);
+    if (!names.empty()) writer_.add(data::kSampleColumns, names);
     writer_.commit();
   }
 
@@ -101,7 +103,8 @@ class NpzOutput : public SampleOutput {
       longest = std::max(longest, names.back().size());
     }
     for (std::u32string& name : names) name.resize(longest);
-    writer_.begin(column.name == "x" ? "condition_x" : column.name,
+    const bool taken = column.name == "x" || column.name == data::kSampleColumns;
+    writer_.begin((taken ? "condition_" : "") + column.name,
                   column.is_numeric() ? "<f4"
                   : names.empty()     ? "<i8"
                                       : fmt::format("<U{}", longest),
@@ -329,21 +332,12 @@ class FolderOutput : public SampleOutput {
   void write_pictures(std::span<const float> samples, const std::vector<std::string>& files) {
     constexpr std::int64_t kFilesAtOnce = 16;
     const std::size_t size = size_of(model_);
-    std::exception_ptr failure;
-    std::mutex mutex;
-    base::parallel_for(
-        static_cast<std::int64_t>(files.size()), kFilesAtOnce, [&](std::int64_t begin, std::int64_t end) {
-          try {
-            for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end) && !is_interrupted(); ++i)
-              io::write_png((fs::path(folder_) / files[i]).string(),
-                            io::to_picture(samples.subspan(i * size, size), model_.sample_shape));
-          } catch (...) {
-            const std::lock_guard lock(mutex);
-            failure = std::current_exception();
-          }
-        });
-    if (failure) std::rethrow_exception(failure);
-    throw_if_interrupted();
+    base::parallel_for_each(static_cast<std::int64_t>(files.size()), kFilesAtOnce, [&](std::int64_t i, bool) {
+      throw_if_interrupted();
+      const auto sample = static_cast<std::size_t>(i);
+      io::write_png((fs::path(folder_) / files[sample]).string(),
+                    io::to_picture(samples.subspan(sample * size, size), model_.sample_shape));
+    });
   }
 
   const std::string folder_;

@@ -41,6 +41,7 @@ struct Stored {
 struct Arrays {
   Stored samples;
   std::vector<Stored> conditions;
+  std::vector<std::string> columns = {};  // names of the samples' columns, if the file has them
 };
 
 bool is_npy(const std::string& path) { return path.ends_with(".npy"); }
@@ -65,6 +66,18 @@ std::string samples_name(const std::vector<std::string>& names, const std::strin
   return "";
 }
 
+std::vector<std::string> read_sample_columns(const io::NpzFile& file) {
+  io::NpyInput input = file.open(kSampleColumns);
+  if (!input.is_text() || input.shape().size() != 1 || input.elements() > kMostColumns)
+    base::fail_data("{}: {} of \"{}\", expected up to {} texts", input.name(), graph::to_string(input.shape()),
+                    input.descr(), base::grouped(kMostColumns));
+  std::vector<std::string> names = input.read_text(static_cast<std::size_t>(input.elements()));
+  for (const std::string& name : names)
+    if (name.empty() || !base::is_plain(name) || std::ranges::count(names, name) > 1)
+      base::fail_data("{}: expected names that differ, without control characters", input.name());
+  return names;
+}
+
 std::string listed(const io::NpzFile& file) { return file.names().empty() ? "none" : base::joined(file.names()); }
 
 Arrays open_npz(const std::string& path, const SourceOptions& options) {
@@ -84,7 +97,8 @@ Arrays open_npz(const std::string& path, const SourceOptions& options) {
                     has_parts ? "_" + part : "", listed(*file));
   Arrays arrays{stored("samples", samples), {}};
   for (const std::string& array : file->names()) {
-    if (array == samples || (has_parts && !without_part(array, part))) continue;
+    if (array == kSampleColumns) arrays.columns = read_sample_columns(*file);
+    if (array == samples || array == kSampleColumns || (has_parts && !without_part(array, part))) continue;
     std::string name = has_parts ? *without_part(array, part) : array;
     for (const char* known : {"y", "Y", "label", "labels", "class", "classes"})
       if (name == known) name = "label";
@@ -311,7 +325,11 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
                     base::grouped(std::numeric_limits<std::uint32_t>::max()));
 
   std::vector<std::string> names, notes;  // names of the vectors' columns
-  if (vectors) names = column_names("x", shape, true);
+  if (vectors) names = arrays.columns.empty() ? column_names("x", shape, true) : arrays.columns;
+  const std::int64_t columns = shape.size() == 2 ? shape[1] : 1;
+  if (vectors && static_cast<std::int64_t>(names.size()) != columns)
+    base::fail_data("{}: {} for {}", spec, base::counted(static_cast<std::int64_t>(names.size()), "name"),
+                    base::counted(columns, "column"));
   std::vector<std::string> known = names;
   if (!options.labels) arrays.conditions.clear();
   for_each_condition(arrays.conditions, options.read, notes,

@@ -158,6 +158,12 @@ double period_of(const ReadOptions& options, const std::string& column) {
   return 0;
 }
 
+std::vector<std::string> conditions_by_option(const ReadOptions& options) {
+  std::vector<std::string> names = list_of(options.categorical);
+  for (const auto& [name, period] : periods(options)) names.push_back(name);
+  return names;
+}
+
 void check_columns(const ReadOptions& options, std::span<const std::string> names, const std::string& path) {
   const std::vector<std::string> targets = list_of(options.target), conditions = list_of(options.condition),
                                  categorical = list_of(options.categorical);

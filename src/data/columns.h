@@ -25,6 +25,9 @@ struct TextColumns {
   std::size_t find(const std::string& name, std::string_view option) const;
 };
 
+/// The array of a .npz file that names the columns of the vectors x.
+inline constexpr const char* kSampleColumns = "x_columns";
+
 /// The parts of a list with commas, blanks around them removed; none of "".
 std::vector<std::string> list_of(std::string_view text);
 
@@ -32,6 +35,9 @@ std::vector<std::string> list_of(std::string_view text);
 /// does not have the form "name:kind,name:kind" ("name:period,..."), a kind is unknown or a period is not above 0.
 std::string scaling_of(const ReadOptions& options, const std::string& column);
 double period_of(const ReadOptions& options, const std::string& column);
+
+/// The columns that options which are for conditions alone name: read.categorical and read.periodic.
+std::vector<std::string> conditions_by_option(const ReadOptions& options);
 
 /// Throws a usage error if an option names a column that is not among `names`, names one twice, or is not understood,
 /// if a target is also a condition, or a target is categorical or periodic.

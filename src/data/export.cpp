@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <span>
 #include <system_error>
@@ -16,8 +15,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/parallel.h"
+#include "base/parallel_each.h"
 #include "base/text.h"
+#include "data/columns.h"
 #include "io/csv.h"
 #include "io/npz.h"
 #include "io/png.h"
@@ -93,7 +93,8 @@ void add_part(io::NpzWriter& file, const Dataset& dataset, const std::string& su
   add_samples(file, "x" + suffix, dataset);
   for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
     const ConditionColumn& column = dataset.condition.columns[c];
-    if (column.name == "x") base::fail_usage("the column x of the condition has the name of the samples' array");
+    if (column.name == "x" || column.name == kSampleColumns)
+      base::fail_usage("the column {} of the condition has the name of an array of the samples", column.name);
     if (column.is_numeric())
       file.add(column.name + suffix, dataset.rows.numbers(c));
     else if (column.names.empty())
@@ -194,25 +195,17 @@ void write_part(const std::string& folder, const Dataset& dataset,
   const auto name_of = [&](std::int64_t index) { return fmt::format("{:0{}}.png", index, digits); };
   base::create_folder(folder);
   std::atomic<std::int64_t> done = 0;
-  std::atomic<bool> failed = false;
-  std::exception_ptr failure;
-  base::parallel_for(dataset.items, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
-    auto reported = std::chrono::steady_clock::now();
-    for (std::int64_t i = begin; i < end && !failed; ++i) {
-      try {
-        io::write_png(folder + "/" + name_of(i), picture_of(dataset, i));
-      } catch (...) {
-        if (!failed.exchange(true)) failure = std::current_exception();
-      }
-      const std::int64_t now_done = ++done;
-      const auto now = std::chrono::steady_clock::now();
-      if (begin != 0 || !progress || now - reported < std::chrono::seconds(1)) continue;
-      reported = now;
-      progress(fmt::format("writing pictures: {} of {}", base::grouped(static_cast<std::uint64_t>(now_done)),
-                           base::grouped(static_cast<std::uint64_t>(dataset.items))));
-    }
+  auto reported = std::chrono::steady_clock::now();
+  base::parallel_for_each(dataset.items, /*grain=*/16, [&](std::int64_t i, bool calling_thread) {
+    io::write_png(folder + "/" + name_of(i), picture_of(dataset, i));
+    const std::int64_t now_done = ++done;
+    if (!calling_thread || !progress) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - reported < std::chrono::seconds(1)) return;
+    reported = now;
+    progress(fmt::format("writing pictures: {} of {}", base::grouped(static_cast<std::uint64_t>(now_done)),
+                         base::grouped(static_cast<std::uint64_t>(dataset.items))));
   });
-  if (failure) std::rethrow_exception(failure);
   if (dataset.condition.empty()) return;
   std::vector<std::string> cells = {"file_name"};
   add_names(cells, dataset.condition);
@@ -238,6 +231,9 @@ void write_npz(const std::string& path, const ExportParts& parts) {
   io::NpzWriter file(path);
   add_part(file, parts.train, parts.test ? "_train" : "");
   if (parts.test) add_part(file, *parts.test, "_test");
+  std::vector<std::string> columns;
+  for (const NumberColumn& column : parts.train.units.columns) columns.push_back(column.name);
+  if (!columns.empty()) file.add(kSampleColumns, columns);
   file.commit();
 }
 

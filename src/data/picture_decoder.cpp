@@ -5,13 +5,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <map>
 #include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/parallel.h"
+#include "base/parallel_each.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/cache.h"
@@ -267,22 +266,14 @@ class Decoder {
   void decode_chunk(std::int64_t first, std::int64_t size, std::uint8_t* pixels, std::vector<Outcome>& outcomes) {
     report(first);
     std::atomic<std::int64_t> done = first;
-    std::exception_ptr failure;  // of memory, which is not the picture's fault
-    std::atomic<bool> failed = false;
-    base::parallel_for(size, /*grain=*/1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end && !failed; ++i) {
-        try {
-          Outcome& outcome = outcomes[static_cast<std::size_t>(i)];
-          outcome = process(static_cast<std::size_t>(first + i), sizes_differ_, pixels + i * sample_bytes());
-          if (!sized_ && outcome.channels > 0 && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
-        } catch (...) {
-          if (!failed.exchange(true)) failure = std::current_exception();
-        }
-        const std::int64_t now = ++done;
-        if (begin == 0) report(now);  // the thread that called
-      }
+    // What a picture does wrong is its outcome; memory that is not there is thrown.
+    base::parallel_for_each(size, /*grain=*/1, [&](std::int64_t i, bool calling_thread) {
+      Outcome& outcome = outcomes[static_cast<std::size_t>(i)];
+      outcome = process(static_cast<std::size_t>(first + i), sizes_differ_, pixels + i * sample_bytes());
+      if (!sized_ && outcome.channels > 0 && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
+      const std::int64_t now = ++done;
+      if (calling_thread) report(now);
     });
-    if (failure) std::rethrow_exception(failure);
   }
 
   // A line about once a second.

@@ -48,6 +48,9 @@ void choose_columns(Dataset& dataset, const std::string& spec, const Reader& rea
     rows.columns.push_back(std::move(dataset.rows.columns[static_cast<std::size_t>(c)]));
   }
   std::erase_if(names, [&](const std::string& name) { return condition.find(name) >= 0; });
+  for (const std::string& name : conditions_by_option(read))
+    if (condition.find(name) < 0)
+      base::fail_usage("--categorical and --periodic are for conditions, and {} is none; name it in --condition", name);
   if (read.condition.empty() && !names.empty())
     dataset.notes.push_back(fmt::format("{}columns that can be a condition: {} (--condition NAME,...)",
                                         wanted.empty() ? "" : "other ", base::joined(names)));

@@ -9,6 +9,7 @@
 #include "autodiff/gradient.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "base/random.h"
 #include "base/sha256.h"
@@ -368,7 +369,7 @@ Classifier load_classifier(const std::string& path) {
         classifier.numbers.push_back(column.number);
       }
   } catch (const nlohmann::json::exception& error) {
-    base::fail_data("{}: the description of the classifier cannot be read: {}", path, error.what());
+    base::fail_data("{}: the description of the classifier cannot be read: {}", path, base::reason_of(error));
   }
   const Shape& shape = classifier.sample_shape;
   const auto fits = [](std::int64_t side) { return side >= 1 && side <= kLargestSide; };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "train/variables_file.h"
 
@@ -44,7 +45,7 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
                 json.value("class_names", std::vector<std::string>())};
     if (json.contains("config")) position.config = config_of_json(json.at("config"), path);
   } catch (const nlohmann::json::exception& error) {
-    base::fail_data("{}: the position of the run cannot be read: {}", path, error.what());
+    base::fail_data("{}: the position of the run cannot be read: {}", path, base::reason_of(error));
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
     base::fail_data("{}: {} in {} seconds", path, base::counted(position.steps, "step"), position.elapsed_seconds);

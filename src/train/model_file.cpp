@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "data/condition_json.h"
 #include "io/safetensors.h"
@@ -70,7 +71,7 @@ void read_description(Model& model, const std::string& version, const std::strin
     model.data_hash = json.at("data").at("sha256").get<std::string>();
     model.steps = json.at("steps").get<std::int64_t>();
   } catch (const Json::exception& error) {
-    base::fail_data("{}: the description of the model cannot be read: {}", path, error.what());
+    base::fail_data("{}: the description of the model cannot be read: {}", path, base::reason_of(error));
   }
   if (model.steps < 0) base::fail_data("{}: trained for {}", path, base::counted(model.steps, "step"));
   const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;

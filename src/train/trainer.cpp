@@ -83,7 +83,8 @@ class Run {
         outcome = Outcome::stopped;
         break;
       }
-      const bool log = (position_.steps + 1) % config_.train.log_every == 0;
+      const std::int64_t step = position_.steps + 1;
+      const bool log = step % config_.train.log_every == 0 || step == total_steps_;
       stepper_->run(position_.steps, log);
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);

@@ -27,7 +27,7 @@ struct Model;
 
 /// The trainer's callbacks. Any may be empty.
 struct Callbacks {
-  std::function<void(const Progress&)> on_log;      ///< every train.log_every steps
+  std::function<void(const Progress&)> on_log;      ///< every train.log_every steps and after the last
   std::function<bool()> stop_requested;             ///< called before every step
   std::function<void(const std::string&)> on_note;  ///< one line for the user
   /// Called every train.eval_every steps with the present model and the seconds trained so far. Its own time does not
