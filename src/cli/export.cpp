@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/output.h"
+#include "exchange/c_source.h"
+#include "exchange/onnx.h"
+#include "exchange/pytorch.h"
+#include "train/model_file.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(The generator leaves with its averaged weights; spectral norms, batch norms and the data's scaling are folded into
+them. Samples are those of gan sample to 1e-5.
+
+onnx: opset 17. Inputs: z, f32 [batch, latent], and the columns of the condition by name: categories as int64 [batch],
+the position that gan info shows; numbers as f32 [batch] in their units. Output: samples, images [batch, C, H, W] in [-1,
+1] (or in the data's units, if the data were not bytes), vectors in the data's units.
+
+c: one file of C11 with void NAME(const float* z, const float* condition, float* out), which draws one sample. NAME is the
+file's stem. condition has one float for each column in the order of gan info: the position of a category, or a number in
+its units. The function allocates nothing and may run on several threads at once. --weights FILE writes the weights to a
+file of their own, to whose contents the program points NAME_weights.
+
+pytorch: a folder with generator.safetensors and generator.py, whose class Generator is a torch.nn.Module.
+
+Examples:
+  gan export runs/a --to onnx digits.onnx
+  gan export runs/a --to onnx one.onnx --batch 1
+  gan export runs/a --to c digits.c
+  gan export runs/a --to pytorch digits)";
+
+struct Options {
+  std::string model, format, out, batch, weights;
+};
+
+/// 0 for any.
+std::int64_t batch_of(const std::string& text) {
+  if (text.empty() || text == "dynamic") return 0;
+  const auto batch = base::parse_number<std::int64_t>(text);
+  if (!batch || *batch < 1 || *batch > 1'000'000)
+    base::fail_usage("--batch {}: expected dynamic or a whole number from 1 to 1,000,000", text);
+  return *batch;
+}
+
+std::string write_onnx(const train::Model& model, const Options& options, const std::string& out) {
+  base::write_file(out, exchange::onnx_of(model, batch_of(options.batch)), base::Durability::unsynced);
+  return "";
+}
+
+std::string write_c(const train::Model& model, const Options& options, const std::string& out) {
+  const std::string name = exchange::c_identifier(out);
+  const exchange::CSource source = exchange::c_source_of(model, name, !options.weights.empty());
+  if (!options.weights.empty()) base::write_file(options.weights, source.weights, base::Durability::unsynced);
+  base::write_file(out, source.code, base::Durability::unsynced);
+  return fmt::format(": void {}(const float* z, const float* condition, float* out)", name);
+}
+
+std::string write_pytorch(const train::Model& model, const Options&, const std::string& out) {
+  exchange::write_pytorch(out, model);
+  return ": generator.py and generator.safetensors";
+}
+
+/// Writes a model in one format; returns what to say of the file.
+using Write = std::string (*)(const train::Model& model, const Options& options, const std::string& out);
+const std::map<std::string, Write> kFormats = {{"onnx", write_onnx}, {"c", write_c}, {"pytorch", write_pytorch}};
+
+void run(const Options& options) {
+  if (!options.batch.empty() && options.format != "onnx") base::fail_usage("--batch is for --to onnx");
+  if (!options.weights.empty() && options.format != "c") base::fail_usage("--weights is for --to c");
+  const train::Model model = train::load_model(options.model, train::Networks::generator);
+  const std::string out = output_path(options.out);
+  say_written(out, kFormats.at(options.format)(model, options, out));
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  std::vector<std::string> names;
+  for (const auto& [name, write] : kFormats) names.push_back(name);
+  app.add_option("model", options->model, "Model file or run directory")->required()->type_name("MODEL");
+  app.add_option("out", options->out, "File to write; a folder for pytorch")->required()->type_name("OUT");
+  app.add_option("--to", options->format, "Format")->required()->type_name("FORMAT")->check(CLI::IsMember(names));
+  app.add_option("--batch", options->batch, "Samples of a call: a number, or dynamic for any")->type_name("N|dynamic");
+  app.add_option("--weights", options->weights, "A file of their own for the weights of C code")->type_name("FILE");
+  app.footer(kHelp);
+  return [options] { run(*options); };
+}
+
+}  // namespace
+
+extern const Command export_command;
+const Command export_command = {"export", "Write a model for other programs: ONNX, PyTorch, C", setup};
+
+}  // namespace gan::cli

@@ -1,0 +1,411 @@
+#include "exchange/c_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "exchange/network.h"
+
+namespace gan::exchange {
+
+using graph::Node;
+using graph::NodeId;
+using graph::Shape;
+
+namespace {
+
+// The functions that generated code calls. NAME stands for its own name.
+constexpr std::string_view kMatmul = R"(
+/* y[rows][outputs] = x[rows][inputs] w[inputs][outputs] */
+static void NAME_matmul(const float* x, const float* w, float* y, int rows, int inputs, int outputs) {
+  for (int r = 0; r < rows; ++r, x += inputs, y += outputs) {
+    for (int o = 0; o < outputs; ++o) y[o] = 0;
+    for (int i = 0; i < inputs; ++i)
+      for (int o = 0; o < outputs; ++o) y[o] += x[i] * w[i * outputs + o];
+  }
+}
+)";
+constexpr std::string_view kConvTranspose = R"(
+/* y[to_h][to_w][outputs], the transposed convolution of x[from_h][from_w][inputs] with w[inputs][k_h][k_w][outputs] */
+static void NAME_conv_transpose(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h,
+                                int to_w, int outputs, int k_h, int k_w, int stride, int padding) {
+  for (int i = 0; i < to_h * to_w * outputs; ++i) y[i] = 0;
+  for (int h = 0; h < from_h; ++h)
+    for (int v = 0; v < from_w; ++v, x += inputs)
+      for (int a = 0; a < k_h; ++a)
+        for (int b = 0; b < k_w; ++b) {
+          const int row = h * stride - padding + a, column = v * stride - padding + b;
+          if (row < 0 || row >= to_h || column < 0 || column >= to_w) continue;
+          float* const to = y + (row * to_w + column) * outputs;
+          for (int i = 0; i < inputs; ++i) {
+            const float* const from = w + ((i * k_h + a) * k_w + b) * outputs;
+            for (int o = 0; o < outputs; ++o) to[o] += x[i] * from[o];
+          }
+        }
+}
+)";
+constexpr std::string_view kCategory = R"(
+/* A category of [0, count); others count as the nearest. */
+static int NAME_category(float value, int count) {
+  return value >= (float)count ? count - 1 : value > 0 ? (int)value : 0;
+}
+)";
+
+std::string literal(double value) {
+  std::string text = fmt::format("{:.9g}", static_cast<float>(value));
+  if (text.find_first_of(".e") == std::string::npos) text += ".0";
+  return text + "f";
+}
+
+class CWriter {
+ public:
+  CWriter(const train::Model& model, const std::string& name, bool weights_apart)
+      : model_(model), name_(name), apart_(weights_apart), network_(model, 1), last_use_(count()) {}
+
+  CSource write() {
+    plan();
+    for (std::size_t c = 0; c < network_.columns.size(); ++c) add_column(c);
+    for (const Node& node : network_.graph.nodes())
+      if (node.op && !node.is_view()) add(node);
+    const NodeId samples = network_.graph.outputs().at("samples");
+    body_ += fmt::format("  for (int i = 0; i < {0}; ++i) out[i] = {1}[i];\n", elements(samples), address(samples));
+
+    std::string code = header();
+    code += "#include <math.h>\n";
+    if (!network_.columns.empty() || apart_) code += "\n";
+    if (apart_)
+      code += fmt::format(
+          "/* The contents of the file of weights, to be set before the first call. */\nconst float* {}_weights;\n",
+          name_);
+    code += arrays_;
+    for (const std::string_view function : functions_) code += named(function);
+    code += fmt::format(
+        "\nvoid {0}(const float* z, const float* condition, float* out);\n\nvoid {0}(const float* z, const float* "
+        "condition, float* out) {{\n",
+        name_);
+    code += fmt::format("  float t[{}];\n{}", std::max<std::int64_t>(size_, 1), constants_);
+    if (network_.columns.empty()) code += "  (void)condition;\n";
+    return {code + body_ + "}\n", std::move(weights_)};
+  }
+
+ private:
+  std::size_t count() const { return network_.graph.nodes().size(); }
+  const Node& node(NodeId id) const { return network_.graph.node(id); }
+  std::int64_t elements(NodeId id) const { return node(id).type.elements(); }
+  NodeId storage(NodeId id) const { return network_.graph.storage(id); }
+
+  std::string named(std::string_view text) const {
+    std::string out(text);
+    for (std::size_t at = 0; (at = out.find("NAME", at)) != std::string::npos; at += name_.size())
+      out.replace(at, 4, name_);
+    return out;
+  }
+
+  std::string header() const {
+    std::string text = fmt::format(
+        "/* The generator of a conditional GAN, written by gan {} from a model of the preset {}, trained for {} "
+        "steps.\n\n"
+        "   z: {} numbers, {}\n",
+        GAN_VERSION, model_.config.preset, model_.steps, model_.config.model.latent,
+        model_.config.model.latent_distribution == "uniform" ? "uniform in [-1, 1]" : "normally distributed");
+    for (std::size_t c = 0; c < model_.condition.columns.size(); ++c) {
+      const data::ConditionColumn& column = model_.condition.columns[c];
+      text += fmt::format("   condition[{}]: {}", c, plain(column.name));
+      if (column.is_numeric())
+        text += fmt::format(", a number, {:g} to {:g} in training\n", column.number.minimum, column.number.maximum);
+      else
+        text += fmt::format(", 0 to {}\n", column.categories - 1);
+    }
+    const bool bytes = model_.sample_shape.size() == 3 && model_.units.bytes();
+    return text + fmt::format("   out: {}{} */\n", graph::to_string(model_.sample_shape), bytes ? " in [-1, 1]" : "");
+  }
+
+  /// A text that cannot end a comment.
+  static std::string plain(std::string text) {
+    for (std::size_t at; (at = text.find("*/")) != std::string::npos;) text[at] = ' ';
+    std::ranges::replace(text, '\n', ' ');
+    return text;
+  }
+
+  // ---- memory ----
+
+  /// Gives every node that is computed a place in t, which nodes with disjoint lifetimes share.
+  void plan() {
+    for (const Node& n : network_.graph.nodes())
+      for (const NodeId input : n.inputs) last_use_[static_cast<std::size_t>(storage(input))] = n.id;
+    last_use_[static_cast<std::size_t>(storage(network_.graph.outputs().at("samples")))] = static_cast<NodeId>(count());
+    std::map<std::int64_t, std::pair<std::int64_t, NodeId>> used;  // by begin: end, last use
+    for (const Node& n : network_.graph.nodes()) {
+      std::erase_if(used, [&](const auto& entry) { return entry.second.second < n.id; });
+      const bool computed = n.op ? !n.is_view() && !n.is_constant() : std::ranges::count(network_.columns, n.name) > 0;
+      if (!computed) continue;
+      std::int64_t at = 0;
+      for (const auto& [begin, entry] : used) {
+        if (begin - at >= n.type.elements()) break;
+        at = entry.first;
+      }
+      used[at] = {at + n.type.elements(), std::max(last_use_[static_cast<std::size_t>(n.id)], n.id)};
+      offset_[n.id] = at;
+      size_ = std::max(size_, at + n.type.elements());
+    }
+  }
+
+  std::string address(NodeId id) {
+    const NodeId owner = storage(id);
+    const std::int64_t within = network_.graph.offset_in_storage(id);
+    if (node(owner).name == "z" && !node(owner).op) return within > 0 ? fmt::format("(z + {})", within) : "z";
+    if (const auto found = offset_.find(owner); found != offset_.end())
+      return fmt::format("(t + {})", found->second + within);
+    const auto weight = network_.weights.find(node(owner).name);
+    if (weight == network_.weights.end()) base::fail_run("{} cannot be exported to C", graph::to_string(node(owner)));
+    return add_weights(weight->first, weight->second.f32());
+  }
+
+  /// Adds an array of weights, once; returns its name.
+  std::string add_weights(const std::string& key, std::span<const float> values) {
+    const auto [found, is_new] = arrays_by_key_.try_emplace(key, fmt::format("w{}", arrays_by_key_.size()));
+    const std::string& array = found->second;
+    if (!is_new) return array;
+    if (apart_) {
+      constants_ += fmt::format("  const float* const {} = {}_weights + {};  /* {} */\n", array, name_,
+                                weights_.size() / sizeof(float), key);
+      weights_.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+      return array;
+    }
+    arrays_ += fmt::format("\n/* {} */\nstatic const float {}_{}[] = {{", key, name_, array);
+    constexpr std::size_t kInLine = 8;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      arrays_ += (i % kInLine == 0 ? "\n  " : " ") + literal(static_cast<double>(values[i])) + ",";
+    arrays_ += "\n};\n";
+    found->second = fmt::format("{}_{}", name_, array);
+    return found->second;
+  }
+
+  /// The weights that a node reads as its second input, in another order.
+  std::string reordered(NodeId id, const char* suffix, const Shape& lengths, const Shape& strides) {
+    const auto weight = network_.weights.find(node(id).name);
+    if (weight == network_.weights.end()) base::fail_run("a product of two values cannot be exported to C");
+    const std::span<const float> values = weight->second.f32();
+    std::vector<float> out(values.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      std::size_t rest = i, from = 0;
+      for (std::size_t axis = lengths.size(); axis-- > 0; rest /= static_cast<std::size_t>(lengths[axis]))
+        from += rest % static_cast<std::size_t>(lengths[axis]) * static_cast<std::size_t>(strides[axis]);
+      out[i] = values[from];
+    }
+    return add_weights(weight->first + suffix, out);
+  }
+
+  void use(std::string_view function) {
+    if (std::ranges::find(functions_, function) == functions_.end()) functions_.push_back(function);
+  }
+
+  // ---- statements ----
+
+  void add_column(std::size_t c) {
+    const data::ConditionColumn& column = model_.condition.columns[c];
+    const NodeId id = network_.graph.inputs().at(network_.columns[c]);
+    if (!column.is_numeric()) {
+      use(kCategory);
+      body_ += named(fmt::format("  const int y{} = NAME_category(condition[{}], {});\n", c, c, column.categories));
+      categories_[id] = fmt::format("y{}", c);
+      return;
+    }
+    std::int64_t k = offset_.at(id);
+    for (const Feature& feature : features_of(column.number)) {
+      const std::string number = feature.log ? fmt::format("logf(condition[{}])", c) : fmt::format("condition[{}]", c);
+      const std::string scaled =
+          fmt::format("{} * ({} - {})", literal(feature.factor), number, literal(feature.offset));
+      body_ += fmt::format("  t[{}] = {};\n", k++,
+                           feature.wave == Feature::Wave::none   ? scaled
+                           : feature.wave == Feature::Wave::sine ? "sinf(" + scaled + ")"
+                                                                 : "cosf(" + scaled + ")");
+    }
+  }
+
+  void add(const Node& n) {
+    if (n.is_constant()) return;
+    if (n.op->elementwise()) return add_elementwise(n);
+    std::visit([&](const auto& spec) { add_spec(n, spec); }, n.op->describe(network_.graph, n));
+  }
+
+  template <typename Spec>
+  void add_spec(const Node& n, const Spec&) {
+    base::fail_run("{} cannot be exported to C", n.op->name);
+  }
+
+  void add_spec(const Node& n, const graph::Matmul& m) {
+    use(kMatmul);
+    const std::string weights =
+        m.transpose_b ? reordered(n.inputs[1], " transposed", {m.k, m.n}, {1, m.k}) : address(n.inputs[1]);
+    body_ += named(fmt::format("  NAME_matmul({}, {}, {}, {}, {}, {});\n", address(n.inputs[0]), weights, address(n.id),
+                               m.m, m.k, m.n));
+  }
+
+  void add_spec(const Node& n, const graph::Convolution& c) {
+    if (c.kind != graph::Convolution::Kind::data_gradient) base::fail_run("{} cannot be exported to C", n.op->name);
+    use(kConvTranspose);
+    const Shape& w = c.weights;  // [inputs, outputs, k_h, k_w]
+    const std::string weights = reordered(n.inputs[1], " with channels last", {w[0], w[2], w[3], w[1]},
+                                          {w[1] * w[2] * w[3], w[3], 1, w[2] * w[3]});
+    body_ += named(fmt::format("  NAME_conv_transpose({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
+                               address(n.inputs[0]), weights, address(n.id), c.dst[1], c.dst[2], c.dst[3], c.src[1],
+                               c.src[2], c.src[3], w[2], w[3], c.stride, c.padding));
+  }
+
+  void add_spec(const Node& n, const graph::Gather& gather) {
+    body_ += fmt::format("  for (int i = 0; i < {1}; ++i) {2}[i] = {0}[{3} * {1} + i];\n", address(n.inputs[0]),
+                         gather.width, address(n.id), categories_.at(storage(n.inputs[1])));
+  }
+
+  void add_spec(const Node& n, const graph::OneHot& one_hot) {
+    body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = i == {} ? 1.0f : 0.0f;\n", one_hot.classes,
+                         address(n.id), categories_.at(storage(n.inputs[0])));
+  }
+
+  void add_spec(const Node& n, const graph::StridedCopy& copy) {
+    if (copy.zeros) body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = 0;\n", copy.elements, address(n.id));
+    for (const graph::StridedCopy::Part& part : copy.parts) {
+      std::string from = std::to_string(part.src_offset), to = std::to_string(part.dst_offset), loops;
+      for (std::size_t axis = 0; axis < part.lengths.size(); ++axis) {
+        if (part.lengths[axis] == 1) continue;
+        loops += fmt::format("  for (int i{0} = 0; i{0} < {1}; ++i{0})\n", axis, part.lengths[axis]);
+        from += fmt::format(" + {} * i{}", part.src_strides[axis], axis);
+        to += fmt::format(" + {} * i{}", part.dst_strides[axis], axis);
+      }
+      body_ += fmt::format("{}    {}[{}] = {}[{}];\n", loops, address(n.id), to, address(n.inputs[part.input]), from);
+    }
+  }
+
+  void add_elementwise(const Node& n) {
+    std::vector<std::string> operands;
+    for (const NodeId input : n.inputs) operands.push_back(operand(input, n.type.shape));
+    const double alpha = n.attributes.has("alpha") ? n.attributes.real("alpha") : 0;
+    body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = {};\n", n.type.elements(), address(n.id),
+                         expression(n, operands[0], operands.back(), literal(alpha)));
+  }
+
+  std::string operand(NodeId id, const Shape& result) {
+    if (node(id).is_constant()) return literal(node(id).attributes.real("value"));
+    const graph::ChainOperand read = graph::broadcast_operand(node(id).type.shape, result);
+    std::string index;
+    switch (read.access) {
+      case graph::Access::full:
+        index = "i";
+        break;
+      case graph::Access::scalar:
+        index = "0";
+        break;
+      case graph::Access::row:
+        index = fmt::format("i % {}", read.period);
+        break;
+      case graph::Access::column:
+        index = fmt::format("i / {}", read.period);
+        break;
+      case graph::Access::strided: {
+        std::int64_t inner = 1;
+        for (std::size_t axis = read.lengths.size(); axis-- > 0; inner *= read.lengths[axis])
+          if (read.strides[axis] != 0)
+            index += fmt::format("{}i / {} % {} * {}", index.empty() ? "" : " + ", inner, read.lengths[axis],
+                                 read.strides[axis]);
+        break;
+      }
+      case graph::Access::product:
+      case graph::Access::sum:
+        base::fail_run("an operand cannot be exported to C");
+    }
+    return fmt::format("{}[{}]", address(id), index);
+  }
+
+  static std::string expression(const Node& n, const std::string& a, const std::string& b, const std::string& alpha) {
+    using graph::ElementwiseOp;
+    const auto call = [&](const char* function) { return fmt::format("{}({})", function, a); };
+    switch (n.op->instruction) {
+      case ElementwiseOp::copy:
+        return a;
+      case ElementwiseOp::add:
+        return a + " + " + b;
+      case ElementwiseOp::sub:
+        return a + " - " + b;
+      case ElementwiseOp::mul:
+        return a + " * " + b;
+      case ElementwiseOp::div:
+        return a + " / " + b;
+      case ElementwiseOp::maximum:
+        return fmt::format("{0} > {1} ? {0} : {1}", a, b);
+      case ElementwiseOp::square:
+        return a + " * " + a;
+      case ElementwiseOp::sqrt:
+        return call("sqrtf");
+      case ElementwiseOp::exp:
+        return call("expf");
+      case ElementwiseOp::expm1:
+        return call("expm1f");
+      case ElementwiseOp::log:
+        return call("logf");
+      case ElementwiseOp::tanh:
+        return call("tanhf");
+      case ElementwiseOp::sigmoid:
+        return fmt::format("1.0f / (1.0f + expf(-{}))", a);
+      case ElementwiseOp::softplus:
+        return fmt::format("{0} > 0.0f ? {0} + log1pf(expf(-{0})) : log1pf(expf({0}))", a);
+      case ElementwiseOp::relu:
+        return fmt::format("{0} > 0.0f ? {0} : 0.0f", a);
+      case ElementwiseOp::step:
+        return a + " > 0.0f ? 1.0f : 0.0f";
+      case ElementwiseOp::leaky_relu:
+        return fmt::format("{0} > 0.0f ? {0} : {1} * {0}", a, alpha);
+      case ElementwiseOp::leaky_step:
+        return fmt::format("{} > 0.0f ? 1.0f : {}", a, alpha);
+      case ElementwiseOp::none:
+        break;
+    }
+    base::fail_run("{} cannot be exported to C", n.op->name);
+  }
+
+  const train::Model& model_;
+  const std::string name_;
+  bool apart_;
+  Network network_;
+  std::vector<NodeId> last_use_;              // of each node
+  std::map<NodeId, std::int64_t> offset_;     // in t
+  std::map<NodeId, std::string> categories_;  // variables of inputs
+  std::map<std::string, std::string> arrays_by_key_;
+  std::vector<std::string_view> functions_;
+  std::string arrays_, constants_, body_, weights_;
+  std::int64_t size_ = 0;
+};
+
+bool is_identifier(const std::string& name) {
+  return !name.empty() && !std::isdigit(static_cast<unsigned char>(name[0])) &&
+         std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c == '_'; });
+}
+
+}  // namespace
+
+CSource c_source_of(const train::Model& model, const std::string& name, bool weights_apart) {
+  if (!is_identifier(name)) base::fail_usage("\"{}\" is no name of a function of C", name);
+  return CWriter(model, name, weights_apart).write();
+}
+
+std::string c_identifier(const std::string& path) {
+  std::string name = std::filesystem::path(path).stem().string();
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  static const std::set<std::string> kReserved = {
+      "auto",    "double",   "float",    "int",    "long",     "short",    "char",   "void",    "static",
+      "main",    "for",      "if",       "else",   "while",    "do",       "switch", "case",    "default",
+      "break",   "continue", "return",   "goto",   "const",    "volatile", "struct", "union",   "enum",
+      "typedef", "extern",   "register", "signed", "unsigned", "sizeof",   "inline", "restrict"};
+  return is_identifier(name) && name[0] != '_' && !kReserved.contains(name) ? name : "gan_" + name;
+}
+
+}  // namespace gan::exchange
