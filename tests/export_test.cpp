@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "exchange/c_source.h"
+#include "exchange/import_pytorch.h"
 #include "exchange/onnx.h"
 #include "exchange/pytorch.h"
+#include "io/safetensors.h"
 #include "program.h"
 #include "train/preset.h"
 #include "train/sampler.h"
@@ -207,6 +209,93 @@ TEST(ExportedModel, NamesOfFunctions) {
   EXPECT_EQ(exchange::c_identifier("7.c"), "gan_7");
   EXPECT_EQ(exchange::c_identifier("for.c"), "gan_for");
   EXPECT_EQ(exchange::c_identifier("-"), "gan__");
+}
+
+/// The names that PyTorch gives to the tensors of a linear layer with spectral norm.
+struct Naming {
+  const char *weight, *u, *v;
+};
+
+/// The generator's tensors as a state dict, without the scope.
+std::map<std::string, runtime::Array> state_dict(const train::Model& model, const Naming& naming) {
+  std::map<std::string, runtime::Array> state;
+  for (const auto& [name, array] : model.weights) {
+    if (!name.starts_with("generator.")) continue;
+    std::string theirs = name.substr(10);
+    const std::pair<std::string_view, const char*> endings[] = {
+        {"weight_orig", naming.weight}, {"weight_u", naming.u}, {"weight_v", naming.v}};
+    for (const auto& [ending, other] : endings)
+      if (theirs.ends_with(ending)) theirs.replace(theirs.size() - ending.size(), ending.size(), other);
+    state[theirs] = array.share();
+  }
+  return state;
+}
+
+std::string put_state(const std::string& path, const std::map<std::string, runtime::Array>& state) {
+  std::vector<io::NamedArray> tensors;
+  for (const auto& [name, array] : state) tensors.push_back({name, &array});
+  io::write_safetensors(path, {}, tensors);
+  return path;
+}
+
+TEST(ImportedModel, DrawsTheSame) {
+  const Folder folder;
+  const Naming older{"weight_orig", "weight_u", "weight_v"},
+      newer{"parametrizations.weight.original", "parametrizations.weight.0._u", "parametrizations.weight.0._v"};
+  const train::Model normed = untrained_model("tutorial-lsgan"),
+                     plain = untrained_model("tutorial-lsgan", 1, {}, [](train::Config&config) {
+                       config.model.g.spectral_norm = false;
+                       config.model.g.widths = {40, 24};
+                     });
+  for (const auto& [model, naming] : {std::pair{&normed, older}, std::pair{&normed, newer}, std::pair{&plain, older}}) {
+    const std::string state = put_state(folder / "state.safetensors", state_dict(*model, naming));
+    expect_done(folder, {"import", state, "--image-size", "1,28,28", "--out", folder / "m.safetensors"});
+    const Case expected = make_case("", model->share()),
+               found = make_case("", train::load_model(folder / "m.safetensors"));
+    EXPECT_EQ(found.model.condition, model->condition);
+    EXPECT_EQ(found.samples, expected.samples);
+  }
+}
+
+TEST(ImportedModel, BadInput) {
+  const Folder folder;
+  const train::Model model = untrained_model("tutorial-lsgan", 1, data::label_condition(10),
+                                             [](train::Config& config) { config.model.g.widths = {8}; });
+  const auto state = state_dict(model, {"weight_orig", "weight_u", "weight_v"});
+  const auto refuse = [&](const std::string& message, auto change) {
+    auto changed = state_dict(model, {"weight_orig", "weight_u", "weight_v"});
+    change(changed);
+    put_state(folder / "s.safetensors", changed);
+    expect_error(base::ErrorKind::data, message, [&] {
+      exchange::import_pytorch(folder / "s.safetensors", {1, 28, 28}, "relu");
+    });
+  };
+  const auto tensor = [](graph::Shape shape) { return runtime::Array({graph::DType::f32, std::move(shape)}); };
+  refuse("no tensor \"model.0.weight_u\"", [](auto& s) { s.erase("model.0.weight_u"); });
+  refuse("\"model.2.weight_orig\" is f32[784, 9], expected f32[784, 8]", [&](auto& s) {
+    s["model.2.weight_orig"] = tensor({784, 9});
+  });
+  refuse("expected f32[784, 8]", [&](auto& s) { s["model.2.weight_orig"] = tensor({100, 8}); });
+  refuse("none is left for the latents", [&](auto& s) { s["embedding.weight"] = tensor({10, 500}); });
+  refuse("a tensor \"model.1.running_mean\", which", [&](auto& s) { s["model.1.running_mean"] = tensor({8}); });
+  refuse("no tensor \"model.N.bias\"", [](auto& s) { s.erase("model.0.bias"), s.erase("model.2.bias"); });
+  refuse("holds nan", [&](auto& s) { (s["model.0.bias"] = tensor({8})).f32()[3] = NAN; });
+  const std::string state_path = put_state(folder / "good.safetensors", state);
+  expect_refused(folder, {"import", state_path, "--image-size", "28,28", "--out", "m"}, 2,
+                 "channels, height and width");
+  expect_refused(folder, {"import", state_path, "--image-size", "3,32,32", "--out", "m"}, 3, "expected f32[3072, 8]");
+}
+
+TEST(SafetensorsBadInput, ForeignFilesAreCalledByTheirNames) {
+  const Folder folder;
+  const std::pair<std::string, const char*> files[] = {
+      {"PK\x03\x04 and more", "torch.load('"}, {"\x80\x02}q.X....", "a pickle of Python"},
+      {"\x93NUMPY\x01....", "a .npy file"},    {"\x89HDF\r\n\x1a\n", "an HDF5 file"},
+      {"GGUF\x03.....", "a GGUF file"},        {exchange::onnx_of(untrained_model("lsgan-r1r2"), 0), "an ONNX file"}};
+  for (const auto& [content, name] : files) {
+    const std::string path = put(folder / "model", content);
+    expect_error(base::ErrorKind::data, name, [&] { io::read_safetensors(path); });
+  }
 }
 
 TEST(ExportedModel, BadInput) {

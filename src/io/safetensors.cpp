@@ -44,6 +44,23 @@ std::optional<graph::DType> dtype_of(std::string_view name) {
   return std::nullopt;
 }
 
+// What a file is that begins with these bytes but is no safetensors file; "" if that is not known.
+std::string foreign_format(std::string_view path, std::string_view begin) {
+  const auto is = [&](std::string_view magic) { return begin.starts_with(magic); };
+  if (is("PK\x03\x04"))
+    return fmt::format(
+        ": a zip archive, as .pt files of PyTorch are; to convert one: python3 -c \"import torch; from "
+        "safetensors.torch "
+        "import save_file; save_file(torch.load('{0}', map_location='cpu'), '{0}.safetensors')\"",
+        path);
+  if (begin.size() > 1 && begin[0] == '\x80' && begin[1] >= 2 && begin[1] <= 5) return ": a pickle of Python";
+  if (is("\x93NUMPY")) return ": a .npy file";
+  if (is("\x89HDF")) return ": an HDF5 file";
+  if (is("GGUF")) return ": a GGUF file";
+  if (begin.size() > 2 && begin[0] == 8 && begin[1] > 0 && begin[1] < 32 && begin[2] == 18) return ": an ONNX file";
+  return "";
+}
+
 // A tensor as the header describes it; offsets count from the end of the header.
 struct Entry {
   std::string name;
@@ -185,6 +202,9 @@ Safetensors read_safetensors(const std::string& path, std::string_view leave_out
     base::fail_data("{}: not a safetensors file: {} bytes, expected 8 or more", path, file.size());
   file.read(&header_bytes, sizeof header_bytes);
   const std::uint64_t rest = file.size() - sizeof header_bytes;
+  const std::string foreign = foreign_format(path, {reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes});
+  if ((header_bytes > kMaxHeader || header_bytes > rest) && !foreign.empty())
+    base::fail_data("{}: not a safetensors file{}", path, foreign);
   if (header_bytes > kMaxHeader || header_bytes > rest)
     base::fail_data(
         "{}: not a whole safetensors file: it announces a header of {} bytes, {} follow (at most {} allowed)", path,

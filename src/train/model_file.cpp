@@ -106,6 +106,7 @@ void save_model(const std::string& path, const Model& model) {
   }
   io::write_safetensors(path,
                         {{"format", kFormat},
+                         {"library", fmt::format("gan.cpp {}", GAN_VERSION)},
                          {"version", kVersion},
                          {"model", describe(model).dump(-1, ' ', false, Json::error_handler_t::replace)}},
                         tensors);

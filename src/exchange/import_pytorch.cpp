@@ -1,0 +1,152 @@
+#include "exchange/import_pytorch.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "io/safetensors.h"
+#include "train/preset.h"
+#include "train/step.h"
+
+namespace gan::exchange {
+
+using graph::Shape;
+
+namespace {
+
+/// Tensors by the names of PyTorch's older spectral norm.
+class StateDict {
+ public:
+  explicit StateDict(const std::string& path) : path_(path) {
+    io::Safetensors content = io::read_safetensors(path);
+    if (content.tensors.empty()) base::fail_data("{}: holds no tensors", path);
+    for (auto& [name, array] : content.tensors) {
+      try {
+        io::require_finite(name, array);
+      } catch (const base::Error& error) {
+        base::fail_data("{}: {}", path, error.what());
+      }
+      unused_.insert(older_name(name));
+      tensors_[older_name(name)] = std::move(array);
+    }
+  }
+
+  const runtime::Array* find(const std::string& name) {
+    unused_.erase(name);
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+
+  /// A tensor of this shape; -1 stands for any length.
+  const runtime::Array& take(const std::string& name, const Shape& shape) {
+    const runtime::Array* const array = find(name);
+    if (!array) base::fail_data("{}: has no tensor \"{}\"", path_, name);
+    const Shape& found = array->type().shape;
+    bool fits = found.size() == shape.size() && array->type().dtype == graph::DType::f32;
+    for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
+      fits = shape[axis] < 0 || shape[axis] == found[axis];
+    if (!fits) {
+      std::string expected = graph::to_string(shape);
+      for (std::size_t at; (at = expected.find("-1")) != std::string::npos;) expected.replace(at, 2, "?");
+      base::fail_data("{}: \"{}\" is {}, expected f32{}", path_, name, to_string(array->type()), expected);
+    }
+    return *array;
+  }
+
+  /// The numbers N of "model.N.bias", in order.
+  std::vector<int> layers() const {
+    std::set<int> numbers;
+    for (const auto& [name, array] : tensors_) {
+      const std::vector<std::string> parts = base::split(name, '.');
+      if (parts.size() != 3 || parts[0] != "model" || parts[2] != "bias") continue;
+      if (const auto number = base::parse_number<int>(parts[1])) numbers.insert(*number);
+    }
+    if (numbers.empty())
+      base::fail_data("{}: has no tensor \"model.N.bias\" of a linear layer, as the tutorial's generator", path_);
+    return {numbers.begin(), numbers.end()};
+  }
+
+  void require_all_used() const {
+    if (!unused_.empty())
+      base::fail_data("{}: has a tensor \"{}\", which the tutorial's generator has not", path_, *unused_.begin());
+  }
+
+ private:
+  static std::string older_name(std::string name) {
+    const std::pair<std::string_view, std::string_view> endings[] = {
+        {"parametrizations.weight.original", "weight_orig"},
+        {"parametrizations.weight.0._u", "weight_u"},
+        {"parametrizations.weight.0._v", "weight_v"}};
+    for (const auto& [ending, older] : endings)
+      if (name.ends_with(ending)) return name.substr(0, name.size() - ending.size()) + std::string(older);
+    return name;
+  }
+
+  std::string path_;
+  std::map<std::string, runtime::Array> tensors_;
+  std::set<std::string> unused_;
+};
+
+}  // namespace
+
+train::Model import_pytorch(const std::string& path, const Shape& image, const std::string& activation) {
+  StateDict state(path);
+  train::Model model;
+  model.config = train::load_preset("tutorial-lsgan");
+  model.sample_shape = image;
+  model.data_name = "imported";
+  models::NetworkPair& networks = model.config.model;
+  networks.g.widths.clear();
+  networks.g.activation = activation;
+
+  const std::vector<int> layers = state.layers();
+  const auto layer_name = [](int layer) { return fmt::format("model.{}.", layer); };
+  networks.g.spectral_norm = state.find(layer_name(layers[0]) + "weight_orig") != nullptr;
+  const std::string weight = networks.g.spectral_norm ? "weight_orig" : "weight";
+  std::vector<std::pair<std::string, const runtime::Array*>> taken;  // by our names
+  std::int64_t inputs = -1, first_inputs = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string name = layer_name(layers[i]);
+    const bool last = i + 1 == layers.size();
+    const std::int64_t pixels = graph::element_count(image);
+    const runtime::Array& matrix = state.take(name + weight, {last ? pixels : -1, inputs});
+    const std::int64_t outputs = matrix.type().shape[0];
+    if (i == 0) first_inputs = matrix.type().shape[1];
+    inputs = outputs;
+    if (!last) networks.g.widths.push_back(outputs);
+    // Each hidden layer is followed by its activation.
+    const std::string ours = fmt::format("{}.model.{}.", train::kGenerator, 2 * i);
+    taken.emplace_back(ours + weight, &matrix);
+    taken.emplace_back(ours + "bias", &state.take(name + "bias", {outputs}));
+    if (!networks.g.spectral_norm) continue;
+    taken.emplace_back(ours + "weight_u", &state.take(name + "weight_u", {outputs}));
+    taken.emplace_back(ours + "weight_v", &state.take(name + "weight_v", {matrix.type().shape[1]}));
+  }
+  networks.latent = first_inputs;
+  if (state.find("embedding.weight")) {
+    const runtime::Array& table = state.take("embedding.weight", {-1, -1});
+    taken.emplace_back(fmt::format("{}.embedding.weight", train::kGenerator), &table);
+    networks.embedding = table.type().shape[1];
+    networks.latent -= networks.embedding;
+    constexpr std::int64_t kMostClasses = 1'000'000;
+    if (table.type().shape[0] < 1 || table.type().shape[0] > kMostClasses)
+      base::fail_data("{}: \"embedding.weight\" is {}", path, to_string(table.type()));
+    model.condition = data::label_condition(static_cast<int>(table.type().shape[0]));
+  }
+  model.config.data.unconditional = model.condition.empty();
+  if (networks.latent < 1)
+    base::fail_data("{}: \"{}{}\" has {} inputs, the embedding {} of them: none is left for the latents", path,
+                    layer_name(layers[0]), weight, first_inputs, networks.embedding);
+  state.require_all_used();
+
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  nn::initialize(train::discriminator_variables(model.config, spec), /*seed=*/1, model.weights);
+  for (const auto& [name, array] : taken) model.weights[name] = array->share();
+  return model;
+}
+
+}  // namespace gan::exchange
