@@ -31,15 +31,16 @@ TEST(Cli, HelpIsWorthReading) {
   for (const Args& args :
        {Args{"--help"}, Args{"train", "--help"}, Args{"sample", "--help"}, Args{"info", "--help"},
         Args{"graph", "--help"}, Args{"presets", "--help"}, Args{"data", "--help"}, Args{"report", "--help"},
-        Args{"eval", "--help"}, Args{"losses", "--help"}, Args{"bench", "--help"}}) {
+        Args{"eval", "--help"}, Args{"losses", "--help"}, Args{"bench", "--help"}, Args{"export", "--help"},
+        Args{"import", "--help"}, Args{"runs", "--help"}, Args{"doctor", "--help"}}) {
     const Result result = run(folder, args);
     EXPECT_EQ(result.code, 0) << joined(args);
     EXPECT_EQ(result.err, "") << joined(args);
     EXPECT_NE(result.out.find("Example"), std::string::npos) << joined(args);
   }
   const std::string help = run(folder, {"--help"}).out;
-  for (const char* command :
-       {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses", "bench"}) {
+  for (const char* command : {"train", "sample", "info", "presets", "data", "graph", "report", "eval", "losses",
+                              "bench", "export", "import", "runs", "doctor"}) {
     EXPECT_NE(help.find(std::string("\n  ") + command + " "), std::string::npos) << command;
   }
   EXPECT_EQ(run(folder, {"--version"}).out, "gan " GAN_VERSION "\n");
@@ -223,6 +224,39 @@ TEST_F(CliModel, TrainingLeavesItsFiles) {
   const Result result = run(folder(), train_args(folder(), "short", {"--steps", "7"}));
   EXPECT_NE(result.out.find("step 7/7"), std::string::npos) << result.out;
   EXPECT_EQ(logged_steps(folder() / "short/metrics.jsonl"), (std::vector<std::int64_t>{7})) << "the last step, too";
+}
+
+TEST(Cli, DoctorSaysWhatIsMissing) {
+  const Folder folder;
+  const Result result = run(folder, {"doctor", "--cache", folder / "cache"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  for (const char* topic : {"processor", "instructions", "threads", "precision", "libraries", "memory", "fonts", "gpu"})
+    EXPECT_NE(result.out.find(std::string(topic) + " "), std::string::npos) << topic << "\n" << result.out;
+  EXPECT_NE(result.out.find("--  mnist         not fetched\n"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("-> gan data fetch mnist\n"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("ok  cache         " + (folder / "cache") + ": 0 sets of decoded"), std::string::npos)
+      << result.out;
+  EXPECT_NE(run(folder, {"doctor", "--cache", "/proc/none"}).out.find("/proc/none cannot be written"),
+            std::string::npos);
+}
+
+TEST_F(CliModel, RunsAreListed) {
+  const Folder other;
+  fs::create_directory(folder() / "broken");
+  put(folder() / "broken/config.toml", "nonsense =");
+  const Result table = run(folder(), {"runs", folder().path()});
+  EXPECT_EQ(table.code, 0) << table.err;
+  EXPECT_TRUE(table.out.starts_with("run ")) << table.out;
+  EXPECT_NE(table.out.find("broken/config.toml:1: "), std::string::npos) << table.out;
+  const auto json = nlohmann::json::parse(run(folder(), {"runs", folder().path(), "--sort", "steps", "--json"}).out);
+  EXPECT_EQ(json.at(0).at("run"), "run") << "the most steps";
+  EXPECT_EQ(json.at(0).at("steps"), 30);
+  EXPECT_TRUE(json.at(0).at("best").is_null()) << "nothing was judged";
+  EXPECT_TRUE(json.back().at("steps").is_null()) << "missing values are last";
+  fs::remove_all(folder() / "broken");
+  EXPECT_EQ(run(other, {"runs", other.path()}).out, "no runs in " + other.path() + "\n");
+  expect_refused(other, {"runs", other / "none"}, 3, "no such folder");
 }
 
 TEST_F(CliModel, SamplesDependOnLabelAndSeed) {

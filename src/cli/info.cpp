@@ -3,50 +3,28 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
-#include "base/parallel.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/data_info.h"
+#include "cli/machine.h"
 #include "cli/read_options.h"
-#include "data/mnist.h"
-#include "runtime/backend.h"
 #include "train/model_file.h"
+#include "train/step.h"
 
 namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp = R"(Examples:
-  gan info                      the program, this machine, and its instructions and precision
+  gan info                      the program, this machine, and its instructions and precision (gan doctor: more)
   gan info runs/a               a model: what it draws, what made it
   gan info mnist                a data set: samples, shape, classes)";
 
-std::string processor_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string text; std::getline(file, text);) {
-    const auto colon = text.find(": ");
-    if (text.starts_with("model name") && colon != std::string::npos) return text.substr(colon + 2);
-  }
-  return "unknown";
-}
-
 void print_machine() {
-  base::set_threads(0);
   line("gan", GAN_VERSION);
-  line("processor", processor_name());
-  line("instructions", runtime::default_backend().describe() + " (what oneDNN uses)");
-  const int processors = base::processors(), threads = base::threads();
-  line("threads", threads < processors
-                      ? fmt::format("{} of {} processors: OpenMP starts no more (OMP_THREAD_LIMIT and other OMP_ "
-                                    "variables limit it)",
-                                    threads, processors)
-                      : fmt::format("{} (--threads N for fewer)", threads));
-  line("precision", runtime::default_backend().describe_precision());
-  const std::string folder = data::mnist_folder("");
-  std::error_code error;
-  line("mnist", std::filesystem::exists(folder, error) ? folder : "not fetched yet (gan data fetch mnist)");
+  for (const Finding& finding : find_processor())
+    line(finding.topic, finding.text + (finding.advice.empty() ? "" : " (" + finding.advice + ")"));
 }
 
 std::string network_text(const train::NetworkConfig& network) {
@@ -59,6 +37,25 @@ std::string network_text(const train::NetworkConfig& network) {
 
 std::string shape_text(const graph::Shape& shape) {
   return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
+}
+
+/// The number of parameters of each network, and the shapes of those that are matrices or larger.
+void print_parameters(const train::Model& model) {
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  graph::Graph graph;
+  const std::pair<const char*, std::vector<nn::Variable>> networks[] = {
+      {"generator", train::build_sampler(graph, model.config, spec, 1)},
+      {"discriminator", train::discriminator_variables(model.config, spec)}};
+  for (const auto& [network, variables] : networks) {
+    std::int64_t count = 0;
+    for (const nn::Variable& variable : variables)
+      if (variable.role == nn::Role::parameter) count += graph::element_count(variable.shape);
+    fmt::print("\n{}: {} parameters\n", network, base::grouped(static_cast<std::uint64_t>(count)));
+    for (const nn::Variable& variable : variables)
+      if (variable.role == nn::Role::parameter && variable.shape.size() > 1)
+        fmt::print("  {:<32} {}\n", variable.name.substr(variable.name.find('.') + 1),
+                   graph::to_string(variable.shape));
+  }
 }
 
 void print_model(const std::string& path) {
@@ -80,9 +77,7 @@ void print_model(const std::string& path) {
                    : config.loss.name);
   line("data", fmt::format("{}, sha256 {}", model.data_name, model.data_hash));
   line("trained", base::counted(model.steps, "step"));
-  std::int64_t weights = 0;
-  for (const auto& [name, array] : model.weights) weights += array.type().elements();
-  line("weights", base::grouped(static_cast<std::uint64_t>(weights)));
+  print_parameters(model);
 }
 
 bool is_model(const std::string& subject) {

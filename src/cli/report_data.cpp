@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/progress.h"
+#include "cli/run_files.h"
 #include "train/model_file.h"
 
 namespace gan::cli {
@@ -25,7 +26,6 @@ using Json = nlohmann::ordered_json;
 // Limits that keep the page quick to open. Pictures are thinned out evenly.
 constexpr std::size_t kMostPictures = 60;
 constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
-constexpr int kDeepestJson = 32;
 constexpr std::int64_t kMostRowLabels = 20;  // rows of the trainer's pictures
 
 std::string base64(std::string_view bytes) {
@@ -48,67 +48,6 @@ std::string read_picture(const std::string& path) {
   return base64(bytes);
 }
 
-/// The JSON of a text; nullopt if it is not JSON, or nested deeper than kDeepestJson.
-std::optional<Json> parse(const std::string& text) {
-  bool deep = false;
-  const auto watch = [&](int depth, Json::parse_event_t, Json&) { return !(deep |= depth > kDeepestJson); };
-  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
-  if (json.is_discarded() || deep) return std::nullopt;
-  return json;
-}
-
-/// Whether a value holds reasons for missing scores: an object of texts.
-bool is_reasons(const Json& missing) {
-  return missing.is_object() && std::ranges::all_of(missing, [](const Json& reason) { return reason.is_string(); });
-}
-
-/// The fault of a line of metrics.jsonl or scores.jsonl; "" if it is valid.
-std::string fault_of(const std::optional<Json>& line, std::span<const char* const> keys) {
-  if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
-    return "not a JSON object with a \"step\"";
-  for (const char* key : keys)
-    if (const Json value = line->value(key, Json()); !value.is_number() && !value.is_null())
-      return fmt::format("\"{}\" is not a number", key);
-  return "";
-}
-
-/// The lines of a JSONL file as columns {"step": [...], KEY: [...]}, with null for missing numbers and without keys
-/// that no line has; "missing" is that of the last line that has it. Null if the file is missing or has no valid line.
-/// Notes tell of the lines left out.
-Json read_lines(const std::string& path, std::span<const char* const> keys, Json& notes) {
-  if (!fs::exists(path)) return nullptr;
-  const std::string text = base::read_file(path);
-  Json columns{{"step", Json::array()}};
-  for (const char* key : keys) columns[key] = Json::array();
-  std::size_t number = 0, bad = 0;
-  std::string first_fault;
-  for (std::size_t begin = 0; begin < text.size();) {
-    ++number;
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::optional<Json> line = parse(text.substr(begin, end - begin));
-    begin = end + 1;
-    if (!line && end == text.size()) {  // the run was killed, or is still training
-      notes.push_back(fmt::format("{}: the last line was cut short and is left out.", path));
-      break;
-    }
-    if (const std::string fault = fault_of(line, keys); !fault.empty()) {
-      if (++bad == 1) first_fault = fmt::format("line {}: {}", number, fault);
-      continue;
-    }
-    columns["step"].push_back((*line)["step"]);
-    for (const char* key : keys) columns[key].push_back(line->value(key, Json()));
-    if (line->contains("missing") && is_reasons((*line)["missing"])) columns["missing"] = (*line)["missing"];
-  }
-  if (bad > 0)
-    notes.push_back(fmt::format("{}: {} left out ({}{}).", path,
-                                bad == 1 ? "a line is" : base::grouped(bad) + " lines are",
-                                bad == 1 ? "" : "the first is ", first_fault));
-  if (columns["step"].empty()) return nullptr;
-  for (const char* key : keys)
-    if (std::ranges::all_of(columns[key], [](const Json& value) { return value.is_null(); })) columns.erase(key);
-  return columns;
-}
-
 bool is_square(const Json& table) {
   return table.is_array() && std::ranges::all_of(table, [&](const Json& row) {
            return row.is_array() && row.size() == table.size() &&
@@ -123,7 +62,7 @@ bool is_objects(const Json& list) {
 /// eval.json; null if it is missing. Only what the page depends on is checked.
 Json read_eval(const std::string& path, const std::string& command) {
   if (!fs::exists(path)) return nullptr;
-  std::optional<Json> eval = parse(base::read_file(path));
+  std::optional<Json> eval = parse_json(base::read_file(path));
   if (!eval || !eval->is_object()) base::fail_data("{}: not a JSON object; make it again with: {}", path, command);
   for (auto it = eval->begin(); it != eval->end();)
     if (it->is_null())

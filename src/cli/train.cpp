@@ -21,6 +21,7 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/read_options.h"
+#include "cli/tensorboard.h"
 #include "cli/threads.h"
 #include "data/idx_source.h"
 #include "data/source.h"
@@ -60,7 +61,7 @@ struct Options {
       cache, profile;
   std::vector<std::string> settings;
   std::shared_ptr<ReadFlags> read;
-  bool unconditional = false, resume = false, quiet = false, json = false;
+  bool unconditional = false, resume = false, quiet = false, json = false, tensorboard = false;
 };
 
 /// The settings of --set, followed by the options as key=value, since options take precedence.
@@ -299,7 +300,14 @@ void run(const Options& options) {
   for (const std::string& text : data::value_notes(dataset)) notes.push_back("note: " + text);
   for (const std::string& text : notes) printer.note(text);
   train::Callbacks callbacks;
-  callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
+  std::optional<TensorBoard> tensorboard;
+  if (options.tensorboard) tensorboard.emplace(options.out, [&](const std::string& text) { printer.note(text); });
+  callbacks.on_log = [&](const train::Progress& progress) {
+    printer.report(progress);
+    if (tensorboard) tensorboard->add(progress);
+  };
+  if (tensorboard)
+    callbacks.on_picture = [&](std::int64_t step, const std::string& path) { tensorboard->add_picture(step, path); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
   callbacks.stop_requested = [] { return is_interrupted(); };
   const auto scores = judged ? make_scores(config, options, printer) : nullptr;
@@ -379,6 +387,8 @@ std::function<void()> setup(CLI::App& app) {
       ->group("Running");
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
+      ->group("Running");
+  app.add_flag("--tensorboard", options->tensorboard, "Write losses, pictures and values to RUNDIR/tensorboard, too")
       ->group("Running");
   app.add_option("--profile", options->profile, "Time every part: tables at the end, a trace in this file")
       ->type_name("FILE.json")

@@ -21,6 +21,12 @@ class Message {
     for (int shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(bits >> shift & 0xff);
     return *this;
   }
+  Message& number(int field, double value) {
+    tag(field, 1);
+    const auto bits = std::bit_cast<std::uint64_t>(value);
+    for (int shift = 0; shift < 64; shift += 8) bytes_ += static_cast<char>(bits >> shift & 0xff);
+    return *this;
+  }
   Message& text(int field, std::string_view value) {
     tag(field, 2);
     varint(value.size());

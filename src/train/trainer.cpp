@@ -443,6 +443,7 @@ class Run {
       io::write_grid(file, samples, shape, static_cast<int>(kSamplesPerRow));
     else
       io::write_png(file, io::make_scatter(samples, shape));
+    if (callbacks_.on_picture) callbacks_.on_picture(position_.steps, file);
   }
 
   Config config_;

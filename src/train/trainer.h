@@ -35,6 +35,8 @@ struct Callbacks {
   /// the run's folder, which may have been renamed.
   std::function<void(const Model&, double elapsed_seconds, const std::function<std::filesystem::path()>& directory)>
       on_evaluate;
+  /// Called after a picture of samples was written, with the steps done and its path.
+  std::function<void(std::int64_t step, const std::string& path)> on_picture = {};
   /// Called with the folder's new path after it was renamed or moved.
   std::function<void(const std::filesystem::path& directory)> on_move = {};
 };

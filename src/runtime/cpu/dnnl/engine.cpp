@@ -1,5 +1,6 @@
 #include "runtime/cpu/dnnl/engine.h"
 
+#include <fmt/format.h>
 #include <hwy/targets.h>
 
 #include <map>
@@ -9,6 +10,12 @@
 #include "runtime/cpu/dnnl/version.h"
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/processor.h"
+#include "runtime/libraries.h"
+
+std::string gan::runtime::onednn_version() {
+  const dnnl_version_t* const version = dnnl_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->patch);
+}
 
 namespace gan::runtime::cpu::onednn {
 

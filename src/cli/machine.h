@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gan::cli {
+
+/// Something that the program needs or uses.
+struct Finding {
+  std::string topic, text;
+  std::string advice = {};  ///< what to do if something is wrong or missing; empty: all is well
+};
+
+/// The processor, its instructions, threads, and the precision that auto takes.
+std::vector<Finding> find_processor();
+
+/// Libraries, memory, the cache of fetched and decoded data ("": the default folder), MNIST, fonts, GPUs.
+std::vector<Finding> find_surroundings(const std::string& cache);
+
+}  // namespace gan::cli

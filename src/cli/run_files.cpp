@@ -1,0 +1,77 @@
+#include "cli/run_files.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace gan::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kDeepestJson = 32;
+
+/// The fault of a line of metrics.jsonl or scores.jsonl; "" if it is valid.
+std::string fault_of(const std::optional<Json>& line, std::span<const char* const> keys) {
+  if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
+    return "not a JSON object with a \"step\"";
+  for (const char* key : keys)
+    if (const Json value = line->value(key, Json()); !value.is_number() && !value.is_null())
+      return fmt::format("\"{}\" is not a number", key);
+  return "";
+}
+
+}  // namespace
+
+bool is_reasons(const Json& missing) {
+  return missing.is_object() && std::ranges::all_of(missing, [](const Json& reason) { return reason.is_string(); });
+}
+
+std::optional<Json> parse_json(const std::string& text) {
+  bool deep = false;
+  const auto watch = [&](int depth, Json::parse_event_t, Json&) { return !(deep |= depth > kDeepestJson); };
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
+  if (json.is_discarded() || deep) return std::nullopt;
+  return json;
+}
+
+Json read_lines(const std::string& path, std::span<const char* const> keys, Json& notes) {
+  if (!std::filesystem::exists(path)) return nullptr;
+  const std::string text = base::read_file(path);
+  Json columns{{"step", Json::array()}};
+  for (const char* key : keys) columns[key] = Json::array();
+  std::size_t number = 0, bad = 0;
+  std::string first_fault;
+  for (std::size_t begin = 0; begin < text.size();) {
+    ++number;
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::optional<Json> line = parse_json(text.substr(begin, end - begin));
+    begin = end + 1;
+    if (!line && end == text.size()) {  // the run was killed, or is still training
+      notes.push_back(fmt::format("{}: the last line was cut short and is left out.", path));
+      break;
+    }
+    if (const std::string fault = fault_of(line, keys); !fault.empty()) {
+      if (++bad == 1) first_fault = fmt::format("line {}: {}", number, fault);
+      continue;
+    }
+    columns["step"].push_back((*line)["step"]);
+    for (const char* key : keys) columns[key].push_back(line->value(key, Json()));
+    if (line->contains("missing") && is_reasons((*line)["missing"])) columns["missing"] = (*line)["missing"];
+  }
+  if (bad > 0)
+    notes.push_back(fmt::format("{}: {} left out ({}{}).", path,
+                                bad == 1 ? "a line is" : base::grouped(bad) + " lines are",
+                                bad == 1 ? "" : "the first is ", first_fault));
+  if (columns["step"].empty()) return nullptr;
+  for (const char* key : keys)
+    if (std::ranges::all_of(columns[key], [](const Json& value) { return value.is_null(); })) columns.erase(key);
+  return columns;
+}
+
+}  // namespace gan::cli

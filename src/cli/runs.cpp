@@ -1,0 +1,154 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "cli/run_files.h"
+#include "train/config.h"
+
+namespace gan::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kHelp =
+    R"(steps and time are those of the last line of metrics.jsonl. score, of --eval-every, is between 0 and 1; best is the
+highest so far, with its step. Folders below DIR are searched, too.
+
+Examples:
+  gan runs runs
+  gan runs runs --sort best
+  gan runs runs --json | jq '.[0].run')";
+
+constexpr const char* kColumns[] = {"run", "preset", "data", "steps", "time", "score", "best"};
+
+struct Options {
+  std::string folder, sort = "run";
+  bool json = false;
+};
+
+/// What the table shows of a run; missing values are null.
+Json describe(const fs::path& folder, const fs::path& root) {
+  const std::string run = folder == root ? "." : folder.lexically_relative(root).string();
+  Json json{{"run", run},      {"preset", nullptr}, {"data", nullptr}, {"steps", nullptr},
+            {"time", nullptr}, {"score", nullptr},  {"best", nullptr}, {"best_step", nullptr}};
+  const auto path = [&](const char* name) { return (folder / name).string(); };
+  try {
+    const train::Config config = train::read_run_config(path("config.toml"));
+    json["preset"] = config.preset;
+    json["data"] = config.data.source;
+  } catch (const base::Error& error) {
+    json["error"] = error.what();
+    return json;
+  }
+  Json notes = Json::array();
+  const char* const time[] = {"elapsed_seconds"};
+  if (const Json lines = read_lines(path("metrics.jsonl"), time, notes); !lines.is_null()) {
+    json["steps"] = lines["step"].back();
+    if (lines.contains("elapsed_seconds")) json["time"] = lines["elapsed_seconds"].back();
+  }
+  const char* const score[] = {"score"};
+  const Json scores = read_lines(path("scores.jsonl"), score, notes);
+  if (scores.is_null() || !scores.contains("score")) return json;
+  json["score"] = scores["score"].back();
+  for (std::size_t i = 0; i < scores["score"].size(); ++i) {
+    const Json& value = scores["score"][i];
+    if (!value.is_number() || (json["best"].is_number() && value <= json["best"])) continue;
+    json["best"] = value;
+    json["best_step"] = scores["step"][i];
+  }
+  return json;
+}
+
+std::vector<Json> find_runs(const std::string& folder) {
+  const fs::path root(folder);
+  if (!fs::is_directory(root)) base::fail_data("{}: no such folder", folder);
+  std::vector<Json> runs;
+  const auto add = [&](const fs::path& path) {
+    std::error_code ignored;
+    if (fs::is_regular_file(path / "config.toml", ignored)) runs.push_back(describe(path, root));
+  };
+  add(root);
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error), end;
+       !error && it != end; it.increment(error))
+    if (std::error_code ignored; it->is_directory(ignored)) add(it->path());
+  return runs;
+}
+
+/// Names in order; numbers from the largest, missing ones last.
+bool comes_before(const Json& a, const Json& b, const std::string& column) {
+  const Json &x = a.at(column), &y = b.at(column);
+  if (x.is_string() && y.is_string()) return x < y;
+  if (x.is_number() && y.is_number()) return x > y;
+  return !x.is_null() && y.is_null();
+}
+
+std::string cell(const Json& run, const std::string& column) {
+  const Json& value = run.at(column);
+  if (value.is_null()) return "-";
+  if (value.is_string()) return value.get<std::string>();
+  if (column == "steps") return base::grouped(value.get<std::uint64_t>());
+  if (column == "time") return duration_text(value.get<double>());
+  if (column != "best") return fmt::format("{:.4f}", value.get<double>());
+  return fmt::format("{:.4f} at {}", value.get<double>(), base::grouped(run.at("best_step").get<std::uint64_t>()));
+}
+
+void print_table(const std::vector<Json>& runs) {
+  std::vector<std::size_t> widths;
+  for (const std::string column : kColumns) {
+    widths.push_back(column.size());
+    for (const Json& run : runs) widths.back() = std::max(widths.back(), cell(run, column).size());
+  }
+  const auto print = [&](const auto& text) {
+    std::string row;
+    for (std::size_t c = 0; c < widths.size(); ++c) row += fmt::format("{:<{}}  ", text(kColumns[c]), widths[c]);
+    fmt::print("{}\n", row.substr(0, row.find_last_not_of(' ') + 1));
+  };
+  print([](const char* column) { return std::string(column); });
+  for (const Json& run : runs) {
+    print([&](const char* column) { return cell(run, column); });
+    if (run.contains("error")) fmt::print("  {}\n", run["error"].get<std::string>());
+  }
+}
+
+void run(const Options& options) {
+  std::vector<Json> runs = find_runs(options.folder);
+  if (runs.empty() && !options.json) {
+    fmt::print("no runs in {}\n", options.folder);
+    return;
+  }
+  std::ranges::sort(runs, [](const Json& a, const Json& b) { return a["run"] < b["run"]; });
+  std::ranges::stable_sort(runs, [&](const Json& a, const Json& b) { return comes_before(a, b, options.sort); });
+  if (options.json)
+    fmt::print("{}\n", Json(runs).dump(2, ' ', false, Json::error_handler_t::replace));
+  else
+    print_table(runs);
+}
+
+std::function<void()> setup(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("folder", options->folder, "Folder of runs")->required()->type_name("DIR");
+  app.add_option("--sort", options->sort, "Column to sort by (default run)")
+      ->type_name("COLUMN")
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kColumns), std::end(kColumns))));
+  app.add_flag("--json", options->json, "Print JSON");
+  app.footer(kHelp);
+  return [options] { run(*options); };
+}
+
+}  // namespace
+
+extern const Command runs_command;
+const Command runs_command = {"runs", "List the runs in a folder", setup};
+
+}  // namespace gan::cli
