@@ -64,7 +64,7 @@ Finding cache(const std::string& given) {
   fs::path nearest = folder;
   std::error_code error;
   while (!fs::exists(nearest, error) && nearest.has_relative_path()) nearest = nearest.parent_path();
-  if (::access(nearest.c_str(), W_OK) != 0)
+  if (!fs::is_directory(nearest, error) || ::access(nearest.c_str(), W_OK) != 0)
     return {"cache", folder + " cannot be written", "make it writable, or give another by --cache or XDG_CACHE_HOME"};
   struct statvfs status {};
   const double free = ::statvfs(nearest.c_str(), &status) == 0
