@@ -198,6 +198,11 @@ TEST(EvalClassifier, TrainsOnSmallDataForLess) {
   EXPECT_EQ(schedule(54'000).steps, 3 * 421);
   for (const std::int64_t images : {60'000, 12'000, 1'920}) EXPECT_EQ(schedule(images).batch, 128) << images;
   EXPECT_EQ(schedule(12'000).steps, 300);
+  data::Dataset many;
+  many.sample_shape = {1, 28, 28};
+  many.items = 20'000;
+  many.condition = data::label_condition(1000);
+  EXPECT_EQ(eval::classifier_schedule(many).steps, 6000) << "of many classes";
   EXPECT_EQ(schedule(1'920).steps, 300);
   for (const std::int64_t side : {8, 28, 256})
     for (const std::int64_t images : {60, 180, 500, 1'000, 1'900}) {

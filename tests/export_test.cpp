@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "exchange/c_source.h"
 #include "exchange/import_pytorch.h"
 #include "exchange/onnx.h"
@@ -202,6 +203,20 @@ TEST(ExportedModel, CompiledCDrawsTheSame) {
       }
       ::dlclose(handle);
     }
+}
+
+TEST(ExportedModel, NamesOfAModelFileStayInComments) {
+  data::ConditionSpec condition = data::label_condition(3);
+  condition.columns[0].name = "a */ int b; /* \"\"\"\nimport os\\";
+  train::Model model =
+      untrained_model("lsgan-r1r2", 1, condition, [](train::Config& config) { config.model.g.widths = {8}; });
+  model.config.preset = "*/ \"\"\" {x}";
+  const Folder folder;
+  put(folder / "draw.c", exchange::c_source_of(model, "draw", true).code);
+  EXPECT_EQ(shell(folder, "cc -std=c11 -Wall -Werror -c draw.c").err, "");
+  exchange::write_pytorch(folder / "p", model);
+  EXPECT_EQ(shell(folder, "/usr/bin/python3 -m py_compile p/generator.py").err, "");
+  EXPECT_EQ(base::read_file(folder / "p/generator.py").find("\nimport os"), std::string::npos);
 }
 
 TEST(ExportedModel, NamesOfFunctions) {

@@ -385,6 +385,32 @@ TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
   for (std::size_t i = 0; i < many.size(); ++i) EXPECT_EQ(many[i], random.normal(i));
 }
 
+TEST(SamplerTest, TruncatedLatentsAreThoseOfATruncatedNormalDistribution) {
+  const TemporaryFolder folder;
+  train_bytes(small_config(2), folder / "a");
+  const train::Model model = train::load_model(folder / "a");
+  const train::Sampler sampler(model);
+  const auto latent = static_cast<std::size_t>(model.config.model.latent);
+  std::vector<float> whole(latent * 20'000), truncated(whole.size()), one(latent);
+  sampler.latents(3, 0, whole);
+  for (const auto& [limit, deviation] : {std::pair{0.5, 0.2838}, std::pair{1.0, 0.5396}, std::pair{2.0, 0.8796}}) {
+    sampler.latents(3, 0, truncated, limit);
+    double squares = 0;
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      ASSERT_LE(std::abs(static_cast<double>(truncated[i])), limit);
+      if (std::abs(static_cast<double>(whole[i])) <= limit) {
+        ASSERT_EQ(truncated[i], whole[i]);
+      }
+      squares += static_cast<double>(truncated[i] * truncated[i]);
+    }
+    EXPECT_NEAR(std::sqrt(squares / static_cast<double>(whole.size())), deviation, 0.01);
+    sampler.latents(3, 777, one, limit);
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), truncated.begin() + static_cast<std::ptrdiff_t>(777 * latent)));
+  }
+  for (const double wrong : {-1.0, 0.01, static_cast<double>(NAN)})
+    expect_error(base::ErrorKind::usage, "expected at least 0.05", [&] { sampler.latents(3, 0, one, wrong); });
+}
+
 TEST(SamplerTest, AnyNumberAtOnceGivesTheSameSamples) {
   const TemporaryFolder folder;
   train::Config config = small_config(20);

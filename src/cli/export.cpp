@@ -23,13 +23,13 @@ constexpr const char* kHelp =
 them. Samples are those of gan sample to 1e-5.
 
 onnx: opset 17. Inputs: z, f32 [batch, latent], and the columns of the condition by name: categories as int64 [batch],
-the position that gan info shows; numbers as f32 [batch] in their units. Output: samples, images [batch, C, H, W] in [-1,
-1] (or in the data's units, if the data were not bytes), vectors in the data's units.
+the position that gan info shows; numbers as f32 [batch] in their units. Output: samples, images [batch, C, H, W] in
+[-1, 1] (or in the data's units, if the data were not bytes), vectors in the data's units.
 
-c: one file of C11 with void NAME(const float* z, const float* condition, float* out), which draws one sample. NAME is the
-file's stem. condition has one float for each column in the order of gan info: the position of a category, or a number in
-its units. The function allocates nothing and may run on several threads at once. --weights FILE writes the weights to a
-file of their own, to whose contents the program points NAME_weights.
+c: one file of C11 with void NAME(const float* z, const float* condition, float* out), which draws one sample. NAME is
+the file's stem. condition has one float for each column in the order of gan info: the position of a category, or a
+number in its units. The function allocates nothing and may run on several threads at once. --weights FILE writes the
+weights to a file of their own, to whose contents the program points NAME_weights.
 
 pytorch: a folder with generator.safetensors and generator.py, whose class Generator is a torch.nn.Module.
 

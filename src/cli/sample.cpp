@@ -87,7 +87,7 @@ void fill_latents(const SampleOptions& options, const SamplePlan& plan, std::spa
     const std::span<float> part =
         z.subspan(static_cast<std::size_t>(i * latent), static_cast<std::size_t>(run * latent));
     if (noise.empty())
-      sampler.latents(static_cast<std::uint64_t>(options.seed), options.first + index, part);
+      sampler.latents(static_cast<std::uint64_t>(options.seed), options.first + index, part, options.truncation);
     else
       std::copy_n(noise.begin() + index * latent, run * latent, part.begin());
   }
@@ -127,6 +127,7 @@ void run(const SampleOptions& options) {
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
+  if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
   const SamplePlan plan = make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
   if (plan.grid)
     for (const std::string& note : data::outside_notes(model.condition, *plan.grid))
@@ -188,6 +189,9 @@ std::function<void()> setup(CLI::App& app) {
   CLI::Option* noise = add("--noise", options->noise, "The latents [N, latent], f32 or f64", "Z.npy")
                            ->excludes(app.get_option("--seed"))
                            ->excludes(first);
+  add("--truncation", options->truncation,
+      "Draw latents beyond R from 0 again, R at least 0.05: better samples that vary less", "R")
+      ->excludes(noise);
   add_count("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples", 0, 4096);
   add("--precision", options->precision,
       "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2", "P")

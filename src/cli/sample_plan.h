@@ -16,6 +16,7 @@ struct SampleOptions {
   std::vector<std::string> conditions;
   std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
   std::int64_t seed = 1;
+  double truncation = 0;
   bool same_latents = false, overwrite = false;
 };
 

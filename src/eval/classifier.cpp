@@ -39,6 +39,7 @@ constexpr const char* kScope = "classifier";
 constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
                        kSmallestBatch = 16;  // for small data
+constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClasses = 12'000;
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3;
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
@@ -282,8 +283,10 @@ Schedule classifier_schedule(const data::Dataset& dataset) {
   const std::int64_t most = training_batch(dataset.sample_shape), count = dataset.count();
   const std::int64_t of_small = std::max(count * kEpochsOfSmall / kStepsOfSmall, kSmallestBatch);
   const std::int64_t batch = std::min({most, of_small, count}), epoch_steps = count / batch;
+  const std::int64_t of_classes = std::min(kStepsOfAClass * dataset.classes(), kMostStepsOfClasses);
   return {batch, epoch_steps,
-          std::max(kEpochs * epoch_steps, std::clamp(kEpochsOfSmall * epoch_steps, kFewestSteps, kStepsOfSmall))};
+          std::max({kEpochs * epoch_steps, std::clamp(kEpochsOfSmall * epoch_steps, kFewestSteps, kStepsOfSmall),
+                    dataset.classes() >= kManyClasses ? of_classes : 0})};
 }
 
 namespace {
@@ -389,12 +392,14 @@ namespace {
 Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log) {
   const std::filesystem::path folder =
       std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
-  // The hash is that of the whole source, so the key also has the number of training images. For small data it has the
-  // schedule too, since older versions trained all data with 300 full batches, which gives other scores; and it names
-  // what is read, unless that is the only label.
+  // The hash is that of the whole source, so the key also has the number of training images. For small data and
+  // many classes it has the schedule too, since older versions trained them with other schedules, which gives other
+  // scores; and it names what is read, unless that is the only label.
   std::string trained_on = fmt::format("{} {}", images.hash, images.count());
   const Schedule schedule = classifier_schedule(images);
-  if (schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count()))
+  const bool small =
+      schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count());
+  if (small || schedule.steps > std::max(kEpochs * schedule.epoch_steps, kStepsOfSmall))
     trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
   if (kind.classes > 0 && images.condition.columns[0].name != data::ConditionColumn().name)
     trained_on += " " + images.condition.columns[0].name;

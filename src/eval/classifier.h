@@ -51,7 +51,8 @@ struct Schedule {
 };
 
 /// The schedule of train_classifier for this data: three epochs in batches of up to 128, or fewer for large images; for
-/// small data about thirty epochs in smaller batches.
+/// 100 classes or more at least six steps for each, up to 12,000; for small data about thirty epochs in smaller
+/// batches.
 Schedule classifier_schedule(const data::Dataset& dataset);
 
 /// The reason why no classifier can be trained on this data, for the end of a message; "" if one can.

@@ -114,11 +114,11 @@ class CWriter {
         "/* The generator of a conditional GAN, written by gan {} from a model of the preset {}, trained for {} "
         "steps.\n\n"
         "   z: {} numbers, {}\n",
-        GAN_VERSION, model_.config.preset, model_.steps, model_.config.model.latent,
+        GAN_VERSION, comment_text(model_.config.preset), model_.steps, model_.config.model.latent,
         model_.config.model.latent_distribution == "uniform" ? "uniform in [-1, 1]" : "normally distributed");
     for (std::size_t c = 0; c < model_.condition.columns.size(); ++c) {
       const data::ConditionColumn& column = model_.condition.columns[c];
-      text += fmt::format("   condition[{}]: {}", c, plain(column.name));
+      text += fmt::format("   condition[{}]: {}", c, comment_text(column.name));
       if (column.is_numeric())
         text += fmt::format(", a number, {:g} to {:g} in training\n", column.number.minimum, column.number.maximum);
       else
@@ -126,13 +126,6 @@ class CWriter {
     }
     const bool bytes = model_.sample_shape.size() == 3 && model_.units.bytes();
     return text + fmt::format("   out: {}{} */\n", graph::to_string(model_.sample_shape), bytes ? " in [-1, 1]" : "");
-  }
-
-  /// A text that cannot end a comment.
-  static std::string plain(std::string text) {
-    for (std::size_t at; (at = text.find("*/")) != std::string::npos;) text[at] = ' ';
-    std::ranges::replace(text, '\n', ' ');
-    return text;
   }
 
   // ---- memory ----
@@ -176,11 +169,11 @@ class CWriter {
     if (!is_new) return array;
     if (apart_) {
       constants_ += fmt::format("  const float* const {} = {}_weights + {};  /* {} */\n", array, name_,
-                                weights_.size() / sizeof(float), key);
+                                weights_.size() / sizeof(float), comment_text(key));
       weights_.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
       return array;
     }
-    arrays_ += fmt::format("\n/* {} */\nstatic const float {}_{}[] = {{", key, name_, array);
+    arrays_ += fmt::format("\n/* {} */\nstatic const float {}_{}[] = {{", comment_text(key), name_, array);
     constexpr std::size_t kInLine = 8;
     for (std::size_t i = 0; i < values.size(); ++i)
       arrays_ += (i % kInLine == 0 ? "\n  " : " ") + literal(static_cast<double>(values[i])) + ",";

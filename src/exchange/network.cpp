@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -266,6 +267,16 @@ std::vector<Feature> features_of(const data::NumberColumn& column) {
   const double high = log ? std::log(column.maximum) : column.maximum;
   waves({.log = log, .offset = low, .factor = std::numbers::pi / (high - low)}, column.fourier);
   return features;
+}
+
+std::string comment_text(std::string name) {
+  const auto is_harmless = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || std::isalnum(byte) != 0 || std::string_view(" -_.,:()%").find(c) != std::string_view::npos;
+  };
+  for (char& c : name)
+    if (!is_harmless(c)) c = ' ';
+  return name;
 }
 
 Shape output_padding(const Graph& graph, const Node& node) {

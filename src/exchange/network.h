@@ -27,6 +27,9 @@ std::vector<Feature> features_of(const data::NumberColumn& column);
 /// as ONNX and PyTorch name them.
 graph::Shape output_padding(const graph::Graph& graph, const graph::Node& node);
 
+/// A name of a model file as text of a comment in any language: letters, digits, and what ends no comment or string.
+std::string comment_text(std::string name);
+
 /// A trained generator for other programs: a graph in which all that depends on weights alone is folded into few
 /// weights. Spectral norms, batch norms and the data's scaling become part of the layer before them.
 struct Network {

@@ -89,7 +89,7 @@ class Forward {
                                        : std::string(", torch.zeros(N, dtype=torch.long)");
     }
     return fmt::format(fmt::runtime(kModule), fmt::arg("version", GAN_VERSION),
-                       fmt::arg("preset", model_.config.preset), fmt::arg("arguments", arguments),
+                       fmt::arg("preset", comment_text(model_.config.preset)), fmt::arg("arguments", arguments),
                        fmt::arg("shape", "[N, " + graph::to_string(shape).substr(1)),
                        fmt::arg("range", bytes ? " in [-1, 1]" : ""), fmt::arg("columns", columns),
                        fmt::arg("body", body_), fmt::arg("result", names_.at(network_.graph.outputs().at("samples"))));
@@ -107,9 +107,6 @@ class Forward {
   void add_column(std::size_t c) {
     const data::ConditionColumn& column = model_.condition.columns[c];
     std::string value = fmt::format("condition{}", c);
-    std::string name = column.name;  // of a comment
-    std::ranges::replace_if(
-        name, [](char x) { return x == '\n' || x == '\r'; }, ' ');
     if (column.is_numeric()) {
       std::string parts;
       for (const Feature& feature : features_of(column.number)) {
@@ -121,7 +118,7 @@ class Forward {
                       : fmt::format("torch.{}({})", feature.wave == Feature::Wave::sine ? "sin" : "cos", scaled));
       }
       const std::string features = fmt::format("features{}", c);
-      body_ += fmt::format("        {} = torch.stack([{}], 1)  # {}\n", features, parts, name);
+      body_ += fmt::format("        {} = torch.stack([{}], 1)  # {}\n", features, parts, comment_text(column.name));
       value = features;
     }
     names_[network_.graph.inputs().at(network_.columns[c])] = value;

@@ -80,9 +80,18 @@ void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std
   }
 }
 
-void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z) const {
+void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z, double truncation) const {
   const base::RandomStream random(seed, base::stream_of("sample"));
   const bool uniform = model_.config.model.latent_distribution == "uniform";
+  if (truncation != 0 && uniform) base::fail_usage("truncation: the model's latents are uniform in [-1, 1] already");
+  if (truncation != 0 && !(truncation >= kLeastTruncation))
+    base::fail_usage("truncation {}: expected at least {}", truncation, kLeastTruncation);
+  const auto drawn_again = [&](float value, std::int64_t index) {
+    for (std::uint32_t attempt = 0; truncation > 0 && std::abs(static_cast<double>(value)) > truncation; ++attempt)
+      value =
+          base::RandomStream(seed, base::stream_of("truncation"), attempt).normal(static_cast<std::uint64_t>(index));
+    return value;
+  };
   const std::int64_t offset = first * model_.config.model.latent, count = static_cast<std::int64_t>(z.size());
   const std::int64_t first_block = offset / 4, blocks = count > 0 ? (offset + count - 1) / 4 - first_block + 1 : 0;
   base::parallel_for(blocks, 1024, [&](std::int64_t begin, std::int64_t end) {
@@ -91,7 +100,7 @@ void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z
       const std::array<float, 4> values = uniform ? random.uniforms(number) : random.normals(number);
       for (std::int64_t i = std::max(4 * block, offset); i < std::min(4 * block + 4, offset + count); ++i) {
         const float value = values[static_cast<std::size_t>(i - 4 * block)];
-        z[static_cast<std::size_t>(i - offset)] = uniform ? 2 * value - 1 : value;
+        z[static_cast<std::size_t>(i - offset)] = uniform ? 2 * value - 1 : drawn_again(value, i);
       }
     }
   });
