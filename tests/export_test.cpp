@@ -47,6 +47,7 @@ data::ConditionSpec mixed_condition() {
                                           .scaling = {.kind = "log", .offset = 3, .scale = 2},
                                           .fourier = 1}});
   condition.columns.push_back({.name = "colour, or so", .categories = 2, .names = {"red", "*/ blue"}});
+  condition.columns.push_back({.name = "value.1", .categories = 3});  // as the exported files call values of theirs
   return condition;
 }
 
@@ -320,7 +321,11 @@ TEST(ExportedModel, BadInput) {
   condition.columns[0].name = "z";
   expect_error(base::ErrorKind::usage, "is called z",
                [&] { exchange::onnx_of(untrained_model("lsgan-r1r2", 1, condition), 0); });
+  condition.columns[0].name = "a.b";
+  condition.columns.push_back({.name = "a_b", .categories = 2});
   const Folder folder;
+  expect_error(base::ErrorKind::usage, "differ by . and _ alone",
+               [&] { exchange::write_pytorch(folder / "p", untrained_model("lsgan-r1r2", 1, condition)); });
   train::Model both = untrained_model("lsgan-r1r2");
   give_random_weights(both);
   train::save_model(folder / "m.safetensors", both);

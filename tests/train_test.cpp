@@ -371,10 +371,15 @@ TEST(ModelFile, TheGeneratorAloneCanBeRead) {
   EXPECT_GT(whole.weights.size(), found);
 }
 
-TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
+/// A model that was trained for two steps.
+train::Model small_model() {
   const TemporaryFolder folder;
   train_bytes(small_config(2), folder / "a");
-  const train::Model model = train::load_model(folder / "a");
+  return train::load_model(folder / "a");
+}
+
+TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
+  const train::Model model = small_model();
   const train::Sampler sampler(model);
   const auto latent = static_cast<std::size_t>(model.config.model.latent);
   std::vector<float> many(latent * 10), one(latent);
@@ -386,9 +391,7 @@ TEST(SamplerTest, LatentsDoNotDependOnHowManyAreAsked) {
 }
 
 TEST(SamplerTest, TruncatedLatentsAreThoseOfATruncatedNormalDistribution) {
-  const TemporaryFolder folder;
-  train_bytes(small_config(2), folder / "a");
-  const train::Model model = train::load_model(folder / "a");
+  const train::Model model = small_model();
   const train::Sampler sampler(model);
   const auto latent = static_cast<std::size_t>(model.config.model.latent);
   std::vector<float> whole(latent * 20'000), truncated(whole.size()), one(latent);

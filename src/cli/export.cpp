@@ -77,6 +77,8 @@ const std::map<std::string, Write> kFormats = {{"onnx", write_onnx}, {"c", write
 void run(const Options& options) {
   if (!options.batch.empty() && options.format != "onnx") base::fail_usage("--batch is for --to onnx");
   if (!options.weights.empty() && options.format != "c") base::fail_usage("--weights is for --to c");
+  refuse_standard_output("--weights", options.weights);
+  if (options.format == "pytorch") refuse_standard_output("--to pytorch", options.out);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const std::string out = output_path(options.out);
   say_written(out, kFormats.at(options.format)(model, options, out));

@@ -61,7 +61,7 @@ Finding memory() {
 
 Finding cache(const std::string& given) {
   const std::string folder = given.empty() ? data::default_cache() : given;
-  fs::path nearest = folder;
+  fs::path nearest = fs::absolute(folder);
   std::error_code error;
   while (!fs::exists(nearest, error) && nearest.has_relative_path()) nearest = nearest.parent_path();
   if (!fs::is_directory(nearest, error) || ::access(nearest.c_str(), W_OK) != 0)

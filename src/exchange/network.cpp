@@ -100,7 +100,7 @@ class Folding {
     const Node* product = nullptr;
     std::vector<double> scale, shift;
     std::vector<Shape> reshapes;
-    NodeId first_shift = -1;
+    bool shifted = false;
   };
 
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
@@ -124,7 +124,7 @@ class Folding {
     if (!node.op->contraction || is_frozen(node.inputs[0]) || !is_frozen(node.inputs[1])) return false;
     if (node.attributes.has("transpose_a") && node.attributes.integer("transpose_a") != 0) return false;
     const auto channels = static_cast<std::size_t>(node.type.shape.back());
-    pending_[index(node.id)] = Pending{&node, std::vector<double>(channels, 1), std::vector<double>(channels), {}, -1};
+    pending_[index(node.id)] = Pending{&node, std::vector<double>(channels, 1), std::vector<double>(channels), {}};
     return true;
   }
 
@@ -165,7 +165,7 @@ class Folding {
         changed.shift[c] *= value;
       }
     }
-    if (add && changed.first_shift < 0) changed.first_shift = other;
+    changed.shifted = changed.shifted || add;
     pending_[index(node.id)] = std::move(changed);
     return true;
   }
@@ -205,7 +205,7 @@ class Folding {
     Tensor result =
         to_.graph.add(*node.op, {tensor(node.inputs[0]), weight(name_of(node.inputs[1], "weight"), weights, scaled)},
                       node.attributes);
-    if (pending.first_shift >= 0)
+    if (pending.shifted)
       result = result + weight(name_of(node.inputs[1], "bias"), {static_cast<std::int64_t>(channels)}, bias);
     for (const Shape& shape : pending.reshapes) result = ops::reshape(result, shape);
     return result;

@@ -79,19 +79,24 @@ class OnnxGraph {
 
   std::string name(NodeId id) const { return names_.at(id); }
   const Shape& shape(NodeId id) const { return network_.graph.node(id).type.shape; }
+  /// The name, or one made of it that no column of the condition has.
+  std::string unused(std::string name) {
+    while (!taken_.insert(name).second) name += '_';
+    return name;
+  }
   Shape batched(Shape shape) const {
     shape[0] = batch_;
     return shape;
   }
 
   void add_inputs() {
-    std::set<std::string> taken{"z", "samples"};
     inputs_.push_back(value_info("z", kFloat, batched({0, model_.config.model.latent})));
     std::map<std::string, std::string> of_columns;  // by the graph's name of the input
+    for (const data::ConditionColumn& column : model_.condition.columns)
+      if (!taken_.insert(column.name).second)
+        base::fail_usage("a column of the condition is called {}, as another value of the exported file", column.name);
     for (std::size_t c = 0; c < network_.columns.size(); ++c) {
       const data::ConditionColumn& column = model_.condition.columns[c];
-      if (!taken.insert(column.name).second)
-        base::fail_usage("a column of the condition is called {}, as another value of the exported file", column.name);
       inputs_.push_back(value_info(column.name, column.is_numeric() ? kFloat : kInt64, batched({0})));
       of_columns[network_.columns[c]] = column.is_numeric() ? add_features(column) : column.name;
     }
@@ -99,7 +104,7 @@ class OnnxGraph {
       if (node.op) continue;
       const auto weight = network_.weights.find(node.name);
       const auto column = of_columns.find(node.name);
-      names_[node.id] = weight != network_.weights.end() ? "weights." + node.name
+      names_[node.id] = weight != network_.weights.end() ? unused("weights." + node.name)
                         : column != of_columns.end()     ? column->second
                                                          : node.name;
       if (weight != network_.weights.end())
@@ -126,7 +131,7 @@ class OnnxGraph {
   /// Adds a node; returns the name of its result.
   std::string call(std::string_view op, const std::vector<std::string>& inputs,
                    const std::vector<Message>& attributes = {}, std::string result = "") {
-    if (result.empty()) result = fmt::format("value.{}", nodes_.size());
+    if (result.empty()) result = unused(fmt::format("value.{}", nodes_.size()));
     Message node;
     for (const std::string& input : inputs) node.text(1, input);
     node.text(2, result).text(3, fmt::format("{}.{}", op, nodes_.size())).text(4, op);
@@ -136,12 +141,12 @@ class OnnxGraph {
   }
 
   std::string integers(const std::vector<std::int64_t>& values) {
-    const std::string name = fmt::format("integers.{}", initializers_.size());
+    const std::string name = unused(fmt::format("integers.{}", initializers_.size()));
     initializers_.push_back(tensor_proto<std::int64_t>(name, kInt64, {std::ssize(values)}, values));
     return name;
   }
   std::string real(double value) {
-    const std::string name = fmt::format("number.{}", initializers_.size());
+    const std::string name = unused(fmt::format("number.{}", initializers_.size()));
     const float rounded = static_cast<float>(value);
     initializers_.push_back(tensor_proto<float>(name, kFloat, {}, std::span(&rounded, 1)));
     return name;
@@ -243,7 +248,7 @@ class OnnxGraph {
         {"one_hot",
          [&] {
            const float values[] = {0, 1};
-           const std::string name = fmt::format("numbers.{}", initializers_.size());
+           const std::string name = unused(fmt::format("numbers.{}", initializers_.size()));
            initializers_.push_back(tensor_proto<float>(name, kFloat, {2}, values));
            return call("OneHot", {in[0], integers({given.integer("classes")}), name});
          }},
@@ -275,6 +280,7 @@ class OnnxGraph {
   const train::Model& model_;
   std::int64_t batch_;  // 0: any
   Network network_;
+  std::set<std::string> taken_{"z", "samples"};
   std::map<NodeId, std::string> names_;
   std::vector<Message> nodes_, initializers_, inputs_;
 };

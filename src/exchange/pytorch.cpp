@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -99,8 +100,10 @@ class Forward {
 
  private:
   /// The parameter of a weight; names of columns may hold any characters.
-  static std::string parameter(std::string name) {
+  std::string parameter(std::string name) {
     std::ranges::replace(name, '.', '_');
+    if (!parameters_.insert(name).second)
+      base::fail_usage("two weights would be called {}: columns of the condition differ by . and _ alone", name);
     return fmt::format("p[{}]", nlohmann::json(name).dump());
   }
 
@@ -180,6 +183,7 @@ class Forward {
   const train::Model& model_;
   Network network_;
   std::map<NodeId, std::string> names_;
+  std::set<std::string> parameters_;
   std::string body_;
   int steps_ = 0;
 };
