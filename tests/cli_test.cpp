@@ -387,6 +387,18 @@ TEST(Cli, JsonAndQuiet) {
   EXPECT_NE(read(folder / "a/model.safetensors"), read(folder / "c/model.safetensors")) << "another seed";
 }
 
+TEST(Cli, ProcessesAreCalledGanAndEndWhenAsked) {
+  const Folder folder;
+  write_data(folder);
+  // Without these variables the program restarts itself.
+  const Result result =
+      shell(folder, "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT $GAN train --data '" + source(folder) +
+                        "' --out r --steps 100000000 --batch 16 > /dev/null & p=$!; "
+                        "i=0; until [ -e r/metrics.jsonl ] || [ $i = 600 ]; do sleep 0.1; i=$((i + 1)); done; "
+                        "cat /proc/$p/comm; kill -TERM $p; wait $p; echo $?");
+  EXPECT_EQ(result.out, "gan\n0\n") << result.err;
+}
+
 TEST(Cli, ResumeAfterAKillEqualsARunThatNeverStopped) {
   const Folder folder;
   write_data(folder);

@@ -1,4 +1,5 @@
 #include <fmt/core.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -106,6 +107,9 @@ void shorten_waits(char** argv) {
   execv("/proc/self/exe", argv);
 }
 
+/// Gives the process the program's name, by which top and pkill know it; after the restart it would be "exe".
+void name_process() { prctl(PR_SET_NAME, "gan"); }
+
 int run(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) started_with += (i > 0 ? " " : "") + base::shell_quoted(argv[i]);
   CLI::App app("gan trains, samples and inspects conditional GANs.", "gan");
@@ -151,6 +155,7 @@ int main(int argc, char** argv) {
   // Short commands are not worth a restart.
   const std::string_view command = argc > 1 ? argv[1] : "";
   if (command == "train" || command == "eval" || command == "bench") gan::cli::shorten_waits(argv);
+  gan::cli::name_process();
   std::signal(SIGXFSZ, SIG_IGN);  // write() then reports an error when a file may not grow
   try {
     return gan::cli::run(argc, argv);

@@ -41,7 +41,7 @@ constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 3
                        kSmallestBatch = 16;  // for small data
 constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClasses = 12'000;
 constexpr int kReports = 10;
-constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 every feature of 1,000 classes became 0
+constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 1,000 classes were not learnt
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
@@ -399,8 +399,7 @@ Classifier cached(const data::Dataset& images, Classifier kind, const std::strin
   const Schedule schedule = classifier_schedule(images);
   const bool small =
       schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count());
-  if (small || schedule.steps > std::max(kEpochs * schedule.epoch_steps, kStepsOfSmall))
-    trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
+  if (small || kind.classes >= kManyClasses) trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
   if (kind.classes > 0 && images.condition.columns[0].name != data::ConditionColumn().name)
     trained_on += " " + images.condition.columns[0].name;
   for (const data::NumberColumn& number : kind.numbers)
