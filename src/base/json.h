@@ -5,7 +5,7 @@
 
 namespace gan::base {
 
-/// What an error of the JSON library says, without its "[json.exception.type_error.302] " in front.
+/// The text of an error of the JSON library, without its "[json.exception.type_error.302] " in front.
 inline std::string reason_of(const nlohmann::json::exception& error) {
   const std::string text = error.what();
   const std::size_t end = text.find("] ");

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr double kGigabyte = 1e9;
 
-/// What follows "KEY: " in the first line of a file that begins with KEY; "" if there is none.
+/// The text behind "KEY: " in the first line of a file that begins with KEY; "" if there is none.
 std::string value_in(const char* path, std::string_view key) {
   std::ifstream file(path);
   for (std::string text; std::getline(file, text);) {

@@ -36,7 +36,7 @@ struct Options {
   bool json = false;
 };
 
-/// What the table shows of a run; missing values are null.
+/// The values of a run that the table shows; missing ones are null.
 Json describe(const fs::path& folder, const fs::path& root) {
   const std::string run = folder == root ? "." : folder.lexically_relative(root).string();
   Json json{{"run", run},      {"preset", nullptr}, {"data", nullptr}, {"steps", nullptr},

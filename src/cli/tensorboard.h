@@ -34,7 +34,7 @@ class EventFile {
   std::ofstream file_;
 };
 
-/// What `gan train --tensorboard` writes: losses and rates, the pictures of samples, and the run's values, to the
+/// Writes losses and rates, the pictures of samples and the run's values for `gan train --tensorboard`, to the
 /// folder tensorboard/ of the run. If the file cannot be written, `note` says so once and training goes on.
 class TensorBoard {
  public:

@@ -266,7 +266,7 @@ class Decoder {
   void decode_chunk(std::int64_t first, std::int64_t size, std::uint8_t* pixels, std::vector<Outcome>& outcomes) {
     report(first);
     std::atomic<std::int64_t> done = first;
-    // What a picture does wrong is its outcome; memory that is not there is thrown.
+    // A broken picture is an outcome; exceptions come from memory that is not there.
     base::parallel_for_each(size, /*grain=*/1, [&](std::int64_t i, bool calling_thread) {
       Outcome& outcome = outcomes[static_cast<std::size_t>(i)];
       outcome = process(static_cast<std::size_t>(first + i), sizes_differ_, pixels + i * sample_bytes());

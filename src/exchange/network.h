@@ -33,7 +33,7 @@ std::string comment_text(std::string name);
 /// A trained generator for other programs: a graph in which all that depends on weights alone is folded into few
 /// weights. Spectral norms, batch norms and the data's scaling become part of the layer before them.
 struct Network {
-  /// Throws a run error if memory is lacking.
+  /// Folds the generator for samples in batches of this size.
   Network(const train::Model& model, std::int64_t batch);
 
   /// Inputs: "z" f32 [batch, latent], the columns of the condition as train::build_sampler has them (categories i32
@@ -42,7 +42,7 @@ struct Network {
   graph::Graph graph;
   /// The values of the inputs that are weights, f32.
   std::map<std::string, runtime::Array> weights;
-  /// Of each column: the name of its input.
+  /// The names of the columns' inputs, in the order of the columns.
   std::vector<std::string> columns;
 };
 

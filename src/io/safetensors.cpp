@@ -44,7 +44,7 @@ std::optional<graph::DType> dtype_of(std::string_view name) {
   return std::nullopt;
 }
 
-// What a file is that begins with these bytes but is no safetensors file; "" if that is not known.
+// The kind of another file that begins with these bytes, with a colon in front; "" if it is not known.
 std::string foreign_format(std::string_view path, std::string_view begin) {
   const auto is = [&](std::string_view magic) { return begin.starts_with(magic); };
   if (is("PK\x03\x04"))
