@@ -34,7 +34,6 @@ namespace {
 
 constexpr const char* kFormat = "gan.cpp classifier";
 constexpr const char* kVersion = "1";  // to increase with every change of the network or of its training
-constexpr const char* kScope = "classifier";
 
 constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
@@ -63,7 +62,7 @@ struct Outputs {
 /// x [N, H, W, C] to features [N, 128] and logits [N, classes] or features of numbers. Pairs of convolutions, the first
 /// of which halves the sides, until they are 4 or less.
 Outputs network(Variables& variables, Tensor x, const Classifier& kind) {
-  Scope s(variables, kScope);
+  Scope s(variables, kClassifierScope);
   const auto convolve = [&](Tensor h, std::int64_t width, std::int64_t stride) {
     h = nn::conv2d(s.next("conv", 1), h, width, {.kernel = 3, .stride = stride, .padding = 1, .bias = false});
     return relu(nn::batch_norm(s.next("conv", 2), h));
@@ -93,7 +92,7 @@ std::vector<Variable> build_training(Graph& graph, const Classifier& kind, std::
   const Tensor loss = kind.classes > 0
                           ? nn::softmax_cross_entropy(head, graph.input("y", {DType::i32, {batch}}))
                           : mean(square(sub(head, graph.input("y", {DType::f32, {batch, kind.outputs()}}))));
-  const std::vector<Variable> parameters = variables.select(kScope, nn::Role::parameter);
+  const std::vector<Variable> parameters = variables.select(kClassifierScope, nn::Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const auto total = static_cast<double>(steps);
@@ -103,19 +102,19 @@ std::vector<Variable> build_training(Graph& graph, const Classifier& kind, std::
   const Tensor t = cast(reshape(step, {}), DType::f32);
   optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), t);
   optim::average(variables, parameters, 1 - 10 / total, /*warmup=*/true, t);
-  optim::average(variables, variables.select(kScope, nn::Role::statistic), 1 - 10 / total, /*warmup=*/true, t);
+  optim::average(variables, variables.select(kClassifierScope, nn::Role::statistic), 1 - 10 / total, /*warmup=*/true,
+                 t);
   graph.output("loss", loss);
   variables.finish();
   return variables.all();
 }
 
 std::vector<Variable> build_embedding(Graph& graph, const Classifier& kind, std::int64_t batch) {
-  Variables variables(graph, /*training=*/false);
   const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, kind.sample_shape)});
-  const Outputs outputs = network(variables, x, kind);
-  graph.output("features", outputs.features);
-  graph.output("head", outputs.head);
-  return variables.all();
+  const ReadImages read = build_classifier(graph, kind, x);
+  graph.output("features", read.features);
+  graph.output("head", read.head);
+  return read.variables;
 }
 
 /// Writes image `index`, [H, W, C] in [-1, 1], shifted by (dy, dx), to dst; the gap repeats the edge.
@@ -264,6 +263,12 @@ float number_of(const data::NumberColumn& column, const float* features) {
 
 }  // namespace
 
+ReadImages build_classifier(Graph& graph, const Classifier& classifier, Tensor x) {
+  Variables variables(graph, /*training=*/false);
+  const Outputs outputs = network(variables, x, classifier);
+  return {outputs.features, outputs.head, variables.all()};
+}
+
 std::string hash_of(const Classifier& classifier) {
   base::Sha256 hash;
   for (const auto& [name, array] : classifier.weights) {
@@ -350,6 +355,14 @@ void save_classifier(const std::string& path, const Classifier& classifier) {
     numbers.columns.push_back({.name = number.name, .number = number});
   if (!numbers.empty()) json["numbers"] = data::to_json(numbers);
   io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"classifier", json.dump()}}, tensors);
+}
+
+bool is_classifier(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) return false;
+  const std::map<std::string, std::string> metadata = io::read_metadata(path);
+  const auto format = metadata.find("format");
+  return format != metadata.end() && format->second == kFormat;
 }
 
 Classifier load_classifier(const std::string& path) {

@@ -6,6 +6,7 @@
 
 #include "data/dataset.h"
 #include "eval/reference.h"
+#include "nn/scope.h"
 #include "runtime/program.h"
 
 namespace gan::eval {
@@ -26,6 +27,19 @@ struct Classifier {
   /// Logits of classes, or features of numbers.
   std::int64_t outputs() const;
 };
+
+/// The scope of a classifier's variables.
+inline constexpr const char* kClassifierScope = "classifier";
+
+/// What a classifier says of images, and the variables it needs.
+struct ReadImages {
+  graph::Tensor features;  ///< [N, kFeatures], the embedding
+  graph::Tensor head;      ///< [N, outputs()]: logits of classes, or features of numbers
+  std::vector<nn::Variable> variables;
+};
+
+/// Adds a classifier as it is after training to the graph of images x [N, H, W, C] in [-1, 1].
+ReadImages build_classifier(graph::Graph& graph, const Classifier& classifier, graph::Tensor x);
 
 /// SHA-256 of the weights, in hexadecimal: scores compare only under one embedding.
 std::string hash_of(const Classifier& classifier);
@@ -60,6 +74,10 @@ std::string why_no_classifier(const data::Dataset& dataset);
 
 /// Writes a classifier's file (safetensors). Throws a data error if it cannot be written.
 void save_classifier(const std::string& path, const Classifier& classifier);
+
+/// Whether the metadata of a file say that it is a classifier's; false for a folder. Throws a data error for a file of
+/// another format than safetensors.
+bool is_classifier(const std::string& path);
 
 /// Reads such a file. Throws a data error unless format and version fit and every tensor is present, f32 and finite.
 Classifier load_classifier(const std::string& path);

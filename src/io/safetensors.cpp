@@ -195,12 +195,15 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
   file.commit();
 }
 
-Safetensors read_safetensors(const std::string& path, std::string_view leave_out) {
-  base::InputFile file(path);
-  return read_safetensors(file, leave_out);
-}
+namespace {
 
-Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out) {
+/// A checked header.
+struct Header {
+  std::map<std::string, std::string> metadata;
+  std::vector<Entry> entries;  // in order of the data
+};
+
+Header read_header(base::InputFile& file) {
   const std::string& path = file.path();
   std::uint64_t header_bytes = 0;
   if (file.size() < sizeof header_bytes)
@@ -219,11 +222,10 @@ Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out) 
   const std::uint64_t data_bytes = rest - header_bytes;
   const json header = parse_header(path, text);
 
-  Safetensors out;
-  std::vector<Entry> entries;
+  Header out;
   for (const auto& [name, value] : header.items()) {
     if (name != kMetadata) {
-      entries.push_back(parse_entry(path, name, value, data_bytes));
+      out.entries.push_back(parse_entry(path, name, value, data_bytes));
       continue;
     }
     if (!value.is_object()) base::fail_data("{}: {} is not a JSON object", path, kMetadata);
@@ -232,7 +234,26 @@ Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out) 
       out.metadata[key] = entry.get<std::string>();
     }
   }
-  check_layout(path, entries, data_bytes);
+  check_layout(path, out.entries, data_bytes);
+  return out;
+}
+
+}  // namespace
+
+Safetensors read_safetensors(const std::string& path, std::string_view leave_out) {
+  base::InputFile file(path);
+  return read_safetensors(file, leave_out);
+}
+
+std::map<std::string, std::string> read_metadata(const std::string& path) {
+  base::InputFile file(path);
+  return read_header(file).metadata;
+}
+
+Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out) {
+  const Header header = read_header(file);
+  const std::vector<Entry>& entries = header.entries;
+  Safetensors out{header.metadata, {}};
   const auto left_out = [&](const Entry& entry) { return !leave_out.empty() && entry.name.starts_with(leave_out); };
   std::vector<graph::TensorType> types;
   for (const Entry& entry : entries)

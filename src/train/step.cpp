@@ -301,14 +301,18 @@ std::vector<Variable> build_sampler(Graph& graph, const Config& config, const mo
   return variables.all();
 }
 
+JudgedSamples build_discriminator(Graph& graph, const Config& config, const models::ModelSpec& spec, Tensor x,
+                                  const Condition& y) {
+  Variables variables(graph, /*training=*/false);
+  Scope scope(variables, kDiscriminator);
+  models::Verdicts verdicts = models::find_model(config.model.kind).discriminator(scope, spec, x, y);
+  return {std::move(verdicts), variables.all()};
+}
+
 std::vector<Variable> discriminator_variables(const Config& config, const models::ModelSpec& spec) {
   Graph graph;
-  Variables variables(graph, /*training=*/false);
   const Tensor x = graph.input("x", {DType::f32, batch_shape(spec.pack, spec.sample)});
-  const Condition y = condition_inputs(graph, "y", spec, spec.pack);
-  Scope scope(variables, kDiscriminator);
-  models::find_model(config.model.kind).discriminator(scope, spec, x, y);
-  return variables.all();
+  return build_discriminator(graph, config, spec, x, condition_inputs(graph, "y", spec, spec.pack)).variables;
 }
 
 }  // namespace gan::train

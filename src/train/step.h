@@ -76,6 +76,17 @@ std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, 
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                         std::int64_t batch);
 
+/// What the discriminator says, and the variables it needs.
+struct JudgedSamples {
+  models::Verdicts verdicts;
+  std::vector<nn::Variable> variables;
+};
+
+/// Adds the discriminator as it is after training, without augmentation, noise and dropout, to the graph of samples x
+/// [N, ...sample] in the training range and a condition y of N rows. N must be a multiple of spec.pack.
+JudgedSamples build_discriminator(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
+                                  graph::Tensor x, const models::Condition& y);
+
 /// The variables of the discriminator, for samples of `spec`.
 std::vector<nn::Variable> discriminator_variables(const Config& config, const models::ModelSpec& spec);
 
