@@ -51,8 +51,21 @@ inline void give_random_weights(train::Model& model) {
   nn::initialize(network_variables(graph, model), /*seed=*/1, model.weights);
 }
 
-/// The generator of a preset, for MNIST unless another condition or shape is given, with random weights; those of
-/// linear and convolutional layers (and the gains) are multiplied by `scale`, since trained weights are larger.
+/// Multiplies weights of linear and convolutional layers (and the gains) by `scale`, since trained weights are larger,
+/// and makes the vectors of spectral norm fit them.
+inline void scale_weights(runtime::State& weights, float scale) {
+  for (const auto& [name, array] : weights) {
+    if (name.ends_with(".gain") || (array.type().shape.size() > 1 && name.find("embedding") == std::string::npos))
+      for (float& value : array.f32()) value *= scale;
+    if (name.ends_with(".weight_orig")) {
+      const std::string layer = name.substr(0, name.size() - std::string("_orig").size());
+      converge(array.f32(), weights.at(layer + "_u").f32(), weights.at(layer + "_v").f32());
+    }
+  }
+}
+
+/// The generator of a preset, for MNIST unless another condition or shape is given, with random weights,
+/// scaled by scale_weights.
 inline train::Model untrained_model(const char* preset, float scale = 1,
                                     const data::ConditionSpec& condition = data::label_condition(10),
                                     const std::function<void(train::Config&)>& change = {},
@@ -66,15 +79,17 @@ inline train::Model untrained_model(const char* preset, float scale = 1,
   graph::Graph graph;
   const std::vector<nn::Variable> variables = train::build_sampler(graph, model.config, spec, 1);
   nn::initialize(variables, /*seed=*/1, model.weights);
-  for (const auto& [name, array] : model.weights) {
-    if (name.ends_with(".gain") || (array.type().shape.size() > 1 && name.find("embedding") == std::string::npos))
-      for (float& value : array.f32()) value *= scale;
-    if (name.ends_with(".weight_orig")) {
-      const std::string layer = name.substr(0, name.size() - std::string("_orig").size());
-      converge(array.f32(), model.weights.at(layer + "_u").f32(), model.weights.at(layer + "_v").f32());
-    }
-  }
+  scale_weights(model.weights, scale);
   return model;
+}
+
+/// Adds a discriminator with random weights, scaled by scale_weights.
+inline void add_discriminator(train::Model& model, float scale) {
+  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  runtime::State weights;
+  nn::initialize(train::discriminator_variables(model.config, spec), /*seed=*/1, weights);
+  scale_weights(weights, scale);
+  for (auto& [name, array] : weights) model.weights[name] = std::move(array);
 }
 
 }  // namespace gan::test

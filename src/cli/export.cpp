@@ -14,6 +14,7 @@
 #include "exchange/onnx.h"
 #include "exchange/pytorch.h"
 #include "train/model_file.h"
+#include "train/step.h"
 
 namespace gan::cli {
 namespace {
@@ -33,14 +34,23 @@ weights to a file of their own, to whose contents the program points NAME_weight
 
 pytorch: a folder with generator.safetensors and generator.py, whose class Generator is a torch.nn.Module.
 
+--part discriminator writes the discriminator in place of the generator, as it is outside training: no augmentation, no
+dropout. Inputs: samples, as the generator draws them, and the columns of the condition. Output: logits [batch], the
+higher the more real, before any function of the loss. An auxiliary discriminator is given no condition and has an output
+for each column. One that judges packs takes [batch, pack, ...] of each input, but not in C.
+
+CLASSIFIER.safetensors, which gan eval keeps in the cache, may stand for MODEL. Input: samples, images in [-1, 1];
+outputs: logits [batch, classes] and features [batch, 128]; of a regressor its numbers by name, and features.
+
 Examples:
   gan export runs/a --to onnx digits.onnx
   gan export runs/a --to onnx one.onnx --batch 1
   gan export runs/a --to c digits.c
-  gan export runs/a --to pytorch digits)";
+  gan export runs/a --to pytorch digits
+  gan export runs/a --part discriminator --to onnx judge.onnx)";
 
 struct Options {
-  std::string model, format, out, batch, weights;
+  std::string model, part, format, out, batch, weights;
 };
 
 /// 0 for any.
@@ -52,44 +62,61 @@ std::int64_t batch_of(const std::string& text) {
   return *batch;
 }
 
-std::string write_onnx(const train::Model& model, const Options& options, const std::string& out) {
-  base::write_file(out, exchange::onnx_of(model, batch_of(options.batch)), base::Durability::unsynced);
+std::string write_onnx(const exchange::Part& part, const Options& options, const std::string& out) {
+  base::write_file(out, exchange::onnx_of(part, batch_of(options.batch)), base::Durability::unsynced);
   return "";
 }
 
-std::string write_c(const train::Model& model, const Options& options, const std::string& out) {
+std::string write_c(const exchange::Part& part, const Options& options, const std::string& out) {
   const std::string name = exchange::c_identifier(out);
-  const exchange::CSource source = exchange::c_source_of(model, name, !options.weights.empty());
+  const exchange::CSource source = exchange::c_source_of(part, name, !options.weights.empty());
   if (!options.weights.empty()) base::write_file(options.weights, source.weights, base::Durability::unsynced);
   base::write_file(out, source.code, base::Durability::unsynced);
-  return fmt::format(": void {}(const float* z, const float* condition, float* out)", name);
+  return fmt::format(": void {}(const float* {}, const float* condition, float* out)", name, part.input.name);
 }
 
-std::string write_pytorch(const train::Model& model, const Options&, const std::string& out) {
-  exchange::write_pytorch(out, model);
-  return ": generator.py and generator.safetensors";
+std::string write_pytorch(const exchange::Part& part, const Options&, const std::string& out) {
+  exchange::write_pytorch(out, part);
+  return fmt::format(": {0}.py and {0}.safetensors", part.name);
 }
 
-/// Writes a model in one format; returns what to say of the file.
-using Write = std::string (*)(const train::Model& model, const Options& options, const std::string& out);
+/// Writes a network in one format; returns what to say of the file.
+using Write = std::string (*)(const exchange::Part& part, const Options& options, const std::string& out);
 const std::map<std::string, Write> kFormats = {{"onnx", write_onnx}, {"c", write_c}, {"pytorch", write_pytorch}};
+
+void write(const exchange::Part& part, const Options& options) {
+  const std::string out = output_path(options.out);
+  say_written(out, kFormats.at(options.format)(part, options, out));
+}
 
 void run(const Options& options) {
   if (!options.batch.empty() && options.format != "onnx") base::fail_usage("--batch is for --to onnx");
   if (!options.weights.empty() && options.format != "c") base::fail_usage("--weights is for --to c");
   refuse_standard_output("--weights", options.weights);
   if (options.format == "pytorch") refuse_standard_output("--to pytorch", options.out);
-  const train::Model model = train::load_model(options.model, train::Networks::generator);
-  const std::string out = output_path(options.out);
-  say_written(out, kFormats.at(options.format)(model, options, out));
+  if (eval::is_classifier(options.model)) {
+    if (!options.part.empty())
+      base::fail_usage("--part is for models of generator and discriminator; {} is a classifier", options.model);
+    const eval::Classifier classifier = eval::load_classifier(options.model);
+    return write(exchange::classifier_part(classifier), options);
+  }
+  const bool discriminator = options.part == train::kDiscriminator;
+  const train::Model model =
+      train::load_model(options.model, discriminator ? train::Networks::both : train::Networks::generator);
+  write(discriminator ? exchange::discriminator_part(model) : exchange::generator_part(model), options);
 }
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   std::vector<std::string> names;
   for (const auto& [name, write] : kFormats) names.push_back(name);
-  app.add_option("model", options->model, "Model file or run directory")->required()->type_name("MODEL");
+  app.add_option("model", options->model, "Model file or run directory; a classifier's file")
+      ->required()
+      ->type_name("MODEL");
   app.add_option("out", options->out, "File to write; a folder for pytorch")->required()->type_name("OUT");
+  app.add_option("--part", options->part, "generator (default) or discriminator")
+      ->type_name("PART")
+      ->check(CLI::IsMember({std::string(train::kGenerator), std::string(train::kDiscriminator)}));
   app.add_option("--to", options->format, "Format")->required()->type_name("FORMAT")->check(CLI::IsMember(names));
   app.add_option("--batch", options->batch, "Samples of a call: a number, or dynamic for any")->type_name("N|dynamic");
   app.add_option("--weights", options->weights, "A file of their own for the weights of C code")->type_name("FILE");

@@ -33,6 +33,25 @@ static void NAME_matmul(const float* x, const float* w, float* y, int rows, int 
   }
 }
 )";
+constexpr std::string_view kConv = R"(
+/* y[to_h][to_w][outputs], the convolution of x[from_h][from_w][inputs] with w[k_h][k_w][inputs][outputs] */
+static void NAME_conv(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h, int to_w,
+                      int outputs, int k_h, int k_w, int stride, int padding) {
+  for (int h = 0; h < to_h; ++h)
+    for (int v = 0; v < to_w; ++v, y += outputs) {
+      for (int o = 0; o < outputs; ++o) y[o] = 0;
+      for (int a = 0; a < k_h; ++a)
+        for (int b = 0; b < k_w; ++b) {
+          const int row = h * stride - padding + a, column = v * stride - padding + b;
+          if (row < 0 || row >= from_h || column < 0 || column >= from_w) continue;
+          const float* const from = x + (row * from_w + column) * inputs;
+          const float* weights = w + (a * k_w + b) * inputs * outputs;
+          for (int i = 0; i < inputs; ++i, weights += outputs)
+            for (int o = 0; o < outputs; ++o) y[o] += from[i] * weights[o];
+        }
+    }
+}
+)";
 constexpr std::string_view kConvTranspose = R"(
 /* y[to_h][to_w][outputs], the transposed convolution of x[from_h][from_w][inputs] with w[inputs][k_h][k_w][outputs] */
 static void NAME_conv_transpose(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h,
@@ -67,16 +86,19 @@ std::string literal(double value) {
 
 class CWriter {
  public:
-  CWriter(const train::Model& model, const std::string& name, bool weights_apart)
-      : model_(model), name_(name), apart_(weights_apart), network_(model, 1), last_use_(count()) {}
+  CWriter(const Part& part, const std::string& name, bool weights_apart)
+      : part_(part), name_(name), apart_(weights_apart), network_(part, 1), last_use_(count()) {}
 
   CSource write() {
     plan();
     for (std::size_t c = 0; c < network_.columns.size(); ++c) add_column(c);
     for (const Node& node : network_.graph.nodes())
       if (node.op && !node.is_view()) add(node);
-    const NodeId samples = network_.graph.outputs().at("samples");
-    body_ += fmt::format("  for (int i = 0; i < {0}; ++i) out[i] = {1}[i];\n", elements(samples), address(samples));
+    std::int64_t at = 0;
+    for (const NodeId id : network_.outputs) {
+      body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = {}[i];\n", elements(id), out(at), address(id));
+      at += elements(id);
+    }
 
     std::string code = header();
     code += "#include <math.h>\n";
@@ -88,9 +110,9 @@ class CWriter {
     code += arrays_;
     for (const std::string_view function : functions_) code += named(function);
     code += fmt::format(
-        "\nvoid {0}(const float* z, const float* condition, float* out);\n\nvoid {0}(const float* z, const float* "
+        "\nvoid {0}(const float* {1}, const float* condition, float* out);\n\nvoid {0}(const float* {1}, const float* "
         "condition, float* out) {{\n",
-        name_);
+        name_, part_.input.name);
     code += fmt::format("  float t[{}];\n{}", std::max<std::int64_t>(size_, 1), constants_);
     if (network_.columns.empty()) code += "  (void)condition;\n";
     return {code + body_ + "}\n", std::move(weights_)};
@@ -110,23 +132,32 @@ class CWriter {
   }
 
   std::string header() const {
-    std::string text = fmt::format(
-        "/* The generator of a conditional GAN, written by gan {} from a model of the preset {}, trained for {} "
-        "steps.\n\n"
-        "   z: {} numbers, {}\n",
-        GAN_VERSION, comment_text(model_.config.preset), model_.steps, model_.config.model.latent,
-        model_.config.model.latent_distribution == "uniform" ? "uniform in [-1, 1]" : "normally distributed");
-    for (std::size_t c = 0; c < model_.condition.columns.size(); ++c) {
-      const data::ConditionColumn& column = model_.condition.columns[c];
+    std::string text = fmt::format("/* {}, written by gan {} from {}.\n\n", part_.title, GAN_VERSION, part_.origin);
+    const auto described = [](const Shape& shape, const std::string& range) {
+      return (shape.empty() ? "a number" : graph::to_string(shape)) + (range.empty() ? "" : ", " + range);
+    };
+    text += fmt::format("   {}: {}\n", part_.input.name, described(part_.input_shape, part_.input.range));
+    for (std::size_t c = 0; c < part_.condition.columns.size(); ++c) {
+      const data::ConditionColumn& column = part_.condition.columns[c];
       text += fmt::format("   condition[{}]: {}", c, comment_text(column.name));
       if (column.is_numeric())
         text += fmt::format(", a number, {:g} to {:g} in training\n", column.number.minimum, column.number.maximum);
       else
         text += fmt::format(", 0 to {}\n", column.categories - 1);
     }
-    const bool bytes = model_.sample_shape.size() == 3 && model_.units.bytes();
-    return text + fmt::format("   out: {}{} */\n", graph::to_string(model_.sample_shape), bytes ? " in [-1, 1]" : "");
+    std::int64_t at = 0;
+    for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
+      const Shape& shape = node(network_.outputs[i]).type.shape;
+      text += fmt::format("   {}: {}, {}\n", out(at), comment_text(part_.outputs[i].name),
+                          described(Shape(shape.begin() + 1, shape.end()), part_.outputs[i].range));
+      at += elements(network_.outputs[i]);
+    }
+    text.back() = ' ';
+    return text + "*/\n";
   }
+
+  /// The parameter of the outputs, from an element on.
+  static std::string out(std::int64_t at) { return at == 0 ? "out" : fmt::format("(out + {})", at); }
 
   // ---- memory ----
 
@@ -134,7 +165,8 @@ class CWriter {
   void plan() {
     for (const Node& n : network_.graph.nodes())
       for (const NodeId input : n.inputs) last_use_[static_cast<std::size_t>(storage(input))] = n.id;
-    last_use_[static_cast<std::size_t>(storage(network_.graph.outputs().at("samples")))] = static_cast<NodeId>(count());
+    for (const NodeId output : network_.outputs)
+      last_use_[static_cast<std::size_t>(storage(output))] = static_cast<NodeId>(count());
     std::map<std::int64_t, std::pair<std::int64_t, NodeId>> used;  // by begin: end, last use
     for (const Node& n : network_.graph.nodes()) {
       std::erase_if(used, [&](const auto& entry) { return entry.second.second < n.id; });
@@ -154,7 +186,8 @@ class CWriter {
   std::string address(NodeId id) {
     const NodeId owner = storage(id);
     const std::int64_t within = network_.graph.offset_in_storage(id);
-    if (node(owner).name == "z" && !node(owner).op) return within > 0 ? fmt::format("(z + {})", within) : "z";
+    if (const std::string& input = part_.input.name; node(owner).name == input && !node(owner).op)
+      return within > 0 ? fmt::format("({} + {})", input, within) : input;
     if (const auto found = offset_.find(owner); found != offset_.end())
       return fmt::format("(t + {})", found->second + within);
     const auto weight = network_.weights.find(node(owner).name);
@@ -204,7 +237,7 @@ class CWriter {
   // ---- statements ----
 
   void add_column(std::size_t c) {
-    const data::ConditionColumn& column = model_.condition.columns[c];
+    const data::ConditionColumn& column = part_.condition.columns[c];
     const NodeId id = network_.graph.inputs().at(network_.columns[c]);
     if (!column.is_numeric()) {
       use(kCategory);
@@ -244,14 +277,18 @@ class CWriter {
   }
 
   void add_spec(const Node& n, const graph::Convolution& c) {
-    if (c.kind != graph::Convolution::Kind::data_gradient) base::fail_run("{} cannot be exported to C", n.op->name);
-    use(kConvTranspose);
-    const Shape& w = c.weights;  // [inputs, outputs, k_h, k_w]
-    const std::string weights = reordered(n.inputs[1], " with channels last", {w[0], w[2], w[3], w[1]},
-                                          {w[1] * w[2] * w[3], w[3], 1, w[2] * w[3]});
-    body_ += named(fmt::format("  NAME_conv_transpose({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
-                               address(n.inputs[0]), weights, address(n.id), c.dst[1], c.dst[2], c.dst[3], c.src[1],
-                               c.src[2], c.src[3], w[2], w[3], c.stride, c.padding));
+    if (c.kind == graph::Convolution::Kind::weight_gradient) base::fail_run("{} cannot be exported to C", n.op->name);
+    const bool transposed = c.kind == graph::Convolution::Kind::data_gradient;
+    use(transposed ? kConvTranspose : kConv);
+    const Shape& w = c.weights;  // [inputs, outputs, k_h, k_w] if transposed, else [outputs, inputs, k_h, k_w]
+    const Shape transposed_lengths{w[0], w[2], w[3], w[1]}, lengths{w[2], w[3], w[1], w[0]};
+    const std::int64_t outer = w[1] * w[2] * w[3], inner = w[2] * w[3];
+    const std::string weights = reordered(n.inputs[1], " with channels last", transposed ? transposed_lengths : lengths,
+                                          transposed ? Shape{outer, w[3], 1, inner} : Shape{w[3], 1, inner, outer});
+    const Shape &from = c.a_shape(), &to = c.result_shape();
+    body_ += named(fmt::format("  NAME_conv{}({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
+                               transposed ? "_transpose" : "", address(n.inputs[0]), weights, address(n.id), from[1],
+                               from[2], from[3], to[1], to[2], to[3], w[2], w[3], c.stride, c.padding));
   }
 
   void add_spec(const Node& n, const graph::Gather& gather) {
@@ -276,6 +313,23 @@ class CWriter {
       }
       body_ += fmt::format("{}    {}[{}] = {}[{}];\n", loops, address(n.id), to, address(n.inputs[part.input]), from);
     }
+  }
+
+  void add_spec(const Node& n, const graph::Reduce& reduce) {
+    if (reduce.kind != graph::Reduce::Kind::sum || reduce.to.size() != reduce.from.size())
+      base::fail_run("{} cannot be exported to C", n.op->name);
+    std::string from, to, loops;
+    std::int64_t from_stride = 1, to_stride = 1;
+    for (std::size_t axis = reduce.from.size(); axis-- > 0;) {
+      loops = fmt::format("  for (int i{0} = 0; i{0} < {1}; ++i{0})\n", axis, reduce.from[axis]) + loops;
+      from += fmt::format("{}{} * i{}", from.empty() ? "" : " + ", from_stride, axis);
+      if (reduce.to[axis] > 1) to += fmt::format("{}{} * i{}", to.empty() ? "" : " + ", to_stride, axis);
+      from_stride *= reduce.from[axis];
+      to_stride *= reduce.to[axis];
+    }
+    body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = 0;\n", n.type.elements(), address(n.id));
+    body_ += fmt::format("{}    {}[{}] += {}[{}];\n", loops, address(n.id), to.empty() ? "0" : to, address(n.inputs[0]),
+                         from);
   }
 
   void add_elementwise(const Node& n) {
@@ -364,7 +418,7 @@ class CWriter {
     base::fail_run("{} cannot be exported to C", n.op->name);
   }
 
-  const train::Model& model_;
+  const Part& part_;
   const std::string name_;
   bool apart_;
   Network network_;
@@ -384,9 +438,12 @@ bool is_identifier(const std::string& name) {
 
 }  // namespace
 
-CSource c_source_of(const train::Model& model, const std::string& name, bool weights_apart) {
+CSource c_source_of(const Part& part, const std::string& name, bool weights_apart) {
   if (!is_identifier(name)) base::fail_usage("\"{}\" is no name of a function of C", name);
-  return CWriter(model, name, weights_apart).write();
+  if (part.pack > 1)
+    base::fail_usage("the {} judges packs of {} samples, which C code is not written for; use --to onnx or pytorch",
+                     part.name, part.pack);
+  return CWriter(part, name, weights_apart).write();
 }
 
 std::string c_identifier(const std::string& path) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -28,31 +27,6 @@ using namespace ops;
 
 namespace {
 
-/// Adds what brings samples to the data's units.
-Tensor in_units(Tensor samples, const train::Model& model, runtime::State& state) {
-  const data::SampleUnits& units = model.units;
-  if (model.sample_shape.size() == 3)
-    return units.bytes() ? samples : samples * ((units.high - units.low) / 2) + (units.high + units.low) / 2;
-  if (units.columns.empty()) return samples;
-  const Shape row{static_cast<std::int64_t>(units.columns.size())};
-  std::vector<float> scale, offset, is_log;
-  for (const data::NumberColumn& column : units.columns) {
-    scale.push_back(static_cast<float>(column.scaling.scale));
-    offset.push_back(static_cast<float>(column.scaling.offset));
-    is_log.push_back(column.scaling.kind == "log" ? 1.0f : 0.0f);
-  }
-  const auto weights = [&](const char* name, const std::vector<float>& values) {
-    state[name] = runtime::Array(row, values);
-    return samples.graph->input(name, {DType::f32, row});
-  };
-  const Tensor value = samples * weights("units.scale", scale) + weights("units.offset", offset);
-  if (std::ranges::count(is_log, 1.0f) == 0) return value;
-  if (std::ranges::count(is_log, 0.0f) == 0) return exp(value);
-  // The exponential of columns with a logarithm, of 0 elsewhere, so that nothing overflows.
-  const Tensor logs = weights("units.log", is_log);
-  return value + logs * (exp(value * logs) - value);
-}
-
 /// The values of nodes that depend on weights alone.
 std::map<NodeId, runtime::Array> evaluate(const Graph& graph, const std::set<NodeId>& nodes, runtime::State& state) {
   std::map<NodeId, runtime::Array> values;
@@ -72,7 +46,8 @@ std::map<NodeId, runtime::Array> evaluate(const Graph& graph, const std::set<Nod
 /// Rebuilds a graph with folded weights.
 class Folding {
  public:
-  Folding(const Graph& from, runtime::State& state, Network& to) : from_(from), to_(to) {
+  Folding(const Graph& from, runtime::State& state, std::string scope, Network& to)
+      : from_(from), scope_(std::move(scope)), to_(to) {
     const std::size_t count = from.nodes().size();
     frozen_.resize(count), readers_.resize(count), mapped_.resize(count), pending_.resize(count);
     std::set<NodeId> kept;
@@ -88,10 +63,10 @@ class Folding {
     values_ = evaluate(from, kept, state);
   }
 
-  void run(const std::string& output) {
+  void run(const std::vector<std::string>& outputs) {
     for (const Node& node : from_.nodes())
-      if (!is_frozen(node.id)) map(node);
-    to_.graph.output("samples", tensor(from_.outputs().at(output)));
+      if (!is_frozen(node.id) && (node.op || is_read(node))) map(node);
+    for (const std::string& output : outputs) to_.outputs.push_back(tensor(from_.outputs().at(output)).id);
   }
 
  private:
@@ -105,6 +80,7 @@ class Folding {
 
   static std::size_t index(NodeId id) { return static_cast<std::size_t>(id); }
   bool is_frozen(NodeId id) const { return frozen_[index(id)]; }
+  bool is_read(const Node& node) const { return readers_[index(node.id)] > 0; }
   const Shape& shape(NodeId id) const { return from_.node(id).type.shape; }
 
   void map(const Node& node) {
@@ -137,7 +113,7 @@ class Folding {
   bool reshape_pending(const Node& node) {
     if (node.op != &ops::reshape_op) return false;
     Pending* const pending = pending_for(node.inputs[0]);
-    if (!pending || pending->product->type.shape.size() != 2 || node.type.shape.empty()) return false;
+    if (!pending || pending->product->type.shape.size() != 2 || node.type.shape.size() < 2) return false;
     const std::int64_t columns = pending->product->type.shape[1], channels = node.type.shape.back();
     if (node.type.shape[0] != pending->product->type.shape[0] || channels == 0 || columns % channels != 0) return false;
     Pending moved = *pending;
@@ -229,8 +205,7 @@ class Folding {
       found = true;
     }
     std::string name = from_.node(first).name;
-    if (const std::string scope = std::string(train::kGenerator) + "."; name.starts_with(scope))
-      name.erase(0, scope.size());
+    if (name.starts_with(scope_ + ".")) name.erase(0, scope_.size() + 1);
     name = name.substr(0, name.rfind('.') + 1) + part;
     std::string unique = name;
     for (int k = 2; to_.weights.contains(unique); ++k) unique = fmt::format("{}{}", name, k);
@@ -238,6 +213,7 @@ class Folding {
   }
 
   const Graph& from_;
+  const std::string scope_;  // of the variables
   Network& to_;
   std::vector<bool> frozen_;  // depends on weights and constants alone
   std::vector<int> readers_;  // of each node
@@ -269,16 +245,6 @@ std::vector<Feature> features_of(const data::NumberColumn& column) {
   return features;
 }
 
-std::string comment_text(std::string name) {
-  const auto is_harmless = [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x80 || std::isalnum(byte) != 0 || std::string_view(" -_.,:()%").find(c) != std::string_view::npos;
-  };
-  for (char& c : name)
-    if (!is_harmless(c)) c = ' ';
-  return name;
-}
-
 Shape output_padding(const Graph& graph, const Node& node) {
   const Shape &weights = graph.node(node.inputs[1]).type.shape, &from = graph.node(node.inputs[0]).type.shape;
   const std::int64_t stride = node.attributes.integer("stride"), padding = node.attributes.integer("padding");
@@ -288,18 +254,19 @@ Shape output_padding(const Graph& graph, const Node& node) {
   return more;
 }
 
-Network::Network(const train::Model& model, std::int64_t batch) {
+Network::Network(const Part& part, std::int64_t batch) {
   Graph whole;
   runtime::State state;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
-  for (const nn::Variable& variable : train::build_sampler(whole, model.config, spec, batch))
-    state[variable.name] = model.weights.at(variable.name).share();
-  const std::string output = "samples in the data's units";
-  whole.output(output, in_units({&whole, whole.outputs().at("samples")}, model, state));
+  const std::vector<Tensor> results = part.build(whole, state, batch);
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    names.push_back(fmt::format("output {}", i));
+    whole.output(names.back(), results[i]);
+  }
   passes::fold(whole);
   passes::cse(whole);
-  Folding(whole, state, *this).run(output);
-  for (const data::ConditionColumn& column : model.condition.columns)
+  Folding(whole, state, part.name, *this).run(names);
+  for (const data::ConditionColumn& column : part.condition.columns)
     columns.push_back(train::column_input("y", column));
 }
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "exchange/part.h"
 #include "graph/graph.h"
 #include "runtime/array.h"
-#include "train/model_file.h"
 
 namespace gan::exchange {
 
@@ -27,19 +27,17 @@ std::vector<Feature> features_of(const data::NumberColumn& column);
 /// as ONNX and PyTorch name them.
 graph::Shape output_padding(const graph::Graph& graph, const graph::Node& node);
 
-/// A name of a model file as text of a comment in any language: letters, digits, and what ends no comment or string.
-std::string comment_text(std::string name);
-
-/// A trained generator for other programs: a graph in which all that depends on weights alone is folded into few
-/// weights. Spectral norms, batch norms and the data's scaling become part of the layer before them.
+/// A trained network for other programs: a graph in which all that depends on weights alone is folded into few
+/// weights. Spectral norms, batch norms and the scaling of drawn samples become part of the layer before them.
 struct Network {
-  /// Folds the generator for samples in batches of this size.
-  Network(const train::Model& model, std::int64_t batch);
+  /// Folds a network for batches of this size.
+  Network(const Part& part, std::int64_t batch);
 
-  /// Inputs: "z" f32 [batch, latent], the columns of the condition as train::build_sampler has them (categories i32
-  /// [batch], features of numbers f32 [batch, features]), and the weights. Output: "samples" [batch, ...sample] in the
-  /// data's units; images that came as bytes are in [-1, 1].
+  /// Inputs: that of the part, the columns of the condition (categories i32 [batch], features of numbers f32 [batch,
+  /// features]; see Part::build), and the weights.
   graph::Graph graph;
+  /// The outputs, in the order of those of the part.
+  std::vector<graph::NodeId> outputs;
   /// The values of the inputs that are weights, f32.
   std::map<std::string, runtime::Array> weights;
   /// The names of the columns' inputs, in the order of the columns.

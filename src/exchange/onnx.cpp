@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <vector>
@@ -57,21 +56,23 @@ Message value_info(const std::string& name, int type, const Shape& shape) {
 /// Writes a network node by node. Axis 0 of every tensor that is no weight is the batch.
 class OnnxGraph {
  public:
-  OnnxGraph(const train::Model& model, std::int64_t batch)
-      : model_(model), batch_(batch), network_(model, batch > 0 ? batch : kTracedBatch) {}
+  OnnxGraph(const Part& part, std::int64_t batch)
+      : part_(part), batch_(batch), network_(part, batch > 0 ? batch : kTracedBatch) {}
 
   Message graph() {
     add_inputs();
     for (const Node& node : network_.graph.nodes())
       if (node.op) add(node);
-    const NodeId samples = network_.graph.outputs().at("samples");
-    call("Identity", {name(samples)}, {}, "samples");
+    for (std::size_t i = 0; i < part_.outputs.size(); ++i)
+      call("Identity", {name(network_.outputs[i])}, {}, part_.outputs[i].name);
     Message message;
     for (const Message& node : nodes_) message.message(1, node);
-    message.text(2, "generator");
+    message.text(2, part_.name);
     for (const Message& initializer : initializers_) message.message(5, initializer);
     for (const Message& input : inputs_) message.message(11, input);
-    return message.message(12, value_info("samples", kFloat, batched(network_.graph.node(samples).type.shape)));
+    for (std::size_t i = 0; i < part_.outputs.size(); ++i)
+      message.message(12, value_info(part_.outputs[i].name, kFloat, batched(shape(network_.outputs[i]))));
+    return message;
   }
 
  private:
@@ -89,15 +90,24 @@ class OnnxGraph {
     return shape;
   }
 
+  /// Keeps a name for an input or an output.
+  void take(const std::string& name) {
+    if (!taken_.insert(name).second)
+      base::fail_usage("a column of the condition is called {}, as another value of the exported file", name);
+  }
+
   void add_inputs() {
-    inputs_.push_back(value_info("z", kFloat, batched({0, model_.config.model.latent})));
+    Shape input{0};
+    input.insert(input.end(), part_.input_shape.begin(), part_.input_shape.end());
+    inputs_.push_back(value_info(part_.input.name, kFloat, batched(input)));
+    take(part_.input.name);
+    for (const Part::Value& output : part_.outputs) take(output.name);
+    for (const data::ConditionColumn& column : part_.condition.columns) take(column.name);
     std::map<std::string, std::string> of_columns;  // by the graph's name of the input
-    for (const data::ConditionColumn& column : model_.condition.columns)
-      if (!taken_.insert(column.name).second)
-        base::fail_usage("a column of the condition is called {}, as another value of the exported file", column.name);
     for (std::size_t c = 0; c < network_.columns.size(); ++c) {
-      const data::ConditionColumn& column = model_.condition.columns[c];
-      inputs_.push_back(value_info(column.name, column.is_numeric() ? kFloat : kInt64, batched({0})));
+      const data::ConditionColumn& column = part_.condition.columns[c];
+      const Shape rows = part_.pack > 1 ? Shape{0, part_.pack} : Shape{0};
+      inputs_.push_back(value_info(column.name, column.is_numeric() ? kFloat : kInt64, batched(rows)));
       of_columns[network_.columns[c]] = column.is_numeric() ? add_features(column) : column.name;
     }
     for (const Node& node : network_.graph.nodes()) {
@@ -112,9 +122,9 @@ class OnnxGraph {
     }
   }
 
-  /// The features [batch, features] of a column of numbers; returns their name.
+  /// The features of a column of numbers, along a new last axis; returns their name.
   std::string add_features(const data::ConditionColumn& column) {
-    const std::string value = call("Unsqueeze", {column.name, integers({1})});
+    const std::string value = call("Unsqueeze", {column.name, integers({-1})});
     std::vector<std::string> parts;
     for (const Feature& feature : features_of(column.number)) {
       const std::string number = feature.log ? call("Log", {value}) : value;
@@ -123,7 +133,7 @@ class OnnxGraph {
                       : feature.wave == Feature::Wave::sine ? call("Sin", {scaled})
                                                             : call("Cos", {scaled}));
     }
-    return call("Concat", parts, {attribute("axis", std::int64_t{1})});
+    return call("Concat", parts, {attribute("axis", std::int64_t{-1})});
   }
 
   // ---- nodes ----
@@ -212,11 +222,11 @@ class OnnxGraph {
     return call("Transpose", {result}, {attribute("perm", Shape{0, 2, 3, 1})});
   }
 
-  /// A shape for Reshape, in which 0 is the length of the input's axis.
+  /// A shape for Reshape: its axis 0, a multiple of the batch, is as long as the input's (0) or follows from it (-1).
   std::string shape_of(const Node& node) {
-    Shape shape = node.type.shape;
-    if (!shape.empty()) shape[0] = 0;
-    return integers(shape);
+    Shape to = node.type.shape;
+    to.at(0) = to[0] == shape(node.inputs[0]).at(0) ? 0 : -1;
+    return integers(to);
   }
 
   std::string sum(const Node& node, const std::vector<std::string>& in) {
@@ -277,53 +287,21 @@ class OnnxGraph {
     names_[node.id] = maker != makers.end() ? maker->second() : elementwise(node, in);
   }
 
-  const train::Model& model_;
+  const Part& part_;
   std::int64_t batch_;  // 0: any
   Network network_;
-  std::set<std::string> taken_{"z", "samples"};
+  std::set<std::string> taken_;
   std::map<NodeId, std::string> names_;
   std::vector<Message> nodes_, initializers_, inputs_;
 };
 
-/// The metadata: texts, lists as JSON.
-std::vector<std::pair<std::string, std::string>> metadata_of(const train::Model& model) {
-  using Json = nlohmann::ordered_json;
-  Json columns = Json::array();
-  for (const data::ConditionColumn& column : model.condition.columns) {
-    Json json{{"name", column.name}};
-    if (column.is_numeric()) {
-      json.update(
-          {{"unit", column.number.unit}, {"minimum", column.number.minimum}, {"maximum", column.number.maximum}});
-      if (column.number.period > 0) json["period"] = column.number.period;
-    } else {
-      json["categories"] = column.names;
-      json["count"] = column.categories;
-    }
-    columns.push_back(json);
-  }
-  Json outputs = Json::array();
-  for (const data::NumberColumn& column : model.units.columns) outputs.push_back(column.name);
-  const data::SampleUnits& units = model.units;
-  const bool images = model.sample_shape.size() == 3;
-  return {{"preset", model.config.preset},
-          {"steps", std::to_string(model.steps)},
-          {"data", model.data_name},
-          {"data_sha256", model.data_hash},
-          {"latent_distribution", model.config.model.latent_distribution},
-          {"condition", columns.dump()},
-          {"value_range", !images         ? std::string("the data's")
-                          : units.bytes() ? "[-1, 1]"
-                                          : fmt::format("[{:g}, {:g}]", units.low, units.high)},
-          {"columns", outputs.dump()}};
-}
-
 }  // namespace
 
-std::string onnx_of(const train::Model& model, std::int64_t batch) {
+std::string onnx_of(const Part& part, std::int64_t batch) {
   const Message opset = Message().text(1, "").integer(2, kOpset);
   Message file = Message().integer(1, kIrVersion).text(2, "gan.cpp").text(3, GAN_VERSION);
-  file.message(7, OnnxGraph(model, batch).graph()).message(8, opset);
-  for (const auto& [key, value] : metadata_of(model)) file.message(14, Message().text(1, key).text(2, value));
+  file.message(7, OnnxGraph(part, batch).graph()).message(8, opset);
+  for (const auto& [key, value] : part.metadata) file.message(14, Message().text(1, key).text(2, value));
   constexpr std::size_t kMostBytes = (std::size_t{1} << 31) - 1;
   if (file.bytes().size() > kMostBytes) base::fail_usage("an ONNX file holds at most 2 GB; the model is larger");
   return file.bytes();

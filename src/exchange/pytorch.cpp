@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -25,10 +26,10 @@ using graph::Shape;
 namespace {
 
 constexpr std::string_view kModule =
-    R"("""The generator of a conditional GAN, written by gan {version} from a model of the preset {preset}.
+    R"("""{title}, written by gan {version} from {origin}.
 
-    generator = Generator()
-    samples = generator({arguments})  # {shape}{range}
+    {name} = {class}()
+    {results} = {name}({arguments})  # {described}
 """
 
 import json
@@ -54,20 +55,27 @@ def load_weights(path):
     return tensors
 
 
-class Generator(torch.nn.Module):
-    def __init__(self, path=pathlib.Path(__file__).with_name("generator.safetensors")):
+class {class}(torch.nn.Module):
+    def __init__(self, path=pathlib.Path(__file__).with_name("{name}.safetensors")):
         super().__init__()
         for name, tensor in load_weights(path).items():
             self.register_parameter(name.replace(".", "_"), torch.nn.Parameter(tensor))
 
-    def forward(self, z{columns}):
+    def forward(self, {parameters}):
         p = self._parameters
-{body}        return {result}
+{body}        return {returned}
 )";
+
+/// The name of the class of a part: "Generator".
+std::string class_name(const Part& part) {
+  std::string name = part.name;
+  name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
+  return name;
+}
 
 class Forward {
  public:
-  explicit Forward(const train::Model& model) : model_(model), network_(model, 2) {
+  explicit Forward(const Part& part) : part_(part), network_(part, 2) {
     for (std::size_t c = 0; c < network_.columns.size(); ++c) add_column(c);
     for (const Node& node : network_.graph.nodes()) {
       if (node.op)
@@ -78,22 +86,34 @@ class Forward {
   }
 
   std::string module() const {
-    const bool bytes = model_.sample_shape.size() == 3 && model_.units.bytes();
-    Shape shape = model_.sample_shape;
-    std::string columns, arguments = fmt::format("torch.randn(N, {})", model_.config.model.latent);
-    if (model_.config.model.latent_distribution == "uniform")
-      arguments = fmt::format("torch.rand(N, {}) * 2 - 1", model_.config.model.latent);
+    const std::string lengths = fmt::format("N, {}", fmt::join(part_.input_shape, ", "));
+    const std::string& range = part_.input.range;
+    std::string parameters = part_.input.name;
+    std::string arguments = range.starts_with("normally")  ? fmt::format("torch.randn({})", lengths)
+                            : range.starts_with("uniform") ? fmt::format("torch.rand({}) * 2 - 1", lengths)
+                                                           : fmt::format("torch.ones({})", lengths);
+    const std::string rows = part_.pack > 1 ? fmt::format("(N, {})", part_.pack) : "(N,)";
     for (std::size_t c = 0; c < network_.columns.size(); ++c) {
-      columns += fmt::format(", condition{}", c);
-      const data::ConditionColumn& column = model_.condition.columns[c];
-      arguments += column.is_numeric() ? fmt::format(", torch.full((N,), {:g})", column.number.minimum)
-                                       : std::string(", torch.zeros(N, dtype=torch.long)");
+      parameters += fmt::format(", condition{}", c);
+      const data::ConditionColumn& column = part_.condition.columns[c];
+      arguments += column.is_numeric() ? fmt::format(", torch.full({}, {:g})", rows, column.number.minimum)
+                                       : fmt::format(", torch.zeros({}, dtype=torch.long)", rows);
     }
-    return fmt::format(fmt::runtime(kModule), fmt::arg("version", GAN_VERSION),
-                       fmt::arg("preset", comment_text(model_.config.preset)), fmt::arg("arguments", arguments),
-                       fmt::arg("shape", "[N, " + graph::to_string(shape).substr(1)),
-                       fmt::arg("range", bytes ? " in [-1, 1]" : ""), fmt::arg("columns", columns),
-                       fmt::arg("body", body_), fmt::arg("result", names_.at(network_.graph.outputs().at("samples"))));
+    std::vector<std::string> described, returned;
+    for (std::size_t i = 0; i < network_.outputs.size(); ++i) {
+      const Shape& shape = network_.graph.node(network_.outputs[i]).type.shape;
+      const Part::Value& output = part_.outputs[i];
+      std::string text = comment_text(output.name) + " [N";
+      for (std::size_t axis = 1; axis < shape.size(); ++axis) text += fmt::format(", {}", shape[axis]);
+      described.push_back(text + "]" + (output.range.empty() ? "" : " " + output.range));
+      returned.push_back(names_.at(network_.outputs[i]));
+    }
+    return fmt::format(
+        fmt::runtime(kModule), fmt::arg("title", part_.title), fmt::arg("version", GAN_VERSION),
+        fmt::arg("origin", part_.origin), fmt::arg("name", part_.name), fmt::arg("class", class_name(part_)),
+        fmt::arg("results", described.size() == 1 ? part_.outputs[0].name : "results"),
+        fmt::arg("arguments", arguments), fmt::arg("described", fmt::join(described, "; ")),
+        fmt::arg("parameters", parameters), fmt::arg("body", body_), fmt::arg("returned", fmt::join(returned, ", ")));
   }
 
   const Network& network() const { return network_; }
@@ -108,7 +128,7 @@ class Forward {
   }
 
   void add_column(std::size_t c) {
-    const data::ConditionColumn& column = model_.condition.columns[c];
+    const data::ConditionColumn& column = part_.condition.columns[c];
     std::string value = fmt::format("condition{}", c);
     if (column.is_numeric()) {
       std::string parts;
@@ -121,7 +141,7 @@ class Forward {
                       : fmt::format("torch.{}({})", feature.wave == Feature::Wave::sine ? "sin" : "cos", scaled));
       }
       const std::string features = fmt::format("features{}", c);
-      body_ += fmt::format("        {} = torch.stack([{}], 1)  # {}\n", features, parts, comment_text(column.name));
+      body_ += fmt::format("        {} = torch.stack([{}], -1)  # {}\n", features, parts, comment_text(column.name));
       value = features;
     }
     names_[network_.graph.inputs().at(network_.columns[c])] = value;
@@ -147,21 +167,42 @@ class Forward {
            return given.integer("transpose_b") != 0 ? fmt::format("F.linear({}, {})", in[0], in[1])
                                                     : fmt::format("{} @ {}", in[0], in[1]);
          }},
+        {"conv2d",
+         [&] {
+           return fmt::format("F.conv2d({}.permute(0, 3, 1, 2), {}, stride={}, padding={}).permute(0, 2, 3, 1)", in[0],
+                              in[1], given.integer("stride"), given.integer("padding"));
+         }},
         {"conv2d_data_gradient", [&] { return transposed_convolution(node, in); }},
         {"gather", [&] { return fmt::format("{}[{}]", in[0], in[1]); }},
         {"one_hot", [&] { return fmt::format("F.one_hot({}, {}).float()", in[0], given.integer("classes")); }},
         {"concat", [&] { return fmt::format("torch.cat([{}], {})", fmt::join(in, ", "), given.integer("axis")); }},
+        {"slice",
+         [&] {
+           return fmt::format("{}.narrow({}, {}, {})", in[0], given.integer("axis"), given.integer("begin"),
+                              given.integer("length"));
+         }},
+        {"sum",
+         [&] {
+           const Shape &from = network_.graph.node(node.inputs[0]).type.shape, &to = node.type.shape;
+           Shape axes;
+           for (std::size_t axis = 0; axis < to.size(); ++axis)
+             if (from.at(axis) != to[axis]) axes.push_back(static_cast<std::int64_t>(axis));
+           return fmt::format("{}.sum(({},), keepdim=True)", in[0], joined(axes));
+         }},
         {"reshape",
          [&] {
-           const Shape& to = node.type.shape;
-           return fmt::format("{}.reshape(-1, {})", in[0], joined(Shape(to.begin() + 1, to.end())));
+           Shape to = node.type.shape;
+           to.at(0) = -1;
+           return fmt::format("{}.reshape({})", in[0], joined(to));
          }},
         {"permute", [&] { return fmt::format("{}.permute({})", in[0], joined(given.integers("order"))); }},
         {"add", [&] { return fmt::format("{} + {}", in[0], in[1]); }},
         {"sub", [&] { return fmt::format("{} - {}", in[0], in[1]); }},
         {"mul", [&] { return fmt::format("{} * {}", in[0], in[1]); }},
         {"div", [&] { return fmt::format("{} / {}", in[0], in[1]); }},
+        {"maximum", [&] { return fmt::format("torch.maximum({}, {})", in[0], in[1]); }},
         {"exp", [&] { return fmt::format("torch.exp({})", in[0]); }},
+        {"log", [&] { return fmt::format("torch.log({})", in[0]); }},
         {"tanh", [&] { return fmt::format("torch.tanh({})", in[0]); }},
         {"sigmoid", [&] { return fmt::format("torch.sigmoid({})", in[0]); }},
         {"relu", [&] { return fmt::format("F.relu({})", in[0]); }},
@@ -180,7 +221,7 @@ class Forward {
         in[0], in[1], node.attributes.integer("stride"), node.attributes.integer("padding"), more[0], more[1]);
   }
 
-  const train::Model& model_;
+  const Part& part_;
   Network network_;
   std::map<NodeId, std::string> names_;
   std::set<std::string> parameters_;
@@ -190,15 +231,15 @@ class Forward {
 
 }  // namespace
 
-void write_pytorch(const std::string& folder, const train::Model& model) {
-  const Forward forward(model);
+void write_pytorch(const std::string& folder, const Part& part) {
+  const Forward forward(part);
   base::create_folder(folder);
   const std::filesystem::path path(folder);
   std::vector<io::NamedArray> tensors;
   for (const auto& [name, array] : forward.network().weights) tensors.push_back({name, &array});
-  io::write_safetensors((path / "generator.safetensors").string(),
+  io::write_safetensors((path / (part.name + ".safetensors")).string(),
                         {{"format", "pt"}, {"library", "gan.cpp"}, {"version", GAN_VERSION}}, tensors);
-  base::write_file((path / "generator.py").string(), forward.module(), base::Durability::unsynced);
+  base::write_file((path / (part.name + ".py")).string(), forward.module(), base::Durability::unsynced);
 }
 
 }  // namespace gan::exchange

@@ -1,4 +1,4 @@
-// Runs every model FOLDER/*.onnx in ONNX Runtime on the inputs of its .json and compares the samples with those there.
+// Runs every model FOLDER/*.onnx in ONNX Runtime on the inputs of its .json and compares the outputs with those there.
 // Prints the largest difference of each; exits 1 if one is above 1e-5.
 //
 // node check_onnx.js FOLDER
@@ -12,17 +12,23 @@ function tensor({type, dims, data}) {
   return new ort.Tensor(type, Float32Array.from(data), dims);
 }
 
-async function difference(model, {inputs, samples}) {
-  const session = await ort.InferenceSession.create(model, {logSeverityLevel: 3});
-  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
-  const found = (await session.run(feeds)).samples;
-  if (found.dims.join() !== samples.dims.join()) throw new Error(`shape [${found.dims}], expected [${samples.dims}]`);
-  // Relative to the largest sample: numbers in the data's units may be large.
-  const scale = Math.max(1, ...samples.data.map(Math.abs));
-  return Math.max(...samples.data.map((value, i) => {
+function difference(found, expected) {
+  if (found.dims.join() !== expected.dims.join()) throw new Error(`shape [${found.dims}], expected [${expected.dims}]`);
+  // Relative to the largest value: numbers in the data's units may be large.
+  const scale = Math.max(1, ...expected.data.map(Math.abs));
+  return Math.max(...expected.data.map((value, i) => {
     const apart = Math.abs(value - found.data[i]) / scale;
     return Number.isNaN(apart) ? Infinity : apart;
   }));
+}
+
+async function largestDifference(model, {inputs, outputs}) {
+  const session = await ort.InferenceSession.create(model, {logSeverityLevel: 3});
+  if (session.inputNames.join() !== Object.keys(inputs).join()) throw new Error(`inputs ${session.inputNames}`);
+  if (session.outputNames.join() !== Object.keys(outputs).join()) throw new Error(`outputs ${session.outputNames}`);
+  const feeds = Object.fromEntries(Object.entries(inputs).map(([name, value]) => [name, tensor(value)]));
+  const found = await session.run(feeds);
+  return Math.max(...Object.entries(outputs).map(([name, expected]) => difference(found[name], expected)));
 }
 
 async function main(folder) {
@@ -33,7 +39,7 @@ async function main(folder) {
     const expected = JSON.parse(fs.readFileSync(model.replace(/\.onnx$/, '.json')));
     let text;
     try {
-      const apart = await difference(model, expected);
+      const apart = await largestDifference(model, expected);
       if (!(apart <= 1e-5)) ++failures;
       text = apart.toExponential(2);
     } catch (error) {
