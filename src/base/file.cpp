@@ -39,6 +39,12 @@ int write_all(int descriptor, const void* src, std::size_t bytes) {
   return 0;
 }
 
+// "4.1 kB", "5.53 MB", "386 GB".
+std::string size_text(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.3g} kB", bytes / 1e3);
+  return bytes < 1e9 ? fmt::format("{:.3g} MB", bytes / 1e6) : fmt::format("{:.3g} GB", bytes / 1e9);
+}
+
 bool is_same_file(const std::string& path, const struct stat& file) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino;
@@ -176,8 +182,8 @@ void require_room(const std::string& folder, std::uint64_t bytes) {
   if (::statvfs(there.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // some file systems do not report it
   const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
   if (static_cast<double>(bytes) > free)
-    fail_data("{}: the disk has {:.3g} GB left, {:.3g} GB are needed; free some, or choose a folder on another disk",
-              folder, free / 1e9, static_cast<double>(bytes) / 1e9);
+    fail_data("{}: the disk has {} left, {} are needed; free some, or choose a folder on another disk", folder,
+              size_text(free), size_text(static_cast<double>(bytes)));
 }
 
 void remove_leftovers(const std::string& path) {
