@@ -121,6 +121,7 @@ AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(p
   descriptor_ = ::openat(folder_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail(errno);
   temporary_ = temporary;
+  ::flock(descriptor_, LOCK_EX | LOCK_NB);  // see is_leftover; not every file system has locks
 }
 
 AtomicFile::~AtomicFile() { discard(); }
@@ -186,16 +187,30 @@ void require_room(const std::string& folder, std::uint64_t bytes) {
               size_text(free), size_text(static_cast<double>(bytes)));
 }
 
+bool is_leftover(const std::string& path) {
+  std::string_view name = path;
+  if (!name.ends_with(kTemporary)) return false;
+  name.remove_suffix(kTemporary.size());
+  const std::size_t dot = name.find_last_not_of("0123456789");  // in front of the number of the process
+  if (dot == std::string_view::npos || dot + 1 == name.size() || name[dot] != '.') return false;
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool held = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return !held;
+}
+
 void remove_leftovers(const std::string& path) {
   const fs::path whole(path);
   const std::string start = whole.filename().string() + ".";
+  const std::size_t length = start.size();
   std::error_code ignored;
   const fs::path folder = whole.has_parent_path() ? whole.parent_path() : fs::path(".");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(start) || !name.ends_with(kTemporary)) continue;
-    const std::string_view process = std::string_view(name).substr(start.size());
-    if (process.find_first_not_of("0123456789") == process.size() - kTemporary.size())
+    // Names of other files may begin alike.
+    if (name.starts_with(start) && name.find('.', length) == name.size() - kTemporary.size() &&
+        is_leftover(entry.path().string()))
       fs::remove(entry.path(), ignored);
   }
 }
