@@ -1,9 +1,12 @@
 // The ways into the library of bytes that users bring. Fuzzers (target.cpp) and a test (fuzz_test.cpp) share them.
 #pragma once
 
+#include <zlib.h>
+
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -110,7 +113,27 @@ inline void picture(std::string_view bytes) {
     }
   });
 }
-inline void png(std::string_view bytes) { picture(bytes); }
+
+/// The bytes with the right checksum in each chunk, since libpng refuses others at once.
+inline std::string with_checksums(std::string_view bytes) {
+  std::string png(bytes);
+  const auto number_at = [&](std::size_t at) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(png[at + i]);
+    return value;
+  };
+  for (std::size_t at = 8; at + 12 <= png.size() && number_at(at) <= png.size() - at - 12; at += 12 + number_at(at)) {
+    const std::size_t end = at + 8 + number_at(at);
+    const auto sum = crc32(0, reinterpret_cast<const Bytef*>(png.data()) + at + 4, static_cast<uInt>(end - at - 4));
+    for (std::size_t i = 0; i < 4; ++i) png[end + i] = static_cast<char>(sum >> (24 - 8 * i));
+  }
+  return png;
+}
+
+inline void png(std::string_view bytes) {
+  picture(bytes);
+  picture(with_checksums(bytes));
+}
 inline void jpeg(std::string_view bytes) { picture(bytes); }
 inline void webp(std::string_view bytes) { picture(bytes); }
 
@@ -137,18 +160,39 @@ inline void toml(std::string_view bytes) {
   });
 }
 
+/// Writes a file without tensors; false if a value is not UTF-8.
+inline bool write_metadata(const std::string& path, const std::map<std::string, std::string>& metadata) {
+  try {
+    io::write_safetensors(path, metadata, {});
+    return true;
+  } catch (const base::Error&) {
+    return false;
+  }
+}
+
+/// A file, or the description alone that files hold as JSON.
 inline void model(std::string_view bytes) {
   const std::string path = file_of(bytes, "model.safetensors");
   attempt([&] { train::load_model(path); });
+  for (const char* version : {"1", "2", "3"})
+    if (bytes.starts_with('{') &&
+        write_metadata(path, {{"format", "gan.cpp model"}, {"version", version}, {"model", std::string(bytes)}}))
+      attempt([&] { train::load_model(path); });
 }
 
+/// A file, or the position alone that files hold as JSON.
 inline void checkpoint(std::string_view bytes) {
+  const std::string path = file_of(bytes, "checkpoint.safetensors");
   const std::vector<nn::Variable> variables = {{.name = "a", .shape = {2, 3}, .init = {}, .role = {}, .value = {}},
                                                {.name = "b", .shape = {}, .init = {}, .role = {}, .value = {}}};
-  attempt([&] {
+  const auto load = [&] {
     runtime::State state;
-    train::load_checkpoint(file_of(bytes, "checkpoint.safetensors"), variables, state, [](const auto&) {});
-  });
+    train::load_checkpoint(path, variables, state, [](const auto&) {});
+  };
+  attempt(load);
+  if (bytes.starts_with('{') &&
+      write_metadata(path, {{"format", "gan.cpp checkpoint"}, {"version", "1"}, {"position", std::string(bytes)}}))
+    attempt(load);
 }
 
 inline void cache(std::string_view bytes) {
