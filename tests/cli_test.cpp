@@ -504,9 +504,12 @@ TEST(Cli, OneTrainingInAFolderAtATime) {
   first.wait();
   write(folder / "a/checkpoint.safetensors.123.tmp", "left by a killed one");
   write(folder / "a/checkpoint.safetensors.mine.tmp", "");
+  fs::create_directories(folder / "a/samples");
+  write(folder / "a/samples/7.png.123.tmp", "left by a killed one");
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "1"});
   EXPECT_FALSE(fs::exists(folder / "a/checkpoint.safetensors.123.tmp"));
   EXPECT_TRUE(fs::exists(folder / "a/checkpoint.safetensors.mine.tmp"));
+  EXPECT_FALSE(fs::exists(folder / "a/samples/7.png.123.tmp"));
 }
 
 TEST(Cli, ResumeWithoutItsCheckpointBadInput) {

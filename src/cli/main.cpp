@@ -75,9 +75,8 @@ void require_printed() {
 }
 
 /// Prints an error as one line and returns the exit code.
-int report(int code, std::string message) {
-  std::ranges::replace(message, '\n', ' ');
-  fmt::print(stderr, "gan: {}\n", message);
+int report(int code, const std::string& message) {
+  fmt::print(stderr, "gan: {}\n", base::printable(message));
   return code;
 }
 
