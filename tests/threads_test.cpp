@@ -1,8 +1,13 @@
 // Fewer threads than were asked for: OpenMP's variables and callers may withhold them, and nothing may depend on
 // getting all.
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <pthread.h>
+#include <sys/time.h>
 
+#include <atomic>
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -10,6 +15,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "compiler/compile.h"
+#include "graph_helpers.h"
 #include "program.h"
 #include "train/preset.h"
 #include "train/sampler.h"
@@ -98,6 +104,53 @@ TEST(Threads, SamplersWorkInsideOtherParallelRegions) {
     expect_close(again, expected, preset);
   }
   base::set_threads(0);
+}
+
+std::uintptr_t stack_begin, stack_end;
+std::atomic<int> on_stack, elsewhere;
+
+/// Counts where its own variables lie.
+void note_stack(int) {
+  const int here = 0;
+  const auto address = reinterpret_cast<std::uintptr_t>(&here);
+  ++(address >= stack_begin && address < stack_end ? on_stack : elsewhere);
+}
+
+/// Products of oneDNN may use the stack register for other memory, which a signal handler would overwrite.
+TEST(Threads, SignalHandlersRunOnTheStack) {
+  pthread_attr_t attributes;
+  void* begin = nullptr;
+  std::size_t size = 0;
+  ASSERT_EQ(pthread_getattr_np(pthread_self(), &attributes), 0);
+  pthread_attr_getstack(&attributes, &begin, &size);
+  pthread_attr_destroy(&attributes);
+  stack_begin = reinterpret_cast<std::uintptr_t>(begin);
+  stack_end = stack_begin + size;
+  base::set_threads(2);
+  graph::Graph g;
+  runtime::State state;
+  runtime::Arena arena;
+  for (const std::int64_t k : {512, 9000}) {
+    const std::string a = fmt::format("a{}", k), b = fmt::format("b{}", k);
+    g.output("y" + a, matmul(input(g, a.c_str(), {48, k}), input(g, b.c_str(), {k, 512})));
+    state[a] = runtime::Array({DType::f32, {48, k}});
+    state[b] = runtime::Array({DType::f32, {k, 512}});
+  }
+  runtime::Program program =
+      compiler::compile(g, {.precision = compiler::Precision::f32, .disabled = {}}, state, arena);
+  struct sigaction action {
+  }, before{};
+  action.sa_handler = note_stack;
+  sigaction(SIGALRM, &action, &before);
+  const itimerval often = {{0, 50}, {0, 50}}, never = {};
+  on_stack = elsewhere = 0;
+  setitimer(ITIMER_REAL, &often, nullptr);
+  for (int i = 0; i < 20; ++i) program.run();
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  base::set_threads(0);
+  EXPECT_GT(on_stack, 0);
+  EXPECT_EQ(elsewhere, 0);
 }
 
 TEST(Threads, SamplersOfOneModelWorkInManyThreads) {

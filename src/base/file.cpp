@@ -66,9 +66,21 @@ InputFile::InputFile(const std::string& path) : path_(path) {
   size_ = static_cast<std::uint64_t>(status.st_size);
 }
 
-InputFile::~InputFile() { ::close(descriptor_); }
+InputFile::InputFile(const std::string& name, std::span<const std::byte> contents)
+    : path_(name), contents_(contents), size_(contents.size()) {}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
 
 void InputFile::read(void* dst, std::size_t bytes) {
+  if (descriptor_ < 0) {
+    if (bytes > contents_.size())
+      fail_data("{}: ends {} early", path_, counted(static_cast<std::int64_t>(bytes - contents_.size()), "byte"));
+    std::copy_n(contents_.data(), bytes, static_cast<std::byte*>(dst));
+    contents_ = contents_.subspan(bytes);
+    return;
+  }
   char* next = static_cast<char*>(dst);
   while (bytes > 0) {
     const ssize_t got = ::read(descriptor_, next, std::min(bytes, kMaxTransfer));
@@ -81,6 +93,10 @@ void InputFile::read(void* dst, std::size_t bytes) {
 }
 
 void InputFile::skip(std::uint64_t bytes) {
+  if (descriptor_ < 0) {
+    contents_ = contents_.subspan(std::min<std::uint64_t>(bytes, contents_.size()));
+    return;
+  }
   if (::lseek(descriptor_, static_cast<off_t>(bytes), SEEK_CUR) < 0)
     fail_data("{}: cannot be read: {}", path_, reason(errno));
 }

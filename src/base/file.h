@@ -2,16 +2,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace gan::base {
 
-/// A regular file opened for reading from front to back.
+/// A regular file opened for reading from front to back, or the contents of one in memory.
 class InputFile {
  public:
   /// Throws a data error if the file is missing, unreadable or not a regular file (a folder, a device).
   explicit InputFile(const std::string& path);
+  /// Reads from memory of the caller; `name` stands for the path in messages.
+  InputFile(const std::string& name, std::span<const std::byte> contents);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
@@ -26,7 +29,8 @@ class InputFile {
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  int descriptor_ = -1;                  // -1: contents_ is read instead
+  std::span<const std::byte> contents_;  // what is left of them
   std::uint64_t size_ = 0;
 };
 

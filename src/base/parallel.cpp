@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/signals.h"
+
 namespace gan::base {
 
 namespace {
@@ -35,8 +37,11 @@ void measure(int wanted) {
   const int most = permitted(wanted);
   int started = 1;
 #pragma omp parallel num_threads(most)
+  {
+    if (omp_get_thread_num() > 0) ScopedSignalBlock::forever();
 #pragma omp single
-  started = omp_get_num_threads();
+    started = omp_get_num_threads();
+  }
   (started < wanted ? largest_possible : largest_full) = started;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/float_mode.h"
+#include "base/signals.h"
 
 // The thread sanitizer does not see how OpenMP's threads synchronize, so under it parallel_for starts threads itself.
 #ifdef GAN_SANITIZES_THREADS
@@ -53,6 +54,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, const Function& functi
   }
   const auto run = [&, mode = ScopedFloatMode::current()](std::int64_t me, std::int64_t all) {
     const ScopedFloatMode same(mode);
+    if (me > 0) ScopedSignalBlock::forever();
     const std::int64_t begin = count * me / all, end = count * (me + 1) / all;
     if (begin < end) function(begin, end);
   };

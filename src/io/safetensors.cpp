@@ -197,6 +197,11 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
 
 Safetensors read_safetensors(const std::string& path, std::string_view leave_out) {
   base::InputFile file(path);
+  return read_safetensors(file, leave_out);
+}
+
+Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out) {
+  const std::string& path = file.path();
   std::uint64_t header_bytes = 0;
   if (file.size() < sizeof header_bytes)
     base::fail_data("{}: not a safetensors file: {} bytes, expected 8 or more", path, file.size());

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/file.h"
 #include "runtime/array.h"
 
 namespace gan::io {
@@ -31,6 +32,7 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
 /// is allocated, then each tensor is read straight into its array. Throws a data error naming file and tensor for every
 /// file that violates the format: cut short, too long, with wrong, overlapping or gapped offsets, with another dtype.
 /// Tensors whose names begin with `leave_out`, if that is not empty, are checked in the header alone and skipped.
+Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out = "");
 Safetensors read_safetensors(const std::string& path, std::string_view leave_out = "");
 
 /// Throws a data error naming the tensor and the first element that is NaN or infinite. Integers pass.

@@ -117,8 +117,14 @@ Model load_model(const std::string& path, Networks networks) {
   const std::string file = folder ? (std::filesystem::path(path) / "model.safetensors").string() : path;
   if (folder && !std::filesystem::exists(file))
     base::fail_data("{}: no model.safetensors in this folder; give a model file or the folder of a run", path);
+  base::InputFile input(file);
+  return load_model(input, networks);
+}
+
+Model load_model(base::InputFile& input, Networks networks) {
+  const std::string& file = input.path();
   io::Safetensors content =
-      io::read_safetensors(file, networks == Networks::generator ? std::string(kDiscriminator) + "." : "");
+      io::read_safetensors(input, networks == Networks::generator ? std::string(kDiscriminator) + "." : "");
   const auto text = [&](const char* key) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "runtime/array.h"
 #include "train/config.h"
 
@@ -31,5 +32,6 @@ enum class Networks { both, generator };
 /// is present, of its shape, f32 and finite. Throws a data error that says what was found and expected.
 /// Networks::generator skips D's tensors, which sampling does not need.
 Model load_model(const std::string& path, Networks networks = Networks::both);
+Model load_model(base::InputFile& file, Networks networks = Networks::both);
 
 }  // namespace gan::train

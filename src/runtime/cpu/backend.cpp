@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/float_mode.h"
 #include "base/parallel.h"
+#include "base/signals.h"
 #include "runtime/cpu/elementwise.h"
 #include "runtime/cpu/moves.h"
 #include "runtime/cpu/processor.h"
@@ -88,6 +89,7 @@ class CpuExecutable : public Executable {
   /// Flushes denormal numbers to zero: where gradients vanish, the moments of Adam decay to denormals, with which a
   /// step takes three times as long.
   void run(Profile* profile) override {
+    const base::ScopedSignalBlock block;
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
     const base::ScopedThreads team(threads_);
     if (team.count() < threads_)
