@@ -57,7 +57,7 @@ cmake --build --preset test
 emulator='' work=$("${debian[@]}" mktemp -d /var/tmp/gan-emulated.XXXXXX)
 # shellcheck disable=SC2317  # a trap calls it
 clean_up() {
-  if [[ -n "$emulator" ]]; then kill "$emulator" 2> /dev/null || true; fi
+  if [[ -n "$emulator" ]]; then kill -KILL "$emulator" 2> /dev/null || true; fi
   rm -rf "$root$work"
 }
 trap clean_up EXIT
@@ -102,7 +102,8 @@ cat > "$root$work/disc/isolinux.cfg" << END
 DEFAULT vmlinuz initrd=files console=ttyS0 loglevel=2 mitigations=off setcpuid=297,324 acpi=off panic=-1 reboot=triple
 END
 "${debian[@]}" sh -c "cd $work && cp /usr/lib/ISOLINUX/isolinux.bin /usr/lib/syslinux/modules/bios/ldlinux.c32 disc &&
-  xorriso -as mkisofs -quiet -o disc.iso -b isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table disc"
+  xorriso -as mkisofs -quiet -o disc.iso -b isolinux.bin -no-emul-boot -boot-load-size 4 -boot-info-table disc" \
+  2> "$root$work/log" || { cat "$root$work/log" >&2; exit 4; }
 cat > "$root$work/bochsrc" << END
 cpu: model=$cpu, ips=50000000, reset_on_triple_fault=0${without:+, exclude_features=\"$without\"}
 memory: guest=2048, host=2048
