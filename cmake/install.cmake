@@ -4,6 +4,11 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 install(TARGETS gan COMPONENT program)
+# A system's program needs no path to the system's libraries.
+install(CODE "
+  if(CMAKE_INSTALL_PREFIX STREQUAL /usr)
+    file(RPATH_REMOVE FILE \"\$ENV{DESTDIR}/usr/${CMAKE_INSTALL_BINDIR}/gan\")
+  endif()" COMPONENT program)
 # The program itself prints its manual page and completions, so that they cannot differ from its options.
 if(CMAKE_CROSSCOMPILING)
   message(STATUS "Cross compiling: the manual page and completions are not installed")
@@ -38,20 +43,25 @@ install(EXPORT gan NAMESPACE gan:: FILE gan-config.cmake DESTINATION "${CMAKE_IN
 set(version_file "${PROJECT_BINARY_DIR}/gan-config-version.cmake")
 write_basic_package_version_file("${version_file}" COMPATIBILITY SameMinorVersion)
 install(FILES "${version_file}" DESTINATION "${CMAKE_INSTALL_LIBDIR}/cmake/gan" COMPONENT dev)
-file(RELATIVE_PATH to_prefix "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+file(RELATIVE_PATH to_prefix "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+string(REGEX REPLACE "/$" "" to_prefix "${to_prefix}")
 configure_file(cmake/gan.pc.in gan.pc @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/gan.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 
+# Licences: of gan.cpp, and of what becomes a part of the library (headers) and of the program (and archives).
+set(package_program gan)
+set(package_library libgan0.1)
+set(package_dev libgan-dev)
+set(parts_library libhwy-dev libxbyak-dev libfmt-dev libtomlplusplus-dev nlohmann-json3-dev)
+set(parts_program ${parts_library} libeigen3-dev libcli11-dev libjpeg62-turbo-dev libwebp-dev libjs-chart.js)
+set(parts_dev "")
 foreach(component program library dev)
-  if(component STREQUAL program)
-    set(package gan)
-  elseif(component STREQUAL library)
-    set(package libgan0.1)
-  else()
-    set(package libgan-dev)
-  endif()
-  set(package_${component} ${package})
-  install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/${package}" RENAME copyright COMPONENT ${component})
+  set(folder "${CMAKE_INSTALL_DATADIR}/doc/${package_${component}}")
+  install(FILES LICENSE DESTINATION "${folder}" RENAME copyright COMPONENT ${component})
+  foreach(part IN LISTS parts_${component})
+    install(FILES "/usr/share/doc/${part}/copyright" DESTINATION "${folder}/licences" RENAME "${part}.txt"
+      COMPONENT ${component} OPTIONAL)
+  endforeach()
 endforeach()
 install(FILES docs/licences.md DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/gan" COMPONENT program)
 
@@ -71,18 +81,16 @@ foreach(component program library dev)
 endforeach()
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS "npm, libfreetype6")
-set(CPACK_COMPONENT_PROGRAM_DESCRIPTION "Trains conditional GANs and draws samples from them
- The program gan trains on pictures, tables and arrays, scores models, draws
- samples by label or number, and exports models to other programs.")
+set(CPACK_DEBIAN_PROGRAM_DESCRIPTION "The program gan trains on pictures, tables and arrays, scores models, draws
+samples by label or number, and exports models to other programs.")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
-set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "Draws samples from models of gan.cpp (shared library)
- The library opens models that the program gan has trained, and draws from
- them in any number of threads.")
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+set(CPACK_DEBIAN_LIBRARY_DESCRIPTION "The shared library opens models that the program gan has trained, and draws from
+them in any number of threads.")
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "${package_library} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "libdnnl-dev, pkg-config, cmake")
-set(CPACK_COMPONENT_DEV_DESCRIPTION "Draws samples from models of gan.cpp (development files)
- Headers for C and C++, the static library, and files for CMake and pkg-config.
- Programs that link the static library need libdnnl-dev, too.")
+set(CPACK_DEBIAN_DEV_DESCRIPTION "Headers for C and C++, the static library, and files for CMake and pkg-config.
+Programs that link the static library need libdnnl-dev, too.")
 include(CPack)

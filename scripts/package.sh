@@ -19,27 +19,22 @@ rm -rf "$out/_CPack_Packages" "$out/log"
 echo "== portable archive"
 name=gan-$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt")-linux-x86_64
 stage=$out/$name
-cmake --install "$build" --component program --prefix "$stage" > /dev/null
-strip -o "$stage/bin/gan" "$build/gan"  # which, other than what is installed, looks for libraries in ../lib
-mkdir "$stage/lib" "$stage/licences"
+cmake --install "$build" --component program --strip --prefix "$stage" > /dev/null
+mv "$stage/share/doc/gan/licences" "$stage/licences"
 rm -r "$stage/share/doc"
 cp README.md CHANGELOG.md LICENSE docs/licences.md "$stage"
 
 # The C library and the loader are the system's; all else comes along, with the licences of Debian's packages.
 mapfile -t libraries < <(ldd "$build/gan" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' |
   grep -vE '/(libc|libm|libdl|librt|libpthread|libresolv)\.so\.')
+mkdir "$stage/lib"
 cp --dereference "${libraries[@]}" "$stage/lib"
 strip --strip-unneeded "$stage"/lib/*
-packages=(libdnnl-dev libhwy-dev libxbyak-dev libeigen3-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev
-  libfmt-dev libjpeg62-turbo-dev libwebp-dev libjs-chart.js)  # what is a part of the program
 for library in "${libraries[@]}"; do
   # Debian's lists of files may call /usr/lib /lib.
   real=$(realpath "$library")
-  owner=$(dpkg-query --search "$real" "${real#/usr}" 2> /dev/null | sed -n '1s/:.*//p') || true
-  [[ -n "$owner" ]] || { echo "$library is of no Debian package: its licence is unknown" >&2; exit 3; }
-  packages+=("$owner")
-done
-for package in "${packages[@]}"; do
+  package=$(dpkg-query --search "$real" "${real#/usr}" 2> /dev/null | sed -n '1s/:.*//p') || true
+  [[ -n "$package" ]] || { echo "$library is of no Debian package: its licence is unknown" >&2; exit 3; }
   cp --dereference "/usr/share/doc/$package/copyright" "$stage/licences/$package.txt"
 done
 tar --create --gzip --file "$out/$name.tar.gz" --directory "$out" --sort=name --owner=0 --group=0 --numeric-owner "$name"
