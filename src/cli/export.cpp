@@ -88,8 +88,8 @@ std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   std::vector<std::string> names;
   for (const auto& [name, write] : kFormats) names.push_back(name);
-  app.add_option("model", options->model, "Model file or run directory")->required()->type_name("MODEL");
-  app.add_option("out", options->out, "File to write; a folder for pytorch")->required()->type_name("OUT");
+  app.add_option("MODEL", options->model, "Model file or run directory")->required();
+  app.add_option("OUT", options->out, "File to write; a folder for pytorch")->required();
   app.add_option("--to", options->format, "Format")->required()->type_name("FORMAT")->check(CLI::IsMember(names));
   app.add_option("--batch", options->batch, "Samples of a call: a number, or dynamic for any")->type_name("N|dynamic");
   app.add_option("--weights", options->weights, "A file of their own for the weights of C code")->type_name("FILE");
