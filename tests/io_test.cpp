@@ -141,6 +141,24 @@ TEST(File, UncommittedWriteLeavesTheOldFileAndNoOther) {
   EXPECT_EQ(folder.entries(), 1);
 }
 
+TEST(File, LeftoversAreWhatNobodyWrites) {
+  TemporaryFolder folder;
+  const std::string path = folder / "file";
+  base::AtomicFile file(path);
+  file.write("new");
+  const std::vector<std::string> leftovers = {"file.123.tmp", "file.4.tmp"};
+  const std::vector<std::string> others = {"file", "file.tmp", "file.x.tmp", "file.1.2.tmp", "other.123.tmp"};
+  for (const std::string& name : leftovers) put(folder / name, "");
+  for (const std::string& name : others) put(folder / name, "");
+  EXPECT_TRUE(base::is_leftover(folder / "other.123.tmp"));
+  EXPECT_FALSE(base::is_leftover(folder / "file." + std::to_string(getpid()) + ".tmp"));
+  base::remove_leftovers(path);
+  for (const std::string& name : leftovers) EXPECT_FALSE(std::filesystem::exists(folder / name)) << name;
+  for (const std::string& name : others) EXPECT_TRUE(std::filesystem::exists(folder / name)) << name;
+  file.commit();
+  EXPECT_EQ(get(path), "new");
+}
+
 TEST(File, LinkStaysALink) {
   TemporaryFolder folder;
   const std::string target = put(folder / "target", "old");
@@ -160,6 +178,16 @@ TEST(FileBadInput, FullDiskLeavesTheOldFile) {
   }
   EXPECT_EQ(get(path), "old");
   EXPECT_EQ(folder.entries(), 1);
+}
+
+TEST(FileBadInput, MessagesArePrintable) {
+  const base::Error error(ErrorKind::data,
+                          "gr\xc3\xbc\xc3\x9f"
+                          "e\n\x1b[2J");
+  EXPECT_STREQ(error.what(),
+               "gr\xc3\xbc\xc3\x9f"
+               "e\\x0a\\x1b[2J");
+  EXPECT_STREQ(base::Error(ErrorKind::data, "\xc3\xbc\xff").what(), "\\xc3\\xbc\\xff");
 }
 
 TEST(FileBadInput, FullDevice) {

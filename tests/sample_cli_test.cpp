@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <span>
 
 #include "base/error.h"
 #include "data/condition_choice.h"
@@ -561,6 +562,151 @@ TEST_F(SampleCliBadInput, ConditionsThatTheModelDoesNotHave) {
   refused({"--format", "npz", "--out", folder_.path()}, 2, "a folder takes pictures");
   done({"--conditions-file", folder_ / "c.csv", "--condition", "size=3", "--out", folder_ / "x.npy"});
   EXPECT_EQ(array_of(folder_ / "x.npy").size(), 36u);
+}
+
+TEST_F(SampleCli, InterpolatesLatents) {
+  const train::Model model = model_of(data::label_condition(4));
+  save(model);
+  const Args way = {"--label", "2", "--interpolate", "latent", "--steps", "5", "--first", "6"};
+  Args long_way = way, great_circle = way;
+  long_way.insert(long_way.end(), {"--count", "3"});
+  great_circle.push_back("--spherical");
+  const std::vector<float> straight = drawn(long_way), round = drawn(great_circle);
+  ASSERT_EQ(straight.size(), 9 * 36u) << "two stretches of five that share a sample";
+  ASSERT_EQ(round.size(), 5 * 36u) << "two latents, if --count is not given";
+  const std::vector<float> stops = drawn({"--label", "2", "--count", "3", "--first", "6"});
+  const auto expect_near = [](std::span<const float> got, std::span<const float> expected) {
+    for (std::size_t i = 0; i < 36; ++i) ASSERT_NEAR(got[i], expected[i], 1e-5);
+  };
+  for (std::size_t stop = 0; stop < 3; ++stop)
+    expect_near(std::span(straight).subspan(stop * 4 * 36), std::span(stops).subspan(stop * 36));
+  expect_near(std::span(round).subspan(4 * 36), std::span(stops).subspan(36));
+
+  std::vector<float> z(2 * kLatent), middle(2 * kLatent), expected(2 * 36);
+  train::Sampler sampler(model);
+  sampler.latents(1, 6, z);
+  double aa = 0, ab = 0, bb = 0;
+  for (std::size_t i = 0; i < kLatent; ++i) {
+    const double a = z[i], b = z[kLatent + i];
+    aa += a * a, ab += a * b, bb += b * b;
+    middle[i] = static_cast<float>((a + b) / 2);
+  }
+  // sin(t / 2) / sin(t) = 1 / (2 cos(t / 2)) for the angle t between the latents.
+  const double shorter = std::cos(std::acos(ab / std::sqrt(aa * bb)) / 2);
+  for (std::size_t i = 0; i < kLatent; ++i)
+    middle[kLatent + i] = static_cast<float>(static_cast<double>(middle[i]) / shorter);
+  sampler.sample(middle, std::vector<std::int32_t>{2, 2}, expected);
+  expect_near(std::span(straight).subspan(2 * 36), expected);
+  expect_near(std::span(round).subspan(2 * 36), std::span(expected).subspan(36));
+}
+
+TEST_F(SampleCli, InterpolatesClasses) {
+  for (const char* way : {"embedding", "one_hot", "batch_norm"}) {
+    train::Model model = model_of(data::label_condition(4));
+    model.config.model.g.condition = way;
+    model.config.model.g.batch_norm = way == std::string("batch_norm");
+    give_random_weights(model);
+    save(model);
+    const std::vector<float> all =
+        drawn({"--labels", "3,1", "--interpolate", "condition", "--steps", "3", "--count", "2"});
+    ASSERT_EQ(all.size(), 2 * 3 * 36u) << way;
+    const std::vector<float> three = drawn({"--label", "3", "--count", "2"}),
+                             one = drawn({"--label", "1", "--count", "2"});
+    for (std::size_t row = 0; row < 2; ++row)
+      for (std::size_t i = 0; i < 36; ++i) {
+        ASSERT_NEAR(all[row * 108 + i], three[row * 36 + i], 1e-5) << way;
+        ASSERT_NEAR(all[row * 108 + 72 + i], one[row * 36 + i], 1e-5) << way;
+      }
+    if (way != std::string("embedding")) continue;
+    const std::span<float> table = model.weights.at("generator.embedding.weight").f32();
+    const std::size_t width = table.size() / 4;
+    for (std::size_t i = 0; i < width; ++i) table[i] = (table[3 * width + i] + table[width + i]) / 2;
+    save(model);
+    const std::vector<float> middle = drawn({"--label", "0", "--count", "2"});
+    for (std::size_t i = 0; i < 36; ++i) ASSERT_NEAR(all[108 + 36 + i], middle[36 + i], 1e-5) << "the mean of two rows";
+  }
+}
+
+TEST_F(SampleCli, InterpolatesNumbers) {
+  ConditionSpec spec = {{number("angle", 0, 360, 360), number("size", 1, 100)}};
+  spec.columns[1].number.scaling = {.kind = "log", .offset = 2, .scale = 1};
+  save(model_of(spec));
+  const auto way = [&](const std::string& values) {
+    return drawn({"--condition", values, "--interpolate", "condition", "--steps", "3"});
+  };
+  const auto expect_middle = [&](const std::vector<float>& drawn_way, const std::string& value) {
+    ASSERT_EQ(drawn_way.size(), 3 * 36u);
+    const std::vector<float> expected = drawn({"--condition", value, "--count", "1"});
+    for (std::size_t i = 0; i < 36; ++i) ASSERT_NEAR(drawn_way[36 + i], expected[i], 1e-5) << value;
+  };
+  expect_middle(way("size=4,angle=20|80"), "size=4,angle=50");
+  expect_middle(way("size=4,angle=350|20"), "size=4,angle=5");
+  expect_middle(way("angle=0,size=1|100"), "angle=0,size=10");
+}
+
+/// The types of the chunks of a PNG file, each of which must have its check sum.
+std::vector<std::string> chunks_of(const std::string& file) {
+  const auto number = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = at; i < at + 4; ++i) value = value << 8 | static_cast<unsigned char>(file[i]);
+    return value;
+  };
+  std::vector<std::string> types;
+  for (std::size_t at = 8; at + 12 <= file.size();) {
+    const std::size_t length = number(at);
+    types.push_back(file.substr(at + 4, 4));
+    const uLong sum = crc32(0, reinterpret_cast<const Bytef*>(file.data() + at + 4), static_cast<uInt>(length + 4));
+    EXPECT_EQ(number(at + 8 + length), sum) << types.back();
+    at += length + 12;
+  }
+  return types;
+}
+
+TEST_F(SampleCli, InterpolationsArePictures) {
+  save(model_of(data::label_condition(3), {3, 6, 6}));
+  const Args way = {"--labels", "0,2", "--interpolate", "latent", "--steps", "4", "--out"};
+  const auto written = [&](const std::string& name) {
+    Args all = way;
+    all.push_back(folder_ / name);
+    return run(folder_, args(all)).out;
+  };
+  EXPECT_NE(written("strip.png").find(": 2 ways of 4 samples"), std::string::npos);
+  const auto picture = [&](const char* name) { return io::decode_picture(get(folder_ / name), name); };
+  const io::DecodedPicture strip = picture("strip.png");
+  EXPECT_EQ(strip.width, 4 * 8 + 2);
+  EXPECT_EQ(strip.height, 2 * 8 + 2) << "a row for each way";
+  written("frames/");
+  EXPECT_EQ(names("frames"), (std::set<std::string>{"frame-0.png", "frame-1.png", "frame-2.png", "frame-3.png"}));
+  written("all.apng");
+  const std::vector<std::string> types = chunks_of(get(folder_ / "all.apng"));
+  EXPECT_EQ(std::ranges::count(types, "acTL"), 1);
+  EXPECT_EQ(std::ranges::count(types, "fcTL"), 4);
+  EXPECT_EQ(std::ranges::count(types, "IDAT"), 1) << "the first picture, for programs that know no animations";
+  EXPECT_EQ(std::ranges::count(types, "fdAT"), 3);
+  EXPECT_EQ(types.back(), "IEND");
+  const io::DecodedPicture first = picture("all.apng"), alone = picture("frames/frame-0.png");
+  ASSERT_EQ(first.width * first.height * first.channels, alone.width * alone.height * alone.channels);
+  EXPECT_TRUE(std::equal(first.bytes.get(), first.bytes.get() + first.width * first.height * 3, alone.bytes.get()));
+}
+
+TEST_F(SampleCliBadInput, WaysThatCannotBe) {
+  save(model_of(data::label_condition(4)));
+  const auto refused_way = [&](Args more, const std::string& message) {
+    more.insert(more.end(), {"--out", folder_ / "w.npy"});
+    refused(more, 2, message);
+  };
+  refused_way({"--interpolate", "latent"}, "--interpolate requires --steps");
+  refused_way({"--steps", "4"}, "--steps requires --interpolate");
+  refused_way({"--interpolate", "latent", "--steps", "1"}, "--steps");
+  refused_way({"--interpolate", "latent", "--steps", "4", "--count", "1"}, "a --count of 2 or more latents");
+  refused_way({"--interpolate", "condition", "--steps", "4", "--label", "2"}, "two values or more");
+  refused_way({"--interpolate", "colours", "--steps", "4"}, "--interpolate");
+  refused_way({"--interpolate", "latent", "--steps", "100000", "--count", "1000"}, "are too many");
+  refused({"--interpolate", "latent", "--steps", "4", "--out", folder_ / "w.npz"}, 2, "w.npz: expected FILE.png");
+  refused({"--interpolate", "latent", "--steps", "4", "--out", folder_.path()}, 2, "the folder holds files");
+  EXPECT_FALSE(fs::exists(folder_ / "w.npy"));
+  save(model_of({}));
+  refused_way({"--interpolate", "condition", "--steps", "4"}, "two values or more");
 }
 
 TEST_F(SampleCliBadInput, ManyColumnsNeedChoices) {

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace gan::base {
@@ -16,10 +17,11 @@ enum class ErrorKind : int {
 };
 
 /// The exception that the library throws (besides std::bad_alloc, and std::filesystem::filesystem_error for invalid
-/// paths). The message is one line: what was wrong, what was found, what was expected and what to try.
+/// paths). The message is one line: what was wrong, what was found, what was expected and what to try. What it quotes
+/// of a file cannot change a terminal: the constructor makes it printable (base/text.h).
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, std::string_view message);
   ErrorKind kind() const { return kind_; }
 
  private:

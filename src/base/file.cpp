@@ -39,6 +39,12 @@ int write_all(int descriptor, const void* src, std::size_t bytes) {
   return 0;
 }
 
+// "4.1 kB", "5.53 MB", "386 GB".
+std::string size_text(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.3g} kB", bytes / 1e3);
+  return bytes < 1e9 ? fmt::format("{:.3g} MB", bytes / 1e6) : fmt::format("{:.3g} GB", bytes / 1e9);
+}
+
 bool is_same_file(const std::string& path, const struct stat& file) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino;
@@ -131,6 +137,7 @@ AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(p
   descriptor_ = ::openat(folder_, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail(errno);
   temporary_ = temporary;
+  ::flock(descriptor_, LOCK_EX | LOCK_NB);  // see is_leftover; not every file system has locks
 }
 
 AtomicFile::~AtomicFile() { discard(); }
@@ -192,20 +199,34 @@ void require_room(const std::string& folder, std::uint64_t bytes) {
   if (::statvfs(there.c_str(), &disk) != 0 || disk.f_blocks == 0) return;  // some file systems do not report it
   const double free = static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize);
   if (static_cast<double>(bytes) > free)
-    fail_data("{}: the disk has {:.3g} GB left, {:.3g} GB are needed; free some, or choose a folder on another disk",
-              folder, free / 1e9, static_cast<double>(bytes) / 1e9);
+    fail_data("{}: the disk has {} left, {} are needed; free some, or choose a folder on another disk", folder,
+              size_text(free), size_text(static_cast<double>(bytes)));
+}
+
+bool is_leftover(const std::string& path) {
+  std::string_view name = path;
+  if (!name.ends_with(kTemporary)) return false;
+  name.remove_suffix(kTemporary.size());
+  const std::size_t dot = name.find_last_not_of("0123456789");  // in front of the number of the process
+  if (dot == std::string_view::npos || dot + 1 == name.size() || name[dot] != '.') return false;
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool held = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return !held;
 }
 
 void remove_leftovers(const std::string& path) {
   const fs::path whole(path);
   const std::string start = whole.filename().string() + ".";
+  const std::size_t length = start.size();
   std::error_code ignored;
   const fs::path folder = whole.has_parent_path() ? whole.parent_path() : fs::path(".");
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (!name.starts_with(start) || !name.ends_with(kTemporary)) continue;
-    const std::string_view process = std::string_view(name).substr(start.size());
-    if (process.find_first_not_of("0123456789") == process.size() - kTemporary.size())
+    // Names of other files may begin alike.
+    if (name.starts_with(start) && name.find('.', length) == name.size() - kTemporary.size() &&
+        is_leftover(entry.path().string()))
       fs::remove(entry.path(), ignored);
   }
 }

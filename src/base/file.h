@@ -84,8 +84,11 @@ bool is_standard_output(const std::string& path);
 /// Throws a data error if the disk of a folder, which need not exist yet, has fewer than `bytes` bytes free.
 void require_room(const std::string& folder, std::uint64_t bytes);
 
-/// Removes the temporary files that killed programs left beside this file (see AtomicFile). No program may be writing
-/// it.
+/// Whether a file is a temporary one, by its name, that no AtomicFile holds: a killed program left it. On file systems
+/// without locks no file counts as held.
+bool is_leftover(const std::string& path);
+
+/// Removes the temporary files that killed programs left beside this file.
 void remove_leftovers(const std::string& path);
 
 /// Locks a folder: while the object lives, no other FolderLock of the folder can be made, in this or another process.

@@ -113,6 +113,19 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 127
 
 bool is_plain(std::string_view text) { return is_utf8(text) && std::ranges::none_of(text, is_control); }
 
+std::string printable(std::string_view text) {
+  const bool valid = is_utf8(text);
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (is_control(c) || (!valid && byte > 127))
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
+  }
+  return out;
+}
+
 std::string grouped(std::uint64_t count) {
   std::string digits = std::to_string(count);
   for (std::size_t end = digits.size(); end > 3; end -= 3) digits.insert(end - 3, 1, ',');

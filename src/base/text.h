@@ -54,6 +54,10 @@ bool is_control(char c);
 /// Whether the text is valid UTF-8 without control characters, as names must be that messages show.
 bool is_plain(std::string_view text);
 
+/// The text on one line, with escapes, such as \x1b, in place of control characters, and of all bytes beyond ASCII if
+/// it is not UTF-8.
+std::string printable(std::string_view text);
+
 /// A count with separators: "59,990".
 std::string grouped(std::uint64_t count);
 

@@ -158,7 +158,7 @@ Layout layout_of(const data::Dataset& dataset, std::size_t most_rows, std::size_
 
 }  // namespace
 
-void line(std::string_view name, const std::string& text) { fmt::print("{:<14} {}\n", name, text); }
+void line(std::string_view name, const std::string& text) { fmt::print("{:<14} {}\n", name, base::printable(text)); }
 
 std::string classes_text(const data::ConditionSpec& condition) {
   const int classes = condition.classes();

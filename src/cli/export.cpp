@@ -110,10 +110,8 @@ std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   std::vector<std::string> names;
   for (const auto& [name, write] : kFormats) names.push_back(name);
-  app.add_option("model", options->model, "Model file or run directory; a classifier's file")
-      ->required()
-      ->type_name("MODEL");
-  app.add_option("out", options->out, "File to write; a folder for pytorch")->required()->type_name("OUT");
+  app.add_option("MODEL", options->model, "Model file or run directory; a classifier's file")->required();
+  app.add_option("OUT", options->out, "File to write; a folder for pytorch")->required();
   app.add_option("--part", options->part, "generator (default) or discriminator")
       ->type_name("PART")
       ->check(CLI::IsMember({std::string(train::kGenerator), std::string(train::kDiscriminator)}));

@@ -42,7 +42,7 @@ void run(const Options& options) {
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("state", options->state, "State dict as a safetensors file")->required()->type_name("STATE");
+  app.add_option("STATE", options->state, "State dict as a safetensors file")->required();
   app.add_option("--image-size", options->size, "Channels, height and width of what it draws")
       ->required()
       ->type_name("C,H,W");

@@ -4,11 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -29,7 +31,7 @@ constexpr const char* kExamples = R"(Examples:
   gan train --data mnist --out runs/a --time 3m         train the default preset for three minutes
   gan sample runs/a --label 7 --count 20 --out 7s.png   draw twenty sevens
   gan info runs/a                                       what is in the model
-`gan COMMAND --help` says more about a command.
+`gan COMMAND --help` says more about a command. Variables set options, too: GAN_TRAIN_BATCH=128 is --batch of gan train.
 Exit codes: 0 done, 2 wrong use, 3 bad data or files, 4 a failed run.)";
 
 std::string started_with;  // set once, by main
@@ -73,9 +75,8 @@ void require_printed() {
 }
 
 /// Prints an error as one line and returns the exit code.
-int report(int code, std::string message) {
-  std::ranges::replace(message, '\n', ' ');
-  fmt::print(stderr, "gan: {}\n", message);
+int report(int code, const std::string& message) {
+  fmt::print(stderr, "gan: {}\n", base::printable(message));
   return code;
 }
 
@@ -96,6 +97,44 @@ void keep_unknown(CLI::App& app) {
     if (option->get_type_name().find("INT in ") != std::string::npos)
       option->transform(CLI::Validator(require_decimal, ""));
   for (CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) keep_unknown(*subcommand);
+}
+
+std::string upper(std::string name) {
+  for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+/// Calls function(name, option) for the options of a subcommand and of its own subcommands, with the name of the
+/// variable that sets the option: GAN_TRAIN_BATCH for `gan train --batch`. `prefix`: "GAN_TRAIN_".
+template <typename Function>
+void for_each_variable(CLI::App& command, const std::string& prefix, const Function& function) {
+  for (CLI::Option* option : command.get_options())
+    if (!option->get_lnames().empty() && option != command.get_help_ptr())
+      function(prefix + upper(option->get_lnames().front()), *option);
+  for (CLI::App* part : command.get_subcommands([](CLI::App*) { return true; }))
+    for_each_variable(*part, prefix + upper(part->get_name()) + "_", function);
+}
+
+std::string prefix_of(const CLI::App& command) { return "GAN_" + upper(command.get_name()) + "_"; }
+
+/// Lets variables set the options of all subcommands, or no longer, so that --help does not list them.
+void read_variables(CLI::App& app, bool read) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    for_each_variable(*command, prefix_of(*command),
+                      [&](const std::string& name, CLI::Option& option) { option.envname(read ? name : ""); });
+}
+
+/// Throws a usage error for a variable that begins as those of this subcommand but sets none of its options.
+void refuse_unknown_variables(CLI::App& command) {
+  std::vector<std::string> known;
+  for_each_variable(command, prefix_of(command),
+                    [&](const std::string& name, const CLI::Option&) { known.push_back(name); });
+  for (char** entry = environ; *entry; ++entry) {
+    const std::string name(*entry, std::strcspn(*entry, "="));
+    if (name.starts_with(prefix_of(command)) && std::ranges::find(known, name) == known.end())
+      base::fail_usage("the variable {} sets no option of gan {}{}", name, command.get_name(),
+                       base::did_you_mean(name, known));
+  }
 }
 
 /// Restarts the program with a short spin count for OpenMP's waits, unless the user has set one. The default spins for
@@ -123,9 +162,11 @@ int run(int argc, char** argv) {
   }
   app.footer(kExamples);  // last, as subcommands inherit what their parent has
   keep_unknown(app);
+  read_variables(app, true);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {  // --help, --version
+    read_variables(app, false);
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);  // a misspelt option is more likely than a missing one
@@ -134,7 +175,9 @@ int run(int argc, char** argv) {
   refuse_unknown(app);
   refuse_empty(app);
   const auto chosen = app.get_subcommands();
+  if (!chosen.empty()) refuse_unknown_variables(*chosen.front());
   if (chosen.empty()) {
+    read_variables(app, false);
     fmt::print("{}", app.help());
     return static_cast<int>(base::ErrorKind::usage);
   }

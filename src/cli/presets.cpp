@@ -31,7 +31,7 @@ std::string comment_of(std::string_view text) {
 
 std::function<void()> setup(CLI::App& app) {
   auto name = std::make_shared<std::string>();
-  app.add_option("NAME", *name, "Print every value of this preset as TOML");
+  app.add_option("PRESET", *name, "Print every value of this preset as TOML");
   app.footer(kHelp);
   return [name] {
     if (!name->empty()) {

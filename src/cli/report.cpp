@@ -74,6 +74,7 @@ std::function<void()> setup(CLI::App& app) {
     const std::string out = options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string()
                                                  : output_path(options->out);
     const std::string text = page(script_json(report_data(options->run)));
+    base::remove_leftovers(out);
     base::write_file(out, text, base::Durability::unsynced);
     say_written(out, ": " + size_text(text.size()));
   };

@@ -137,7 +137,7 @@ void run(const Options& options) {
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("folder", options->folder, "Folder of runs")->required()->type_name("DIR");
+  app.add_option("DIR", options->folder, "Folder of runs")->required();
   app.add_option("--sort", options->sort, "Column to sort by (default run)")
       ->type_name("COLUMN")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(kColumns), std::end(kColumns))));

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/interpolate.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/sample_output.h"
@@ -44,12 +45,17 @@ zeros, and metadata.csv, with the condition, seed and index of each picture, whi
 is not whole. `--data DIR` reads such a folder.
 The same model, seed and options give the same bytes.
 
+--interpolate latent goes through --count latents (default 2) for each combination of values, --interpolate condition
+through the values, in their order, for each of --count latents (default 1). FILE.png has a row for each way, FILE.apng
+is an animation, DIR/ receives its pictures, FILE.npy holds the ways one after another.
+
 Examples:
   gan sample runs/a --label 7 --count 64 --out sevens.png
   gan sample runs/a --per-class 20 --out digits.png
   gan sample runs/a --labels 0,3,7 --count 1000 --seed 5 --out x.npz
   gan sample runs/b --condition 'digit=3|7,angle=0:360:24' --same-latents --out turn.png
   gan sample runs/b --conditions-file wanted.csv --out pictures/
+  gan sample runs/a --label 7 --interpolate latent --steps 24 --spherical --out sevens.apng
   gan sample runs/a --balance photos/ --out more/           fills the rare classes of photos/)";
 
 constexpr std::int64_t kFewSamples = 100;  // so many are drawn one by one, sooner than a program for all is compiled
@@ -121,9 +127,25 @@ void draw(const SampleOptions& options, const SamplePlan& plan, const train::Mod
   }
 }
 
-void run(const SampleOptions& options) {
+/// Runs `function`, which writes to `out`, until it is done or interrupted.
+template <typename Function>
+void run_until_interrupted(const std::string& note, const Function& function) {
+  watch_interrupts();
+  try {
+    function();
+  } catch (const Interrupted& interrupted) {
+    fmt::print(stderr, "{}", note);
+    end_by(interrupted);
+  }
+}
+
+void run(SampleOptions options) {
   const std::string out = output_path(options.out);
-  const SampleFormat format = sample_format(out, options.format);
+  const bool interpolates = !options.interpolate.empty();
+  // The latents of a way, or the ways; sample_format refuses the names that only --interpolate takes.
+  if (interpolates && options.count == 0 && options.per_class == 0 && options.noise.empty())
+    options.count = options.interpolate == "latent" ? 2 : 1;
+  const SampleFormat format = interpolates ? SampleFormat::png : sample_format(out, options.format);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
@@ -136,17 +158,20 @@ void run(const SampleOptions& options) {
     fmt::print(stderr, "gan: note: {}, so there is nothing to draw\n", plan.note);
     return;
   }
-  watch_interrupts();
-  try {
-    const std::unique_ptr<SampleOutput> output = open_sample_output(out, format, options, plan, model);
-    draw(options, plan, model, has_noise ? std::span<const float>(noise.f32()) : std::span<const float>(), *output);
-    output->finish();
-  } catch (const Interrupted& interrupted) {
-    if (format == SampleFormat::folder)
-      fmt::print(stderr, "gan: interrupted; {} has no metadata.csv, as it is not whole\n", out);
-    end_by(interrupted);
-  }
-  say_written(out, ": " + base::counted(plan.total, "sample") + plan.note);
+  const std::span<const float> latents = has_noise ? std::span<const float>(noise.f32()) : std::span<const float>();
+  std::string written = ": " + base::counted(plan.total, "sample") + plan.note;
+  const bool folder = format == SampleFormat::folder;
+  run_until_interrupted(
+      folder ? fmt::format("gan: interrupted; {} has no metadata.csv, as it is not whole\n", out) : "", [&] {
+        if (interpolates) {
+          written = interpolate(options, plan, model, latents, out);
+          return;
+        }
+        const std::unique_ptr<SampleOutput> output = open_sample_output(out, format, options, plan, model);
+        draw(options, plan, model, latents, *output);
+        output->finish();
+      });
+  say_written(out, written);
 }
 
 std::function<void()> setup(CLI::App& app) {
@@ -196,6 +221,15 @@ std::function<void()> setup(CLI::App& app) {
   add("--precision", options->precision,
       "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2", "P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  CLI::Option* interpolated =
+      add("--interpolate", options->interpolate, "Draw the way from latent to latent, or from value to value", "WHAT")
+          ->check(CLI::IsMember({"latent", "condition"}))
+          ->excludes(balance);
+  CLI::Option* steps = add_count("--steps", options->steps, "Samples from one to the next, both included", 2, 100'000);
+  interpolated->needs(steps);
+  steps->needs(interpolated);
+  app.add_flag("--spherical", options->spherical, "Go from latent to latent on a great circle")->needs(interpolated);
+  add_count("--rate", options->rate, "Pictures a second of FILE.apng (default 12)", 1, 1000)->needs(interpolated);
   label->excludes(labels)->excludes(per_class)->excludes(labels_file)->excludes(conditions_file);
   labels->excludes(per_class)->excludes(labels_file)->excludes(conditions_file);
   per_class->excludes(labels_file)->excludes(conditions_file)->excludes(count);

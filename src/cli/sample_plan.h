@@ -12,12 +12,12 @@ namespace gan::cli {
 
 /// The options of `gan sample`; 0 and "": not given.
 struct SampleOptions {
-  std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, precision = "auto";
+  std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, interpolate, precision = "auto";
   std::vector<std::string> conditions;
   std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
-  std::int64_t seed = 1;
+  std::int64_t seed = 1, steps = 0, rate = 12;
   double truncation = 0;
-  bool same_latents = false, overwrite = false;
+  bool same_latents = false, overwrite = false, spherical = false;
 };
 
 /// The most samples of a call.

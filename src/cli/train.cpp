@@ -374,8 +374,8 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--batch", options->batch, "Samples in a batch")->type_name("N")->group("Values");
   app.add_option("--seed", options->seed, "Seed of all random numbers")->type_name("N")->group("Values");
   app.add_flag("--unconditional", options->unconditional, "Ignore the labels")->group("Values");
-  app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")
-      ->type_name("P")
+  app.add_option("--precision", options->precision, "auto takes bf16 where that is faster")
+      ->type_name("auto|f32|bf16")
       ->group("Values");
   app.add_option("--config", options->config_file, "Values from a TOML file")->type_name("FILE.toml")->group("Values");
   app.add_option("--set", options->settings, "Set any value by its key, such as optim.lr=1e-4; repeat as needed")

@@ -1,7 +1,6 @@
 #include "data/cache.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,7 +16,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "data/condition_json.h"
 #include "data/mnist.h"
 
@@ -178,24 +176,20 @@ bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
 
 // ---- the folder ----
 
-// Whether a file is what a killed program left: its name ends in the number of a process that is gone.
-bool is_leftover(const std::string& name) {
-  constexpr std::string_view kTemporary = ".tmp";
-  if (!name.ends_with(kTemporary)) return false;
-  const std::string_view stem = std::string_view(name).substr(0, name.size() - kTemporary.size());
-  const std::size_t dot = stem.rfind('.');
-  if (dot == std::string_view::npos || !stem.substr(0, dot).ends_with(kEnding)) return false;
-  const pid_t process = base::parse_number<pid_t>(stem.substr(dot + 1)).value_or(0);
-  return process > 0 && ::kill(process, 0) != 0 && errno == ESRCH;
+// Whether a file is one of ours that a killed program left.
+bool is_left_behind(const fs::path& path) {
+  return path.stem().stem().extension() == kEnding && base::is_leftover(path.string());
 }
 
-// The folder's files that `choose` chooses by name, sorted.
+bool is_entry(const fs::path& path) { return path.extension() == kEnding; }
+
+// The folder's files that `choose` chooses, sorted.
 template <typename Choose>
 std::vector<fs::path> files_of(const fs::path& folder, const Choose& choose) {
   std::vector<fs::path> paths;
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored))
-    if (choose(entry.path().filename().string())) paths.push_back(entry.path());
+    if (choose(entry.path())) paths.push_back(entry.path());
   std::ranges::sort(paths);
   return paths;
 }
@@ -205,7 +199,7 @@ std::string prepared(const std::string& cache, const std::string& key, std::uint
   const fs::path folder = folder_of(cache);
   base::create_folder(folder.string());
   std::error_code ignored;
-  for (const fs::path& path : files_of(folder, is_leftover)) fs::remove(path, ignored);
+  for (const fs::path& path : files_of(folder, is_left_behind)) fs::remove(path, ignored);
   base::require_room(folder.string(), bytes);
   return (folder / (key + std::string(kEnding))).string();
 }
@@ -214,7 +208,7 @@ std::string prepared(const std::string& cache, const std::string& key, std::uint
 
 std::vector<CacheEntry> cache_entries(const std::string& cache) {
   std::vector<CacheEntry> entries;
-  for (const fs::path& path : files_of(folder_of(cache), [](const std::string& n) { return n.ends_with(kEnding); })) {
+  for (const fs::path& path : files_of(folder_of(cache), is_entry)) {
     CacheEntry& entry = entries.emplace_back();
     entry.path = path.string();
     std::error_code ignored;
@@ -233,7 +227,7 @@ std::vector<CacheEntry> cache_entries(const std::string& cache) {
 
 std::uint64_t clear_cache(const std::string& cache) {
   std::uint64_t freed = 0;
-  const auto ours = [](const std::string& name) { return name.ends_with(kEnding) || is_leftover(name); };
+  const auto ours = [](const fs::path& path) { return is_entry(path) || is_left_behind(path); };
   for (const fs::path& path : files_of(folder_of(cache), ours)) {
     std::error_code error;
     const std::uint64_t bytes = fs::file_size(path, error);

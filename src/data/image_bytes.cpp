@@ -23,7 +23,7 @@ void ValueRange::add(std::span<const double> values, std::int64_t size, const st
 }
 
 void set_units(Dataset& dataset, const ValueRange& range, bool whole, const std::string& path) {
-  const auto [minimum, maximum, seen] = range;
+  const double minimum = range.minimum, maximum = range.maximum;
   if (minimum == maximum)
     base::fail_data("{}: every value is {}: there is nothing to see in these images", path, minimum);
   SampleUnits& units = dataset.units;

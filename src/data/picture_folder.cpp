@@ -65,12 +65,12 @@ class Walk {
 
   void note(const Ignored& ignored, std::string_view one, std::string_view many) {
     if (ignored.count > 0)
-      found_.notes.push_back(
-          fmt::format("{} ignored, such as {}", base::counted(ignored.count, one, many), printable(ignored.first)));
+      found_.notes.push_back(fmt::format("{} ignored, such as {}", base::counted(ignored.count, one, many),
+                                         base::printable(ignored.first)));
   }
 
   [[noreturn]] void fail(const std::string& path, int error) {
-    base::fail_data("{}: the folder cannot be read: {}", printable(path), std::generic_category().message(error));
+    base::fail_data("{}: the folder cannot be read: {}", path, std::generic_category().message(error));
   }
 
   // `inner` is the path from the root, "" or ending in a slash.
@@ -134,7 +134,7 @@ class Walk {
       constexpr std::int64_t kNanoseconds = 1'000'000'000;
       if (!base::is_plain(path))
         base::fail_data("{}: the name is not UTF-8 or has control characters; rename the file or its folder",
-                        printable(found_.path + "/" + path));
+                        found_.path + "/" + path);
       found_.files.push_back({path, static_cast<std::uint64_t>(status.st_size),
                               status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec});
     } else if (inner.empty() && is_metadata(name)) {
@@ -142,7 +142,7 @@ class Walk {
         base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
       found_.metadata = name;
     } else {
-      if (inner.empty() && is_unfinished_metadata(name)) found_.unfinished = printable(path);
+      if (inner.empty() && is_unfinished_metadata(name)) found_.unfinished = base::printable(path);
       add(others_, path);
     }
   }
@@ -177,19 +177,6 @@ std::vector<std::string> folders_in(const std::string& path) {
   }
   std::ranges::sort(names);
   return names;
-}
-
-std::string printable(const std::string& name) {
-  const bool valid = base::is_utf8(name);
-  std::string text;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (base::is_control(c) || (!valid && byte > 127))
-      text += fmt::format("\\x{:02x}", byte);
-    else
-      text += c;
-  }
-  return text;
 }
 
 }  // namespace gan::data

@@ -31,7 +31,4 @@ PictureFolder find_pictures(const std::string& path);
 /// The names of the folders directly in a folder, sorted; none if it cannot be read.
 std::vector<std::string> folders_in(const std::string& path);
 
-/// A name with escapes, such as \x1b, in place of control characters and of bytes that are not UTF-8.
-std::string printable(const std::string& name);
-
 }  // namespace gan::data

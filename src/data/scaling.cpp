@@ -47,6 +47,12 @@ double NumberColumn::position(double value) const {
   return (value - minimum) / (maximum - minimum);
 }
 
+double NumberColumn::between(double from, double to, double share) const {
+  if (period > 0) return from + share * std::remainder(to - from, period);
+  const double low = scaling.apply(from), high = scaling.apply(to);
+  return scaling.undo(low + share * (high - low));
+}
+
 double NumberColumn::value_at(double position) const {
   using Limits = std::numeric_limits<float>;
   const bool logs = scaling.kind == "log";

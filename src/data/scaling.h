@@ -49,6 +49,9 @@ struct NumberColumn {
   /// Where in the range seen a value lies, 0 at its lowest and 1 at its highest, by logarithms if the scaling is log;
   /// of a periodic column the share of the period, in [0, 1).
   double position(double value) const;
+  /// The value at a share, 0 to 1, of the way from one to another: of the scaled values, or of the shorter way around a
+  /// period.
+  double between(double from, double to, double share) const;
   /// The value at a position of a column that is not periodic, no further than numbers of 32 bits reach.
   double value_at(double position) const;
 };

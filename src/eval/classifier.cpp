@@ -440,6 +440,7 @@ Classifier cached(const data::Dataset& images, Classifier kind, const std::strin
   Classifier classifier = Training(images, std::move(kind), 0).run(log);
   try {
     base::create_folder(folder.string());
+    base::remove_leftovers(path);
     save_classifier(path, classifier);
     say(fmt::format("kept in {}", path));
   } catch (const base::Error& error) {

@@ -401,6 +401,8 @@ void write_report(const std::string& folder, const Evaluation& evaluation, const
                   const std::string& model) {
   const std::filesystem::path path(folder);
   base::create_folder(folder);
+  for (const char* name : {"eval.json", "confusion.csv", "samples.png", "neighbours.png"})
+    base::remove_leftovers((path / name).string());
   base::write_file((path / "eval.json").string(),
                    to_json(evaluation.scores, model).dump(2, ' ', false, Json::error_handler_t::replace) + "\n",
                    base::Durability::unsynced);

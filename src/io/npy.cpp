@@ -80,15 +80,7 @@ class Parser {
  private:
   [[noreturn]] void refuse() const {
     base::fail_data("{}: not a .npy file: its header is not understood at character {}: {}", path_, at_,
-                    printable(text_.substr(0, 100)));
-  }
-
-  // Replaces unprintable characters, so that the message stays one line.
-  static std::string printable(std::string_view text) {
-    std::string out(text);
-    for (char& c : out)
-      if (c < ' ' || c > '~') c = ' ';
-    return out;
+                    text_.substr(0, 100));
   }
 
   void skip_space() {

@@ -3,6 +3,7 @@
 #include <jerror.h>
 #include <png.h>
 #include <webp/decode.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -104,6 +105,28 @@ void orient(DecodedPicture& picture, int orientation) {
 
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 
+// The content of the first chunk eXIf that is not damaged; "" without one. libpng finds those behind the pixels only
+// when it has read these, and then headers would say other sizes than pictures.
+std::string_view png_exif(std::string_view content) {
+  constexpr std::size_t kAround = 12;  // bytes of a chunk's length, type and checksum
+  const auto number_at = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<std::uint8_t>(content[at + i]);
+    return value;
+  };
+  for (std::size_t at = kPngSignature.size(); at + kAround <= content.size();) {
+    const std::size_t bytes = number_at(at);
+    if (bytes > content.size() - at - kAround) break;
+    const std::string_view chunk = content.substr(at + 4, 4 + bytes);
+    if (chunk.starts_with("IEND")) break;
+    if (chunk.starts_with("eXIf") && number_at(at + 8 + bytes) == crc32(0, reinterpret_cast<const Bytef*>(chunk.data()),
+                                                                        static_cast<uInt>(chunk.size())))
+      return chunk.substr(4);
+    at += kAround + bytes;
+  }
+  return "";
+}
+
 struct PngSource {
   Reading& reading;
   std::size_t position = 0;
@@ -124,9 +147,9 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
 [[gnu::noinline]] void read_png_parts(png_structp png, png_infop info, PngSource& source) {
   Reading& reading = source.reading;
   png_set_read_fn(png, &source, png_bytes);
-  // Text and colour profiles, of which nothing is used, may be large and are often wrong.
-  static constexpr png_byte kIgnored[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT";
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kIgnored, 5);
+  // Text and colour profiles, of which nothing is used, may be large and are often wrong. EXIF is read by png_exif.
+  static constexpr png_byte kIgnored[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0eXIf";
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kIgnored, 6);
   png_read_info(png, info);
   png_set_expand(png);  // palettes, fewer than 8 bits, a transparent colour
   png_set_scale_16(png);
@@ -141,10 +164,7 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
         png_read_row(png, reading.picture.bytes.get() + y * row, nullptr);
     png_read_end(png, info);
   }
-  png_bytep exif = nullptr;
-  png_uint_32 exif_bytes = 0;
-  if (png_get_eXIf_1(png, info, &exif_bytes, &exif))
-    reading.orientation = orientation_of({reinterpret_cast<const char*>(exif), exif_bytes});
+  reading.orientation = orientation_of(png_exif(reading.content));
 }
 
 void read_png(Reading& reading) {

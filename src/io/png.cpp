@@ -1,10 +1,12 @@
 #include "io/png.h"
 
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -123,7 +125,10 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
   return picture;
 }
 
-void write_png(const std::string& path, const Picture& picture) {
+namespace {
+
+/// A picture as the bytes of a PNG file; `path` is for messages.
+std::string encode(const std::string& path, const Picture& picture) {
   const std::size_t channels = static_cast<std::size_t>(std::max(picture.channels, 0));
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
@@ -145,7 +150,69 @@ void write_png(const std::string& path, const Picture& picture) {
   std::string encoded(encoded_bytes, '\0');
   if (!png_image_write_to_memory(&image, encoded.data(), &encoded_bytes, 0, interleaved.data(), 0, nullptr))
     base::fail_data("{}: the picture cannot be encoded: {}", path, image.message);
-  base::write_file(path, std::string_view(encoded).substr(0, encoded_bytes), base::Durability::unsynced);
+  encoded.resize(encoded_bytes);
+  return encoded;
+}
+
+/// The number in the first four bytes of text, most significant byte first.
+std::uint32_t number_at(std::string_view text) {
+  std::uint32_t number = 0;
+  for (const char c : text.substr(0, 4)) number = number << 8 | static_cast<unsigned char>(c);
+  return number;
+}
+
+std::string bytes_of(std::uint32_t number, int count = 4) {
+  std::string text;
+  for (int i = count; i-- > 0;) text += static_cast<char>(number >> (8 * i) & 0xFF);
+  return text;
+}
+
+/// A chunk of a PNG file: its length, type, data and check sum.
+std::string chunk(std::string_view type, std::string_view data) {
+  const std::string body = std::string(type) + std::string(data);
+  const uLong sum = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
+  return bytes_of(static_cast<std::uint32_t>(data.size())) + body + bytes_of(static_cast<std::uint32_t>(sum));
+}
+
+}  // namespace
+
+void write_png(const std::string& path, const Picture& picture) {
+  base::write_file(path, encode(path, picture), base::Durability::unsynced);
+}
+
+void write_animation(const std::string& path, std::span<const Picture> pictures, int rate) {
+  constexpr std::size_t kSignature = 8, kFrame = 12;  // bytes: before the chunks, of a chunk besides its data
+  if (pictures.empty()) base::fail_usage("{}: an animation needs a picture", path);
+  std::string file;
+  std::uint32_t sequence = 0;
+  for (const Picture& picture : pictures) {
+    if (picture.width != pictures[0].width || picture.height != pictures[0].height ||
+        picture.channels != pictures[0].channels)
+      base::fail_usage("{}: the pictures of an animation differ in size", path);
+    const std::string encoded = encode(path, picture);
+    const bool first = file.empty();
+    if (first) file = encoded.substr(0, kSignature);
+    bool started = false;
+    for (std::string_view rest = std::string_view(encoded).substr(kSignature); rest.size() >= kFrame;) {
+      const std::string_view whole = rest.substr(0, number_at(rest) + kFrame);
+      const std::string_view type = whole.substr(4, 4), data = whole.substr(8, whole.size() - kFrame);
+      rest.remove_prefix(whole.size());
+      if (type == "IEND") break;
+      if (type != "IDAT") {
+        if (first) file += whole;
+        if (first && type == "IHDR")
+          file += chunk("acTL", bytes_of(static_cast<std::uint32_t>(pictures.size())) + bytes_of(0));
+        continue;
+      }
+      if (!started)
+        file += chunk("fcTL", bytes_of(sequence++) + bytes_of(static_cast<std::uint32_t>(picture.width)) +
+                                  bytes_of(static_cast<std::uint32_t>(picture.height)) + bytes_of(0) + bytes_of(0) +
+                                  bytes_of(1, 2) + bytes_of(static_cast<std::uint32_t>(rate), 2) + bytes_of(0, 2));
+      started = true;
+      file += first ? std::string(whole) : chunk("fdAT", bytes_of(sequence++) + std::string(data));
+    }
+  }
+  base::write_file(path, file + chunk("IEND", ""), base::Durability::unsynced);
 }
 
 void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,

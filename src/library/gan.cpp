@@ -1,4 +1,4 @@
-#include "gan/gan.h"
+#include <gan/gan.h>
 
 #include <algorithm>
 #include <climits>

@@ -12,9 +12,10 @@ Scope scope_of(const Scope& s, const char* part, const data::ConditionColumn& co
   return column.name == "label" ? s / part : s / part / column.name;
 }
 
-/// The values of a column as vectors: one-hot categories [N, K], or the features of numbers as they are.
+/// The values of a column as vectors: one-hot categories [N, K]; shares of categories and features of numbers as they
+/// are.
 Tensor vectors_of(const data::ConditionColumn& column, Tensor values) {
-  return column.is_numeric() ? values : one_hot(values, column.categories);
+  return values.dtype() == graph::DType::f32 ? values : one_hot(values, column.categories);
 }
 
 /// A learned row [channels] for each sample, [N, channels]: `start` and what each column adds. A label's table begins
@@ -27,7 +28,7 @@ Tensor learned_rows(const Scope& s, const ModelSpec& spec, const Condition& y, c
     const Scope scope = column.name == "label" ? s : s / column.name;
     const bool first = c == 0 && !column.is_numeric();
     const Tensor table = scope.parameter(name, {column.width(), channels}, nn::Init::constant(first ? start : 0));
-    const Tensor added = column.is_numeric() ? matmul(y.columns[c], table) : gather(table, y.columns[c]);
+    const Tensor added = nn::lookup(table, y.columns[c]);
     rows = rows ? *rows + added : first ? added : added + start;
   }
   return *rows;

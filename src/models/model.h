@@ -44,8 +44,8 @@ struct ModelSpec : NetworkPair {
   bool bounded() const { return sample.size() == 3; }
 };
 
-/// A condition inside a graph: the rows of each column of a data::ConditionSpec, i32 [N] of categories or f32 [N, F] of
-/// the features of numbers. No column: unconditional.
+/// A condition inside a graph: the rows of each column of a data::ConditionSpec, i32 [N] of categories (or f32 [N, K],
+/// their shares, for G after training) or f32 [N, F] of the features of numbers. No column: unconditional.
 struct Condition {
   std::vector<Tensor> columns = {};
   explicit operator bool() const { return !columns.empty(); }

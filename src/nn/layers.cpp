@@ -122,8 +122,10 @@ Tensor inverse_sigma(const Scope& s, Tensor weight) {
   return 1.0 / sum_to(u * product, {1, 1});
 }
 
+Tensor lookup(Tensor table, Tensor y) { return y.dtype() == graph::DType::f32 ? matmul(y, table) : gather(table, y); }
+
 Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options) {
-  return gather(s.parameter("weight", {options.classes, options.width}, Init::normal(1)), y);
+  return lookup(s.parameter("weight", {options.classes, options.width}, Init::normal(1)), y);
 }
 
 namespace {

@@ -60,7 +60,10 @@ struct EmbeddingOptions {
   std::int64_t classes = 0, width = 0;
 };
 
-/// A learned row for each label y (i32 [N], each in [0, classes)), [N, width], as torch.nn.Embedding, from N(0, 1).
+/// The rows of a table [K, C] that y chooses, [N, C]: y is i32 [N], each in [0, K), or f32 [N, K] for sums of rows.
+Tensor lookup(Tensor table, Tensor y);
+
+/// A learned row for each label y (as lookup takes them), [N, width], as torch.nn.Embedding, from N(0, 1).
 Tensor embedding(const Scope& s, Tensor y, const EmbeddingOptions& options);
 
 /// Batch norm of the channels (last axis) of x, [N, C] or [N, H, W, C] (Ioffe and Szegedy 2015, as torch.nn.BatchNorm1d

@@ -22,7 +22,8 @@ void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vecto
   const Tensor rate = learning_rate(spec, t) / bias_correction(t + 1.0, spec.beta1);
   const Tensor root = 1.0 / sqrt(bias_correction(t + 1.0, spec.beta2));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const auto& [name, shape, init, role, w] = parameters[i];
+    const std::string& name = parameters[i].name;
+    const Tensor w = parameters[i].value;
     const std::string m_name = "adam.m." + name, v_name = "adam.v." + name;
     const auto declare = [&](const std::string& moment) {
       return variables.declare(moment, w.shape(), nn::Init::constant(0), nn::Role::buffer);

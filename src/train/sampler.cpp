@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "compiler/compile.h"
 #include "train/step.h"
 
@@ -21,8 +22,9 @@ Sampler::Sampler(const Model& model, const std::string& precision, const std::se
 }
 
 /// The program for a batch size, moved to the front; compiled again if it needs more threads than can start here.
-Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
-  const auto found = std::ranges::find(programs_, batch, &Compiled::batch);
+Sampler::Compiled& Sampler::compiled(std::int64_t batch, bool blended) {
+  const auto found =
+      std::ranges::find_if(programs_, [&](const Compiled& p) { return p.batch == batch && p.blended == blended; });
   if (found != programs_.end()) {
     programs_.splice(programs_.begin(), programs_, found);
     if (found->program->can_run_here()) return *found;
@@ -30,6 +32,7 @@ Sampler::Compiled& Sampler::compiled(std::int64_t batch) {
   }
   Compiled entry;
   entry.batch = batch;
+  entry.blended = blended;
   compile(entry);
   if (programs_.size() == kProgramsKept) programs_.pop_back();
   return programs_.emplace_front(std::move(entry));
@@ -43,7 +46,7 @@ void Sampler::compile(Compiled& entry) const {
   if (precision_ == "bf16" && several && runtime::default_backend().has_bf16())
     options.precision = compiler::Precision::bf16;
   if (precision_ == "bf16" && !several) options.frozen.compact = true;
-  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch)) {
+  for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch, entry.blended)) {
     entry.state[variable.name] = model_.weights.at(variable.name).share();
     options.frozen.inputs.insert(variable.name);
   }
@@ -53,31 +56,52 @@ void Sampler::compile(Compiled& entry) const {
   entry.samples = entry.state.at("samples").f32();
 }
 
-void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out) {
+/// Draws batch after batch; write(inputs, first, count) writes these rows of the condition.
+template <typename Write>
+void Sampler::draw(std::span<const float> z, std::span<float> out, bool blended, const Write& write) {
   const auto latent = static_cast<std::size_t>(model_.config.model.latent);
   const auto size = static_cast<std::size_t>(graph::element_count(model_.sample_shape));
   const std::size_t count = z.size() / latent;
   if (z.size() != count * latent || out.size() != count * size)
     base::fail_usage("{} latent and {} sample elements; expected {} and {} for each sample", z.size(), out.size(),
                      latent, size);
-  data::require_rows(model_.condition, y, static_cast<std::int64_t>(count));
   for (std::size_t i = 0; i < z.size(); ++i)
     if (!std::isfinite(z[i]))
       base::fail_usage("latent {} of sample {} is {}, expected finite numbers", i % latent, i / latent, z[i]);
 
   for (std::size_t done = 0; done < count;) {
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
-    Compiled& entry = compiled(static_cast<std::int64_t>(batch));
+    Compiled& entry = compiled(static_cast<std::int64_t>(batch), blended);
     std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
-    if (batch == count)  // a single sample makes no copy of its condition
-      write_condition(entry.y, model_.condition, y);
-    else
-      write_condition(entry.y, model_.condition,
-                      y.slice(static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch)));
+    write(entry.y, static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch));
     entry.program->run();
     std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
     done += batch;
   }
+}
+
+void Sampler::sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out) {
+  const std::int64_t count = static_cast<std::int64_t>(z.size()) / model_.config.model.latent;
+  data::require_rows(model_.condition, y, count);
+  draw(z, out, false, [&](std::span<runtime::Array> inputs, std::int64_t first, std::int64_t rows) {
+    if (rows == count)  // a single sample makes no copy of its condition
+      write_condition(inputs, model_.condition, y);
+    else
+      write_condition(inputs, model_.condition, y.slice(first, rows));
+  });
+}
+
+void Sampler::sample(std::span<const float> z, const ConditionBlend& y, std::span<float> out) {
+  const std::int64_t count = static_cast<std::int64_t>(z.size()) / model_.config.model.latent;
+  data::require_rows(model_.condition, y.from, count);
+  data::require_rows(model_.condition, y.to, count);
+  if (static_cast<std::int64_t>(y.share.size()) != count)
+    base::fail_usage("{} shares for {}", y.share.size(), base::counted(count, "sample"));
+  draw(z, out, true, [&](std::span<runtime::Array> inputs, std::int64_t first, std::int64_t rows) {
+    const data::ConditionRows from = y.from.slice(first, rows), to = y.to.slice(first, rows);
+    const auto shares = y.share.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(rows));
+    write_condition(inputs, model_.condition, ConditionBlend{from, to, shares});
+  });
 }
 
 void Sampler::latents(std::uint64_t seed, std::int64_t first, std::span<float> z, double truncation) const {

@@ -9,6 +9,7 @@
 
 #include "runtime/program.h"
 #include "train/model_file.h"
+#include "train/step.h"
 
 namespace gan::train {
 
@@ -30,6 +31,9 @@ class Sampler {
   /// allocation and no other thread.
   void sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out);
 
+  /// Writes the samples of latents z [N, latent] and N blended rows of the condition, as the function above does.
+  void sample(std::span<const float> z, const ConditionBlend& y, std::span<float> out);
+
   /// Fills z [N, latent] with latents first, first + 1, ... of a seed. Each depends on its index and the seed alone.
   /// With a truncation of at least kLeastTruncation, elements further than that from 0 are drawn again until they are
   /// not (Brock et al. 2019, arXiv 1809.11096): better samples that vary less. 0: none. Throws a usage error for other
@@ -48,13 +52,16 @@ class Sampler {
   /// A generator compiled for one batch size.
   struct Compiled {
     std::int64_t batch = 0;
+    bool blended = false;
     runtime::State state;
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
     std::span<float> z, samples;
     std::vector<runtime::Array> y;
   };
-  Compiled& compiled(std::int64_t batch);
+  Compiled& compiled(std::int64_t batch, bool blended);
+  template <typename Write>
+  void draw(std::span<const float> z, std::span<float> out, bool blended, const Write& write);
   void compile(Compiled& entry) const;
 
   Model model_;

@@ -57,6 +57,26 @@ void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec
   }
 }
 
+void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec& spec, const ConditionBlend& blend) {
+  for (std::size_t c = 0; c < spec.columns.size(); ++c) {
+    const data::ConditionColumn& column = spec.columns[c];
+    const runtime::Writing input(inputs[c]);
+    const std::span<float> all = input.f32();
+    if (!column.is_numeric()) std::ranges::fill(all, 0.0f);
+    for (std::size_t i = 0; i < blend.share.size(); ++i) {
+      const std::span<float> row = all.subspan(i * static_cast<std::size_t>(column.width()));
+      const float share = blend.share[i];
+      if (column.is_numeric()) {
+        column.number.copy_features(column.number.between(blend.from.numbers(c)[i], blend.to.numbers(c)[i], share),
+                                    row.data());
+      } else {
+        row[static_cast<std::size_t>(blend.from.categories(c)[i])] += 1 - share;
+        row[static_cast<std::size_t>(blend.to.categories(c)[i])] += share;
+      }
+    }
+  }
+}
+
 StepVariant variant_of_step(const Config& config, std::int64_t step) {
   const bool penalized = step % config.penalty.every == 0;
   const bool update_g = (step + 1) % config.train.d_steps == 0;
@@ -71,12 +91,14 @@ Shape batch_shape(std::int64_t batch, const Shape& sample) {
   return shape;
 }
 
-Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch) {
+Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch,
+                           bool shares = false) {
   Condition y;
   for (const data::ConditionColumn& column : spec.condition.columns)
-    y.columns.push_back(graph.input(column_input(name, column),
-                                    column.is_numeric() ? graph::TensorType{DType::f32, {batch, column.width()}}
-                                                        : graph::TensorType{DType::i32, {batch}}));
+    y.columns.push_back(
+        graph.input(column_input(name, column), shares || column.is_numeric()
+                                                    ? graph::TensorType{DType::f32, {batch, column.width()}}
+                                                    : graph::TensorType{DType::i32, {batch}}));
   return y;
 }
 
@@ -292,10 +314,10 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
 }
 
 std::vector<Variable> build_sampler(Graph& graph, const Config& config, const models::ModelSpec& spec,
-                                    std::int64_t batch) {
+                                    std::int64_t batch, bool shares) {
   Variables variables(graph, /*training=*/false);
   const Tensor z = graph.input("z", {DType::f32, {batch, spec.latent}});
-  const Condition y = condition_inputs(graph, "y", spec, batch);
+  const Condition y = condition_inputs(graph, "y", spec, batch, shares);
   Scope scope(variables, kGenerator);
   graph.output("samples", models::find_model(config.model.kind).generator(scope, spec, z, y));
   return variables.all();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "models/model.h"
@@ -22,6 +23,18 @@ std::string column_input(const std::string& name, const data::ConditionColumn& c
 /// The graph inputs of the columns of the condition `name`, shared, in the order of the columns.
 std::vector<runtime::Array> condition_inputs(const runtime::State& state, const std::string& name,
                                              const data::ConditionSpec& spec);
+
+/// Rows of a condition between others, to blend from one to the next: row i lies at share[i], 0 to 1, of the way from
+/// row i of `from` to row i of `to`. Categories are blended as shares; numbers as their scaling makes them, those with
+/// a period on the shorter way.
+struct ConditionBlend {
+  const data::ConditionRows& from;
+  const data::ConditionRows& to;
+  std::span<const float> share;
+};
+
+/// Writes a blend into the graph inputs of its columns, of which those of categories are shares.
+void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec& spec, const ConditionBlend& blend);
 
 /// Writes the rows of a condition into the graph inputs of its columns.
 void write_condition(std::span<runtime::Array> inputs, const data::ConditionSpec& spec,
@@ -72,9 +85,10 @@ std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, 
                                      const StepOptions& options);
 
 /// Builds the generator for inference: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns as
-/// column_input says), output "samples" [N, ...sample]. Returns the variables it needs.
+/// column_input says; with `shares` f32 [N, categories], the share of each category), output "samples" [N, ...sample].
+/// Returns the variables it needs.
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
-                                        std::int64_t batch);
+                                        std::int64_t batch, bool shares = false);
 
 /// What the discriminator says, and the variables it needs.
 struct JudgedSamples {

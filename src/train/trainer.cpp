@@ -31,8 +31,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr std::int64_t kLargestPictureRows = 20;
 constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetensors", "best.safetensors"};
-constexpr const char* kRunFiles[] = {"config.toml",   "checkpoint.safetensors", "model.safetensors",
-                                     "metrics.jsonl", "best.safetensors",       "scores.jsonl"};
+constexpr const char* kRunFiles[] = {"config.toml",      "command.txt",   "checkpoint.safetensors", "model.safetensors",
+                                     "best.safetensors", "metrics.jsonl", "scores.jsonl"};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -253,6 +253,9 @@ class Run {
         note(fmt::format("{} holds a run of which nothing was saved: starting anew in its place", directory_.string()));
     }
     for (const char* name : kRunFiles) base::remove_leftovers(path(name));
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(path("samples"), ignored))
+      if (base::is_leftover(entry.path().string())) std::filesystem::remove(entry.path(), ignored);
   }
 
   void start_files() {
