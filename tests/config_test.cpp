@@ -230,6 +230,14 @@ TEST(Config, ValuesThatDoNotGoTogetherBadInput) {
   EXPECT_NO_THROW(validate(with({"train.steps=1", "loss.name=least_squares", "loss.sigmoid=true"})));
 }
 
+TEST(Config, TomlMayHoldLettersInTexts) {
+  Config config;
+  apply_toml(config, "# \xc3\xb6 'a\npreset = \"\\\"\xc3\xb6\" # \"\n[data]\nsource = '''\xc3\xb6\n'\xc3\xb6'''\n",
+             "x.toml");
+  EXPECT_EQ(config.preset, "\"\xc3\xb6");
+  EXPECT_EQ(config.data.source, "\xc3\xb6\n'\xc3\xb6");
+}
+
 TEST(Config, TomlBadInput) {
   const Refused refused[] = {
       {"[train]\nbatch = 1\nbatsh = 2\n", "x.toml:3: unknown key \"train.batsh\"; did you mean \"train.batch\"?"},
@@ -243,6 +251,9 @@ TEST(Config, TomlBadInput) {
       {"[optim]\nlr = nan\n", "optim.lr = nan"},
       {"[train.description]\nx = 1\n", "train.description.x"},
       {"\xff\xfe", "x.toml"},
+      {"[train]\n\xc3\xb6 = 1\n", "x.toml:2: a character beyond ASCII outside quotes"},
+      {"preset = \"\"\"a\"\"\"\"\" \xc3\xb6\n", "x.toml:1: a character beyond ASCII"},
+      {"preset = \"\"\"a\\\n \xc3\xb6\"\"\"\n", "x.toml:2: a character beyond ASCII"},
   };
   for (const Refused& text : refused) {
     const std::string message = message_of([&] {

@@ -234,18 +234,54 @@ std::string place(const std::string& where, const toml::source_region& source) {
   return source.begin.line > 0 ? fmt::format("{}:{}: ", where, source.begin.line) : where + ": ";
 }
 
-/// Refuses keys with many dots, which would overflow the stack of the recursive parser.
-void require_shallow(std::string_view text, const std::string& where) {
+/// The end of the string in quotes that begins at `at`, as far as toml++ reads it without looking for blanks.
+std::size_t end_of_string(std::string_view text, std::size_t at) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const char quote = text[at];
+  const bool lines = text.substr(at, 3) == std::string(3, quote);
+  const std::string_view end = text.substr(at, lines ? 3 : 1);
+  for (at += end.size(); at < text.size(); ++at) {
+    if (text.substr(at).starts_with(end)) {
+      at += end.size();
+      // The last of up to five quotes are the end.
+      for (int more = 0; lines && more < 2 && at < text.size() && text[at] == quote; ++more) ++at;
+      return at;
+    }
+    if (text[at] == '\n' && !lines) return at;
+    if (text[at] != '\\' || quote != '"') continue;
+    ++at;
+    if (at < text.size() && kBlanks.find(text[at]) == std::string_view::npos) continue;
+    at = std::min(text.find_first_not_of(kBlanks, at), text.size());
+    if (at < text.size() && static_cast<unsigned char>(text[at]) > 127) return at;
+    --at;
+  }
+  return text.size();
+}
+
+/// Refuses what toml++ cannot take: keys with many dots overflow the stack of its recursive parser, and where it looks
+/// for blanks, letters beyond ASCII are undefined behaviour. They are allowed in comments and strings alone.
+void require_parsable(std::string_view text, const std::string& where) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   constexpr int kDeepest = 1000;
   int dots = 0;
-  for (const char c : text) {
+  for (std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0; at < text.size();) {
+    const char c = text[at];
+    if (static_cast<unsigned char>(c) > 127)
+      base::fail_usage("{}:{}: a character beyond ASCII outside quotes", where,
+                       1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n'));
     if (c == '.' && ++dots > kDeepest) base::fail_usage("{}: a key of more than {} parts", where, kDeepest);
     if (std::string_view("=,\n").find(c) != std::string_view::npos) dots = 0;
+    if (c == '"' || c == '\'')
+      at = end_of_string(text, at);
+    else if (c == '#')
+      at = std::min(text.find('\n', at), text.size());
+    else
+      ++at;
   }
 }
 
 toml::table parse_toml(std::string_view text, const std::string& where) {
-  require_shallow(text, where);
+  require_parsable(text, where);
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
