@@ -125,7 +125,7 @@ class Installed(unittest.TestCase):
         dynamic = run("readelf", "-d", self.library)
         self.assertIn("soname: [libgan.so.0.1]", dynamic)
         needed = set(re.findall(r"NEEDED.*\[(\w+)", dynamic)) - {"ld"}
-        self.assertEqual(needed, {"libdnnl", "libgomp", "libstdc", "libm", "libgcc_s", "libc"})
+        self.assertLessEqual(needed, {"libdnnl", "libgomp", "libstdc", "libm", "libgcc_s", "libc"})
 
     def test_manual_page_and_completions(self):
         share = self.prefix / "share"
