@@ -115,8 +115,11 @@ std::vector<Case::Output> judge(const train::Model& model, std::span<const float
                                                           : graph::TensorType{graph::DType::i32, {rows}}));
   const train::JudgedSamples judged = train::build_discriminator(graph, model.config, spec, samples, condition);
   graph.output("logits", judged.verdicts.logits);
-  for (std::size_t c = 0; c < judged.verdicts.predictions.size(); ++c)
-    graph.output("said." + std::to_string(c), judged.verdicts.predictions[c]);
+  std::vector<graph::Shape> shapes;  // compiling changes the graph
+  for (const graph::Tensor& prediction : judged.verdicts.predictions) {
+    graph.output("said." + std::to_string(shapes.size()), prediction);
+    shapes.push_back(prediction.shape());
+  }
   runtime::State state;
   runtime::Arena arena;
   for (const nn::Variable& variable : judged.variables) state[variable.name] = model.weights.at(variable.name).share();
@@ -131,8 +134,7 @@ std::vector<Case::Output> judge(const train::Model& model, std::span<const float
     return std::vector<float>(all.begin(), all.end());
   };
   std::vector<Case::Output> outputs{{{rows / spec.pack}, values("logits")}};
-  for (std::size_t c = 0; c < judged.verdicts.predictions.size(); ++c)
-    outputs.push_back({judged.verdicts.predictions[c].shape(), values("said." + std::to_string(c))});
+  for (std::size_t c = 0; c < shapes.size(); ++c) outputs.push_back({shapes[c], values("said." + std::to_string(c))});
   return outputs;
 }
 
