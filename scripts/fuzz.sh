@@ -30,4 +30,4 @@ fuzz() {
   echo "$format: $(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$format.log") executions"
 }
 export -f fuzz
-printf '%s\n' "${formats[@]}" | xargs -P "$(nproc)" -I {} bash -c "fuzz {} $seconds"
+printf '%s\n' "${formats[@]}" | xargs -P "$(nproc)" -I {} bash -c "fuzz {} $seconds" || exit 1
