@@ -265,6 +265,7 @@ Network::Network(const Part& part, std::int64_t batch) {
   }
   passes::fold(whole);
   passes::cse(whole);
+  passes::dce(whole);
   Folding(whole, state, part.name, *this).run(names);
   for (const data::ConditionColumn& column : part.condition.columns)
     columns.push_back(train::column_input("y", column));
