@@ -46,14 +46,6 @@ std::string error_of(gan_status status, gan_status expected) {
   return gan_error();
 }
 
-/// The megabytes of memory that this process uses.
-double resident() {
-  std::ifstream file("/proc/self/statm");
-  double size = 0, pages = 0;
-  file >> size >> pages;
-  return pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
-}
-
 TEST(Library, DescribesAModel) {
   const SavedModel saved("lsgan-r1r2", label_and_angle());
   const Sampler sampler(saved.path);
@@ -207,6 +199,14 @@ TEST(Library, ManyThreadsDrawFromOneModel) {
 
 // Sanitizers keep what is freed.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/// The megabytes of memory that this process uses.
+double resident() {
+  std::ifstream file("/proc/self/statm");
+  double size = 0, pages = 0;
+  file >> size >> pages;
+  return pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
 TEST(Library, MemoryDoesNotGrow) {
   const SavedModel saved("tutorial-lsgan");
   const Sampler sampler(saved.path);
