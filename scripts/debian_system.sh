@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Bare Debian systems, for scripts/test_debian.sh and scripts/test_packages.sh, which read this file: they set
+# Bare Debian systems, for scripts/test_debian.sh and scripts/test_packages.sh, which read this file. It sets
 # `temporary` to a folder for the time of the script. Needs root.
 
 if ((EUID != 0)); then
@@ -33,6 +33,13 @@ in_namespaces() {
   wait "$job" || status=$?
   job=''
   return "$status"
+}
+
+# take_suite SUITE [MIRROR]: sets suite and mirror, or prints the usage of the script.
+take_suite() {
+  (($# == 1 || $# == 2)) || usage
+  suite=$1 mirror=${2:-}
+  [[ "$suite" == bookworm || "$suite" == trixie ]] || usage
 }
 
 # make_system SUITE ROOT [MIRROR]: a bare Debian in the folder ROOT, unless it holds that already.

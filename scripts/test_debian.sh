@@ -29,11 +29,9 @@ while (($# > 0)); do
   esac
   shift
 done
-((${#arguments[@]} == 1 || ${#arguments[@]} == 2)) || usage
-suite=${arguments[0]} mirror=${arguments[1]:-}
-[[ "$suite" == bookworm || "$suite" == trixie ]] || usage
 # shellcheck source=scripts/debian_system.sh
 source scripts/debian_system.sh
+take_suite "${arguments[@]}"
 
 root=$(realpath -m "${root:-$temporary/system}")
 make_system "$suite" "$root" "$mirror"

@@ -28,11 +28,9 @@ while (($# > 0)); do
   esac
   shift
 done
-((${#arguments[@]} == 1 || ${#arguments[@]} == 2)) || usage
-suite=${arguments[0]} mirror=${arguments[1]:-}
-[[ "$suite" == bookworm || "$suite" == trixie ]] || usage
 # shellcheck source=scripts/debian_system.sh
 source scripts/debian_system.sh
+take_suite "${arguments[@]}"
 
 if [[ -z "$packages" ]]; then
   root=$(realpath -m "${root:-$temporary/build}")

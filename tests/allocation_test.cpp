@@ -90,7 +90,7 @@ TEST(Library, DrawsWithoutAllocating) {
     return allocations - before;
   };
   EXPECT_GT(draw(0) + draw(1), 0) << "the counter does not count";
-  // A batch copies the rows of its condition; a single sample does not.
+  // oneDNN's products of several rows allocate their arguments; a single sample needs none of them.
   for (std::int64_t number = 2; number < 50; number += 2) ASSERT_EQ(draw(number), 0) << number;
   gan_close(opened);
 }

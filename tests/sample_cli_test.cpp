@@ -671,6 +671,9 @@ TEST_F(SampleCli, InterpolationsArePictures) {
     return run(folder_, args(all)).out;
   };
   EXPECT_NE(written("strip.png").find(": 2 ways of 4 samples"), std::string::npos);
+  Args stream = way;
+  stream.push_back("-");
+  EXPECT_TRUE(run(folder_, args(stream)).out.starts_with("\x93NUMPY")) << "alone on standard output";
   const auto picture = [&](const char* name) { return io::decode_picture(get(folder_ / name), name); };
   const io::DecodedPicture strip = picture("strip.png");
   EXPECT_EQ(strip.width, 4 * 8 + 2);
@@ -701,6 +704,7 @@ TEST_F(SampleCliBadInput, WaysThatCannotBe) {
   refused_way({"--interpolate", "latent", "--steps", "4", "--count", "1"}, "a --count of 2 or more latents");
   refused_way({"--interpolate", "condition", "--steps", "4", "--label", "2"}, "two values or more");
   refused_way({"--interpolate", "colours", "--steps", "4"}, "--interpolate");
+  refused_way({"--interpolate", "latent", "--steps", "4", "--format", "npz"}, "excludes");
   refused_way({"--interpolate", "latent", "--steps", "100000", "--count", "1000"}, "are too many");
   refused({"--interpolate", "latent", "--steps", "4", "--out", folder_ / "w.npz"}, 2, "w.npz: expected FILE.png");
   refused({"--interpolate", "latent", "--steps", "4", "--out", folder_.path()}, 2, "the folder holds files");

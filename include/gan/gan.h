@@ -79,8 +79,9 @@ typedef struct gan_request {
 } gan_request;
 
 /* Draws samples [count, elements], images as [channels, height, width]; `elements` is the room in `samples`, of which
-   count times the elements of a sample are written. After some calls of the same size, none allocates memory. At most
-   as many calls work at once as there are processors; others wait. */
+   count times the elements of a sample are written. After some calls of the same size a single sample allocates no
+   memory, a batch only what its products need while they run. At most as many calls work at once as there are
+   processors; others wait. */
 GAN_API gan_status gan_sample(const gan_model* model, const gan_request* request, float* samples, size_t elements);
 
 #ifdef __cplusplus

@@ -6,9 +6,8 @@
 
 namespace gan::base {
 
-/// Blocks this thread's signals for the lifetime of the object, but for those that report its own faults. Products of
-/// oneDNN may point the stack register into the heap (oneDNN issue 4845, x86-64), where a signal handler, or the
-/// profiler or interpreter of the calling program, would overwrite memory.
+/// Blocks this thread's signals for the lifetime of the object, but for those that report its own faults: oneDNN may
+/// point the stack register into the heap (its issue 4845, x86-64), where a signal handler would overwrite memory.
 class ScopedSignalBlock {
  public:
   ScopedSignalBlock() { pthread_sigmask(SIG_BLOCK, &signals(), &before_); }

@@ -58,6 +58,9 @@ bool is_plain(std::string_view text);
 /// it is not UTF-8.
 std::string printable(std::string_view text);
 
+/// The number whose bytes, at most eight, are these, the most significant first.
+std::uint64_t big_endian(std::string_view bytes);
+
 /// A count with separators: "59,990".
 std::string grouped(std::uint64_t count);
 

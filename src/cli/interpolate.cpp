@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 #include <vector>
 
 #include "base/error.h"
@@ -75,8 +74,8 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   const auto size = static_cast<std::size_t>(graph::element_count(model.sample_shape));
   use_threads(options.threads);
   train::Sampler sampler(model, options.precision);
-  const std::int64_t keys =
-      of_latents && !options.same_latents ? ways.count * ways.stops : (of_latents ? ways.stops : ways.count);
+  std::int64_t keys = of_latents ? ways.stops : ways.count;  // latents to start from
+  if (of_latents && !options.same_latents) keys *= ways.count;
   std::vector<float> key_latents(noise.begin(), noise.end());
   if (noise.empty()) {
     key_latents.resize(static_cast<std::size_t>(keys) * latent);
@@ -144,7 +143,7 @@ void write_frames(const std::string& folder, std::span<const io::Picture> pictur
 
 std::string interpolate(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
                         std::span<const float> noise, const std::string& out) {
-  const std::string extension = fs::path(out).extension().string();
+  const std::string extension = base::is_standard_output(out) ? ".npy" : fs::path(out).extension().string();
   const bool folder = out.ends_with('/') || fs::is_directory(out) || extension.empty();
   const graph::Shape& shape = model.sample_shape;
   if (!folder && extension != ".png" && extension != ".apng" && extension != ".npy")

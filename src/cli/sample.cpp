@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -142,10 +143,10 @@ void run_until_interrupted(const std::string& note, const Function& function) {
 void run(SampleOptions options) {
   const std::string out = output_path(options.out);
   const bool interpolates = !options.interpolate.empty();
-  // The latents of a way, or the ways; sample_format refuses the names that only --interpolate takes.
   if (interpolates && options.count == 0 && options.per_class == 0 && options.noise.empty())
     options.count = options.interpolate == "latent" ? 2 : 1;
-  const SampleFormat format = interpolates ? SampleFormat::png : sample_format(out, options.format);
+  std::optional<SampleFormat> format;  // --interpolate has formats of its own
+  if (!interpolates) format = sample_format(out, options.format);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
@@ -167,7 +168,7 @@ void run(SampleOptions options) {
           written = interpolate(options, plan, model, latents, out);
           return;
         }
-        const std::unique_ptr<SampleOutput> output = open_sample_output(out, format, options, plan, model);
+        const std::unique_ptr<SampleOutput> output = open_sample_output(out, *format, options, plan, model);
         draw(options, plan, model, latents, *output);
         output->finish();
       });
@@ -224,7 +225,9 @@ std::function<void()> setup(CLI::App& app) {
   CLI::Option* interpolated =
       add("--interpolate", options->interpolate, "Draw the way from latent to latent, or from value to value", "WHAT")
           ->check(CLI::IsMember({"latent", "condition"}))
-          ->excludes(balance);
+          ->excludes(balance)
+          ->excludes(app.get_option("--format"))
+          ->excludes(app.get_option("--overwrite"));
   CLI::Option* steps = add_count("--steps", options->steps, "Samples from one to the next, both included", 2, 100'000);
   interpolated->needs(steps);
   steps->needs(interpolated);

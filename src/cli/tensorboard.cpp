@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "exchange/protobuf.h"
 
 namespace gan::cli {
@@ -118,13 +119,9 @@ void TensorBoard::add(const train::Progress& progress) {
 
 void TensorBoard::add_picture(std::int64_t step, const std::string& path) {
   write([&](EventFile& file) {
-    constexpr std::size_t kWidth = 16, kHeight = 20;  // big-endian, in a PNG file
+    constexpr std::size_t kWidth = 16, kHeight = 20;  // where a PNG file has them
     const std::string png = base::read_file(path);
-    const auto number = [&](std::size_t at) {
-      std::int64_t value = 0;
-      for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(png.at(at + i));
-      return value;
-    };
+    const auto number = [&](std::size_t at) { return static_cast<std::int64_t>(base::big_endian(png.substr(at, 4))); };
     file.add_picture(step, "samples", png, number(kHeight), number(kWidth));
   });
 }

@@ -109,11 +109,7 @@ constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 // when it has read these, and then headers would say other sizes than pictures.
 std::string_view png_exif(std::string_view content) {
   constexpr std::size_t kAround = 12;  // bytes of a chunk's length, type and checksum
-  const auto number_at = [&](std::size_t at) {
-    std::uint32_t value = 0;
-    for (std::size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<std::uint8_t>(content[at + i]);
-    return value;
-  };
+  const auto number_at = [&](std::size_t at) { return base::big_endian(content.substr(at, 4)); };
   for (std::size_t at = kPngSignature.size(); at + kAround <= content.size();) {
     const std::size_t bytes = number_at(at);
     if (bytes > content.size() - at - kAround) break;

@@ -154,13 +154,7 @@ std::string encode(const std::string& path, const Picture& picture) {
   return encoded;
 }
 
-/// The number in the first four bytes of text, most significant byte first.
-std::uint32_t number_at(std::string_view text) {
-  std::uint32_t number = 0;
-  for (const char c : text.substr(0, 4)) number = number << 8 | static_cast<unsigned char>(c);
-  return number;
-}
-
+/// The last `count` bytes of a number, the most significant first.
 std::string bytes_of(std::uint32_t number, int count = 4) {
   std::string text;
   for (int i = count; i-- > 0;) text += static_cast<char>(number >> (8 * i) & 0xFF);
@@ -194,7 +188,7 @@ void write_animation(const std::string& path, std::span<const Picture> pictures,
     if (first) file = encoded.substr(0, kSignature);
     bool started = false;
     for (std::string_view rest = std::string_view(encoded).substr(kSignature); rest.size() >= kFrame;) {
-      const std::string_view whole = rest.substr(0, number_at(rest) + kFrame);
+      const std::string_view whole = rest.substr(0, base::big_endian(rest.substr(0, 4)) + kFrame);
       const std::string_view type = whole.substr(4, 4), data = whole.substr(8, whole.size() - kFrame);
       rest.remove_prefix(whole.size());
       if (type == "IEND") break;

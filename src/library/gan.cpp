@@ -1,7 +1,6 @@
 #include <gan/gan.h>
 
 #include <algorithm>
-#include <climits>
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
