@@ -637,9 +637,9 @@ TEST(Cli, EvalJudgesAModel) {
   const Result first = run(folder, eval({"--out", folder / "scores"}));
   EXPECT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.err, "");
-  for (const char* part : {"training a classifier", "label accuracy", "held-out tenth of",
-                           "\nFrechet distance    -  (reference has 6 images, needs 129)\n",
-                           "\nscore               -  (needs coverage)\n"})
+  for (const char* part :
+       {"training a classifier", "label accuracy", "held-out tenth of",
+        "\nFrechet distance    -  (reference has 6 images, needs 10)\n", "\nscore               -  (needs coverage)\n"})
     EXPECT_NE(first.out.find(part), std::string::npos) << part << "\n" << first.out;
   for (const char* name : {"eval.json", "samples.png", "neighbours.png", "confusion.csv"})
     EXPECT_TRUE(fs::exists(folder / "scores/" + name)) << name;
@@ -664,6 +664,39 @@ TEST(Cli, EvalJudgesAModel) {
   expect_refused(folder, {"eval", folder / "run"}, 2, "--data");
 }
 
+TEST(Cli, EvalComparesWithWhatIsAskedFor) {
+  const Folder folder;
+  write_data(folder);
+  expect_done(folder, train_args(folder, "run", {"--steps", "5", "--quiet"}));
+  const auto eval = [&](const Args& more) {
+    Args args = {"eval", "--data", source(folder), "--threads", "2", "--cache", folder / "cache"};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  };
+  const auto scores = [&](Args more) {
+    more.push_back("--json");
+    const Result result = run(folder, eval(more));
+    EXPECT_EQ(result.code, 0) << result.err;
+    return nlohmann::json::parse(result.out);
+  };
+  const auto half = scores({folder / "run", "--holdout", "0.5"}), all = scores({folder / "run", "--holdout", "none"});
+  EXPECT_EQ(half.at("reference").at("count"), kItems / 2);
+  EXPECT_EQ(all.at("reference").at("count"), kItems);
+  EXPECT_EQ(half.at("drawn"), "as_reference");
+  EXPECT_EQ(scores({folder / "run", "--shares", "even"}).at("drawn"), "evenly");
+  // Samples from elsewhere: the data itself.
+  const auto copies = scores({"--samples", source(folder)});
+  EXPECT_EQ(copies.at("drawn"), "elsewhere");
+  EXPECT_EQ(copies.at("memorization").at("copies").at("verdict"), "copies") << copies;
+  expect_refused(folder, eval({}), 2, "give a model, or --samples");
+  expect_refused(folder, eval({folder / "run", "--samples", source(folder)}), 2, "excludes");
+  expect_refused(folder, eval({"--samples", source(folder), "--cas"}), 2, "needs a model");
+  expect_refused(folder, eval({"--samples", "ring8"}), 2, "has samples [2]");
+  for (const char* share : {"0", "1", "-1", "nan", "some", "0.5x"})
+    expect_refused(folder, eval({folder / "run", "--holdout", share}), 2, "expected a share in (0, 1), or none");
+  expect_refused(folder, {"eval", folder / "run", "--data", "ring8", "--holdout", "0.2"}, 2, "has a test part");
+}
+
 TEST(Cli, EvalGivesTheScoresThatItCan) {
   const Folder folder;
   write_data(folder);
@@ -683,7 +716,7 @@ TEST(Cli, EvalGivesTheScoresThatItCan) {
     EXPECT_TRUE(json.at("missing").contains("fd")) << json;
     EXPECT_FALSE(json.contains("score")) << json;
   }
-  // Without labels, and with one: pixels are judged.
+  // Without labels, and with one.
   put(folder / "one.idx", idx({kItems}, std::string(kItems, '\0')));
   const std::string sources[] = {folder / "x.idx", folder / "x.idx" + "," + folder / "one.idx"};
   for (const std::string& data : sources) {
@@ -693,10 +726,11 @@ TEST(Cli, EvalGivesTheScoresThatItCan) {
     const Args judge = {"eval", train[4], "--data", data, "--cache", folder / "none"};
     const auto json = scores(judge, {"--out", train[4] + "/eval"});
     EXPECT_TRUE(json.contains("duplicates") && json.contains("spread")) << json;
-    EXPECT_NE(json.at("missing").at("coverage").get<std::string>().find("needs a classifier"), std::string::npos);
+    EXPECT_NE(json.at("missing").at("coverage").get<std::string>().find("has 6 images, needs 50"), std::string::npos);
+    EXPECT_EQ(json.at("embedding").at("learned"), "without labels");
     EXPECT_TRUE(fs::exists(train[4] + "/eval/neighbours.png"));
     expect_done(folder, {"report", train[4]});
-    EXPECT_NE(read(train[4] + "/report.html").find("needs a classifier"), std::string::npos);
+    EXPECT_NE(read(train[4] + "/report.html").find("has 6 images, needs 50"), std::string::npos);
   }
 }
 
@@ -801,11 +835,17 @@ TEST(Cli, EvalEveryKeepsTheBestModelAndItsScores) {
   }
   const Result info = run(folder, {"info", folder / "run/best.safetensors"});
   EXPECT_NE(info.out.find(" " + std::to_string(step_of_best) + " steps"), std::string::npos) << info.out;
-  // Evaluation needs labels; that is said before anything is trained.
+  // Without labels images are compared by a network that needs none; where that cannot be, it is said at once.
   write_data(folder);
-  Args unlabelled = train_args(folder, "other", {"--eval-every", "5", "--unconditional"});
-  std::replace(unlabelled.begin(), unlabelled.end(), source(folder), folder / "x.idx");
-  expect_refused(folder, unlabelled, 2, "no labels");
+  put(folder / "equal.idx", idx({kItems, kSide, kSide}, std::string(kItems * kSide * kSide, '\7')));
+  const auto unlabelled = [&](const std::string& images) {
+    Args args = train_args(folder, images + "-run", {"--steps", "5", "--eval-every", "5", "--unconditional"});
+    std::replace(args.begin(), args.end(), source(folder), folder / images);
+    return args;
+  };
+  expect_done(folder, unlabelled("x.idx"));
+  EXPECT_EQ(logged_steps(folder / "x.idx-run/scores.jsonl"), (std::vector<std::int64_t>{5}));
+  expect_refused(folder, unlabelled("equal.idx"), 2, "--eval-every needs a network: too few different images");
 }
 
 TEST(Cli, GraphIsPrinted) {

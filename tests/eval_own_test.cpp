@@ -203,7 +203,7 @@ TEST(EvalOwn, LabelsAndAnglesAreReadFromSamples) {
   const ConditionSpec condition = reference.train.condition;
   eval::Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
   eval::Classifier regressor = eval::train_regressor(reference.train, 0, nullptr);
-  Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
+  Judge judge(std::move(reference), {std::move(classifier), std::move(regressor)});
   const Scores good = evaluate(judge, bars_model(condition), 450);
   EXPECT_EQ(good.drawn, Scores::Drawn::as_reference);
   EXPECT_GE(good.label_accuracy.value(), 0.98);
@@ -240,7 +240,7 @@ TEST(EvalOwn, ImagesWithNumbersAloneAreComparedByTheRegressor) {
   eval::Classifier regressor = eval::train_regressor(reference.train, 0, nullptr);
   const train::Model model = linear_model({1, kSide, kSide}, condition, 4,
                                           std::vector<std::vector<float>>(kPixels, std::vector<float>(6)), {});
-  Judge judge(reference, std::nullopt, std::move(regressor));
+  Judge judge(reference, {.regressor = std::move(regressor)});
   const Scores scores = evaluate(judge, model, 200);
   EXPECT_TRUE(scores.fd && scores.prdc && scores.embedding && !scores.embedding->accuracy);
   EXPECT_GT(scores.numbers.at(0).error, 45);  // one grey image
@@ -271,9 +271,9 @@ TEST(EvalOwn, ClassesAreMatchedByNameAndMayBeFewer) {
   std::vector<float> bias(kPixels, -1.25f);
   std::fill(bias.begin() + 48, bias.end(), 0.0f);
   const train::Model model = linear_model({1, kSide, kSide}, all, 16, weights, bias);
-  Judge judge(std::move(reference), std::move(classifier));
+  Judge judge(std::move(reference), {.embedding = std::move(classifier)});
   const Scores scores = evaluate(judge, model, 300);
-  EXPECT_EQ(scores.drawn, Scores::Drawn::evenly);
+  EXPECT_EQ(scores.drawn, Scores::Drawn::as_reference);
   EXPECT_GE(scores.label_accuracy.value(), 0.98);
   EXPECT_EQ(scores.class_names, kNames);
   ASSERT_EQ(scores.per_class.size(), 3u);
@@ -398,7 +398,7 @@ TEST(EvalOwn, TablesAreComparedColumnByColumn) {
   EXPECT_LT(good.numbers.at(0).error, 1.3 * good.numbers.at(0).own_error);
   EXPECT_GT(good.prdc.value().coverage, 0.9);
   EXPECT_LT(good.duplicates.value(), 0.01);
-  EXPECT_NEAR(good.memorization.value().share_closer, 0.5, 0.1);
+  EXPECT_NEAR(good.memorization.value().share_closer.value(), 0.5, 0.1);
   EXPECT_GT(eval::joint_score(good).value(), 0.9);
   EXPECT_EQ(good.notes, std::vector<std::string>());
 }
@@ -536,7 +536,7 @@ Dataset circle(bool conditional = true) {
 
 TEST(EvalOwn, PointsAroundACircleAreJudgedAtUnseenAngles) {
   const Dataset points = circle();
-  Judge judge(Reference{points, points, "circle", "circle"});
+  Judge judge(Reference{.train = points, .held_out = points, .name = "circle", .hash = "circle"});
   const auto model = [&](float deviation, float radius) {  // latents, sin, cos
     return linear_model({2}, points.condition, 2, {{deviation, 0, 0, radius}, {0, deviation, radius, 0}}, {0, 0});
   };

@@ -297,7 +297,7 @@ TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
   Reference reference = eval::open_reference(folder.path(), {});
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
   const std::string hash = eval::hash_of(classifier);
-  Judge judge(std::move(reference), std::move(classifier));
+  Judge judge(std::move(reference), {.embedding = std::move(classifier)});
   eval::Options options;
   options.count = 600;
   options.fd_curve = true;
@@ -310,15 +310,15 @@ TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
   ASSERT_EQ(good.per_class.size(), 3u);
   ASSERT_EQ(good.fd_curve.size(), 3u);  // an eighth of 600 is fewer than the features
   EXPECT_EQ(good.fd_curve[0].samples, 150);
-  EXPECT_EQ(good.fd_curve[2].fd, good.fd.value());
+  EXPECT_EQ(good.fd_curve[2].fd, good.fd.value().value);
   EXPECT_EQ(good.reference_count, 450);
   EXPECT_TRUE(good.parzen && good.memorization && good.kid && good.prdc && !good.cas && !good.modes);
 
   const Scores wrong = judge.evaluate(image_model(1, true), options).scores;
   EXPECT_LE(wrong.label_accuracy.value(), 0.02);
-  EXPECT_GE(wrong.confusion[2][0], 195);                                  // asked for 2, drawn 0
-  EXPECT_NEAR(wrong.fd.value(), good.fd.value(), 0.2 * good.fd.value());  // as a whole the samples are as before
-  EXPECT_GT(wrong.per_class[1].fd.value(), 5 * good.per_class[1].fd.value());
+  EXPECT_GE(wrong.confusion[2][0], 195);                               // asked for 2, drawn 0
+  EXPECT_NEAR(wrong.fd->value, good.fd->value, 0.2 * good.fd->value);  // as a whole the samples are as before
+  EXPECT_GT(wrong.per_class[1].fd->value, 5 * good.per_class[1].fd->value);
   EXPECT_LT(eval::joint_score(wrong).value(), 0.1);
 
   options.fd_curve = options.pixels = options.parzen = false;
@@ -329,7 +329,7 @@ TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
   EXPECT_FALSE(collapsed.duplicates);
   EXPECT_EQ(collapsed.fd_curve.size(), 0u);
   EXPECT_LT(collapsed.prdc.value().coverage, 0.05);
-  EXPECT_GT(collapsed.fd.value(), good.fd.value());
+  EXPECT_GT(collapsed.fd->value, good.fd->value);
 
   options.pixels = options.cas = true;
   const Scores few = judge.evaluate(image_model(0, false), options).scores;  // three images
@@ -347,9 +347,10 @@ TEST(Eval, MemorizationTellsCopiesFromOtherImages) {
   Reference reference = eval::open_reference(folder.path(), {});
   reference.train = eval::draw(model, 200, labels, 1);
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
-  Judge judge(std::move(reference), std::move(classifier));
+  Judge judge(std::move(reference), {.embedding = std::move(classifier)});
   eval::Options options;
   options.count = 200;
+  options.even_shares = true;
   options.parzen = false;
   const eval::Evaluation copies = judge.evaluate(model, options);
   EXPECT_EQ(copies.scores.memorization.value().samples_median, 0);
@@ -439,11 +440,12 @@ TEST(Eval, BadInput) {
   write_images(other, "train", 600, 1, 2);
   write_images(other, "t10k", 20, 1, 2);
   expect_error(ErrorKind::usage, "2 classes; the embedding's classifier has 3",
-               [&] { Judge(eval::open_reference(other.path(), {}), classifier()); });
+               [&] { Judge(eval::open_reference(other.path(), {}), {.embedding = classifier()}); });
   put(folder / "t10k-images-idx3-ubyte", idx({450, 4, 16}, std::string(450 * 64, '\1')));
   expect_error(ErrorKind::data, "the test part has samples", reference);
   put(folder / "train-images-idx3-ubyte", idx({600, 4, 16}, std::string(600 * 64, '\1')));
-  expect_error(ErrorKind::usage, "classifier is for [1, 8, 8]", [&] { Judge(reference(), classifier()); });
+  expect_error(ErrorKind::usage, "classifier is for [1, 8, 8]",
+               [&] { Judge(reference(), {.embedding = classifier()}); });
 }
 
 /// A reference of as many images as a test asks for, and a classifier trained on them.
@@ -457,7 +459,7 @@ class FewImages {
     eval::Options options;
     options.count = samples;
     options.fd_curve = true;
-    return Judge(eval::open_reference(folder_.path(), {}), eval::load_classifier(folder_ / "c"))
+    return Judge(eval::open_reference(folder_.path(), {}), {.embedding = eval::load_classifier(folder_ / "c")})
         .evaluate(image_model(0, true), options)
         .scores;
   }
@@ -474,10 +476,8 @@ TEST(Eval, ScoresThatRowsAreTooFewForAreMissingAndSayWhy) {
   const struct {
     std::vector<std::string> keys;  // scores of one kind
     std::int64_t needed;
-  } kinds[] = {{{"fd", "fd_curve"}, 129},
-               {{"kid"}, 100},
-               {{"precision", "recall", "density", "coverage"}, 50},
-               {{"memorization", "parzen"}, 10}};
+  } kinds[] = {
+      {{"fd_curve"}, 129}, {{"kid"}, 20}, {{"precision", "recall", "density", "coverage"}, 50}, {{"fd", "parzen"}, 10}};
   for (const auto& [keys, needed] : kinds)
     for (const std::int64_t missing : {0, 1}) {
       const std::string few = std::to_string(needed - missing);
@@ -516,10 +516,10 @@ TEST(Eval, NearlyNoImagesLeaveNearlyNoScores) {
                            "\nscore               -  (needs coverage)\n", "\n1             -"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
 
-  const Scores few_of_class = images.evaluate(450, 3 * 128);
+  const Scores few_of_class = images.evaluate(450, 9);
   EXPECT_EQ(reason(few_of_class, "per_class.fd"),
-            "3 of 3 classes have fewer than 129 samples or images in the reference");
-  EXPECT_EQ(reason(images.evaluate(450, 3 * 129), "per_class.fd"), "");
+            "3 of 3 classes have fewer than 10 samples or images in the reference");
+  EXPECT_EQ(reason(images.evaluate(450, 3 * 20), "per_class.fd"), "");
 }
 
 TEST(Eval, ModesNeedTenSamplesEach) {
@@ -541,16 +541,19 @@ TEST(Eval, EqualImagesOfTheReferenceCountOnce) {
     std::vector<std::uint32_t> indices;
     for (std::uint32_t i = 0; i < 600; ++i) indices.push_back(i % different);
     reference.held_out = data::subset(reference.held_out, indices);
-    return Judge(std::move(reference), eval::load_classifier(folder / "c")).evaluate(image_model(0, true), {}).scores;
+    return Judge(std::move(reference), {.embedding = eval::load_classifier(folder / "c")})
+        .evaluate(image_model(0, true), {})
+        .scores;
   };
   const Scores one = judge(1);
   for (const char* key : {"fd", "kid", "coverage"})
     EXPECT_NE(reason(one, key).find("reference has 600 images, 1 different, needs "), std::string::npos) << key;
+  EXPECT_EQ(one.notes.at(0), "the reference is 600 copies of one sample: nothing can be compared with it");
   read_json(one);
   // Balls around equal rows are empty; without their repeats the images can be covered.
   const Scores some = judge(60);
   EXPECT_GT(some.prdc.value().coverage, 0.2);
-  EXPECT_EQ(reason(some, "fd"), "reference has 600 images, 60 different, needs 129");
+  EXPECT_EQ(some.fd.value().few, 60);
 }
 
 TEST(Eval, CoverageOfFewImagesIsThatOfAsManySamples) {
@@ -569,7 +572,7 @@ TEST(Eval, CoverageOfFewImagesIsThatOfAsManySamples) {
     eval::Options options;
     options.count = 1200;
     options.pixels = options.parzen = false;
-    coverage += Judge(std::move(reference), eval::load_classifier(folder / "c"))
+    coverage += Judge(std::move(reference), {.embedding = eval::load_classifier(folder / "c")})
                     .evaluate(model, options)
                     .scores.prdc.value()
                     .coverage;
@@ -600,8 +603,11 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
     reference.held_out = std::move(held_out);
     eval::Options options;
     options.count = 200;
+    options.even_shares = true;
     options.parzen = false;
-    return Judge(std::move(reference), eval::load_classifier(folder / "c")).evaluate(model, options).scores;
+    return Judge(std::move(reference), {.embedding = eval::load_classifier(folder / "c")})
+        .evaluate(model, options)
+        .scores;
   };
   const Scores some = evaluate(30);
   EXPECT_EQ(some.memorization.value().share_closer, 1);
@@ -611,10 +617,12 @@ TEST(Eval, CopiesAreFoundWhereTheDataRepeatsItself) {
   EXPECT_NE(eval::to_text(some, "m").find("100 of them training images, too"), std::string::npos);
 
   const Scores all = evaluate(0);
-  EXPECT_FALSE(all.memorization);
-  EXPECT_EQ(reason(all, "memorization"), "every image of the reference is in the training part too");
+  EXPECT_EQ(all.memorization.value().copies, 1);
+  EXPECT_TRUE(all.memorization->copied() && !all.memorization->held_out_median && !all.memorization->share_closer);
+  read_json(all);
+  EXPECT_EQ(reason(all, "memorization.held_out_median"), "every image of the reference is in the training part too");
   EXPECT_TRUE(all.duplicates && all.spread);
-  EXPECT_EQ(reason(evaluate(9), "memorization"),
+  EXPECT_EQ(reason(evaluate(9), "memorization.held_out_median"),
             "reference has 9 different images that the training part lacks, needs 10");
 }
 
@@ -629,7 +637,7 @@ TEST(Eval, PixelsAreJudgedWithoutAClassifier) {
     eval::Options options;
     options.count = 100;
     options.cas = true;
-    return Judge(std::move(reference), std::move(classifier)).evaluate(model, options).scores;
+    return Judge(std::move(reference), {.embedding = std::move(classifier)}).evaluate(model, options).scores;
   };
   const Scores one = evaluate(eval::open_reference(folder.path(), {}), labelled, std::nullopt);
   EXPECT_EQ(one.duplicates.value(), 1);  // it draws one grey image
@@ -664,7 +672,7 @@ TEST(EvalReport, WritesJsonPicturesAndConfusions) {
   put(folder / "classes.txt", "low\nmiddle, \"mid\"\nhigh\n");
   Reference reference = eval::open_reference(folder.path(), {});
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
-  Judge judge(std::move(reference), std::move(classifier));
+  Judge judge(std::move(reference), {.embedding = std::move(classifier)});
   train::Model model = image_model(0, true);
   model.condition = judge.reference().train.condition;
   eval::Options options;
@@ -714,7 +722,7 @@ TEST(EvalRunScores, NamesNoBestModelWithoutAJointScore) {
   Reference reference = eval::open_reference(folder.path(), {});
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
   const TemporaryFolder run;
-  eval::RunScores scores(Judge(std::move(reference), std::move(classifier)));
+  eval::RunScores scores(Judge(std::move(reference), {.embedding = std::move(classifier)}));
   const auto folder_of_run = [&] { return std::filesystem::path(run.path()); };
   EXPECT_NE(scores.warning().find("no best model will be kept"), std::string::npos) << scores.warning();
   EXPECT_NE(scores.warning().find("reference has 49 images, needs 50"), std::string::npos) << scores.warning();

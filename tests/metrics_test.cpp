@@ -19,6 +19,7 @@
 #include "metrics/parzen.h"
 #include "metrics/prdc.h"
 #include "metrics/spread.h"
+#include "metrics/two_sample.h"
 
 // The formulas of src/metrics against closed forms, and against what numpy and scipy make of the same numbers.
 namespace gan::test {
@@ -107,6 +108,53 @@ TEST(Frechet, EqualsScipyAlsoWithFewerSamplesThanFeatures) {
               1e-6);
   EXPECT_NEAR(metrics::frechet_distance(real, metrics::fit_gaussian(golden.rows("fake").slice(0, 4))),
               golden.number("frechet.few"), 1e-5);
+}
+
+TEST(Metrics, ShrunkCovariancesFollowLedoitAndWolf) {
+  // Four rows of three columns; the share, 0.44445, and the covariance by the formulas of the paper, in NumPy.
+  const std::vector<float> rows{1, 2, 0, 3, 1, 4, 0, 5, 2, 2, 2, 7};
+  const metrics::Gaussian shrunk = metrics::fit_shrunk_gaussian({rows, 3});
+  const double expected[] = {2.93828585,  -1.11110116, 1.20369292,  -1.11110116, 3.67901995,
+                             -0.83332587, 1.20369292,  -0.83332587, 6.96602754};
+  for (std::size_t i = 0; i < 9; ++i) EXPECT_NEAR(shrunk.covariance[i], expected[i], 1e-7) << i;
+  // Equal rows have no covariance to shrink.
+  EXPECT_EQ(metrics::fit_shrunk_gaussian({std::vector<float>(12, 1.0f), 3}).covariance, std::vector<double>(9));
+}
+
+TEST(Metrics, FewRowsOfOneDistributionAreNearer) {
+  const auto normals = [](std::uint64_t seed, std::size_t rows, float mean) {
+    const base::RandomStream random(seed, 1);
+    std::vector<float> values(rows * 32);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = random.normal(i) + mean;
+    return values;
+  };
+  const std::vector<float> few = normals(1, 20, 0), same = normals(2, 200, 0), other = normals(3, 200, 1);
+  const double near = metrics::frechet_distance_of_few({few, 32}, {same, 32}),
+               far = metrics::frechet_distance_of_few({few, 32}, {other, 32});
+  EXPECT_LT(near, 6);
+  EXPECT_NEAR(far - near, 32, 8);  // the means are 1 apart in each of 32 columns
+  EXPECT_EQ(metrics::frechet_distance_of_few({few, 32}, {few, 32}), 0);
+}
+
+TEST(Metrics, TwoSampleTestsTellDistributionsApart) {
+  const base::RandomStream random(1, 1);
+  std::vector<float> a, b, wide;
+  for (std::uint64_t i = 0; i < 2000; ++i) {
+    a.push_back(random.normal(3 * i));
+    b.push_back(random.normal(3 * i + 1));
+    wide.push_back(2 * random.normal(3 * i + 2));
+  }
+  std::vector<float> far = b;
+  for (float& value : far) value += 20;
+  EXPECT_NEAR(metrics::two_sample_auc({a, 2}, {b, 2}), 0.5, 0.06);
+  const double spread = metrics::two_sample_auc({a, 2}, {wide, 2});
+  EXPECT_GT(spread, 0.65);
+  EXPECT_LT(spread, 0.85);
+  EXPECT_EQ(metrics::two_sample_auc({a, 2}, {far, 2}), 1);
+  EXPECT_EQ(metrics::two_sample_auc({std::vector<float>(40, 1.0f), 2}, {std::vector<float>(40, 1.0f), 2}), 0.5);
+  expect_error(ErrorKind::usage, "at least 10 rows a side, 9 given", [&] {
+    metrics::two_sample_auc(metrics::Rows{a, 2}.slice(0, 9), {b, 2});
+  });
 }
 
 TEST(Frechet, FitsMeanAndUnbiasedCovarianceOverChunks) {

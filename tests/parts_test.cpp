@@ -421,6 +421,14 @@ TEST(Schedules, GoAlongTheirClosedForms) {
   }
 }
 
+TEST(Schedules, RatesFallOverTheEndOfTheBudget) {
+  for (const auto& [done, factor] : std::map<double, double>{{0, 1}, {0.75, 1}, {0.875, 0.6}, {1, 0.2}})
+    expect_at(done, 0.03 * factor, [](Tensor now) {
+      const optim::Schedule schedule{.name = "budget", .final = 0.2, .share = 0.25, .done = now};
+      return optim::learning_rate({.lr = 0.03, .schedule = schedule}, now);
+    });
+}
+
 TEST(Schedules, MomentumMovesAndThenStays) {
   // w = 0 and a gradient of 1: the first velocity is momentum(t) * buffer + 1, the step -lr times it.
   for (const double t : {0.0, 1.0, 3.0, 4.0, 9.0}) {

@@ -262,6 +262,17 @@ TEST(Trainer, ResumesAmidRestingStepsSchedulesAndRandomLayers) {
   for (const auto& [step, loss_g, norm_g] : logged(folder / "a")) EXPECT_GT(norm_g, 0) << step;
 }
 
+TEST(Trainer, RatesThatFollowTheBudgetResume) {
+  const TemporaryFolder folder;
+  train::Config config = small_config(20);
+  train::apply_settings(config, std::vector<std::string>{"optim.schedule=budget", "optim.schedule_share=0.8"});
+  const std::string bytes = train_bytes(config, folder / "a");
+  EXPECT_NE(bytes, train_bytes(config, folder / "b", false, "", 11));
+  EXPECT_EQ(bytes, train_bytes(config, folder / "b", true));
+  config.optim.schedule = "constant";
+  EXPECT_NE(bytes, train_bytes(config, folder / "c"));
+}
+
 TEST(Trainer, StartsFromAnotherModel) {
   const TemporaryFolder folder;
   train::Config config = small_config(20);

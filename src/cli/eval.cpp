@@ -6,10 +6,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/threads.h"
+#include "data/source.h"
 #include "eval/report.h"
 
 namespace gan::cli {
@@ -17,19 +20,24 @@ namespace {
 
 constexpr const char* kHelp =
     R"(MODEL is a model.safetensors or the folder of a run; SOURCE the data it was trained on (gan data --help). Samples
-are compared with the test part of the data, or with a tenth of it if it has none; the output says which.
+are compared with the test part of the data, or with a tenth of it if it has none; the output says which. --holdout
+0.3 holds out another share, --holdout none compares with the whole data. Samples have the class shares of what they are
+compared with; with --shares even there are as many of each class.
 
 Images are compared by the features of a small classifier, trained on the data when first needed (a minute for MNIST)
-and kept in the cache. The output has its hash: distances by different classifiers cannot be compared. --embedding uses
-a classifier from a file. Data with one class or no labels cannot train one; it is scored by pixels alone. Numbers of
-a condition are read by a regressor, made in the same way. Tables and other vectors are compared column by column
-(Kolmogorov-Smirnov distances, correlations), points of ring8, grid25 and circle with the centres around which they
-were drawn.
+and kept in the cache; of data with one class or without labels it learns to tell single images apart. The output has
+its hash: distances by different classifiers cannot be compared, none is an Inception FID. --embedding uses a classifier
+from a file. Numbers of a condition are read by a regressor, made in the same way. Tables and other vectors are compared
+column by column (Kolmogorov-Smirnov distances, correlations), points of ring8, grid25 and circle with the centres
+around which they were drawn.
+
+--samples SOURCE scores samples from elsewhere in place of a model's, such as a folder of pictures.
 
 SOURCE is read as the training data was: the model keeps the size of pictures, the columns and their scalings.
 
 A score is left out, with its reason, if there are too few samples or reference images for it: coverage, precision,
-recall, density and the joint score need 50 of each, KID 100, a Frechet distance 129, the others 10.
+recall, density and the joint score need 50 of each, KID 20, the others 10. A Frechet distance of fewer than 129 is
+computed with shrunk covariances, and says so.
 
 DIR receives eval.json, samples.png, neighbours.png (samples, each with the nearest training image to its right) and
 confusion.csv. --cas trains a second classifier, on samples, and tests it on real images; it takes as long as the first.
@@ -37,65 +45,99 @@ confusion.csv. --cas trains a second classifier, on samples, and tests it on rea
 Examples:
   gan eval runs/a --data mnist
   gan eval runs/a --data mnist --out runs/a/eval --fd-curve --cas
-  gan eval runs/a --data mnist --json > scores.json)";
+  gan eval runs/a --data mnist --json > scores.json
+  gan eval runs/b --data photos/ --holdout 0.5
+  gan eval --samples drawn/ --data photos/)";
 
 struct Options {
-  std::string model, data, out, embedding, cache;
+  std::string model, samples, data, out, embedding, cache, shares = "reference", holdout;
   std::int64_t count = 0, seed = 1, threads = 0;
   bool json = false, fd_curve = false, cas = false;
 };
 
+/// The share to hold out; 0 for "none", nothing if the option was left out. Throws a usage error.
+std::optional<double> holdout_of(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  if (text == "none") return 0;
+  const std::optional<double> share = base::parse_number<double>(text);
+  if (!share || !(*share > 0 && *share < 1))
+    base::fail_usage("--holdout {}: expected a share in (0, 1), or none", text);
+  return share;
+}
+
 void run(const Options& options) {
   refuse_standard_output("--out", options.out);
+  if (options.model.empty() == options.samples.empty())
+    base::fail_usage("give a model, or --samples SOURCE in its place");
+  if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
   use_threads(options.threads);
-  const train::Model model = train::load_model(options.model);
+  std::optional<train::Model> model;
   data::SourceOptions source;
   source.cache = options.cache;
-  source.read = model.config.data;  // as the training data was read, or made up
-  source.seed = static_cast<std::uint64_t>(model.config.train.seed);
   source.progress = say_progress;
-  eval::Reference reference = eval::open_reference(options.data, source);
-  eval::fit_reference(reference, model);  // fails before a minute is spent on a classifier
+  if (!options.model.empty()) {
+    model = train::load_model(options.model);
+    source.read = model->config.data;  // as the training data was read, or made up
+    source.seed = static_cast<std::uint64_t>(model->config.train.seed);
+  }
+  eval::Reference reference = eval::open_reference(options.data, source, holdout_of(options.holdout));
+  data::Dataset samples;
+  if (model)
+    eval::fit_reference(reference, *model);  // fails before a minute is spent on a classifier
+  else
+    samples = data::open_source(options.samples, source);
   if (!options.out.empty()) base::create_folder(options.out);
   // With --json standard output is for the scores alone.
   const auto log = [&](const std::string& line) {
     fmt::print(options.json ? stderr : stdout, "{}\n", line);
     std::fflush(options.json ? stderr : stdout);
   };
-  std::optional<eval::Classifier> classifier;
-  if (!options.embedding.empty())
-    classifier = eval::load_classifier(options.embedding);
-  else if (eval::why_no_classifier(reference.train).empty())
-    classifier = eval::cached_classifier(reference, options.cache, log);
-  std::optional<eval::Classifier> regressor;
-  if (eval::why_no_regressor(reference.train).empty())
-    regressor = eval::cached_regressor(reference, options.cache, log);
-  eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
+  eval::Networks networks;
+  if (options.embedding.empty()) {
+    networks = eval::cached_networks(reference, options.cache, log);
+  } else {
+    networks.embedding = eval::load_classifier(options.embedding);
+    if (eval::why_no_regressor(reference.train).empty())
+      networks.regressor = eval::cached_regressor(reference, options.cache, log);
+  }
+  eval::Judge judge(std::move(reference), std::move(networks));
   eval::Options settings;
   settings.count = options.count;
   settings.seed = static_cast<std::uint64_t>(options.seed);
+  settings.even_shares = options.shares == "even";
   settings.fd_curve = options.fd_curve;
   settings.cas = options.cas;
-  const eval::Evaluation evaluation = judge.evaluate(model, settings, log);
-  if (!options.out.empty()) eval::write_report(options.out, evaluation, judge.reference(), options.model);
+  const eval::Evaluation evaluation =
+      model ? judge.evaluate(*model, settings, log) : judge.judge(std::move(samples), settings);
+  const std::string& name = model ? options.model : options.samples;
+  if (!options.out.empty()) eval::write_report(options.out, evaluation, judge.reference(), name);
   if (options.json) {
-    const nlohmann::ordered_json json = eval::to_json(evaluation.scores, options.model);
+    const nlohmann::ordered_json json = eval::to_json(evaluation.scores, name);
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
-    fmt::print("{}", eval::to_text(evaluation.scores, options.model));
+    fmt::print("{}", eval::to_text(evaluation.scores, name));
     if (!options.out.empty()) fmt::print("wrote {0}/eval.json and pictures\n", options.out);
   }
 }
 
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run")->required();
+  auto* model = app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run");
+  app.add_option("--samples", options->samples, "Score these samples in place of a model's")
+      ->type_name("SOURCE")
+      ->excludes(model);
   app.add_option("--data", options->data, "Data to compare with (gan data --help)")->type_name("SOURCE")->required();
   app.add_option("--out", options->out, "Write scores and pictures into this folder")->type_name("DIR");
   app.add_flag("--json", options->json, "Print JSON instead of a table");
-  app.add_option("--count", options->count, "Samples to draw, as many of each class (default 10000, of points 2500)")
+  app.add_option("--count", options->count, "Samples to draw (default 10000, of points 2500)")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}));
+  app.add_option("--shares", options->shares, "Class shares of samples: reference (default) or even")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"reference", "even"}));
+  app.add_option("--holdout", options->holdout,
+                 "Share of data without a test part to compare with (default 0.1), or none")
+      ->type_name("SHARE");
   app.add_option("--seed", options->seed, "Seed of the latents (default 1)")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()));

@@ -186,15 +186,12 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   source.seed = static_cast<std::uint64_t>(config.train.seed);
   source.read = config.data;
   eval::Reference reference = eval::open_reference(config.data.source, source);
-  std::optional<eval::Classifier> classifier, regressor;
   const eval::Log log = [&](const std::string& line) { printer.note(line); };
-  const std::string why = eval::why_no_classifier(reference.train);
-  const bool numbers = eval::why_no_regressor(reference.train).empty();
-  if (reference.held_out.is_image() && !why.empty() && !numbers)
-    base::fail_usage("--eval-every needs a classifier: {}; leave --eval-every out", why);
-  if (why.empty()) classifier = eval::cached_classifier(reference, options.cache, log);
-  if (numbers) regressor = eval::cached_regressor(reference, options.cache, log);
-  eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
+  eval::Networks networks = eval::cached_networks(reference, options.cache, log);
+  if (reference.held_out.is_image() && !networks.embedding && !networks.regressor)
+    base::fail_usage("--eval-every needs a network: {}; leave --eval-every out",
+                     eval::why_no_exemplars(reference.train));
+  eval::Judge judge(std::move(reference), std::move(networks));
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
   if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);

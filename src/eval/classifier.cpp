@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -17,6 +18,7 @@
 #include "compiler/compile.h"
 #include "data/condition_json.h"
 #include "data/mnist.h"
+#include "data/repeats.h"
 #include "data/shuffle.h"
 #include "eval/periodic.h"
 #include "nn/layers.h"
@@ -39,6 +41,7 @@ constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
                        kSmallestBatch = 16;  // for small data
 constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClasses = 12'000;
+constexpr std::int64_t kMostExemplars = 256, kFewestExemplars = 10, kStepsOfExemplars = 1500, kBatchOfExemplars = 64;
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 1,000 classes were not learnt
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
@@ -53,7 +56,21 @@ std::int64_t embedding_batch(const Shape& sample) {
   return std::clamp<std::int64_t>((1 << 18) / (sample[1] * sample[2]), 4, 250);
 }
 
-const char* noun_of(const Classifier& classifier) { return classifier.classes > 0 ? "classifier" : "regressor"; }
+const char* noun_of(const Classifier& classifier) {
+  return classifier.exemplars ? "classifier without labels" : classifier.classes > 0 ? "classifier" : "regressor";
+}
+
+Schedule schedule_of(const Classifier& kind, const data::Dataset& images) {
+  if (!kind.exemplars) return classifier_schedule(images);
+  const std::int64_t batch = std::min({kBatchOfExemplars, training_batch(images.sample_shape), images.count()});
+  return {batch, images.count() / batch, kStepsOfExemplars};
+}
+
+/// How many pixels images are shifted by in training, at most.
+std::int64_t reach_of(const Classifier& kind) {
+  const std::int64_t side = std::min(kind.sample_shape[1], kind.sample_shape[2]);
+  return kind.exemplars ? side / 8 : kind.classes > 0 ? side / 14 : 0;  // 3 and 2 pixels of 28
+}
 
 struct Outputs {
   Tensor features, head;
@@ -97,7 +114,7 @@ std::vector<Variable> build_training(Graph& graph, const Classifier& kind, std::
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const auto total = static_cast<double>(steps);
   optim::OptimizerSpec spec;
-  spec.lr = kind.classes >= kManyClasses ? kRateOfManyClasses : kRate;
+  spec.lr = kind.exemplars || kind.classes >= kManyClasses ? kRateOfManyClasses : kRate;
   spec.schedule = {.name = "linear", .start = 0, .steps = total, .final = 0.01, .warmup = total / 20};
   const Tensor t = cast(reshape(step, {}), DType::f32);
   optim::find_optimizer("adam").apply(variables, spec, parameters, autodiff::gradient(loss, values), t);
@@ -137,7 +154,7 @@ class Training {
       : images_(images),
         trained_(std::move(kind)),
         seed_(seed),
-        schedule_(classifier_schedule(images)),
+        schedule_(schedule_of(trained_, images)),
         shuffle_(static_cast<std::uint32_t>(images.count()), seed) {}
 
   Classifier run(const Log& log) {
@@ -173,8 +190,7 @@ class Training {
   void fill_batch(std::int64_t step) {
     const std::span<const std::uint32_t> chosen = shuffle_.batch(step, schedule_.batch);
     const std::int64_t size = graph::element_count(images_.sample_shape);
-    const std::int64_t reach =  // 2 pixels of 28
-        trained_.classes > 0 ? std::min(images_.sample_shape[1], images_.sample_shape[2]) / 14 : 0;
+    const std::int64_t reach = reach_of(trained_);
     const auto places = static_cast<std::uint64_t>(2 * reach + 1);
     const base::RandomStream random(seed_, base::stream_of("shift"), static_cast<std::uint32_t>(step));
     float* x = state_.at("x").f32().data();
@@ -252,6 +268,30 @@ Classifier untrained_regressor(const data::Dataset& images) {
   return kind;
 }
 
+Classifier untrained_exemplars(const data::Dataset& exemplars) {
+  Classifier kind = untrained(exemplars);
+  kind.classes = exemplars.classes();
+  kind.exemplars = true;
+  return kind;
+}
+
+/// Different images, each with a label of its own.
+data::Dataset exemplars_of(const data::Dataset& images) {
+  if (const std::string why = why_no_exemplars(images); !why.empty())
+    base::fail_usage("{}: a network cannot be trained: {}", images.source, why);
+  std::vector<std::uint32_t> chosen = data::distinct_images(images);
+  data::Shuffle shuffle(static_cast<std::uint32_t>(chosen.size()), 0);
+  std::vector<std::uint32_t> some;
+  for (const std::uint32_t i : shuffle.epoch(0).first(std::min<std::size_t>(chosen.size(), kMostExemplars)))
+    some.push_back(chosen[i]);
+  data::Dataset exemplars = data::subset(images, some);
+  std::vector<std::int32_t> labels(some.size());
+  std::iota(labels.begin(), labels.end(), 0);
+  exemplars.condition = data::label_condition(static_cast<int>(some.size()));
+  exemplars.rows = std::move(labels);
+  return exemplars;
+}
+
 /// The number that these features say: within the range seen, or within the period.
 float number_of(const data::NumberColumn& column, const float* features) {
   if (column.period > 0)
@@ -324,6 +364,13 @@ std::string why_no_classifier(const data::Dataset& dataset) {
   return "";
 }
 
+std::string why_no_exemplars(const data::Dataset& dataset) {
+  if (const std::string why = why_no_network(dataset); !why.empty()) return why;
+  const auto distinct = static_cast<std::int64_t>(data::distinct_images(dataset).size());
+  if (distinct >= kFewestExemplars) return "";
+  return fmt::format("too few different images to train it by: {}, needs {}", distinct, kFewestExemplars);
+}
+
 std::string why_no_regressor(const data::Dataset& dataset) {
   if (const std::string why = why_no_network(dataset); !why.empty()) return why;
   bool numeric = false;
@@ -344,12 +391,18 @@ Classifier train_regressor(const data::Dataset& dataset, std::uint64_t seed, con
   return Training(dataset, untrained_regressor(dataset), seed).run(log);
 }
 
+Classifier train_exemplars(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
+  const data::Dataset exemplars = exemplars_of(dataset);
+  return Training(exemplars, untrained_exemplars(exemplars), seed).run(log);
+}
+
 void save_classifier(const std::string& path, const Classifier& classifier) {
   std::vector<io::NamedArray> tensors;
   for (const auto& [name, array] : classifier.weights) tensors.push_back({name, &array});
   nlohmann::ordered_json json{{"sample_shape", classifier.sample_shape},
                               {"classes", classifier.classes},
                               {"data", {{"name", classifier.data_name}, {"sha256", classifier.data_hash}}}};
+  if (classifier.exemplars) json["exemplars"] = true;
   data::ConditionSpec numbers;
   for (const data::NumberColumn& number : classifier.numbers)
     numbers.columns.push_back({.name = number.name, .number = number});
@@ -378,6 +431,7 @@ Classifier load_classifier(const std::string& path) {
     classifier.classes = json.at("classes").get<int>();
     classifier.data_name = json.at("data").at("name").get<std::string>();
     classifier.data_hash = json.at("data").at("sha256").get<std::string>();
+    classifier.exemplars = json.value("exemplars", false);
     if (json.contains("numbers"))
       for (const data::ConditionColumn& column : data::condition_of_json(json.at("numbers"), path).columns) {
         if (!column.is_numeric() || column.number.fourier > 0)
@@ -409,10 +463,11 @@ Classifier cached(const data::Dataset& images, Classifier kind, const std::strin
   // many classes it has the schedule too, since older versions trained them with other schedules, which gives other
   // scores; and it names what is read, unless that is the only label.
   std::string trained_on = fmt::format("{} {}", images.hash, images.count());
-  const Schedule schedule = classifier_schedule(images);
+  const Schedule schedule = schedule_of(kind, images);
   const bool small =
       schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count());
   if (small || kind.classes >= kManyClasses) trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
+  if (kind.exemplars) trained_on += " exemplars";
   if (kind.classes > 0 && images.condition.columns[0].name != data::ConditionColumn().name)
     trained_on += " " + images.condition.columns[0].name;
   for (const data::NumberColumn& number : kind.numbers)
@@ -428,7 +483,8 @@ Classifier cached(const data::Dataset& images, Classifier kind, const std::strin
     try {
       Classifier classifier = load_classifier(path);
       if (classifier.data_hash == images.hash && classifier.sample_shape == images.sample_shape &&
-          classifier.classes == kind.classes && classifier.numbers == kind.numbers)
+          classifier.classes == kind.classes && classifier.exemplars == kind.exemplars &&
+          classifier.numbers == kind.numbers)
         return classifier;
       say(fmt::format("{}: the {} of other data; training it again", path, noun));
     } catch (const base::Error& error) {
@@ -458,6 +514,17 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
 
 Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log) {
   return cached(reference.train, untrained_regressor(reference.train), cache, log);
+}
+
+Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log) {
+  Networks networks;
+  if (why_no_classifier(reference.train).empty()) networks.embedding = cached_classifier(reference, cache, log);
+  if (why_no_regressor(reference.train).empty()) networks.regressor = cached_regressor(reference, cache, log);
+  if (!networks.embedding && !networks.regressor && why_no_exemplars(reference.train).empty()) {
+    const data::Dataset exemplars = exemplars_of(reference.train);
+    networks.embedding = cached(exemplars, untrained_exemplars(exemplars), cache, log);
+  }
+  return networks;
 }
 
 Embedder::Embedder(const Classifier& classifier)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Classifier {
   graph::Shape sample_shape;                     ///< [C, H, W]
   int classes = 0;                               ///< 0 for a regressor
   std::vector<data::NumberColumn> numbers = {};  ///< that a regressor reads, scaled by its training data
+  bool exemplars = false;                        ///< its classes are single images, see train_exemplars
   std::string data_name, data_hash;              ///< of the training data
   runtime::State weights;                        ///< f32
 
@@ -56,6 +58,15 @@ Classifier train_classifier(const data::Dataset& dataset, std::uint64_t seed, co
 /// other numeric column.
 Classifier train_regressor(const data::Dataset& dataset, std::uint64_t seed, const Log& log);
 
+/// Trains a classifier without labels, for its features: up to 256 different images, chosen at random, are a class
+/// each, and are shown shifted by up to an eighth of their sides (exemplar networks, Dosovitskiy et al. 2014, arXiv
+/// 1406.6909). Throws a usage error as why_no_exemplars says.
+Classifier train_exemplars(const data::Dataset& dataset, std::uint64_t seed, const Log& log);
+
+/// The reason why train_exemplars cannot use this data, for the end of a message; "" if it can: images that are not too
+/// large, ten or more that differ.
+std::string why_no_exemplars(const data::Dataset& dataset);
+
 /// The reason why no regressor can be trained on this data, for the end of a message; "" if one can.
 std::string why_no_regressor(const data::Dataset& dataset);
 
@@ -89,6 +100,18 @@ Classifier cached_classifier(const Reference& reference, const std::string& cach
 
 /// The regressor of `reference.train`, in the same way.
 Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log);
+
+/// What reads samples.
+struct Networks {
+  std::optional<Classifier> embedding =
+      {};  ///< a classifier, of labels or exemplars: its features are those to compare in
+  std::optional<Classifier> regressor =
+      {};  ///< of the condition's numbers; its features serve where there is no embedding
+};
+
+/// The cached networks that `reference.train` gives: the classifier of its labels and the regressor of its numbers, as
+/// far as it has them; of images without either the classifier of exemplars. None for vectors.
+Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log);
 
 /// The features, classes and numbers that are read from samples.
 struct Embedded {

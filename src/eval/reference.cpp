@@ -12,26 +12,27 @@
 
 namespace gan::eval {
 
-Reference open_reference(const std::string& source, const data::SourceOptions& options) {
-  data::SourceOptions part = options;
-  part.split = data::Split::train;
-  data::Dataset all = data::open_source(source, part);
-  if (data::has_test_part(source)) {
-    part.split = data::Split::test;
-    data::Dataset test = data::open_source(source, part);
-    if (test.sample_shape != all.sample_shape)
-      base::fail_data("{}: the test part has samples {}, the rest {}", source, graph::to_string(test.sample_shape),
-                      graph::to_string(all.sample_shape));
-    data::convert_units(test, all.units);
-    data::align_condition(test, all.condition);
-    std::string hash = all.hash;
-    return {std::move(all), std::move(test), "test part of " + source, std::move(hash)};
-  }
-  const std::int64_t held_out = all.count() / 10;
+namespace {
+
+Reference with_test_part(const std::string& source, data::SourceOptions part, data::Dataset all) {
+  part.split = data::Split::test;
+  data::Dataset test = data::open_source(source, part);
+  if (test.sample_shape != all.sample_shape)
+    base::fail_data("{}: the test part has samples {}, the rest {}", source, graph::to_string(test.sample_shape),
+                    graph::to_string(all.sample_shape));
+  data::convert_units(test, all.units);
+  data::align_condition(test, all.condition);
+  std::string hash = all.hash;
+  return {std::move(all), std::move(test), "test part of " + source, std::move(hash), false, "--holdout none"};
+}
+
+Reference with_share(const std::string& source, const data::Dataset& all, double share) {
+  const std::string part = share == kHoldout ? "a tenth" : fmt::format("{:g}", share);
+  const auto held_out = static_cast<std::int64_t>(static_cast<double>(all.count()) * share + 1e-6);
   if (held_out < 1)
-    base::fail_data("{}: {}; a tenth of them is held out to compare with, so give 10 or more", source,
-                    base::counted(all.count(), "sample"));
-  // The tenth is random, as the data may be sorted by class or cycle through the classes.
+    base::fail_data("{}: {}; {} of them is held out to compare with, so give more, or --holdout none", source,
+                    base::counted(all.count(), "sample"), part);
+  // The share is random, as the data may be sorted by class or cycle through the classes.
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);
   std::vector<std::uint32_t> chosen, rest;
@@ -47,11 +48,37 @@ Reference open_reference(const std::string& source, const data::SourceOptions& o
     if (taken && of_class) --*of_class;
   }
   if (chosen.empty())
-    base::fail_data("{}: {} of as many classes; a tenth of them is held out to compare with, so give more of a class",
-                    source, base::counted(all.count(), "sample"));
+    base::fail_data(
+        "{}: {} of as many classes; {} of them is held out to compare with, so give more of a class, or "
+        "--holdout none",
+        source, base::counted(all.count(), "sample"), part);
   std::ranges::sort(chosen);
   std::ranges::sort(rest);
-  return {data::subset(all, rest), data::subset(all, chosen), "held-out tenth of " + source, all.hash};
+  const std::string name = share == kHoldout ? "held-out tenth of " : fmt::format("held-out share of {:g} of ", share);
+  return {data::subset(all, rest),
+          data::subset(all, chosen),
+          name + source,
+          all.hash,
+          false,
+          share < 0.5 ? "--holdout 0.5 or none" : "--holdout none"};
+}
+
+}  // namespace
+
+Reference open_reference(const std::string& source, const data::SourceOptions& options, std::optional<double> holdout) {
+  data::SourceOptions part = options;
+  part.split = data::Split::train;
+  data::Dataset all = data::open_source(source, part);
+  const bool has_test_part = data::has_test_part(source);
+  if (holdout == 0) {
+    const std::string name = fmt::format("all {} of {}", has_test_part ? "training samples" : "samples", source);
+    return {all, all, name, all.hash, true, ""};
+  }
+  if (!has_test_part) return with_share(source, all, holdout.value_or(kHoldout));
+  if (holdout)
+    base::fail_usage("{} has a test part, which samples are compared with: leave --holdout out, or give --holdout none",
+                     source);
+  return with_test_part(source, part, std::move(all));
 }
 
 int class_column(const data::ConditionSpec& condition) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "data/dataset.h"
@@ -14,15 +15,23 @@ using Log = std::function<void(const std::string& line)>;
 
 /// The real data that models are compared with, in two parts.
 struct Reference {
-  data::Dataset train;     ///< the classifier's training data; copies of it are searched for
-  data::Dataset held_out;  ///< compared with samples; the classifier has not seen it
-  std::string name;        ///< of held_out: "test part of mnist"
-  std::string hash;        ///< of the models' training data
+  data::Dataset train;      ///< the classifier's training data; copies of it are searched for
+  data::Dataset held_out;   ///< compared with samples; the classifier has not seen it, unless it is the same as `train`
+  std::string name = {};    ///< of held_out: "test part of mnist"
+  std::string hash = {};    ///< of the models' training data
+  bool whole = false;       ///< held_out is the training part itself
+  std::string advice = {};  ///< which option would make a small held_out larger; "" where none does
 };
 
-/// Opens a source. held_out is its test part if it has one, else a random tenth of it, which is always the same and
-/// leaves each class a sample; it has the units and the classes of the rest. Throws as data::open_source does.
-Reference open_reference(const std::string& source, const data::SourceOptions& options);
+/// The share of samples that are held out of data without a test part.
+inline constexpr double kHoldout = 0.1;
+
+/// Opens a source. held_out is its test part if it has one, else a random share of it, by default kHoldout, which is
+/// always the same and leaves each class a sample; it has the units and the classes of the rest. A share of 0 holds out
+/// nothing: the whole data, without a test part, is both `train` and `held_out`. Throws as data::open_source does, and
+/// a usage error for a share of data that has a test part.
+Reference open_reference(const std::string& source, const data::SourceOptions& options,
+                         std::optional<double> holdout = std::nullopt);
 
 /// The index of the class column: the first categorical one of two categories or more, else the first categorical one;
 /// -1 without one.

@@ -23,6 +23,7 @@ constexpr int kSamplesPerClass = 10, kLargestPictureRows = 20;
 constexpr std::int64_t kPairs = 40, kPairsPerRow = 5;
 constexpr std::int64_t kNone = -1;
 constexpr std::size_t kConfusions = 3;
+constexpr std::size_t kNamedValues = 10;
 constexpr std::size_t kShownColumns = 40;       // of vectors, in the text
 constexpr std::size_t kColumnsOfMatrices = 64;  // larger matrices of correlations are left out of JSON
 
@@ -49,6 +50,20 @@ void score_line(std::string& text, std::string_view name, const Scores& scores, 
 /// A score with this many decimals and a suffix; "" if it is absent.
 std::string shown(const std::optional<double>& score, int decimals, std::string_view suffix = "") {
   return score ? fmt::format("{:.{}f}{}", *score, decimals, suffix) : "";
+}
+
+/// "12.3  not Inception FID", with how it was computed from few rows.
+std::string frechet_text(const Scores::Frechet& fd) {
+  return fmt::format("{:.3f}  not Inception FID{}", fd.value,
+                     fd.few > 0 ? fmt::format("; of {} rows at a time, with shrunk covariances: chance makes it larger",
+                                              grouped(fd.few))
+                                : "");
+}
+
+void put(Json& json, const std::optional<Scores::Frechet>& fd) {
+  if (!fd) return;
+  json["fd"] = fd->value;
+  if (fd->few > 0) json["fd_few"] = fd->few;
 }
 
 /// The largest entries off the diagonal: "4 as 9 (17), 7 as 2 (9)".
@@ -159,7 +174,10 @@ std::string how_drawn(const Scores& scores) {
     case Scores::Drawn::evenly:
       return ", as many of each class";
     case Scores::Drawn::as_reference:
-      return ", with the conditions of the reference";
+      return scores.per_class.empty() || !scores.numbers.empty() ? ", with the conditions of the reference"
+                                                                 : ", in the class shares of the reference";
+    case Scores::Drawn::elsewhere:
+      return ", not drawn here";
     case Scores::Drawn::unconditionally:
       break;
   }
@@ -170,6 +188,44 @@ std::string how_drawn(const Scores& scores) {
 std::string number_text(const Scores::Number& number) {
   return fmt::format("{:.4g}{}  mean absolute error of samples; of the reference {:.4g}", number.error,
                      number.unit.empty() ? "" : " " + number.unit, number.own_error);
+}
+
+/// "12.3 on average over 19 windows, 20.1 at most, from 30 to 66".
+std::string windows_text(const std::vector<Scores::Number::Window>& windows) {
+  double sum = 0;
+  std::int64_t few = 0;
+  for (const auto& window : windows) {
+    sum += window.fd.value;
+    few = std::max(few, window.fd.few);
+  }
+  const auto worst = std::ranges::max_element(windows, {}, [](const auto& window) { return window.fd.value; });
+  return fmt::format("{:.3f} on average over {}, {:.3f} at most, from {:.4g} to {:.4g}; not Inception FID{}",
+                     sum / static_cast<double>(windows.size()),
+                     base::counted(static_cast<std::int64_t>(windows.size()), "window"), worst->fd.value, worst->low,
+                     worst->high, few > 0 ? "; of few rows, with shrunk covariances" : "");
+}
+
+/// "2 of the reference's values (10, 20) are not in the training data; error there 3.1".
+std::string unseen_text(const Scores::Number& number) {
+  std::vector<std::string> named;
+  for (const double value : std::span(number.unseen).first(std::min(number.unseen.size(), kNamedValues)))
+    named.push_back(fmt::format("{:.6g}", value));
+  return fmt::format("{} that the training data lacks: {}{}{}",
+                     base::counted(static_cast<std::int64_t>(number.unseen.size()), "value"), base::joined(named),
+                     named.size() < number.unseen.size() ? ", ..." : "",
+                     number.unseen_error ? fmt::format("; error there {:.4g}", *number.unseen_error) : "");
+}
+
+/// "no: 0.02 of samples lie within 17 grey levels of a training image or of one shifted by a pixel, 0.03 of held-out".
+std::string copies_text(const Scores::Memorization& m, bool vectors) {
+  const std::string held_out =
+      m.held_out_copies ? fmt::format("; of held-out {} {:.3f}", vectors ? "rows" : "images", *m.held_out_copies)
+                        : "; nothing is held out to compare with";
+  const std::string within =
+      vectors ? fmt::format("{:.3g} deviations of a training row", m.limit)
+              : fmt::format("{:.0f} grey levels of a training image, or of one shifted by a pixel", 255 * m.limit);
+  return fmt::format("{}: {:.3f} of samples lie within {}{}", m.copied() ? "copies" : "no copies", m.copies, within,
+                     held_out);
 }
 
 /// A row for each column of vectors.
@@ -223,11 +279,14 @@ Json to_json(const Correlations& correlations) {
 std::string class_table(const Scores& scores) {
   std::size_t width = 5;
   for (const std::string& name : scores.class_names) width = std::max(width, name.size());
-  std::string text = fmt::format("{:<{}}  accuracy{}\n", "class", width, scores.embedding ? "  Frechet distance" : "");
+  std::string text = fmt::format("{:<{}}  accuracy{}\n", "class", width,
+                                 scores.embedding ? "  Frechet distance (not Inception FID)" : "");
   for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
     const auto& [accuracy, fd] = scores.per_class[k];
     text += fmt::format("{:<{}}  {:>8}", class_name(scores, k), width, accuracy ? shown(accuracy, 4) : "-");
-    if (scores.embedding) text += fmt::format("  {:>16}", fd ? shown(fd, 2) : "-");
+    if (scores.embedding)
+      text += fmt::format("  {:>16}{}", fd ? fmt::format("{:.2f}", fd->value) : "-",
+                          fd && fd->few > 0 ? fmt::format("  of {} rows", fd->few) : "");
     text += '\n';
   }
   return text;
@@ -245,9 +304,12 @@ Json to_json(const Scores& scores, const std::string& model) {
   if (scores.reference_distinct < scores.reference_count) json["reference"]["distinct"] = scores.reference_distinct;
   if (scores.reference_in_training > 0) json["reference"]["in_training"] = scores.reference_in_training;
   json["samples"] = scores.samples;
+  constexpr const char* kDrawn[] = {"unconditionally", "evenly", "as_reference", "elsewhere"};
+  json["drawn"] = kDrawn[static_cast<std::size_t>(scores.drawn)];
   json["seed"] = scores.seed;
   if (scores.embedding) {
     json["embedding"]["hash"] = scores.embedding->hash;
+    json["embedding"]["learned"] = scores.embedding->exemplars ? "without labels" : "from labels or numbers";
     if (scores.embedding->accuracy) json["embedding"]["accuracy"] = *scores.embedding->accuracy;
     json["embedding"]["width"] = scores.embedding->width;
   }
@@ -257,7 +319,7 @@ Json to_json(const Scores& scores, const std::string& model) {
     Json of_class{{"class", k}};
     if (!scores.class_names.empty()) of_class["name"] = scores.class_names[k];
     if (scores.per_class[k].accuracy) of_class["accuracy"] = *scores.per_class[k].accuracy;
-    if (scores.per_class[k].fd) of_class["fd"] = *scores.per_class[k].fd;
+    put(of_class, scores.per_class[k].fd);
     json["per_class"].push_back(of_class);
   }
   if (!scores.confusion.empty()) json["confusion"] = scores.confusion;
@@ -266,9 +328,16 @@ Json to_json(const Scores& scores, const std::string& model) {
     if (!number.unit.empty()) of_number["unit"] = number.unit;
     of_number["error"] = number.error;
     of_number["own_error"] = number.own_error;
+    if (!number.unseen.empty()) of_number["unseen"]["values"] = number.unseen;
+    if (number.unseen_error) of_number["unseen"]["error"] = *number.unseen_error;
+    for (const auto& window : number.windows) {
+      Json of_window{{"low", window.low}, {"high", window.high}};
+      put(of_window, window.fd);
+      of_number["windows"].push_back(of_window);
+    }
     json["numbers"].push_back(of_number);
   }
-  if (scores.fd) json["fd"] = *scores.fd;
+  put(json, scores.fd);
   for (const Scores::CurvePoint& point : scores.fd_curve)
     json["fd_curve"].push_back({{"samples", point.samples}, {"fd", point.fd}});
   if (scores.kid) json["kid"] = {{"mean", scores.kid->mean}, {"se", scores.kid->se}};
@@ -288,10 +357,15 @@ Json to_json(const Scores& scores, const std::string& model) {
   if (scores.spread) json["spread"] = spread(*scores.spread);
   if (scores.real_spread) json["real_spread"] = spread(*scores.real_spread);
   if (scores.duplicates) json["duplicates"] = *scores.duplicates;
-  if (const auto& m = scores.memorization)
-    json["memorization"] = {{"samples_median", m->samples_median},
-                            {"held_out_median", m->held_out_median},
-                            {"share_closer", m->share_closer}};
+  if (const auto& m = scores.memorization) {
+    Json& json_m = json["memorization"];
+    json_m["samples_median"] = m->samples_median;
+    if (m->held_out_median) json_m["held_out_median"] = *m->held_out_median;
+    if (m->share_closer) json_m["share_closer"] = *m->share_closer;
+    Json& copies = json_m["copies"];
+    copies = {{"verdict", m->copied() ? "copies" : "no copies"}, {"share", m->copies}, {"limit", m->limit}};
+    if (m->held_out_copies) copies["held_out_share"] = *m->held_out_copies;
+  }
   if (const auto& p = scores.parzen) json["parzen"] = {{"mean", p->mean}, {"se", p->se}, {"sigma", p->sigma}};
   if (const auto& m = scores.modes)
     json["modes"] = {
@@ -307,6 +381,7 @@ Json to_json(const Scores& scores, const std::string& model) {
       json["columns"].push_back(of_column);
     }
   }
+  if (scores.two_sample_auc) json["two_sample_auc"] = *scores.two_sample_auc;
   if (scores.correlations) json["correlations"] = to_json(*scores.correlations);
   if (const auto score = joint_score(scores)) json["score"] = *score;
   for (const Scores::Missing& missing : scores.missing) json["missing"][missing.score] = missing.reason;
@@ -317,13 +392,16 @@ Json to_json(const Scores& scores, const std::string& model) {
 
 std::string to_text(const Scores& scores, const std::string& model) {
   std::string text;
-  line(text, "model", fmt::format("{}, {}", model, base::counted(scores.steps, "step")));
+  line(text, "model", fmt::format("{}{}", model, scores.steps > 0 ? ", " + base::counted(scores.steps, "step") : ""));
   line(text, "reference", reference_text(scores));
   const bool by_class = !scores.per_class.empty();
-  line(text, "samples", fmt::format("{}{}, seed {}", grouped(scores.samples), how_drawn(scores), scores.seed));
+  line(text, "samples",
+       fmt::format("{}{}{}", grouped(scores.samples), how_drawn(scores),
+                   scores.drawn == Scores::Drawn::elsewhere ? "" : fmt::format(", seed {}", scores.seed)));
   if (const auto& e = scores.embedding)
     line(text, "embedding",
-         fmt::format("{}, {} features{}", e->hash.substr(0, 16), e->width,
+         fmt::format("{}, {} features{}{}", e->hash.substr(0, 16), e->width,
+                     e->exemplars ? " of a network that learned without labels to tell single images apart" : "",
                      e->accuracy ? fmt::format("; reads {:.2f}% of the reference right", 100 * *e->accuracy) : ""));
   text += "\n";
   const auto add = [&](std::string_view name, std::string_view key, const std::string& value) {
@@ -336,7 +414,11 @@ std::string to_text(const Scores& scores, const std::string& model) {
                 : ""));
   if (const std::string confusions = confusions_text(scores); !confusions.empty())
     line(text, "most often misread", confusions);
-  for (const Scores::Number& number : scores.numbers) line(text, number.name, number_text(number));
+  for (const Scores::Number& number : scores.numbers) {
+    line(text, number.name, number_text(number));
+    if (!number.unseen.empty()) line(text, "  unseen", unseen_text(number));
+    if (!number.windows.empty()) line(text, "  FD in windows", windows_text(number.windows));
+  }
   add("numbers", "numbers", "");
   if (const auto& m = scores.modes) {
     const bool circle = m->deviations != 3;
@@ -353,13 +435,17 @@ std::string to_text(const Scores& scores, const std::string& model) {
          fmt::format("{:.4f}  mean of the columns; equal distributions stay below {:.4f} in 19 of 20 columns",
                      scores.mean_distance(), scores.chance_distance));
   add("KS distance", "columns", "");
+  if (scores.two_sample_auc)
+    line(text, "two-sample AUC",
+         fmt::format("{:.4f}  from 0.5 (nearest neighbours cannot tell samples from data) to 1",
+                     *scores.two_sample_auc));
   if (const auto& c = scores.correlations) {
     line(text, "correlations",
          fmt::format("{:.4f} off on average, {:.4f} at most", c->difference.mean, c->difference.largest));
     text += pairs_table(*c);
   }
   add("correlations", "correlations", "");
-  add("Frechet distance", "fd", shown(scores.fd, 3));
+  add("Frechet distance", "fd", scores.fd ? frechet_text(*scores.fd) : "");
   for (const Scores::CurvePoint& point : scores.fd_curve)
     line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}", point.fd));
   add("  of fewer samples", "fd_curve", "");
@@ -376,9 +462,14 @@ std::string to_text(const Scores& scores, const std::string& model) {
             vectors ? "  within 0.001 deviations of another sample" : "  within 5 grey levels of another sample"));
   const auto& m = scores.memorization;
   add("nearest training", "memorization",
-      m ? fmt::format("{:.4f}  median distance; {:.4f} of held-out {}; a sample is the closer one in {:.2f} of pairs",
-                      m->samples_median, m->held_out_median, vectors ? "rows" : "images", m->share_closer)
+      m ? fmt::format("{:.4f}  median distance{}", m->samples_median,
+                      m->held_out_median
+                          ? fmt::format("; {:.4f} of held-out {}; a sample is the closer one in {:.2f} of pairs",
+                                        *m->held_out_median, vectors ? "rows" : "images", *m->share_closer)
+                          : "")
         : "");
+  if (m) line(text, "  verdict", copies_text(*m, vectors));
+  add("  of held-out", "memorization.held_out_median", "");
   const auto& parzen = scores.parzen;
   add("Parzen window", "parzen",
       parzen ? fmt::format("{:.1f} +- {:.1f}  nats, sigma {:.3f}", parzen->mean, parzen->se, parzen->sigma) : "");

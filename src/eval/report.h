@@ -3,17 +3,19 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "eval/scores.h"
+#include "eval/judge.h"
 
 namespace gan::eval {
 
 /// Scores as JSON, without those that were not computed. `model` is the path that the user gave. Keys: model, steps,
-/// data, data_hash, reference {name, count, distinct, in_training}, samples, seed, embedding {hash, accuracy, width},
-/// label_accuracy, own_label_accuracy, per_class [{class, name, accuracy, fd}], confusion [label][predicted class],
-/// numbers [{name, unit, error, own_error}], fd, fd_curve [{samples, fd}], kid {mean, se}, precision, recall, density,
-/// coverage, cas {accuracy, real_accuracy}, spread and real_spread {between_labels, within}, duplicates, memorization
-/// {samples_median, held_out_median, share_closer}, parzen {mean, se, sigma}, modes {found, of, high_quality,
-/// deviations}, ks {mean, by_chance}, columns [{name, unit, ks, real {mean, deviation}, samples {mean, deviation}}],
+/// data, data_hash, reference {name, count, distinct, in_training}, samples, drawn, seed, embedding {hash, learned,
+/// accuracy, width}, label_accuracy, own_label_accuracy, per_class [{class, name, accuracy, fd, fd_few}], confusion
+/// [label][predicted class], numbers [{name, unit, error, own_error, unseen {values, error}, windows [{low, high, fd,
+/// fd_few}]}], fd, fd_few (rows, if they were too few for covariances), fd_curve [{samples, fd}], kid {mean, se},
+/// precision, recall, density, coverage, cas {accuracy, real_accuracy}, spread and real_spread {between_labels,
+/// within}, duplicates, memorization {samples_median, held_out_median, share_closer, copies {verdict, share,
+/// held_out_share, limit}}, parzen {mean, se, sigma}, modes {found, of, high_quality, deviations}, ks {mean,
+/// by_chance}, columns [{name, unit, ks, real {mean, deviation}, samples {mean, deviation}}], two_sample_auc,
 /// correlations {largest_difference, mean_difference, pairs [{columns, real, samples}], columns, real, samples}, score
 /// (joint_score), missing {KEY: reason} of those that could not be computed ("per_class.fd" of some classes), seconds,
 /// notes.

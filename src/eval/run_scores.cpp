@@ -22,8 +22,10 @@ constexpr const char *kBest = "best.safetensors", *kScores = "scores.jsonl";
 
 nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
   nlohmann::ordered_json line{{"step", scores.steps}, {"elapsed_seconds", std::round(elapsed_seconds * 1000) / 1000}};
+  if (scores.embedding) line["embedding"] = scores.embedding->hash.substr(0, 16);
   if (scores.label_accuracy) line["label_accuracy"] = *scores.label_accuracy;
-  if (scores.fd) line["fd"] = *scores.fd;
+  if (scores.fd) line["fd"] = scores.fd->value;
+  if (scores.fd && scores.fd->few > 0) line["fd_few"] = scores.fd->few;
   if (scores.kid) line["kid"] = scores.kid->mean;
   if (const auto& prdc = scores.prdc) {
     line["precision"] = prdc->precision;
@@ -49,7 +51,7 @@ std::string text_of(const Scores& scores, bool best) {
   for (const Scores::Number& number : scores.numbers)
     text += fmt::format(" {} {:.3g} off ({:.3g} in the data),", number.name, number.error, number.own_error);
   if (!scores.columns.empty()) text += fmt::format(" KS distance {:.3f},", scores.mean_distance());
-  if (scores.fd) text += fmt::format(" Frechet distance {:.1f},", *scores.fd);
+  if (scores.fd) text += fmt::format(" Frechet distance {:.1f} (not Inception FID),", scores.fd->value);
   if (scores.prdc) text += fmt::format(" coverage {:.3f},", scores.prdc->coverage);
   if (scores.modes)
     text += fmt::format(" {} of {} modes, high quality {:.3f},", scores.modes->found, scores.modes->of,

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "eval/scores.h"
+#include "eval/judge.h"
 
 namespace gan::eval {
 

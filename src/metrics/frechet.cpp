@@ -43,6 +43,31 @@ Gaussian fit_gaussian(const Rows& rows) {
   return {count, {mean.data(), mean.data() + width}, {covariance.data(), covariance.data() + width * width}};
 }
 
+Gaussian fit_shrunk_gaussian(const Rows& rows) {
+  Gaussian gaussian = fit_gaussian(rows);
+  const auto count = static_cast<double>(rows.count()), width = static_cast<double>(rows.width);
+  Eigen::Map<Matrix> covariance(gaussian.covariance.data(), rows.width, rows.width);
+  // Their formulas divide the covariance by N, and every squared norm by D.
+  const Matrix biased = covariance * ((count - 1) / count);
+  double fourth_powers = 0;
+  for (std::int64_t i = 0; i < rows.count(); ++i) {
+    double square = 0;
+    for (std::size_t c = 0; c < gaussian.mean.size(); ++c) {
+      const double far = static_cast<double>(rows.row(i)[c]) - gaussian.mean[c];
+      square += far * far;
+    }
+    fourth_powers += square * square;
+  }
+  const double scale = biased.trace() / width;
+  const double spread = (biased - scale * Matrix::Identity(rows.width, rows.width)).squaredNorm() / width;
+  const double error = (fourth_powers / count - biased.squaredNorm()) / count / width;
+  const double share = spread > 0 ? std::clamp(error / spread, 0.0, 1.0) : 0;
+  const double mean = covariance.trace() / width;
+  covariance *= 1 - share;
+  covariance.diagonal().array() += share * mean;
+  return gaussian;
+}
+
 double frechet_distance(const Gaussian& a, const Gaussian& b) {
   if (a.mean.size() != b.mean.size() || a.mean.empty())
     base::fail_usage("Gaussians of {} and {}; expected equal numbers", a.mean.size(),
@@ -58,6 +83,18 @@ double frechet_distance(const Gaussian& a, const Gaussian& b) {
   double means = 0;
   for (std::size_t c = 0; c < a.mean.size(); ++c) means += (a.mean[c] - b.mean[c]) * (a.mean[c] - b.mean[c]);
   return std::max(0.0, means + covariance_of(a).trace() + covariance_of(b).trace() - 2 * cross);
+}
+
+double frechet_distance_of_few(const Rows& a, const Rows& b) {
+  constexpr std::int64_t kMostBlocks = 10;
+  require_same_width(a, b);
+  const std::int64_t block = a.count(), blocks = std::min(b.count() / block, kMostBlocks);
+  if (blocks < 1) base::fail_usage("{} rows compared with only {}", block, b.count());
+  const Gaussian of_a = fit_shrunk_gaussian(a);
+  double sum = 0;
+  for (std::int64_t i = 0; i < blocks; ++i)
+    sum += frechet_distance(of_a, fit_shrunk_gaussian(b.slice(i * block, block)));
+  return sum / static_cast<double>(blocks);
 }
 
 }  // namespace gan::metrics

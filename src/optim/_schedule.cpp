@@ -25,6 +25,8 @@ Tensor learning_rate(const OptimizerSpec& spec, Tensor t) {
     rate = rate * (1.0 + progress(t, schedule.start, schedule.steps) * (schedule.final - 1.0));
   if (schedule.name == "exponential")
     rate = rate * exp(progress(t, schedule.start, schedule.steps) * std::log(schedule.final));
+  if (schedule.done)
+    rate = rate * (1.0 + progress(*schedule.done, 1 - schedule.share, schedule.share) * (schedule.final - 1.0));
   if (schedule.warmup > 0) rate = rate * at_most((t + 1.0) * (1.0 / schedule.warmup), 1);
   return rate;
 }

@@ -70,7 +70,7 @@ struct Config {
     double weight_decay = 0;
     std::string schedule = "constant";
     std::int64_t schedule_start = 0, schedule_steps = 10000;
-    double schedule_final = 0.1;
+    double schedule_final = 0.1, schedule_share = 0.5;
     std::int64_t warmup = 0;
   } optim;
 

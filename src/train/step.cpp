@@ -120,14 +120,22 @@ Tensor gradient_norm(const std::vector<Tensor>& gradients) {
   return sqrt(squares);
 }
 
-optim::OptimizerSpec optimizer_spec(const Config& config, double lr) {
+/// The graph input that Stepper::run sets for a schedule that depends on the budget.
+std::optional<Tensor> budget_done(Graph& graph, const Config& config) {
+  if (config.optim.schedule != "budget") return std::nullopt;
+  return graph.input("budget.done", {DType::f32, {}});
+}
+
+optim::OptimizerSpec optimizer_spec(const Config& config, double lr, const std::optional<Tensor>& done) {
   const Config::Optim& o = config.optim;
   return {.lr = lr,
           .schedule = {.name = o.schedule,
                        .start = static_cast<double>(o.schedule_start),
                        .steps = static_cast<double>(o.schedule_steps),
                        .final = o.schedule_final,
-                       .warmup = static_cast<double>(o.warmup)},
+                       .warmup = static_cast<double>(o.warmup),
+                       .share = o.schedule_share,
+                       .done = done},
           .beta1 = o.beta1,
           .beta2 = o.beta2,
           .epsilon = o.epsilon,
@@ -138,16 +146,17 @@ optim::OptimizerSpec optimizer_spec(const Config& config, double lr) {
 }
 
 /// Computes the gradient of one network's loss with respect to its parameters, updates them if `update` is set, and
-/// adds the outputs that `options` select. t: the number of updates of this network so far.
+/// adds the outputs that `options` select. t: the number of updates of this network so far; done: of the budget.
 void train_network(Variables& variables, const Config& config, const StepOptions& options, const std::string& network,
-                   double lr, Tensor loss, Tensor t, bool update) {
+                   double lr, Tensor loss, Tensor t, const std::optional<Tensor>& done, bool update) {
   Graph& graph = variables.graph();
   const std::vector<Variable> parameters = variables.select(network + ".", Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
   const std::vector<Tensor> gradients = autodiff::gradient(loss, values);
   if (update)
-    optim::find_optimizer(config.optim.name).apply(variables, optimizer_spec(config, lr), parameters, gradients, t);
+    optim::find_optimizer(config.optim.name)
+        .apply(variables, optimizer_spec(config, lr, done), parameters, gradients, t);
   const std::string letter = network.substr(0, 1);
   graph.output("loss." + letter, loss);
   if (options.gradient_norms) graph.output("norm." + letter, gradient_norm(gradients));
@@ -242,6 +251,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const Tensor step = graph.input("step", {DType::i32, {1}});
   variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
   const Tensor t = cast(reshape(step, {}), DType::f32);
+  const std::optional<Tensor> done = budget_done(graph, config);
   const auto d_steps = static_cast<double>(config.train.d_steps);
   const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
   const Tensor x = graph.input("batch.x", {DType::f32, batch_shape(options.batch, spec.sample)});
@@ -294,13 +304,13 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
 
   const bool update_g = options.variant.update_g;
   if (update_g || options.gradient_norms)  // G's loss is logged in steps without its update, too
-    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g, update_g);
+    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g, done, update_g);
   if (update_g && config.train.ema > 0) {
     const std::string prefix = std::string(kGenerator) + ".";
     for (const Role role : {Role::parameter, Role::statistic})
       optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
-  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, true);
+  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, done, true);
   std::vector<std::pair<std::string, Tensor>> watched{{"d", loss_d}};
   if (update_g || options.gradient_norms) watched.emplace_back("g", loss_g);
   watch_losses(graph, watched);

@@ -92,10 +92,12 @@ void Stepper::fill_batch(std::int64_t step) {
   runtime::Writing(state_.at("step")).i32()[0] = static_cast<std::int32_t>(step);
 }
 
-void Stepper::run(std::int64_t step, bool norms) {
+void Stepper::run(std::int64_t step, bool norms, double done) {
   if (!first_unchecked_) first_unchecked_ = step;
   fill_batch(step);
   const runtime::Program& chosen = program({variant_of_step(config_, step), norms});
+  if (const auto budget = state_.find("budget.done"); budget != state_.end())
+    runtime::Writing(budget->second).f32()[0] = static_cast<float>(done);
   const Timer timer(options_.profile, Profile::Kind::phase, norms ? "step with gradient norms" : "step");
   chosen.run(options_.profile);
 }

@@ -31,8 +31,9 @@ class Stepper {
   /// The data must have at least a batch of samples. `dataset` must outlive the stepper.
   Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options = {});
 
-  /// Runs step `step`, counted from 0; with `norms` it also computes the gradient norms "norm.g" and "norm.d".
-  void run(std::int64_t step, bool norms);
+  /// Runs step `step`, counted from 0; with `norms` it also computes the gradient norms "norm.g" and "norm.d". `done`:
+  /// the share of the run's budget that is used up before it, in [0, 1].
+  void run(std::int64_t step, bool norms, double done = 0);
 
   /// The kernels that run() would run.
   const std::vector<runtime::Kernel>& kernels(std::int64_t step, bool norms) {

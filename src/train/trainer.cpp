@@ -31,8 +31,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr std::int64_t kLargestPictureRows = 20;
 constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetensors", "best.safetensors"};
-constexpr const char* kRunFiles[] = {"config.toml",      "command.txt",   "checkpoint.safetensors", "model.safetensors",
-                                     "best.safetensors", "metrics.jsonl", "scores.jsonl"};
+constexpr const char* kRunFiles[] = {"config.toml",       "command.txt",      "checkpoint.safetensors",
+                                     "model.safetensors", "best.safetensors", "metrics.jsonl",
+                                     "scores.jsonl"};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -85,7 +86,7 @@ class Run {
       }
       const std::int64_t step = position_.steps + 1;
       const bool log = step % config_.train.log_every == 0 || step == total_steps_;
-      stepper_->run(position_.steps, log);
+      stepper_->run(position_.steps, log, done());
       ++position_.steps;
       position_.elapsed_seconds = before + seconds_since(start);
       const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
@@ -124,6 +125,13 @@ class Run {
 
   bool finished() const {
     return total_steps_ > 0 ? position_.steps >= total_steps_ : position_.elapsed_seconds >= config_.train.time;
+  }
+
+  /// The share of the budget that is used up, in [0, 1].
+  double done() const {
+    const double used = total_steps_ > 0 ? static_cast<double>(position_.steps) / static_cast<double>(total_steps_)
+                                         : position_.elapsed_seconds / config_.train.time;
+    return std::min(used, 1.0);
   }
 
   // ---- state ----

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "eval/scores.h"
+#include "metrics/frechet.h"
+
+namespace gan::eval {
+
+/// Rows of features of real images that Frechet distances are measured from, such as those of a class.
+class RealRows {
+ public:
+  /// `different` has the rows [N, width] without repeats of equal images.
+  RealRows(const metrics::Rows& rows, std::vector<float> different);
+
+  /// The Frechet distance of samples [M, width]; by frechet_distance_of_few if there are no more rows than columns on
+  /// either side. nullopt for fewer than ten rows on either side.
+  std::optional<Scores::Frechet> distance(const metrics::Rows& samples) const;
+  std::int64_t different() const { return metrics::Rows{different_, width_}.count(); }
+
+ private:
+  std::int64_t width_;
+  std::vector<float> different_;
+  std::optional<metrics::Gaussian> gaussian_;  // if there are more different rows than columns
+};
+
+}  // namespace gan::eval

@@ -1,0 +1,204 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/random.h"
+#include "eval/judge.h"
+#include "eval_helpers.h"
+#include "file_helpers.h"
+#include "metrics/prdc.h"
+
+// Scores of samples whose answers are known: copies, few pictures many times, other class shares, small data.
+namespace gan::test {
+namespace {
+
+using data::Dataset;
+using eval::Judge;
+using eval::Reference;
+using eval::Scores;
+
+constexpr std::int64_t kSide = 12;
+
+/// A blurred spot: its place, size and brightness.
+struct Spot {
+  double y, x, radius, light;
+};
+
+/// Images [1, 12, 12] of two spots each at random places; with `classes` the first spot's radius says which.
+Dataset spots(std::int64_t count, std::uint64_t seed, int classes = 0) {
+  const base::RandomStream random(seed, 1);
+  std::uint64_t drawn = 0;
+  const auto number = [&](double low, double high) {
+    return low + (high - low) * static_cast<double>(random.uniform(drawn++));
+  };
+  Dataset images;
+  images.source = images.name = "spots";
+  images.sample_shape = {1, kSide, kSide};
+  images.hash = std::to_string(seed);
+  images.items = count;
+  const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[static_cast<std::size_t>(count * kSide * kSide)]);
+  std::vector<std::int32_t> labels;
+  for (std::int64_t i = 0; i < count; ++i) {
+    labels.push_back(classes > 0 ? static_cast<std::int32_t>(i % classes) : 0);
+    const double radius = classes > 0 ? 1 + labels.back() : number(1, 3);
+    const Spot both[] = {{number(2, 9), number(2, 9), radius, number(150, 250)},
+                         {number(2, 9), number(2, 9), number(0.8, 1.2), number(50, 150)}};
+    for (std::int64_t p = 0; p < kSide * kSide; ++p) {
+      double value = 0;
+      for (const Spot& spot : both) {
+        const double y = static_cast<double>(p / kSide) - spot.y, x = static_cast<double>(p % kSide) - spot.x;
+        value += spot.light * std::exp(-(y * y + x * x) / (2 * spot.radius * spot.radius));
+      }
+      pixels[i * kSide * kSide + p] = static_cast<std::uint8_t>(std::min(value, 255.0));
+    }
+  }
+  images.pixels = pixels;
+  if (classes == 0) return images;
+  images.condition = data::label_condition(classes);
+  images.rows = std::move(labels);
+  return images;
+}
+
+Dataset first(const Dataset& images, std::int64_t from, std::int64_t count, std::int64_t period) {
+  std::vector<std::uint32_t> indices;
+  for (std::int64_t i = 0; i < count; ++i) indices.push_back(static_cast<std::uint32_t>(from + i % period));
+  return data::subset(images, indices);
+}
+
+/// The images moved one pixel to the right, zeros in the first column.
+Dataset shifted(const Dataset& images) {
+  Dataset moved = images;
+  const std::int64_t bytes = images.count() * kSide * kSide;
+  const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[static_cast<std::size_t>(bytes)]);
+  for (std::int64_t i = 0; i < bytes; ++i) pixels[i] = i % kSide == 0 ? 0 : images.pixels[i - 1];
+  moved.pixels = pixels;
+  return moved;
+}
+
+/// 600 images to train by and 640 held out, compared in features that were learned without labels, once for all tests.
+const Judge& spot_judge() {
+  static const Judge judge = [] {
+    const Dataset all = spots(1240, 1);
+    Reference reference{.train = first(all, 0, 600, 600), .held_out = first(all, 600, 640, 640), .name = "spots"};
+    eval::Classifier exemplars = eval::train_exemplars(reference.train, 0, nullptr);
+    return Judge(std::move(reference), {.embedding = std::move(exemplars)});
+  }();
+  return judge;
+}
+
+Scores scores_of(const Dataset& samples) { return spot_judge().judge(samples, {}).scores; }
+
+TEST(EvalKnown, ImagesWithoutLabelsGetEveryScoreButThoseOfLabels) {
+  const Scores good = scores_of(spots(640, 2));
+  EXPECT_TRUE(good.fd && good.kid && good.prdc && good.duplicates && good.memorization && eval::joint_score(good));
+  EXPECT_TRUE(good.embedding.value().exemplars && !good.embedding->accuracy && !good.label_accuracy);
+  EXPECT_GT(good.prdc->precision, 0.7);
+  EXPECT_GT(good.prdc->recall, 0.7);
+  Dataset flat = spots(640, 2);
+  flat.pixels = std::shared_ptr<std::uint8_t[]>(new std::uint8_t[640 * kSide * kSide]());
+  const Scores bad = scores_of(flat);
+  EXPECT_GT(bad.fd->value, 20 * good.fd->value);
+  EXPECT_LT(bad.prdc->precision + bad.prdc->recall, 0.05);
+  const std::string text = eval::to_text(good, "m");
+  EXPECT_NE(text.find("learned without labels"), std::string::npos) << text;
+  EXPECT_NE(text.find("not Inception FID"), std::string::npos) << text;
+  EXPECT_EQ(read_json(good).at("embedding").at("learned"), "without labels");
+}
+
+TEST(EvalKnown, TenPicturesManyTimesAreRightButNotVaried) {
+  const Dataset others = spots(640, 3);
+  const Scores ten = scores_of(first(others, 0, 640, 10));
+  const Scores all = scores_of(others);
+  EXPECT_NEAR(ten.prdc.value().precision, all.prdc.value().precision, 0.3);
+  EXPECT_LT(ten.prdc->recall, 0.05);
+  EXPECT_EQ(ten.duplicates.value(), 1);
+  // The mirror: varied samples against ten pictures.
+  const eval::Classifier exemplars = eval::train_exemplars(spots(100, 4), 0, nullptr);
+  eval::Embedder embedder(exemplars);
+  const std::vector<float> varied = embedder.embed(others).features,
+                           few = embedder.embed(first(spots(640, 5), 0, 640, 10)).features;
+  const metrics::Prdc mirror = metrics::prdc({few, eval::kFeatures}, {varied, eval::kFeatures});
+  EXPECT_LT(mirror.precision, 0.05);
+  EXPECT_GT(mirror.recall, 0.6);
+}
+
+TEST(EvalKnown, CopiesAreFoundEvenIfShifted) {
+  const Reference& reference = spot_judge().reference();
+  const Scores copies = scores_of(reference.train), moved = scores_of(shifted(reference.train)),
+               unseen = scores_of(reference.held_out), others = scores_of(spots(640, 6));
+  EXPECT_TRUE(copies.memorization.value().copied());
+  EXPECT_EQ(copies.memorization->copies, 1);
+  EXPECT_TRUE(moved.memorization.value().copied());
+  EXPECT_GT(moved.memorization->copies, 0.95);
+  EXPECT_GT(moved.memorization->samples_median, 3 * eval::kDuplicateDistance);  // unshifted they are far away
+  EXPECT_FALSE(unseen.memorization.value().copied());
+  EXPECT_EQ(unseen.memorization->copies, unseen.memorization->held_out_copies);
+  EXPECT_FALSE(others.memorization.value().copied()) << others.memorization->copies;
+  EXPECT_EQ(read_json(moved).at("memorization").at("copies").at("verdict"), "copies");
+  EXPECT_NE(eval::to_text(others, "m").find("no copies: "), std::string::npos);
+}
+
+TEST(EvalKnown, SharesOfClassesDoNotChangeScores) {
+  // Samples of one source against references of equal classes, and with half of the images in class 0.
+  const Dataset all = spots(6000, 7, 3);
+  std::vector<std::uint32_t> even, uneven;
+  for (std::uint32_t i = 0; even.size() < 600; ++i) even.push_back(i);
+  for (std::uint32_t i = 0; uneven.size() < 600; ++i)
+    if (i % 3 == 0 || i % 6 < 3) uneven.push_back(i);
+  const Dataset train = data::subset(all, even);
+  eval::Classifier classifier = eval::train_classifier(train, 0, nullptr);
+  const TemporaryFolder folder;
+  eval::save_classifier(folder / "c", classifier);
+  const auto fd = [&](const std::vector<std::uint32_t>& of_reference, const std::vector<std::uint32_t>& of_samples) {
+    Judge judge(Reference{.train = train, .held_out = data::subset(all, of_reference), .name = "spots"},
+                {.embedding = eval::load_classifier(folder / "c")});
+    return judge.judge(data::subset(spots(6000, 8, 3), of_samples), {}).scores.fd.value().value;
+  };
+  const double same = fd(even, even), same_uneven = fd(uneven, uneven), other = fd(uneven, even);
+  EXPECT_NEAR(same_uneven, same, 0.5 * same);
+  EXPECT_GT(other, 2 * same_uneven);
+}
+
+TEST(EvalKnown, SmallDataGetsWhatScoresItCan) {
+  for (const std::int64_t count : {100, 500, 1300}) {
+    const Dataset all = spots(count, 9, 2);
+    const std::int64_t held_out = count / 10;
+    Reference reference{.train = first(all, held_out, count - held_out, count - held_out),
+                        .held_out = first(all, 0, held_out, held_out),
+                        .name = "spots",
+                        .advice = "--holdout 0.5"};
+    eval::Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
+    Judge judge(std::move(reference), {.embedding = std::move(classifier)});
+    const Scores scores = judge.judge(spots(count, 10, 2), {}).scores;
+    SCOPED_TRACE(count);
+    EXPECT_EQ(scores.fd.value().few, held_out > eval::kFeatures ? 0 : held_out);
+    EXPECT_TRUE(scores.label_accuracy && scores.memorization && scores.duplicates && scores.parzen);
+    EXPECT_EQ(scores.kid.has_value(), held_out >= 20);
+    EXPECT_EQ(scores.prdc.has_value(), held_out >= 50);
+    EXPECT_EQ(reason(scores, "kid"), held_out < 20 ? "reference has 10 images, needs 20" : "");
+    const std::string text = eval::to_text(scores, "m");
+    EXPECT_EQ(text.find("nan"), std::string::npos) << text;
+    EXPECT_EQ(text.find("--holdout 0.5 compares with more") != std::string::npos, held_out < 50) << text;
+    EXPECT_EQ(text.find("shrunk covariances") != std::string::npos, held_out <= eval::kFeatures) << text;
+    read_json(scores);
+  }
+}
+
+TEST(EvalKnown, TheWholeDataAsReferenceSaysSo) {
+  Dataset all = spots(100, 11);
+  eval::Classifier exemplars = eval::train_exemplars(all, 0, nullptr);
+  Judge judge(Reference{.train = all, .held_out = all, .name = "all samples of spots", .whole = true},
+              {.embedding = std::move(exemplars)});
+  const Scores copies = judge.judge(all, {}).scores, others = judge.judge(spots(100, 12), {}).scores;
+  EXPECT_EQ(copies.fd.value().few, 100);
+  EXPECT_NEAR(copies.fd->value, 0, 1e-6);
+  EXPECT_TRUE(copies.memorization.value().copied() && !others.memorization.value().copied());
+  EXPECT_NE(eval::to_text(others, "m").find("nothing is held out to compare with"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gan::test
