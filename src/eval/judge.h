@@ -99,6 +99,7 @@ class Judge {
   bool on_circle(const data::ConditionSpec& condition) const;
   /// Whether the classifier, if there is one, tells the classes of the reference apart.
   bool reads_labels() const;
+  std::int64_t mode_count() const;  // of synthetic points
   /// The reason why a score that needs so many samples and distinct reference images is missing, or "".
   std::string why_too_few(std::int64_t samples, std::int64_t needed) const;
 

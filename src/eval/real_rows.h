@@ -1,12 +1,20 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "eval/scores.h"
 #include "metrics/frechet.h"
 
 namespace gan::eval {
+
+/// The rows of these indices.
+std::vector<float> rows_of(const metrics::Rows& rows, const std::vector<std::uint32_t>& indices);
+
+/// The rows whose label is `k`.
+std::vector<float> rows_of_class(const metrics::Rows& rows, std::span<const std::int32_t> labels, std::size_t k);
 
 /// Rows of features of real images that Frechet distances are measured from, such as those of a class.
 class RealRows {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -142,8 +143,25 @@ inline constexpr double kDuplicateDistance = 5.0 / 255;
 /// The same of vectors, in deviations of their columns in the real data.
 inline constexpr double kDuplicateDeviation = 1e-3;
 
+/// At most so many samples are searched for copies: more do not change two digits of a median.
+inline constexpr std::int64_t kMostSearched = 5000;
+
 /// Angles at which points around a circle are drawn, halfway between those of the data.
-inline constexpr std::int64_t kAngles = 360;
+inline constexpr std::int64_t kAngles = 360, kPointsOnCircle = kFewestRows * kAngles;
+
+/// The share of labels [N] that are predicted right.
+double accuracy_of(const std::vector<std::int32_t>& predicted, std::span<const std::int32_t> labels);
+
+/// Sets label accuracy, overall and of each of `classes` classes, and the confusion matrix unless there are too many.
+void count_labels(const std::vector<std::int32_t>& predicted, std::span<const std::int32_t> labels, int classes,
+                  Scores& scores);
+
+/// What distances to the nearest training sample say of copies: all of them of samples and of held-out ones, and those
+/// by which copies are counted, which may be of shifted images. `held_out` and `shifted_held_out` are empty if nothing
+/// is held out. A distance up to `duplicate` is always that of a copy.
+Scores::Memorization memorization(const std::vector<double>& samples, const std::vector<double>& held_out,
+                                  const std::vector<double>& shifted_samples,
+                                  const std::vector<double>& shifted_held_out, double duplicate);
 
 /// One score in [0, 1] to choose the best of a run's models: the harmonic mean of coverage and, for conditional models,
 /// label accuracy; for points, of the shares of modes found and of high-quality samples, and label accuracy; for other
