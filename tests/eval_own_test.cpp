@@ -214,11 +214,17 @@ TEST(EvalOwn, LabelsAndAnglesAreReadFromSamples) {
   EXPECT_LT(good.numbers[0].error, 2 * good.numbers[0].own_error);
   EXPECT_EQ(good.per_class.size(), 3u);
   EXPECT_TRUE(good.fd && good.kid && good.prdc && good.spread && good.memorization);
+  EXPECT_TRUE(good.numbers[0].unseen.empty());  // no value repeats, so nearly all would be unseen
 
   const Scores turned = evaluate(judge, bars_model(condition, 0, true), 450);
   EXPECT_GE(turned.label_accuracy.value(), 0.98);
   EXPECT_GT(turned.numbers[0].error, 160);  // around the circle no two angles are farther than 180
   EXPECT_LT(turned.numbers[0].error, 180);
+  // As a whole the turned images are like the data, in no window of angles.
+  ASSERT_EQ(good.numbers[0].windows.size(), 19u);
+  ASSERT_EQ(turned.numbers[0].windows.size(), 19u);
+  for (std::size_t i = 0; i < 19; ++i)
+    EXPECT_GT(turned.numbers[0].windows[i].fd.value, 2 * good.numbers[0].windows[i].fd.value) << i;
   EXPECT_LT(eval::joint_score(turned).value(), 0.5 * eval::joint_score(good).value());
   EXPECT_LE(evaluate(judge, bars_model(condition, 1), 450).label_accuracy.value(), 0.02);
 
@@ -228,6 +234,27 @@ TEST(EvalOwn, LabelsAndAnglesAreReadFromSamples) {
   const std::string text = eval::to_text(good, "m");
   for (const char* part : {"with the conditions of the reference", "\nangle ", " degrees  mean absolute error"})
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
+}
+
+TEST(EvalOwn, NumbersThatTheTrainingDataLacksAreNamed) {
+  Reference reference = bars_reference();
+  // Angles are multiples of 30 degrees, and the training data has none of 90.
+  for (Dataset* part : {&reference.train, &reference.held_out}) {
+    auto& angles = std::get<std::vector<float>>(part->rows.columns[1]);
+    for (float& angle : angles) {
+      angle = 30 * std::round(angle / 30);
+      if (part == &reference.train && angle == 90) angle = 60;
+    }
+  }
+  const ConditionSpec condition = reference.train.condition;
+  eval::Classifier regressor = eval::train_regressor(reference.train, 0, nullptr);
+  Judge judge(std::move(reference), {.regressor = std::move(regressor)});
+  const Scores scores = evaluate(judge, bars_model(condition), 450);
+  EXPECT_EQ(scores.numbers.at(0).unseen, std::vector<double>{90});
+  EXPECT_GT(scores.numbers[0].unseen_error.value(), scores.numbers[0].error);
+  EXPECT_NE(eval::to_text(scores, "m").find("1 value that the training data lacks: 90; error there"),
+            std::string::npos);
+  EXPECT_EQ(read_json(scores).at("numbers").at(0).at("unseen").at("values"), std::vector<double>{90});
 }
 
 TEST(EvalOwn, ImagesWithNumbersAloneAreComparedByTheRegressor) {
