@@ -17,6 +17,7 @@
 #include "io/safetensors.h"
 #include "program.h"
 #include "run_helpers.h"
+#include "train/model_file.h"
 #include "train/observer.h"
 #include "train/preset.h"
 #include "train/trainer.h"
@@ -81,6 +82,23 @@ TEST(Watchdog, WarnsOnceAfterThreeChecksInARow) {
   EXPECT_TRUE(said[0].starts_with("G draws one picture for every label: ")) << said[0];
   EXPECT_NE(said[0].find("model.g.gain=true"), std::string::npos) << said[0];
   EXPECT_EQ(judged(1100, bad), 0u) << "once";
+}
+
+TEST(Watchdog, WaitsForWhatRisesTowardsItsLimit) {
+  const train::Watchdog watchdog(preset("vector"), data::label_condition(2), false);
+  const auto warnings = [&](double rise) {
+    WatchState state;
+    std::size_t count = 0;
+    Measurements found = healthy();
+    found.spread = 0.02;
+    for (std::int64_t step = 500; step <= 800; step += 100) {
+      count += watchdog.judge(step, found, state).size();
+      *found.spread += rise;
+    }
+    return count;
+  };
+  EXPECT_EQ(warnings(0.0001), 1u);
+  EXPECT_EQ(warnings(0.01), 0u);
 }
 
 TEST(Watchdog, WaitsUntilTheAverageHasForgottenTheFirstWeights) {
@@ -208,8 +226,9 @@ TEST(WatchdogRun, ThePrintedNetworksDrawOnePictureForEveryLabel) {
   for (const std::string name : {"tutorial-bce", "tutorial-lsgan"}) {
     const Folder folder;
     write_data(folder);
-    const Result result = run(folder, {"train", name, "--data", source(folder), "--out", folder / "a", "--steps", "800",
-                                       "--batch", "16", "--threads", "2", "--set", "train.sample_every=0"});
+    const Result result = run(folder, {"train", name, "--data", source(folder), "--out", folder / "a", "--steps", "380",
+                                       "--batch", "8", "--threads", "1", "--set", "train.sample_every=0",
+                                       "train.ema=0.99", "watchdog.every=20", "watchdog.after=320"});
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_NE(result.out.find("warning: G draws one picture for every label: "), std::string::npos) << result.out;
     EXPECT_NE(warnings_in(folder / "a").find("one picture for every label"), std::string::npos);
@@ -270,21 +289,31 @@ TEST(WatchdogRun, ChangesNothing) {
   }
 }
 
-TEST(WatchdogRun, TenPicturesInTwoClassesCollapse) {
+/// The warnings of a run that starts, at a rate of 0, from a generator whose first layer has no weights for these
+/// inputs.
+std::string warnings_without_inputs(std::size_t first, std::size_t count) {
   const Folder folder;
-  std::string images, labels;
-  for (int i = 0; i < 10; ++i) {
-    labels += static_cast<char>(i % 2);
-    for (int pixel = 0; pixel < kSide * kSide; ++pixel)
-      images += static_cast<char>(pixel * (i + 3) * 37 % 256 / (i % 2 + 1));
-  }
-  put(folder / "x.idx", idx({10, kSide, kSide}, images));
-  put(folder / "y.idx", idx({10}, labels));
-  const Result result = run(folder, {"train", "--data", source(folder), "--out", folder / "a", "--steps", "900",
-                                     "--threads", "2", "--set", "train.sample_every=0"});
-  ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_NE(result.out.find("warning: samples of a class are all alike: "), std::string::npos)
-      << result.out << get(folder / "a/metrics.jsonl");
+  train_small(small_run(1), folder / "start");
+  train::Model model = train::load_model(folder / "start");
+  runtime::Array& weight = model.weights.at("generator.model.0.weight");
+  const auto inputs = static_cast<std::size_t>(weight.type().shape[1]);
+  for (std::size_t i = 0; i < weight.f32().size(); ++i)
+    if (i % inputs >= first && i % inputs < first + count) weight.f32()[i] = 0;
+  train::save_model(folder / "model.safetensors", model);
+  train::Config config = small_run(50, {"optim.lr=0", "train.ema=0", "watchdog.every=10", "watchdog.after=0"});
+  const data::Dataset dataset = data::open_source("ring8");
+  train::train_run(config, dataset, {folder / "a", false, folder / "model.safetensors"}, {});
+  return warnings_in(folder / "a");
+}
+
+TEST(WatchdogRun, KnowsGeneratorsThatIgnoreTheirInputs) {
+  const auto latent = static_cast<std::size_t>(small_run(1).model.latent);
+  const std::string label = warnings_without_inputs(latent, 1000), latents = warnings_without_inputs(0, latent);
+  EXPECT_NE(label.find("G draws one row for every label: another label moves its samples by 0% of"), std::string::npos)
+      << label;
+  EXPECT_EQ(label.find("all alike"), std::string::npos) << label;
+  EXPECT_NE(latents.find("samples of a class are all alike: they vary by 0% of"), std::string::npos) << latents;
+  EXPECT_EQ(latents.find("one row"), std::string::npos) << latents;
 }
 
 // ---- going back ----
@@ -292,7 +321,7 @@ TEST(WatchdogRun, TenPicturesInTwoClassesCollapse) {
 /// A run whose rate rises until it diverges, more than once.
 train::Config diverging_run(const std::vector<std::string>& more = {}) {
   train::Config config = small_run(
-      400, {"optim.name=sgd", "optim.lr=100", "optim.warmup=2000", "train.checkpoint_every=20", "watchdog.every=10"});
+      200, {"optim.name=sgd", "optim.lr=40", "optim.warmup=2000", "train.checkpoint_every=20", "watchdog.every=10"});
   train::apply_settings(config, more);
   return config;
 }
@@ -305,13 +334,12 @@ TEST(Divergence, GoesBackWithLowerRatesAndIsTheSameHoweverItIsInterrupted) {
   };
   const auto retries = std::ranges::count_if(whole.notes, is_warning);
   ASSERT_GE(retries, 1);
-  ASSERT_LE(retries, train::kMostRetries);
   EXPECT_NE(std::ranges::find_if(whole.notes, is_warning)->find(" (D), retry 1 of 3; "), std::string::npos);
   EXPECT_NE(warnings_in(folder / "a").find("training diverged at step "), std::string::npos);
   std::vector<std::int64_t> steps;
-  for (std::int64_t step = 10; step <= 400; step += 10) steps.push_back(step);
+  for (std::int64_t step = 10; step <= 200; step += 10) steps.push_back(step);
   EXPECT_EQ(logged_steps(folder / "a/metrics.jsonl"), steps) << "steps that were undone are gone";
-  for (const std::int64_t stop : {13, 40, 47, 95, 130, 170, 250, 333}) {
+  for (const std::int64_t stop : {13, 25, 40, 95, 115, 121, 170}) {
     const std::string other = folder / std::to_string(stop);
     train_small(diverging_run(), other, false, stop);
     const Trained resumed = train_small(diverging_run(), other, true);

@@ -12,8 +12,8 @@ namespace {
 
 // Limits between runs that work and runs that do not; docs/design/0017 has what was measured on both.
 constexpr double kIgnored = 0.15;       // condition
-constexpr double kAlike = 0.035;        // spread
-constexpr double kRising = 1.05;        // condition and spread, from one check to the next
+constexpr double kAlike = 0.06;         // spread
+constexpr double kPatience = 10;        // checks in which a rising condition or spread may reach its limit
 constexpr double kAlwaysRight = 0.999;  // d_wins
 constexpr double kConstant = 1e-6;      // d_deviation
 constexpr double kVanished = 1e-4;      // gradient_g, of the largest so far
@@ -91,10 +91,10 @@ std::vector<std::string> Watchdog::judge(std::int64_t step, const Measurements& 
     in_a_row = seen && !is_young(step) ? in_a_row + 1 : 0;
     if (in_a_row >= kChecks && state.said.insert(kind).second) warnings.push_back(text);
   };
-  // Some runs that work pass through such a state: then the figure rises from check to check.
+  // Some runs that work pass through such a state, and leave it visibly.
   const auto stays_below = [&](const char* name, double now, double limit) {
     const double before = std::exchange(reference(name, now), now);
-    return now < limit && now < kRising * before;
+    return now < limit && now - before < (limit - now) / kPatience;
   };
   if (found.condition)
     check("condition", stays_below("condition", *found.condition, kIgnored),
