@@ -202,11 +202,9 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   eval::Judge judge(std::move(reference), std::move(classifier), std::move(regressor));
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
-  if (const std::string why = scores->why_no_score(); !why.empty()) {
-    const std::string reason = "there is no joint score to choose by: " + why;
-    if (config.train.stop_when > 0) base::fail_usage("--stop-when needs a score, but {}", reason);
-    printer.note("no best model will be kept, for " + reason);
-  }
+  if (const std::string why = scores->why_no_score(); !why.empty() && config.train.stop_when > 0)
+    base::fail_usage("--stop-when needs a score, and there is none: {}", why);
+  if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);
   return scores;
 }
 

@@ -90,6 +90,11 @@ bool RunScores::Best::add(std::int64_t at, double next) {
 
 std::string RunScores::why_no_score() const { return judge_.why_no_score(kImages); }
 
+std::string RunScores::warning() const {
+  const std::string why = why_no_score();
+  return why.empty() ? "" : "no best model will be kept, for there is no joint score to choose by: " + why;
+}
+
 std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds,
                                 const std::function<std::filesystem::path()>& directory) {
   Options options;

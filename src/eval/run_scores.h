@@ -32,6 +32,8 @@ class RunScores {
 
   /// Why the data is too small for a joint score, and so for a best model; else "".
   std::string why_no_score() const;
+  /// That as a note for the start of a run; else "".
+  std::string warning() const;
 
   /// Judges one model and returns its scores as a line of text. `directory` returns the run's present folder. Throws as
   /// Judge::evaluate does, and a data error if a file cannot be written.
