@@ -4,12 +4,14 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/data_info.h"
 #include "cli/machine.h"
 #include "cli/read_options.h"
+#include "eval/run_scores.h"
 #include "train/model_file.h"
 #include "train/step.h"
 
@@ -37,6 +39,12 @@ std::string network_text(const train::NetworkConfig& network) {
 
 std::string shape_text(const graph::Shape& shape) {
   return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
+}
+
+/// The best evaluation of the run that a model belongs to; nullopt for other models than those that it concerns.
+std::optional<eval::RunScores::Best> best_beside(const std::filesystem::path& path) {
+  if (std::filesystem::is_directory(path)) return eval::RunScores::best_of(path);
+  return path.filename() == "best.safetensors" ? eval::RunScores::best_of(path.parent_path()) : std::nullopt;
 }
 
 /// The number of parameters of each network, and the shapes of those that are matrices or larger.
@@ -77,6 +85,9 @@ void print_model(const std::string& path) {
                    : config.loss.name);
   line("data", fmt::format("{}, sha256 {}", model.data_name, model.data_hash));
   line("trained", base::counted(model.steps, "step"));
+  if (const auto best = best_beside(path); best)
+    line("best", fmt::format("score {:.4f} at step {}, in best.safetensors", best->score,
+                             base::grouped(static_cast<std::uint64_t>(best->step))));
   print_parameters(model);
 }
 

@@ -48,13 +48,14 @@ ProgressPrinter::~ProgressPrinter() { finish(); }
 
 void ProgressPrinter::report(const train::Progress& progress) {
   last_ = progress;
+  if (progress.watch) watch_ = progress.watch;
   if (cannot_print()) return;
   shown_ = false;
   switch (style_) {
     case ProgressStyle::quiet:
       break;
     case ProgressStyle::json: {
-      const nlohmann::ordered_json line = {
+      nlohmann::ordered_json line = {
           {"step", progress.step},
           {"images_per_second", progress.images_per_second},
           {"loss_g", progress.loss_g},
@@ -66,6 +67,8 @@ void ProgressPrinter::report(const train::Progress& progress) {
           {"elapsed_seconds", progress.elapsed_seconds},
           {"seconds_left", progress.seconds_left},
       };
+      if (progress.watch)
+        for (const auto& [name, value] : train::figures(*progress.watch)) line["watch." + name] = value;
       fmt::print("{}\n", line.dump());
       std::fflush(stdout);
       shown_ = true;
@@ -91,9 +94,17 @@ std::string ProgressPrinter::figures(const train::Progress& progress) const {
                      samples_, progress.loss_g, progress.loss_d);
 }
 
+/// The figures of the watchdog's last check that say whether samples are what they should be.
+std::string ProgressPrinter::watched() const {
+  std::string text;
+  if (watch_ && watch_->condition) text += fmt::format("  condition {:.2f}", *watch_->condition);
+  if (watch_ && watch_->spread) text += fmt::format("  spread {:.2f}", *watch_->spread);
+  return text;
+}
+
 void ProgressPrinter::print_line(const train::Progress& progress) {
-  fmt::print("{:3.0f}%  {}  {} left\n", std::floor(100 * share_done(progress)), figures(progress),
-             duration_text(progress.seconds_left));
+  fmt::print("{:3.0f}%  {}  {} left{}\n", std::floor(100 * share_done(progress)), figures(progress),
+             duration_text(progress.seconds_left), watched());
   std::fflush(stdout);
   shown_ = true;
 }
@@ -101,9 +112,9 @@ void ProgressPrinter::print_line(const train::Progress& progress) {
 void ProgressPrinter::print_bar(const train::Progress& progress) {
   const double share = share_done(progress);
   const int full = static_cast<int>(share * kBarWidth);
-  std::string line = fmt::format("[{}{}] {:3.0f}%  {}  {} left", std::string(static_cast<std::size_t>(full), '='),
+  std::string line = fmt::format("[{}{}] {:3.0f}%  {}  {} left{}", std::string(static_cast<std::size_t>(full), '='),
                                  std::string(static_cast<std::size_t>(kBarWidth - full), ' '), std::floor(100 * share),
-                                 figures(progress), duration_text(progress.seconds_left));
+                                 figures(progress), duration_text(progress.seconds_left), watched());
   // A line longer than the terminal would wrap, and the next one would not cover it.
   line = line.substr(0, static_cast<std::size_t>(std::max(terminal_width() - 1, 1)));
   fmt::print("\r{}\033[K", line);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 #include "train/trainer.h"
@@ -31,14 +32,16 @@ class ProgressPrinter {
 
  private:
   std::string figures(const train::Progress& progress) const;
+  std::string watched() const;
   void print_line(const train::Progress& progress);
   void print_bar(const train::Progress& progress);
 
   ProgressStyle style_;
   const char* samples_;
   train::Progress last_{};
-  bool shown_ = true;       // whether last_ was printed
-  bool line_open_ = false;  // whether a progress bar's line is not ended yet
+  std::optional<train::Measurements> watch_;  // of the last check
+  bool shown_ = true;                         // whether last_ was printed
+  bool line_open_ = false;                    // whether a progress bar's line is not ended yet
   std::chrono::steady_clock::time_point next_line_{};
 };
 

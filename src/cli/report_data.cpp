@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -57,6 +58,22 @@ bool is_square(const Json& table) {
 
 bool is_objects(const Json& list) {
   return list.is_array() && std::ranges::all_of(list, [](const Json& item) { return item.is_object(); });
+}
+
+/// The warnings of the watchdog, [{"step", "text"}]; what is no warning is left out.
+Json read_warnings(const std::string& path) {
+  Json warnings = Json::array();
+  if (!fs::exists(path)) return warnings;
+  std::istringstream lines(base::read_file(path));
+  for (std::string text; std::getline(lines, text);) {
+    const std::optional<Json> line = parse_json(text);
+    if (!line || !line->is_object()) continue;
+    const Json step = line->value("step", Json()), texts = line->value("watch.warnings", Json());
+    if (!step.is_number_integer() || !texts.is_array()) continue;
+    for (const Json& each : texts)
+      if (each.is_string()) warnings.push_back({{"step", step}, {"text", each}});
+  }
+  return warnings;
 }
 
 /// eval.json; null if it is missing. Only what the page depends on is checked.
@@ -182,11 +199,14 @@ Json report_data(const std::string& run) {
 
   Json data{{"version", GAN_VERSION}, {"run", run}, {"name", folder_name(run)}, {"notes", Json::array()}};
   data["hints"] = hints(run, config, model.has_value());
-  static constexpr const char* kMetrics[] = {
-      "loss_g", "loss_d", "d_real", "d_fake", "grad_norm_g", "grad_norm_d", "images_per_second", "elapsed_seconds"};
+  static constexpr const char* kMetrics[] = {"loss_g",         "loss_d",         "d_real",          "d_fake",
+                                             "grad_norm_g",    "grad_norm_d",    "watch.condition", "watch.spread",
+                                             "watch.d_wins",   "watch.length_g", "watch.length_d",  "images_per_second",
+                                             "elapsed_seconds"};
   static constexpr const char* kScores[] = {"label_accuracy", "fd",          "precision",    "recall", "density",
                                             "coverage",       "modes_found", "high_quality", "ks",     "score"};
   data["metrics"] = read_lines(path("metrics.jsonl"), kMetrics, data["notes"]);
+  data["warnings"] = read_warnings(path("metrics.jsonl"));
   data["scores"] = read_lines(path("scores.jsonl"), kScores, data["notes"]);
   data["eval"] = read_eval(path("eval/eval.json"), data["hints"]["eval"].get<std::string>());
   const auto picture = [&](const char* name) {

@@ -41,8 +41,12 @@ vectors from vector. --config, --set, then the options replace values. Labelled 
 RUNDIR receives config.toml (every value), command.txt (the command line), metrics.jsonl, samples/, model.safetensors
 and checkpoint.safetensors. Ctrl-C saves and stops; --resume continues as if the run had never stopped. It takes every
 value from RUNDIR; only --steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the
-same data is now) and the intervals of logging, samples, evaluation and checkpoints may change. RUNDIR may be renamed
-while the run trains.
+same data is now), --stop-when, --on-nan and the intervals of logging, samples, evaluation, checkpoints and the watchdog
+may change. RUNDIR may be renamed while the run trains.
+
+A watchdog looks every watchdog.every steps (100; 0 = never) whether samples follow the condition and differ, and
+whether the two networks still learn from each other. What goes wrong is a line that begins with "warning:". When
+training diverges, it goes back to the last good state with a quarter of the rates, at most three times.
 
 --eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
 best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
@@ -57,8 +61,8 @@ Examples:
 `gan presets NAME` prints every key for --set and --config, and what it means; optim.lr sets both learning rates.)";
 
 struct Options {
-  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, config_file, init,
-      cache, profile;
+  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, stop_when, on_nan,
+      config_file, init, cache, profile;
   std::vector<std::string> settings;
   std::shared_ptr<ReadFlags> read;
   bool unconditional = false, resume = false, quiet = false, json = false, tensorboard = false;
@@ -71,7 +75,8 @@ std::vector<std::string> settings_of(const Options& options) {
       {"train.steps", options.steps},         {"train.epochs", options.epochs},
       {"train.time", options.time},           {"train.batch", options.batch},
       {"train.seed", options.seed},           {"train.threads", options.threads},
-      {"train.precision", options.precision}, {"train.eval_every", options.eval_every}};
+      {"train.precision", options.precision}, {"train.eval_every", options.eval_every},
+      {"train.stop_when", options.stop_when}, {"train.on_nan", options.on_nan}};
   for (const auto& [key, text] : named) {
     if (!text.empty()) settings.push_back(std::string(key) + "=" + text);
   }
@@ -194,6 +199,8 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   eval::Judge judge(std::move(reference), std::move(networks));
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
+  if (const std::string why = scores->why_no_score(); !why.empty() && config.train.stop_when > 0)
+    base::fail_usage("--stop-when needs a score, and there is none: {}", why);
   if (const std::string warning = scores->warning(); !warning.empty()) printer.note(warning);
   return scores;
 }
@@ -238,6 +245,13 @@ void shrink_batch(train::Config& config, std::int64_t samples, std::vector<std::
   notes.push_back(fmt::format("the data has {}, fewer than the preset's batch of {}: the batch is {}",
                               base::counted(samples, "sample"), config.train.batch, most));
   config.train.batch = most;
+}
+
+/// "the score has not risen for 5 evaluations since the best, 0.912 at step 3,000 (runs/a/best.safetensors)".
+std::string stalled_text(const eval::RunScores::Best& best, const std::string& out) {
+  return fmt::format("the score has not risen for {} since the best, {:.3f} at step {} ({}/best.safetensors)",
+                     base::counted(best.since, "evaluation"), best.score,
+                     base::grouped(static_cast<std::uint64_t>(best.step)), out);
 }
 
 /// Whether models are judged; adds a note if the first evaluation would come after the last step.
@@ -307,13 +321,21 @@ void run(const Options& options) {
     callbacks.on_picture = [&](std::int64_t step, const std::string& path) { tensorboard->add_picture(step, path); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
   callbacks.stop_requested = [] { return is_interrupted(); };
+  std::string out = options.out;
+  const std::int64_t patience = config.train.stop_when;
+  if (options.resume && patience > 0) {
+    if (const auto best = eval::RunScores::best_of(out); best && best->since >= patience) {
+      printer.note("nothing to do: " + stalled_text(*best, out) + "; go on with a larger --stop-when, or 0");
+      return;
+    }
+  }
   const auto scores = judged ? make_scores(config, options, printer) : nullptr;
   if (scores) {
+    callbacks.has_stalled = [&] { return patience > 0 && scores->best().since >= patience; };
     callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {
       printer.note(scores->evaluate(model, elapsed_seconds, directory));
     };
   }
-  std::string out = options.out;
   callbacks.on_move = [&](const std::filesystem::path& directory) { out = directory.string(); };
   train::RunOptions run_options;
   run_options.directory = options.out;
@@ -336,6 +358,7 @@ void run(const Options& options) {
   if (outcome == train::Outcome::stopped) {
     printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", base::shell_quoted(out)));
   } else {
+    if (scores && callbacks.has_stalled()) printer.note("ended: " + stalled_text(scores->best(), out));
     const bool named = !dataset.units.columns.empty();
     printer.note(fmt::format("wrote {}/model.safetensors; draw with: gan sample {} --out samples.{}", out,
                              base::shell_quoted(out),
@@ -381,6 +404,12 @@ std::function<void()> setup(CLI::App& app) {
   options->read = add_read_flags(app);
   app.add_option("--eval-every", options->eval_every, "Judge the model every N steps and keep the best")
       ->type_name("N")
+      ->group("Running");
+  app.add_option("--stop-when", options->stop_when, "End when the score has not risen for this many evaluations")
+      ->type_name("PATIENCE")
+      ->group("Running");
+  app.add_option("--on-nan", options->on_nan, "When training diverges: go back and on with lower rates, or stop")
+      ->type_name("retry|stop")
       ->group("Running");
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")

@@ -67,20 +67,33 @@ std::string text_of(const Scores& scores, bool best) {
 
 RunScores::RunScores(Judge judge) : judge_(std::move(judge)) {}
 
-double RunScores::best_so_far(const std::filesystem::path& folder) {
-  double best = -1;
-  if (!std::filesystem::exists(folder / kBest) || !std::filesystem::exists(folder / kScores)) return best;
+std::optional<RunScores::Best> RunScores::best_of(const std::filesystem::path& folder) {
+  if (!std::filesystem::exists(folder / kBest) || !std::filesystem::exists(folder / kScores)) return std::nullopt;
+  Best best;
   std::istringstream lines(base::read_file((folder / kScores).string()));
   for (std::string line; std::getline(lines, line);) {
     const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (json.is_object() && json.contains("score") && json["score"].is_number())
-      best = std::max(best, json["score"].get<double>());
+    const auto number = [&](const char* key) {
+      return json.is_object() && json.contains(key) && json[key].is_number();
+    };
+    if (!number("score") || !number("step")) continue;
+    best.add(json["step"].get<std::int64_t>(), json["score"].get<double>());
   }
+  if (best.score < 0) return std::nullopt;
   return best;
 }
 
+bool RunScores::Best::add(std::int64_t at, double next) {
+  ++since;
+  if (next <= score) return false;
+  *this = {at, next, 0};
+  return true;
+}
+
+std::string RunScores::why_no_score() const { return judge_.why_no_score(kImages); }
+
 std::string RunScores::warning() const {
-  const std::string why = judge_.why_no_score(kImages);
+  const std::string why = why_no_score();
   return why.empty() ? "" : "no best model will be kept, for there is no joint score to choose by: " + why;
 }
 
@@ -91,12 +104,10 @@ std::string RunScores::evaluate(const train::Model& model, double elapsed_second
   options.pixels = options.parzen = false;
   const Scores scores = judge_.evaluate(model, options).scores;
   const std::optional<double> score = joint_score(scores);
-  if (!best_) best_ = best_so_far(directory());
-  const bool best = score && *score > *best_;
-  if (best) {
-    train::save_model((directory() / kBest).string(), model);
-    best_ = score;
-  }
+  if (!known_) best_ = best_of(directory()).value_or(Best());
+  known_ = true;
+  const bool best = score && best_.add(scores.steps, *score);
+  if (best) train::save_model((directory() / kBest).string(), model);
   base::append_to_file((directory() / kScores).string(), line_of(scores, elapsed_seconds).dump() + "\n");
   return text_of(scores, best);
 }

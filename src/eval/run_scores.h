@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -17,20 +18,34 @@ class RunScores {
  public:
   explicit RunScores(Judge judge);
 
-  /// A note for the start of the run if the data is too small for a joint score, and so for a best model; else "".
+  /// The best of the evaluations in a run's folder.
+  struct Best {
+    std::int64_t step = 0;
+    double score = -1;
+    std::int64_t since = 0;  ///< evaluations after it that had a score
+
+    /// Counts an evaluation; whether it is the best so far.
+    bool add(std::int64_t at, double next);
+  };
+  /// What scores.jsonl in the folder says, broken lines left out; nullopt if there is no score or no best.safetensors.
+  static std::optional<Best> best_of(const std::filesystem::path& folder);
+
+  /// Why the data is too small for a joint score, and so for a best model; else "".
+  std::string why_no_score() const;
+  /// That as a note for the start of a run; else "".
   std::string warning() const;
 
   /// Judges one model and returns its scores as a line of text. `directory` returns the run's present folder. Throws as
   /// Judge::evaluate does, and a data error if a file cannot be written.
   std::string evaluate(const train::Model& model, double elapsed_seconds,
                        const std::function<std::filesystem::path()>& directory);
+  /// The best up to the last evaluate(); a score below 0 if there is none.
+  const Best& best() const { return best_; }
 
  private:
-  /// The highest score in the folder's scores.jsonl; below 0 if there is none, or no best.safetensors.
-  static double best_so_far(const std::filesystem::path& folder);
-
   Judge judge_;
-  std::optional<double> best_;
+  bool known_ = false;  // whether best_ has what the folder holds
+  Best best_;
 };
 
 }  // namespace gan::eval

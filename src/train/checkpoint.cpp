@@ -26,6 +26,10 @@ void save_checkpoint(const std::string& path, const Position& position, const st
                               {"data", position.data_hash},
                               {"class_names", position.class_names}};
   if (position.config) json["config"] = to_json(*position.config);
+  json["retries"] = position.retries;
+  if (position.good_steps) json["good_steps"] = *position.good_steps;
+  json["watch"] = {
+      {"seen", position.watch.seen}, {"said", position.watch.said}, {"references", position.watch.references}};
   io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
 }
 
@@ -44,11 +48,21 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
                 json.at("threads").get<int>(), json.at("data").get<std::string>(),
                 json.value("class_names", std::vector<std::string>())};
     if (json.contains("config")) position.config = config_of_json(json.at("config"), path);
+    position.retries = json.value("retries", 0);
+    if (json.contains("good_steps")) position.good_steps = json.at("good_steps").get<std::int64_t>();
+    if (json.contains("watch")) {
+      const auto& watch = json.at("watch");
+      position.watch.seen = watch.at("seen").get<decltype(WatchState::seen)>();
+      position.watch.said = watch.at("said").get<decltype(WatchState::said)>();
+      position.watch.references = watch.at("references").get<decltype(WatchState::references)>();
+    }
   } catch (const nlohmann::json::exception& error) {
     base::fail_data("{}: the position of the run cannot be read: {}", path, base::reason_of(error));
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
     base::fail_data("{}: {} in {} seconds", path, base::counted(position.steps, "step"), position.elapsed_seconds);
+  if (position.retries < 0 || position.good_steps.value_or(0) < 0)
+    base::fail_data("{}: {} retries from step {}", path, position.retries, position.good_steps.value_or(0));
   accept(position);
   take_variables(path, file, variables, state);
   return position;

@@ -7,6 +7,7 @@
 
 #include "nn/scope.h"
 #include "train/config.h"
+#include "train/watchdog.h"
 
 namespace gan::train {
 
@@ -17,7 +18,10 @@ struct Position {
   int threads = 0;  ///< of the run that wrote it
   std::string data_hash;
   std::vector<std::string> class_names = {};
-  std::optional<Config> config = {};  ///< of the run, as to_json keeps it; old files have none
+  std::optional<Config> config = {};            ///< of the run, as to_json keeps it; old files have none
+  int retries = 0;                              ///< how often the run diverged and went back; each time the rates fell
+  std::optional<std::int64_t> good_steps = {};  ///< of the state that a run goes back to; absent: this one
+  WatchState watch = {};
 };
 
 /// Writes every variable of a run. Throws a data error if the file cannot be written, and then keeps the old one.

@@ -396,6 +396,8 @@ void validate(const Config& config) {
           loss.a);
     }
   }
+  if (config.train.stop_when > 0 && config.train.eval_every == 0)
+    base::fail_usage("train.stop_when = {} without evaluations: give --eval-every, too", config.train.stop_when);
   // A value without effect is refused as a mistake.
   if (loss.name == "bce" && loss.sigmoid)
     base::fail_usage("loss.sigmoid = true: bce always has a Sigmoid; the setting applies to least_squares only");

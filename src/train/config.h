@@ -88,9 +88,15 @@ struct Config {
     std::int64_t log_every = 50;
     std::int64_t sample_every = 1000;
     std::int64_t eval_every = 0;
+    std::int64_t stop_when = 0;
+    std::string on_nan = "retry";
     std::string precision = "auto";
     std::int64_t threads = 0;
   } train;
+
+  struct Watchdog {
+    std::int64_t every = 100, after = 500;
+  } watchdog;
 };
 
 /// Overwrites values of `config` with those of a TOML text; `where` names the text in messages. A top-level
@@ -122,9 +128,8 @@ std::vector<std::string> differing_keys(const Config& a, const Config& b);
 
 /// The values that --resume may change, for messages.
 inline constexpr const char* kResumable =
-    "only --steps, --epochs, --time, --data, --precision, --threads and the intervals of logging, samples, evaluation "
-    "and "
-    "checkpoints may change";
+    "only --steps, --epochs, --time, --data, --precision, --threads, --stop-when, --on-nan, watchdog.after and the "
+    "intervals of logging, samples, evaluation, checkpoints and the watchdog may change";
 
 /// Names of the keys whose values differ but must not change when a run is resumed (all but those of kResumable).
 std::vector<std::string> fixed_differences(const Config& saved, const Config& wanted);

@@ -16,6 +16,7 @@
 #include "optim/optimizer.h"
 #include "train/checkpoint.h"
 #include "train/model_file.h"
+#include "train/observer.h"
 #include "train/sampler.h"
 #include "train/start_from.h"
 #include "train/stepper.h"
@@ -30,12 +31,20 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSamplesPerRow = 10;
 constexpr std::int64_t kLargestPictureRows = 20;
+constexpr double kRetryRate = 0.25;  // of the learning rates before
+constexpr const char* kGood = "good.safetensors";
 constexpr const char* kSavedFiles[] = {"checkpoint.safetensors", "model.safetensors", "best.safetensors"};
-constexpr const char* kRunFiles[] = {"config.toml",       "command.txt",      "checkpoint.safetensors",
-                                     "model.safetensors", "best.safetensors", "metrics.jsonl",
-                                     "scores.jsonl"};
+constexpr const char* kRunFiles[] = {"config.toml",      "command.txt",   "checkpoint.safetensors", "model.safetensors",
+                                     "best.safetensors", "metrics.jsonl", "scores.jsonl",           kGood};
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A run that has diverged.
+struct Divergence {
+  std::int64_t step;  ///< at which it was found
+  std::string what;
+  std::optional<std::int64_t> lost_step = {};  ///< steps done before the first loss that diverged
+};
 
 /// One training run: its programs, its state and its files.
 class Run {
@@ -65,8 +74,7 @@ class Run {
 
   Outcome train() {
     if (options_.resume) take_folder();  // before its checkpoint is read
-    const auto load = [this](const auto& variables, runtime::State& state) { load_start(variables, state); };
-    stepper_.emplace(config_, dataset_, load, StepperOptions{.profile = options_.profile});
+    start_stepper([this](const auto& variables, runtime::State& state) { load_start(variables, state); });
     if (!finished()) require_room();
     if (options_.resume && finished())
       note(fmt::format(
@@ -74,45 +82,19 @@ class Run {
           base::counted(position_.steps, "step"), position_.elapsed_seconds));
     else
       start_files();
-    Clock::time_point start = Clock::now();
-    const double before = position_.elapsed_seconds;
-    Clock::time_point last_log = start;
-    std::int64_t last_log_step = position_.steps;
-    Outcome outcome = Outcome::finished;
-    while (!finished()) {
-      if (callbacks_.stop_requested && callbacks_.stop_requested()) {
-        outcome = Outcome::stopped;
-        break;
+    elapsed_before_ = position_.elapsed_seconds;
+    start_ = last_log_ = Clock::now();
+    last_log_step_ = position_.steps;
+    for (;;) {
+      try {
+        const Outcome outcome = run_steps();
+        save(outcome == Outcome::stopped);
+        draw_samples();
+        return outcome;
+      } catch (const Divergence& divergence) {
+        go_back(divergence);
       }
-      const std::int64_t step = position_.steps + 1;
-      const bool log = step % config_.train.log_every == 0 || step == total_steps_;
-      stepper_->run(position_.steps, log, done());
-      ++position_.steps;
-      position_.elapsed_seconds = before + seconds_since(start);
-      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
-      if (log || evaluate || due(config_.train.sample_every) || due(config_.train.checkpoint_every))
-        require_sound_losses();
-      if (log) {
-        const double seconds = seconds_since(last_log);
-        const auto images = static_cast<double>((position_.steps - last_log_step) * config_.train.batch);
-        report(images / std::max(seconds, 1e-9));
-        last_log = Clock::now();
-        last_log_step = position_.steps;
-      }
-      if (due(config_.train.sample_every)) draw_samples();
-      if (evaluate) {
-        const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
-        require_sound_state();
-        const Clock::time_point pause = Clock::now();
-        callbacks_.on_evaluate(current_model(), position_.elapsed_seconds, [this] { return directory(); });
-        start += Clock::now() - pause;
-        last_log += Clock::now() - pause;
-      }
-      if ((evaluate || due(config_.train.checkpoint_every)) && !finished()) save();
     }
-    save();
-    draw_samples();
-    return outcome;
   }
 
  private:
@@ -124,6 +106,7 @@ class Run {
   double scalar(const char* name) const { return static_cast<double>(stepper_->scalar(name)); }
 
   bool finished() const {
+    if (stalled_) return true;
     return total_steps_ > 0 ? position_.steps >= total_steps_ : position_.elapsed_seconds >= config_.train.time;
   }
 
@@ -134,14 +117,70 @@ class Run {
     return std::min(used, 1.0);
   }
 
+  /// Trains until the budget is used up or a stop is requested. Throws a Divergence.
+  Outcome run_steps() {
+    while (!finished()) {
+      if (callbacks_.stop_requested && callbacks_.stop_requested()) return Outcome::stopped;
+      const std::int64_t step = position_.steps + 1;
+      const bool check = config_.watchdog.every > 0 && step % config_.watchdog.every == 0;
+      const bool log = check || step % config_.train.log_every == 0 || step == total_steps_;
+      stepper_->run(position_.steps, log, done());
+      ++position_.steps;
+      position_.elapsed_seconds = elapsed_before_ + seconds_since(start_);
+      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
+      if (log || evaluate || due(config_.train.sample_every) || due(config_.train.checkpoint_every))
+        require_sound_losses();
+      std::optional<Measurements> watched;
+      if (check) watched = watch();
+      if (log) {
+        const double seconds = seconds_since(last_log_);
+        const auto images = static_cast<double>((position_.steps - last_log_step_) * config_.train.batch);
+        report(images / std::max(seconds, 1e-9), watched);
+        last_log_ = Clock::now();
+        last_log_step_ = position_.steps;
+      }
+      if (due(config_.train.sample_every)) draw_samples();
+      if (evaluate) run_evaluation();
+      if ((evaluate || due(config_.train.checkpoint_every)) && !finished()) save();
+    }
+    return Outcome::finished;
+  }
+
+  void run_evaluation() {
+    const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
+    require_sound_state();
+    const Clock::time_point pause = Clock::now();
+    callbacks_.on_evaluate(current_model(), position_.elapsed_seconds, [this] { return directory(); });
+    stalled_ = callbacks_.has_stalled && callbacks_.has_stalled();
+    start_ += Clock::now() - pause;
+    last_log_ += Clock::now() - pause;
+  }
+
   // ---- state ----
+
+  /// Makes the stepper with the run's rates, which fall with each retry.
+  void start_stepper(const Stepper::Load& load) {
+    for (int retries = -1; retries != position_.retries;) {  // loading may tell that there were retries
+      retries = position_.retries;
+      Config config = config_;
+      config.optim.g.lr *= std::pow(kRetryRate, retries);
+      config.optim.d.lr *= std::pow(kRetryRate, retries);
+      observer_.reset();
+      stepper_.emplace(config, dataset_, load, StepperOptions{.profile = options_.profile});
+    }
+  }
 
   /// Puts the checkpoint, or the weights of --init, into the state if there are any.
   void load_start(const std::vector<nn::Variable>& variables, runtime::State& state) {
+    if (options_.resume && !std::filesystem::exists(path("checkpoint.safetensors")) &&
+        std::filesystem::exists(path(kGood)))  // the run was killed while it stopped
+      std::filesystem::rename(path(kGood), path("checkpoint.safetensors"));
     if (options_.resume && std::filesystem::exists(path("checkpoint.safetensors"))) {
-      position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state,
-                                  [this](const Position& position) { require_own(position); });
+      position_ = load_checkpoint(path("checkpoint.safetensors"), variables, state, [this](const Position& position) {
+        if (!saved_steps_) require_own(position);  // else it is loaded again
+      });
       saved_steps_ = position_.steps;
+      good_steps_ = position_.good_steps.value_or(position_.steps);
       return;
     }
     // A checkpoint is always saved before the model, so this one was removed.
@@ -193,13 +232,48 @@ class Run {
     }
   }
 
-  /// Throws a run error if a loss has diverged since the last call.
+  /// Throws a Divergence if a loss has diverged since the last call.
   void require_sound_losses() {
     const auto lost = stepper_->find_lost_step();
     if (!lost) return;
     const char* whose = lost->g && lost->d ? "G's and D's losses are" : lost->g ? "G's loss is" : "D's loss is";
-    fail_diverged(lost->step + 1, fmt::format("{} NaN or beyond {:.0e}", whose, kLargestLoss),
-                  saved_steps_ == lost->step);
+    throw Divergence{lost->step + 1, fmt::format("{} NaN or beyond {:.0e}", whose, kLargestLoss), lost->step};
+  }
+
+  /// Goes back to the last good state with lower rates. Throws a run error if that has been tried often enough or
+  /// cannot help.
+  void go_back(const Divergence& divergence) {
+    if (config_.train.on_nan == "stop" || position_.retries >= kMostRetries || divergence.lost_step == good_steps_)
+      fail_diverged(divergence);
+    const Position before = position_;
+    const std::string file = path(saved_steps_ == good_steps_ ? "checkpoint.safetensors" : kGood);
+    position_ = {};
+    position_.retries = before.retries + 1;
+    start_stepper([&](const auto& variables, runtime::State& state) {
+      if (good_steps_ > 0 || std::filesystem::exists(file))
+        position_ = load_checkpoint(file, variables, state, [](const Position&) {});
+      position_.retries = before.retries + 1;
+    });
+    position_.elapsed_seconds = before.elapsed_seconds;
+    for (const char* name : {"metrics.jsonl", "scores.jsonl"})
+      if (std::filesystem::exists(path(name))) drop_lines_ahead(name, /*earlier=*/true);
+    drop_pictures_ahead();
+    last_log_ = Clock::now();
+    last_log_step_ = position_.steps;
+    warn(fmt::format(
+        "training diverged at step {}: {}; going back to step {} with learning rates of {:.3g} (G) and {:.3g} (D), "
+        "retry {} of {}; the usual remedy is a lower rate from the start (--set optim.lr=...) or a gradient penalty",
+        divergence.step, divergence.what, position_.steps, rate(config_.optim.g), rate(config_.optim.d),
+        position_.retries, kMostRetries));
+  }
+
+  double rate(const Config::Optim::Network& network) const {
+    return network.lr * std::pow(kRetryRate, position_.retries);
+  }
+
+  void warn(const std::string& text) {
+    warnings_.push_back(text);
+    note("warning: " + text);
   }
 
   // ---- files ----
@@ -271,8 +345,8 @@ class Run {
     // The weights of --init are saved first, so that a run that is killed early can be resumed from them.
     if (!options_.init_model.empty()) save();
     write_start();
-    drop_lines_ahead("metrics.jsonl");
-    if (std::filesystem::exists(path("scores.jsonl"))) drop_lines_ahead("scores.jsonl");
+    drop_lines_ahead("metrics.jsonl", options_.resume);
+    if (std::filesystem::exists(path("scores.jsonl"))) drop_lines_ahead("scores.jsonl", options_.resume);
     drop_pictures_ahead();
   }
 
@@ -287,9 +361,9 @@ class Run {
 
   /// Drops the lines of steps that a resumed run will repeat, and an incomplete line; a new run starts with an empty
   /// file.
-  void drop_lines_ahead(const std::string& name) {
+  void drop_lines_ahead(const std::string& name, bool earlier) {
     std::string kept;
-    const bool earlier = options_.resume && std::filesystem::exists(path(name));
+    earlier = earlier && std::filesystem::exists(path(name));
     std::istringstream lines(earlier ? base::read_file(path(name)) : std::string());
     for (std::string line; std::getline(lines, line);) {
       const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -310,7 +384,7 @@ class Run {
     }
   }
 
-  void report(double images_per_second) {
+  void report(double images_per_second, const std::optional<Measurements>& watched) {
     const Timer timer(options_.profile, Profile::Kind::phase, "log");
     Progress progress;
     progress.step = position_.steps;
@@ -326,20 +400,35 @@ class Run {
     const auto left = static_cast<double>((total_steps_ - position_.steps) * config_.train.batch);
     progress.seconds_left =
         total_steps_ > 0 ? left / images_per_second : std::max(0.0, config_.train.time - position_.elapsed_seconds);
+    progress.watch = watched;
+    progress.warnings = std::move(warnings_);
+    warnings_.clear();
     append_metrics(progress);
     if (callbacks_.on_log) callbacks_.on_log(progress);
   }
 
+  Measurements watch() {
+    const Timer timer(options_.profile, Profile::Kind::phase, "watchdog");
+    if (!observer_) observer_.emplace(config_, dataset_, *stepper_);
+    const Measurements found = observer_->measure();
+    const Watchdog watchdog(config_, condition_, dataset_.is_image());
+    for (const std::string& text : watchdog.judge(position_.steps, found, position_.watch)) warn(text);
+    return found;
+  }
+
   void append_metrics(const Progress& p) {
-    const nlohmann::ordered_json line{{"step", p.step},
-                                      {"images_per_second", std::round(p.images_per_second)},
-                                      {"loss_g", p.loss_g},
-                                      {"loss_d", p.loss_d},
-                                      {"d_real", p.d_real},
-                                      {"d_fake", p.d_fake},
-                                      {"grad_norm_g", p.grad_norm_g},
-                                      {"grad_norm_d", p.grad_norm_d},
-                                      {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
+    nlohmann::ordered_json line{{"step", p.step},
+                                {"images_per_second", std::round(p.images_per_second)},
+                                {"loss_g", p.loss_g},
+                                {"loss_d", p.loss_d},
+                                {"d_real", p.d_real},
+                                {"d_fake", p.d_fake},
+                                {"grad_norm_g", p.grad_norm_g},
+                                {"grad_norm_d", p.grad_norm_d},
+                                {"elapsed_seconds", std::round(p.elapsed_seconds * 1000) / 1000}};
+    if (p.watch)
+      for (const auto& [name, value] : figures(*p.watch)) line["watch." + name] = value;
+    if (!p.warnings.empty()) line["watch.warnings"] = p.warnings;
     write_in_folder("metrics.jsonl", [&](const auto& file) { base::append_to_file(file, line.dump() + "\n"); });
   }
 
@@ -363,18 +452,18 @@ class Run {
     return model;
   }
 
-  /// Throws a run error if the state has diverged, so that it never replaces a usable checkpoint.
+  /// Throws a Divergence if the state has diverged, so that it never replaces a usable checkpoint.
   void require_sound_state() {
     for (const nn::Variable& variable : stepper_->variables()) {
       const runtime::Array array = stepper_->state().at(variable.name).on_host();
       for (const float value : array.f32())
-        if (is_lost(value)) fail_diverged(position_.steps, fmt::format("{} holds {}", variable.name, value));
+        if (is_lost(value)) throw Divergence{position_.steps, fmt::format("{} holds {}", variable.name, value)};
     }
   }
 
-  /// Throws a run error that says what is saved and which command starts from it. `saved_is_lost`: the saved state is
-  /// useless, because the first step after it diverged.
-  [[noreturn]] void fail_diverged(std::int64_t step, const std::string& what, bool saved_is_lost = false) {
+  /// Throws a run error that says what is saved and which command starts from it.
+  [[noreturn]] void fail_diverged(const Divergence& divergence) {
+    const bool saved_is_lost = saved_steps_ && divergence.lost_step == saved_steps_;
     std::string folder = directory().string();
     while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
     std::string other;
@@ -387,13 +476,17 @@ class Run {
     else
       left = fmt::format("the state saved at step {} is kept", *saved_steps_);
     if (saved_steps_ && !saved_is_lost) init = "--init " + base::shell_quoted(folder) + " ";
-    const double g = config_.optim.g.lr, d = config_.optim.d.lr;
+    const double g = rate(config_.optim.g), d = rate(config_.optim.d);
     const std::string rates = g == d ? fmt::format("optim.lr={:.3g}", g / 10)
                                      : fmt::format("optim.g.lr={:.3g} --set optim.d.lr={:.3g}", g / 10, d / 10);
+    if (position_.retries > 0)
+      left = fmt::format("{} with lower rates did not help; ",
+                         position_.retries == 1 ? "a retry" : fmt::format("{} retries", position_.retries)) +
+             left;
     base::fail_run(
-        "training diverged at step {}: {}; {}; try a lower rate{}: gan train --config {} {}--out {} --set {}", step,
-        what, left, init.empty() ? "" : " from there", base::shell_quoted(folder + "/config.toml"), init,
-        base::shell_quoted(other), rates);
+        "training diverged at step {}: {}; {}; try a lower rate{}: gan train --config {} {}--out {} --set {}",
+        divergence.step, divergence.what, left, init.empty() ? "" : " from there",
+        base::shell_quoted(folder + "/config.toml"), init, base::shell_quoted(other), rates);
   }
 
   /// Throws a data error, before hours are spent, if the disk has no room for the saves; notes large ones.
@@ -414,20 +507,36 @@ class Run {
       note(text);
   }
 
-  void save() {
+  /// Saves the state. After a stop at a step at which a run that goes on saves nothing, the state to go back to is kept
+  /// beside it, so that a resumed run goes back as far as one that was not stopped.
+  void save(bool stopped = false) {
     const Timer timer(options_.profile, Profile::Kind::phase, "checkpoint");
     require_sound_losses();
     require_sound_state();
+    const bool good = !stopped || position_.steps == good_steps_ || due(config_.train.checkpoint_every) ||
+                      (due(config_.train.eval_every) && callbacks_.on_evaluate);
     position_.threads = base::threads();
     position_.data_hash = dataset_.hash;
     position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
+    position_.good_steps.reset();
+    if (!good) position_.good_steps = good_steps_;
     if (position_.steps > 0 && !std::filesystem::exists(path("config.toml"))) write_start();  // the folder was emptied
-    write_in_folder("checkpoint.safetensors", [&](const auto& file) {
-      save_checkpoint(file, position_, stepper_->variables(), stepper_->state());
-    });
+    const bool keep = !good && saved_steps_ == good_steps_;
+    std::error_code ignored;
+    if (keep) std::filesystem::rename(path("checkpoint.safetensors"), path(kGood), ignored);
+    try {
+      write_in_folder("checkpoint.safetensors", [&](const auto& file) {
+        save_checkpoint(file, position_, stepper_->variables(), stepper_->state());
+      });
+    } catch (const base::Error&) {
+      if (keep) std::filesystem::rename(path(kGood), path("checkpoint.safetensors"), ignored);
+      throw;
+    }
+    if (good) std::filesystem::remove(path(kGood), ignored);
     write_in_folder("model.safetensors", [&](const auto& file) { save_model(file, current_model()); });
     saved_steps_ = position_.steps;
+    if (good) good_steps_ = position_.steps;
   }
 
   /// samples/STEP.png: the same latents in every picture, a row for each label.
@@ -467,7 +576,14 @@ class Run {
   std::optional<base::FolderLock> lock_;
   Position position_;
   std::optional<std::int64_t> saved_steps_;  // of the checkpoint in the folder
+  std::int64_t good_steps_ = 0;              // of the state to go back to: saved at an interval, or the start
   std::optional<Stepper> stepper_;
+  std::optional<Observer> observer_;   // since the first check
+  std::vector<std::string> warnings_;  // since the last report
+  Clock::time_point start_, last_log_;
+  double elapsed_before_ = 0;  // seconds of training before start_
+  std::int64_t last_log_step_ = 0;
+  bool stalled_ = false;
 };
 
 }  // namespace

@@ -3,11 +3,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "runtime/profile.h"
 #include "train/config.h"
+#include "train/watchdog.h"
 
 namespace gan::train {
 
@@ -21,13 +24,15 @@ struct Progress {
   double grad_norm_g = 0, grad_norm_d = 0;
   double elapsed_seconds = 0;  ///< of training, earlier parts of the run included
   double seconds_left = 0;
+  std::optional<Measurements> watch = {};  ///< of the watchdog, if it checked this step
+  std::vector<std::string> warnings = {};  ///< given since the last report, without "warning: "
 };
 
 struct Model;
 
 /// The trainer's callbacks. Any may be empty.
 struct Callbacks {
-  std::function<void(const Progress&)> on_log;      ///< every train.log_every steps and after the last
+  std::function<void(const Progress&)> on_log;      ///< every train.log_every steps, at checks and after the last
   std::function<bool()> stop_requested;             ///< called before every step
   std::function<void(const std::string&)> on_note;  ///< one line for the user
   /// Called every train.eval_every steps with the present model and the seconds trained so far. Its own time does not
@@ -35,6 +40,8 @@ struct Callbacks {
   /// the run's folder, which may have been renamed.
   std::function<void(const Model&, double elapsed_seconds, const std::function<std::filesystem::path()>& directory)>
       on_evaluate;
+  /// Called after on_evaluate; true ends the run as if its budget were used up.
+  std::function<bool()> has_stalled = {};
   /// Called after a picture of samples was written, with the steps done and its path.
   std::function<void(std::int64_t step, const std::string& path)> on_picture = {};
   /// Called with the folder's new path after it was renamed or moved.
@@ -48,6 +55,8 @@ struct RunOptions {
   std::string command = {};             ///< the command line, added to command.txt; empty = none
   runtime::Profile* profile = nullptr;  ///< times the parts of the run
 };
+
+inline constexpr int kMostRetries = 3;
 
 enum class Outcome { finished, stopped };
 
@@ -66,8 +75,9 @@ std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 /// the same bytes as one that was not, on the same kind of processor with as many threads and in the same precision.
 /// Throws a usage error for values that do not fit the data, for a folder that holds another run or in which another
 /// process trains, a data error for files that cannot be read or written, other data than the run had, and a folder
-/// that is deleted meanwhile, a run error when training diverges: losses or state are not finite, or too large to
-/// recover from.
+/// that is deleted meanwhile. When training diverges (losses or state are not finite, or too large to recover from) it
+/// goes back to the last state that was saved at an interval of checkpoints or evaluations, else to the start, and on
+/// with a quarter of the learning rates, as train.on_nan says; a run error after kMostRetries times.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 

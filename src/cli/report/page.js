@@ -79,11 +79,11 @@ const color = name => getComputedStyle(document.documentElement).getPropertyValu
 function datasets(x, series) {
   return series.filter(([, , values]) => values?.some(Number.isFinite)).map(([label, name, values]) => ({
     label,
-    data: x.map((at, i) => ({ x: at, y: values[i] ?? NaN })),
+    data: x.map((at, i) => ({ x: at, y: values[i] })).filter(point => Number.isFinite(point.y)),
     borderColor: color(name),
     backgroundColor: color(name),
     borderWidth: 1.5,
-    pointRadius: x.length <= 40 ? 2.5 : 0,  // few points may not make a visible line
+    pointRadius: values.filter(Number.isFinite).length <= 40 ? 2.5 : 0,  // few points may not make a visible line
     pointHitRadius: 8,
   }));
 }
@@ -154,6 +154,7 @@ function summary() {
   if (typeof scores?.fd === "number") tiles.push(tile(number(scores.fd), "Fréchet distance"));
   if (typeof scores?.coverage === "number") tiles.push(tile(percent(scores.coverage), "coverage"));
   section("summary").append(...data.notes.map(text => paragraph(text, "note")),
+    ...data.warnings.map(({ step, text }) => paragraph(`Warning at step ${number(step)}: ${text}`, "note")),
     element("div", { className: "tiles" }, ...tiles), table([], data.facts));
 }
 
@@ -213,6 +214,11 @@ function curves() {
       { note: "Means over the batch, as the loss sees them: probabilities after a Sigmoid, else logits." }),
     plot("Gradient norms", m.step, [["generator", "blue", m.grad_norm_g], ["discriminator", "orange", m.grad_norm_d]],
       { log: true }),
+    plot("Samples beside the data", m.step, [["moved by the condition", "blue", m["watch.condition"]], ["spread in a condition", "green", m["watch.spread"]]],
+      { zero: true, note: "As shares of the data's: near 0 where the condition is ignored, or samples of a condition are all alike." }),
+    plot("How often D is right", m.step, [["of a real row and a sample", "orange", m["watch.d_wins"]]],
+      { zero: true, note: "0.5: D cannot tell them apart; 1: it always can." }),
+    plot("Lengths of the weights", m.step, [["generator", "blue", m["watch.length_g"]], ["discriminator", "orange", m["watch.length_d"]]], { log: true }),
     plot("Speed", m.step, [["rows a second", "green", m.images_per_second]], { zero: true, note: "Rows a second." }),
   ].filter(Boolean)));
 }
