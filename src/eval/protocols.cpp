@@ -113,20 +113,16 @@ bool reaches(const ProtocolTable& table) {
 
 // ---- what is trained ----
 
-/// ring8 and grid25: G has batch norm and two latents, which leave few samples between the modes.
-const Settings kModes = {"data.unconditional=true",
-                         "model.latent=2",
-                         "model.g.widths=[128, 128, 128]",
-                         "model.g.batch_norm=true",
-                         "model.d.widths=[128, 128]",
-                         "optim.lr=1e-3",
-                         "optim.schedule=linear",
-                         "optim.schedule_start=2000",
-                         "optim.schedule_steps=8000",
-                         "optim.schedule_final=0.02",
-                         "train.steps=10000"};
+/// ring8 and grid25: G is deep, with batch norm and two latents, which leaves few samples between the modes.
+const Settings kModes = {"data.unconditional=true",   "model.latent=2",
+                         "model.g.batch_norm=true",   "optim.lr=2e-3",
+                         "optim.schedule=linear",     "optim.schedule_start=18000",
+                         "optim.schedule_steps=6000", "optim.schedule_final=0.02",
+                         "train.steps=24000"};
+const Settings kRing = {"model.g.widths=[128, 128, 128, 128]"};
+const Settings kGrid = {"model.g.widths=[256, 256, 256, 256]", "model.d.widths=[256, 256]"};
 const Settings kCrossEntropy = {"loss.name=bce", "penalty.r1=0", "penalty.r2=0"};
-const Settings kLeastSquares = {"loss.name=least_squares", "penalty.r1=0.02", "penalty.r2=0.02"};
+const Settings kLeastSquares = {"loss.name=least_squares", "penalty.r1=0.1", "penalty.r2=0.1", "penalty.every=4"};
 
 /// The circle: the batches and steps of CcGAN's code; its networks and rates.
 const Settings kCircle = {"model.latent=2", "train.batch=128", "train.steps=6000"};
@@ -202,8 +198,8 @@ std::span<const Protocol> protocols() {
        .columns = {{"modes of 8"}, {"high quality, %"}},
        .papers = {{"GAN", {{6.3}, {98.2}}}, {"PacGAN2", {{7.9}, {95.6}}}, {"PacGAN4", {{7.8}, {95.9}}}},
        .about_papers = "The papers' rows: PacGAN (arXiv 1712.04086), means of 10 trials.",
-       .trials = {{"cross entropy", "vector", joined({kModes, kCrossEntropy})},
-                  {"least squares, R1 + R2", "vector", joined({kModes, kLeastSquares})}},
+       .trials = {{"cross entropy", "vector", joined({kModes, kRing, kCrossEntropy})},
+                  {"least squares, R1 + R2", "vector", joined({kModes, kRing, kLeastSquares})}},
        .judge = judge_points,
        .range = 1.5,
        .wanted = "8 modes and 97% in every seed",
@@ -216,8 +212,8 @@ std::span<const Protocol> protocols() {
        .columns = {{"modes of 25"}, {"high quality, %"}},
        .papers = {{"GAN", {{17.3}, {94.8}}}, {"PacGAN2", {{23.8}, {91.3}}}, {"PacGAN4", {{24.8}, {93.6}}}},
        .about_papers = "The papers' rows: PacGAN (arXiv 1712.04086), means of 10 trials.",
-       .trials = {{"cross entropy", "vector", joined({kModes, kCrossEntropy})},
-                  {"least squares, R1 + R2", "vector", joined({kModes, kLeastSquares})}},
+       .trials = {{"cross entropy", "vector", joined({kModes, kGrid, kCrossEntropy})},
+                  {"least squares, R1 + R2", "vector", joined({kModes, kGrid, kLeastSquares})}},
        .judge = judge_points,
        .range = 5,
        .wanted = "25 modes and 95% in every seed",
@@ -253,11 +249,10 @@ std::span<const Protocol> protocols() {
                   {"adversarial nets", {{225}, {2}}},
                   {"conditional adversarial nets", {{132}, {1.8}}}},
        .about_papers = "The papers' rows: conditional GAN (arXiv 1411.1784).",
-       .trials = {{"the paper's networks", "cgan-paper", {"train.steps=3000"}},
-                  {"least squares, R1 + R2", "lsgan-r1r2", {"train.steps=5000"}}},
+       .trials = {{"least squares, R1 + R2", "lsgan-r1r2", {"train.steps=5000"}}},
        .judge = judge_parzen,
        .wanted = "above 225 in every seed",
-       .reached = [](const ProtocolTable& table) { return table.least(1, 0) > 225; }},
+       .reached = [](const ProtocolTable& table) { return table.least(0, 0) > 225; }},
       {.name = "circle",
        .brief = "120 Gaussians on a circle, given their angle (CcGAN)",
        .summary =
