@@ -141,7 +141,7 @@ TEST(MadeData, StackedDigitsAreThoseOfMnist) {
   EXPECT_TRUE(open("stacked-mnist", "", data::Split::test).condition.empty());
   ASSERT_EQ(stacks.count(), 26'000);
   EXPECT_EQ(stacks.sample_shape, (graph::Shape{3, 28, 28}));
-  std::map<std::vector<std::uint8_t>, int> labels;
+  std::map<std::string, int> labels;  // of pictures as bytes
   for (std::int64_t i = 0; i < mnist.count(); ++i)
     labels[{image(mnist, i), image(mnist, i) + 28 * 28}] = mnist.label(i);
   std::set<int> kinds;
@@ -151,8 +151,9 @@ TEST(MadeData, StackedDigitsAreThoseOfMnist) {
       const int digit = stacks.rows.categories(c)[i];
       kind = 10 * kind + digit;
       if (i >= 100) continue;
-      std::vector<std::uint8_t> plane;
-      for (std::size_t p = 0; p < 28 * 28; ++p) plane.push_back(image(stacks, static_cast<std::int64_t>(i))[3 * p + c]);
+      std::string plane;
+      for (std::size_t p = 0; p < 28 * 28; ++p)
+        plane += static_cast<char>(image(stacks, static_cast<std::int64_t>(i))[3 * p + c]);
       ASSERT_TRUE(labels.contains(plane)) << i;
       ASSERT_EQ(labels[plane], digit) << i;
     }

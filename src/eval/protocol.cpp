@@ -210,10 +210,8 @@ std::string to_text(const ProtocolTable& table) {
       seeds > 1 ? fmt::format("mean ± deviation of {} seeds", seeds) : "one seed",
       table.steps > 0 ? fmt::format(", {} steps in place of the protocol's", table.steps) : "", protocol.about_papers);
   text += fmt::format("Wanted: {}: {}.\n\n", protocol.wanted, protocol.reached(table) ? "reached" : "not reached");
-  text += "```sh\n";
-  for (const Protocol::Trial& trial : protocol.trials)
-    text += fmt::format("# {}\n{} --out RUN\n", trial.name, command_of(protocol, trial));
-  return text + "```\n";
+  const Protocol::Trial& best = protocol.trials.back();
+  return text + fmt::format("```sh\n{} --out RUN   # {}\n```\n", command_of(protocol, best), best.name);
 }
 
 Json to_json(const ProtocolTable& table) {

@@ -92,7 +92,7 @@ struct ProtocolTable {
 /// nullopt if a stop was requested. Throws as train_run does, and a usage error for a run with other values or steps.
 std::optional<ProtocolTable> run_protocol(const Protocol& protocol, const ProtocolOptions& options);
 
-/// The table in Markdown, the papers' rows above ours, with how to train each of ours.
+/// The table in Markdown, the papers' rows above ours, with the command that trains the last one.
 std::string to_text(const ProtocolTable& table);
 
 /// The same as JSON, with the value of each seed.
