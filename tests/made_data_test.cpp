@@ -139,6 +139,9 @@ TEST(MadeData, StackedDigitsAreThoseOfMnist) {
   const data::Dataset mnist = open("mnist", "", data::Split::test),
                       stacks = open("stacked-mnist", "red,green,blue", data::Split::test);
   EXPECT_TRUE(open("stacked-mnist", "", data::Split::test).condition.empty());
+  const data::Dataset unlabelled =
+      data::open_source("stacked-mnist", {.split = data::Split::test, .seed = 1, .labels = false});
+  EXPECT_EQ(unlabelled.hash, stacks.hash) << "a run is resumed without labels";
   ASSERT_EQ(stacks.count(), 26'000);
   EXPECT_EQ(stacks.sample_shape, (graph::Shape{3, 28, 28}));
   std::map<std::string, int> labels;  // of pictures as bytes

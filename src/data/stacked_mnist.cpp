@@ -42,13 +42,13 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
       labels[c].push_back(digits.label(digit));
     }
   dataset.pixels = std::move(pixels);
+  dataset.hash = hash_of(dataset);  // of the pixels alone, which say the digits, so that it is that of unlabelled runs
   if (options.labels) {
     const std::string names[kChannels] = {"red", "green", "blue"};
     check_columns(options.read, names, spec);
     for (std::int64_t c = 0; c < kChannels; ++c)
       add_column(dataset, {ConditionColumn{.name = names[c], .categories = 10}, std::move(labels[c])});
   }
-  dataset.hash = hash_of(dataset);
   return dataset;
 }
 

@@ -113,14 +113,19 @@ bool reaches(const ProtocolTable& table) {
 
 // ---- what is trained ----
 
-/// ring8 and grid25: G is deep, with batch norm and two latents, which leaves few samples between the modes.
-const Settings kModes = {"data.unconditional=true",   "model.latent=2",
-                         "model.g.batch_norm=true",   "optim.lr=2e-3",
-                         "optim.schedule=linear",     "optim.schedule_start=18000",
-                         "optim.schedule_steps=6000", "optim.schedule_final=0.02",
-                         "train.steps=24000"};
-const Settings kRing = {"model.g.widths=[128, 128, 128, 128]"};
-const Settings kGrid = {"model.g.widths=[256, 256, 256, 256]", "model.d.widths=[256, 256]"};
+/// ring8 and grid25: G is deep, with batch norm, tanh and two latents. Its hidden units saturate, so that few samples
+/// lie between the modes (with LeakyReLU twice the steps leave three times as many there).
+const Settings kModes = {"data.unconditional=true",
+                         "model.latent=2",
+                         "model.g.widths=[128, 128, 128, 128]",
+                         "model.g.activation=tanh",
+                         "model.g.batch_norm=true",
+                         "optim.lr=2e-3",
+                         "optim.schedule=linear",
+                         "optim.schedule_start=8000",
+                         "optim.schedule_steps=4000",
+                         "optim.schedule_final=0.02",
+                         "train.steps=12000"};
 const Settings kCrossEntropy = {"loss.name=bce", "penalty.r1=0", "penalty.r2=0"};
 const Settings kLeastSquares = {"loss.name=least_squares", "penalty.r1=0.1", "penalty.r2=0.1", "penalty.every=4"};
 
@@ -198,8 +203,8 @@ std::span<const Protocol> protocols() {
        .columns = {{"modes of 8"}, {"high quality, %"}},
        .papers = {{"GAN", {{6.3}, {98.2}}}, {"PacGAN2", {{7.9}, {95.6}}}, {"PacGAN4", {{7.8}, {95.9}}}},
        .about_papers = "The papers' rows: PacGAN (arXiv 1712.04086), means of 10 trials.",
-       .trials = {{"cross entropy", "vector", joined({kModes, kRing, kCrossEntropy})},
-                  {"least squares, R1 + R2", "vector", joined({kModes, kRing, kLeastSquares})}},
+       .trials = {{"cross entropy", "vector", joined({kModes, kCrossEntropy})},
+                  {"least squares, R1 + R2", "vector", joined({kModes, kLeastSquares})}},
        .judge = judge_points,
        .range = 1.5,
        .wanted = "8 modes and 97% in every seed",
@@ -212,8 +217,8 @@ std::span<const Protocol> protocols() {
        .columns = {{"modes of 25"}, {"high quality, %"}},
        .papers = {{"GAN", {{17.3}, {94.8}}}, {"PacGAN2", {{23.8}, {91.3}}}, {"PacGAN4", {{24.8}, {93.6}}}},
        .about_papers = "The papers' rows: PacGAN (arXiv 1712.04086), means of 10 trials.",
-       .trials = {{"cross entropy", "vector", joined({kModes, kGrid, kCrossEntropy})},
-                  {"least squares, R1 + R2", "vector", joined({kModes, kGrid, kLeastSquares})}},
+       .trials = {{"cross entropy", "vector", joined({kModes, kCrossEntropy})},
+                  {"least squares, R1 + R2", "vector", joined({kModes, kLeastSquares})}},
        .judge = judge_points,
        .range = 5,
        .wanted = "25 modes and 95% in every seed",
