@@ -126,7 +126,7 @@ const Settings kModes = {"data.unconditional=true",
                          "optim.schedule_steps=4000",
                          "optim.schedule_final=0.02",
                          "train.steps=12000"};
-const Settings kCrossEntropy = {"loss.name=bce", "penalty.r1=0", "penalty.r2=0"};
+const Settings kCrossEntropy = {"loss.name=bce", "penalty.r1=0", "penalty.r2=0", "penalty.every=1"};
 const Settings kLeastSquares = {"loss.name=least_squares", "penalty.r1=0.1", "penalty.r2=0.1", "penalty.every=4"};
 
 /// The circle: the batches and steps of CcGAN's code; its networks and rates.
