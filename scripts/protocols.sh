@@ -42,6 +42,7 @@ for name in "${names[@]}"; do
     $0 == "<!-- begin " name " -->" {
       skip = 1
       while ((getline line < table) > 0) print line
+      print "\n![" name "](images/protocols/" name ".png)"
     }' "$page" > "$work/page.md"
   cp "$work/page.md" "$page"
 done
