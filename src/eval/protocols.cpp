@@ -173,7 +173,7 @@ const Settings kMixture = {"data.unconditional=true",
 const Settings kAdam = {"optim.beta1=0.5", "optim.beta2=0.999"}, kRmsProp = {"optim.beta1=0", "optim.beta2=0.9"};
 const Settings kBatchNorm = {"model.g.batch_norm=true"};
 
-const Settings kStacks = {"data.unconditional=true", "train.steps=8000"};
+const Settings kStacks = {"data.unconditional=true", "train.steps=12000"};
 
 /// The mixture's trials: both losses, with each optimizer, without and with batch norm in G.
 std::vector<Protocol::Trial> mixture_trials() {
