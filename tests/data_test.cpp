@@ -415,7 +415,8 @@ TEST(SourceBadInput, Specs) {
   const Environment cache("XDG_CACHE_HOME", folder.path().c_str());
   expect_error(ErrorKind::usage, "unknown data source \"mnst\"; did you mean \"mnist\"?", [] { open_source("mnst"); });
   expect_error(ErrorKind::usage,
-               "unknown data source \"cifar\"; known: circle, grid25, mnist, mnist-rotated, mnist-test, ring8, shapes",
+               "unknown data source \"cifar\"; known: circle, grid25, mnist, mnist-rotated, mnist-test, ring8, shapes, "
+               "stacked-mnist",
                [] { open_source("cifar"); });
   expect_error(ErrorKind::usage, "unknown data source \"\"", [] { open_source(""); });
   expect_error(ErrorKind::data, "no.idx: cannot be opened: No such file", [&] { open_source(folder / "no.idx"); });

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <numbers>
 #include <set>
@@ -127,6 +128,41 @@ TEST(MadeData, RotatedDigitsAreThoseOfMnist) {
     ASSERT_TRUE(std::equal(turned.begin(), turned.end(), image(rotated, i))) << i;
   }
   for (const int count : quarters) EXPECT_NEAR(count, 2500, 250);
+}
+
+// ---- stacked digits ----
+
+TEST(MadeData, StackedDigitsAreThoseOfMnist) {
+  std::error_code ignored;
+  if (!fs::exists(fs::path(data::mnist_folder("")) / data::mnist_files()[2].name, ignored))
+    GTEST_SKIP() << "MNIST is not fetched";
+  const data::Dataset mnist = open("mnist", "", data::Split::test),
+                      stacks = open("stacked-mnist", "red,green,blue", data::Split::test);
+  EXPECT_TRUE(open("stacked-mnist", "", data::Split::test).condition.empty());
+  const data::Dataset unlabelled =
+      data::open_source("stacked-mnist", {.split = data::Split::test, .seed = 1, .labels = false});
+  EXPECT_EQ(unlabelled.hash, stacks.hash) << "a run is resumed without labels";
+  ASSERT_EQ(stacks.count(), 26'000);
+  EXPECT_EQ(stacks.sample_shape, (graph::Shape{3, 28, 28}));
+  std::map<std::string, int> labels;  // of pictures as bytes
+  for (std::int64_t i = 0; i < mnist.count(); ++i)
+    labels[{image(mnist, i), image(mnist, i) + 28 * 28}] = mnist.label(i);
+  std::set<int> kinds;
+  for (std::size_t i = 0; i < 26'000; ++i) {
+    int kind = 0;
+    for (std::size_t c = 0; c < 3; ++c) {
+      const int digit = stacks.rows.categories(c)[i];
+      kind = 10 * kind + digit;
+      if (i >= 100) continue;
+      std::string plane;
+      for (std::size_t p = 0; p < 28 * 28; ++p)
+        plane += static_cast<char>(image(stacks, static_cast<std::int64_t>(i))[3 * p + c]);
+      ASSERT_TRUE(labels.contains(plane)) << i;
+      ASSERT_EQ(labels[plane], digit) << i;
+    }
+    kinds.insert(kind);
+  }
+  EXPECT_EQ(kinds.size(), 1000u);
 }
 
 // ---- shapes ----

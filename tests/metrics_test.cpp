@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -282,6 +283,20 @@ TEST(Modes, CountsThoseWithAGoodSampleAndTheShareOfGoodSamples) {
   EXPECT_EQ(count.nearest, (std::vector<std::int32_t>{0, 0, 1, 2}));
 }
 
+TEST(Modes, SharesDivergeFromEqualOnes) {
+  std::vector<std::int32_t> modes(1000);
+  std::iota(modes.begin(), modes.end(), 0);
+  EXPECT_EQ(metrics::share_modes(modes, 1000).found, 1000);
+  EXPECT_NEAR(metrics::share_modes(modes, 1000).divergence, 0, 1e-12);
+  modes.resize(250);  // a quarter of the modes, once each
+  EXPECT_EQ(metrics::share_modes(modes, 1000).found, 250);
+  EXPECT_NEAR(metrics::share_modes(modes, 1000).divergence, std::log(4), 1e-12);
+  const std::vector<std::int32_t> one(26'000, 999), three_to_one{0, 0, 1, 0};
+  EXPECT_EQ(metrics::share_modes(one, 1000).found, 1);
+  EXPECT_NEAR(metrics::share_modes(one, 1000).divergence, std::log(1000), 1e-12);
+  EXPECT_NEAR(metrics::share_modes(three_to_one, 2).divergence, 0.75 * std::log(1.5) + 0.25 * std::log(0.5), 1e-12);
+}
+
 TEST(Spread, IsBetweenLabelsAndWithinThem) {
   const std::vector<float> values{0, 1, 2, 1, 6, 1, 8, 1};  // rows (0, 1), (2, 1), (6, 1), (8, 1)
   const Rows rows{values, 2};
@@ -301,6 +316,9 @@ TEST(Metrics, BadInput) {
   expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::mmd_squared(two, three); });
   expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::prdc(three, none); });
   expect_error(ErrorKind::usage, "expected rows of one width", [&] { metrics::count_modes(two, three, 1); });
+  const std::vector<std::int32_t> modes{0, 3};
+  expect_error(ErrorKind::usage, "mode 3; expected 0 to 2", [&] { metrics::share_modes(modes, 3); });
+  expect_error(ErrorKind::usage, "at least one sample", [&] { metrics::share_modes({}, 3); });
   expect_error(ErrorKind::usage, "at least two samples", [&] { metrics::fit_gaussian(one); });
   expect_error(ErrorKind::usage, "expected equal numbers",
                [&] { metrics::frechet_distance(metrics::fit_gaussian(two), metrics::fit_gaussian(three)); });

@@ -20,6 +20,7 @@
 #include "cli/command.h"
 #include "cli/floor.h"
 #include "cli/output.h"
+#include "cli/protocol.h"
 #include "cli/threads.h"
 #include "data/source.h"
 #include "train/model_file.h"
@@ -40,6 +41,7 @@ constexpr const char* kHelp =
         update) count as often as they occur: the time is the median over whole rounds of them
 floor   the limits of the machine: the best matmul rate at the tutorial's shapes, the bandwidth of a plain loop
 sample  a call of the sampler, latents included, for a model or for a preset with random weights
+protocol  no timing: an experiment of the papers, with their results beside ours (gan bench protocol --help)
 
 --profile prints tables of the parts of a step, kernels and passes: time, GFLOP/s, GB/s, and how near the best rates
 of the machine they come (above 100% where the caches hold the data). --trace FILE writes a trace for
@@ -353,6 +355,8 @@ std::function<void()> setup(CLI::App& app) {
   CLI::App* step = app.add_subcommand("step", "Time a training step");
   CLI::App* floor = app.add_subcommand("floor", "Measure what the machine can do");
   CLI::App* sample = app.add_subcommand("sample", "Time the sampler");
+  CLI::App* protocol = app.add_subcommand("protocol", "Run a protocol of the papers");
+  const std::function<void()> run_protocol = setup_protocol(*protocol);
   step->add_option("PRESET", options->subject, "Preset to time (default lsgan-r1r2)");
   sample->add_option("MODEL", options->subject, "A model or run, or a preset with random weights (default lsgan-r1r2)");
   for (CLI::App* sub : {step, floor, sample}) {
@@ -394,11 +398,12 @@ std::function<void()> setup(CLI::App& app) {
   app.require_subcommand(0, 1);
   app.footer(kHelp);
   return [=] {
+    if (protocol->parsed()) return run_protocol();
     if (options->avx2) runtime::pretend_avx2();
     if (options->subject.empty()) options->subject = train::default_preset({1, 28, 28});
     if (step->parsed()) return run_step(*options);
     if (floor->parsed()) return run_floor(*options);
-    if (!sample->parsed()) base::fail_usage("bench: give what to time: step, floor or sample");
+    if (!sample->parsed()) base::fail_usage("bench: give step, floor, sample or protocol");
     SampleBench bench(*options);
     answer(bench, *options);
   };
@@ -407,6 +412,7 @@ std::function<void()> setup(CLI::App& app) {
 }  // namespace
 
 extern const Command bench_command;
-const Command bench_command = {"bench", "Time training steps, the sampler and the machine", setup};
+const Command bench_command = {"bench", "Time training steps, the sampler and the machine; run the papers' protocols",
+                               setup};
 
 }  // namespace gan::cli

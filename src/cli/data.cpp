@@ -36,6 +36,7 @@ constexpr const char* kHelp = R"(Sources that --data and SOURCE take:
   FOLDER                      also one with files named as those of MNIST, EMNIST or CIFAR
   mnist, mnist-test           handwritten digits, after `gan data fetch mnist`
   mnist-rotated               the same, turned by angles from the seed
+  stacked-mnist               three digits of MNIST, one for each colour
   circle, ring8, grid25       random points
   shapes, shapes:COUNT:SIZE   coloured polygons
 docs/data.md says more about each.
@@ -194,7 +195,8 @@ void make_glyphs(const MakeOptions& options) {
 }
 
 void make(const MakeOptions& options) {
-  const std::vector<std::string> known = {"circle", "glyphs", "grid25", "mnist-rotated", "ring8", "shapes"};
+  const std::vector<std::string> known = {"circle", "glyphs", "grid25",       "mnist-rotated",
+                                          "ring8",  "shapes", "stacked-mnist"};
   const std::string name = options.name.substr(0, options.name.find(':'));
   if (std::ranges::find(known, name) == known.end())
     base::fail_usage("data set \"{}\" cannot be made{}", options.name, base::did_you_mean(name, known));
@@ -211,12 +213,14 @@ void make(const MakeOptions& options) {
   reading.cache = options.cache;
   reading.seed = static_cast<std::uint64_t>(options.seed);
   if (name == "shapes") reading.read.condition = "label,hue,angle,size";
+  if (name == "stacked-mnist") reading.read.condition = "red,green,blue";
   convert(source, reading, options.out);
 }
 
 constexpr const char* kMakeHelp = R"(Data sets:
   shapes         circles, hexagons, pentagons, squares, stars and triangles with label, hue, angle and size
   mnist-rotated  the digits of MNIST with digit and angle; needs gan data fetch mnist
+  stacked-mnist  three digits of MNIST, one for each colour, with red, green and blue; needs it, too
   circle         10 points at each of 120 angles (Ding et al. 2021, arXiv 2011.07466)
   ring8, grid25  points around 8 and 25 centres
   glyphs         characters of installed fonts; --charset digits, latin or gb2312-1 (3,755 Chinese characters)

@@ -1,0 +1,98 @@
+#include "cli/protocol.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/threads.h"
+#include "eval/protocol.h"
+
+namespace gan::cli {
+namespace {
+
+constexpr const char* kHelp =
+    R"(Trains what a paper trains, judges it as the paper does, and prints the paper's rows above ours. A trial is trained
+once with each of the seeds 1 to N. Runs are kept in DIR/NAME; a second call goes on with them and trains only what is
+missing. DIR/NAME.md receives the table, DIR/NAME.png samples of each trial's first seed. docs/protocols.md has the
+results.
+
+Protocols:
+)";
+
+std::string help_text() {
+  std::string text = kHelp;
+  for (const eval::Protocol& protocol : eval::protocols())
+    text += fmt::format("  {:<15}{}\n", protocol.name, protocol.brief);
+  return text + R"(
+Examples:
+  gan bench protocol ring8
+  gan bench protocol all --seeds 1 --out protocols
+  gan bench protocol circle --json)";
+}
+
+struct Options {
+  std::string name;
+  eval::ProtocolOptions run{.out = "protocols"};
+  bool json = false;
+};
+
+void run(const Options& options) {
+  refuse_standard_output("--out", options.run.out);
+  std::vector<const eval::Protocol*> chosen;
+  for (const eval::Protocol& protocol : eval::protocols())
+    if (options.name == "all") chosen.push_back(&protocol);
+  if (chosen.empty()) chosen.push_back(&eval::find_protocol(options.name));
+  use_threads(options.run.threads);
+  const ProgressStyle style = options.json                 ? ProgressStyle::quiet
+                              : isatty(STDOUT_FILENO) != 0 ? ProgressStyle::terminal
+                                                           : ProgressStyle::lines;
+  ProgressPrinter printer(style, "samples");
+  eval::ProtocolOptions settings = options.run;
+  settings.log = [&](const std::string& line) { options.json ? say_progress(line) : printer.note(line); };
+  settings.callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
+  settings.callbacks.stop_requested = [] { return is_interrupted(); };
+  watch_interrupts();
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const eval::Protocol* protocol : chosen) {
+    const auto table = eval::run_protocol(*protocol, settings);
+    throw_if_interrupted();
+    if (options.json)
+      results.push_back(eval::to_json(*table));
+    else
+      printer.note("\n" + eval::to_text(*table));
+  }
+  if (options.json) fmt::print("{}\n", results.dump(2));
+}
+
+}  // namespace
+
+std::function<void()> setup_protocol(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("NAME", options->name, "Protocol, see below, or all")->required();
+  app.add_option("--seeds", options->run.seeds, "Seeds to train each trial with (default 3)")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
+  app.add_option("--steps", options->run.steps, "Train this many steps in place of the protocol's, for a quick look")
+      ->type_name("N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}));
+  app.add_option("--out", options->run.out, "Folder of runs, tables and pictures (default protocols)")
+      ->type_name("DIR");
+  app.add_option("--cache", options->run.cache, "Folder of fetched data and trained classifiers")->type_name("DIR");
+  app.add_option("--threads", options->run.threads, "Threads to use; 0 = every processor")
+      ->type_name("N")
+      ->check(CLI::Range(0, 4096));
+  app.add_flag("--json", options->json, "Print JSON instead of tables");
+  app.footer(help_text());
+  return [options] { run(*options); };
+}
+
+}  // namespace gan::cli

@@ -1,0 +1,64 @@
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "data/columns.h"
+#include "data/reader.h"
+#include "data/source.h"
+
+namespace gan::data {
+
+namespace {
+
+constexpr std::int64_t kStacks = 128'000, kTestStacks = 26'000, kChannels = 3;
+
+// Stacked MNIST (Metz et al. 2017, arXiv 1611.02163), of as many pictures as PacGAN (Lin et al. 2018, arXiv 1712.04086,
+// section 4.2): three digits drawn at random are the red, green and blue channel of a picture, so that there are 1,000
+// kinds of pictures.
+Dataset open(const std::string& spec, const SourceOptions& options) {
+  SourceOptions plain = options;
+  plain.read = {};
+  plain.labels = true;
+  const Dataset digits = open_source("mnist", plain);
+  const bool train = options.split == Split::train;
+  const base::RandomStream random(options.seed, base::stream_of(spec), train ? 0 : 1);
+  const std::int64_t area = graph::element_count(digits.sample_shape);
+  Dataset dataset;
+  dataset.items = train ? kStacks : kTestStacks;
+  dataset.sample_shape = {kChannels, digits.sample_shape[1], digits.sample_shape[2]};
+  auto pixels =
+      std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * area * kChannels));
+  std::vector<std::int32_t> labels[kChannels];
+  for (std::int64_t i = 0; i < dataset.items; ++i)
+    for (std::int64_t c = 0; c < kChannels; ++c) {
+      const auto digit = static_cast<std::int64_t>(
+          random.below(static_cast<std::uint64_t>(digits.items), static_cast<std::uint64_t>(i * kChannels + c)));
+      const std::uint8_t* src = digits.pixels.get() + digit * area;
+      std::uint8_t* dst = pixels.get() + i * area * kChannels + c;  // [H, W, C]
+      for (std::int64_t p = 0; p < area; ++p) dst[p * kChannels] = src[p];
+      labels[c].push_back(digits.label(digit));
+    }
+  dataset.pixels = std::move(pixels);
+  dataset.hash = hash_of(dataset);  // of the pixels alone, which say the digits, so that it is that of unlabelled runs
+  if (options.labels) {
+    const std::string names[kChannels] = {"red", "green", "blue"};
+    check_columns(options.read, names, spec);
+    for (std::int64_t c = 0; c < kChannels; ++c)
+      add_column(dataset, {ConditionColumn{.name = names[c], .categories = 10}, std::move(labels[c])});
+  }
+  return dataset;
+}
+
+}  // namespace
+
+extern const Reader stacked_mnist_reader;
+const Reader stacked_mnist_reader{
+    .name = "stacked-mnist",
+    .help = "128,000 pictures of three digits of MNIST, one for each colour; conditions red, green and blue, if wanted",
+    .open = open,
+    .has_test = [](const std::string&) { return true; }};
+
+}  // namespace gan::data
