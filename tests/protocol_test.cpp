@@ -98,12 +98,12 @@ TEST(Protocol, ASecondCallTrainsOnlyWhatIsMissing) {
   const Folder folder;
   const Protocol& protocol = eval::find_protocol("ring8");
   const auto first = eval::run_protocol(protocol, quick(folder));
-  const fs::path model = folder / "protocols/ring8/cross-entropy-1/model.safetensors";
-  const fs::file_time_type written = fs::last_write_time(model);
+  const fs::path metrics = folder / "protocols/ring8/cross-entropy-1/metrics.jsonl";
+  const fs::file_time_type written = fs::last_write_time(metrics);
   eval::ProtocolOptions options = quick(folder);
   options.seeds = 2;
   const auto second = eval::run_protocol(protocol, options);
-  EXPECT_EQ(fs::last_write_time(model), written);
+  EXPECT_EQ(fs::last_write_time(metrics), written);
   ASSERT_EQ(second->values[0].size(), 2u);
   EXPECT_EQ(second->values[0][0], first->values[0][0]);
   EXPECT_TRUE(fs::exists(folder / "protocols/ring8/cross-entropy-2/model.safetensors"));
