@@ -35,14 +35,14 @@ int permitted(int wanted) {
 /// Starts a team of `wanted` threads and records how many OpenMP gave it.
 void measure(int wanted) {
   const int most = permitted(wanted);
-  int started = 1;
+  std::atomic<int> started = 1;  // the thread sanitizer does not see the barrier behind which it is read
 #pragma omp parallel num_threads(most)
   {
     if (omp_get_thread_num() > 0) ScopedSignalBlock::forever();
 #pragma omp single
     started = omp_get_num_threads();
   }
-  (started < wanted ? largest_possible : largest_full) = started;
+  (started < wanted ? largest_possible : largest_full) = started.load();
 }
 
 /// How many threads a team of `wanted` would get if this thread started it now, with dynamic adjustment off.
