@@ -68,7 +68,7 @@ if(missing_packages)
     "Install them with scripts/deps.sh (as root), or: apt-get install ${missing_packages}")
 endif()
 
-# Between major versions oneDNN's interface changes; src/runtime/dnnl/version.h knows those of 2 and 3.
+# Between major versions oneDNN's interface changes; src/runtime/cpu/dnnl/version.h knows those of 2 and 3.
 set(version_header "${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h")
 set(dnnl_version "before 2")  # these have no such header
 if(EXISTS "${version_header}")
