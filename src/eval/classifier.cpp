@@ -41,7 +41,7 @@ constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
                        kSmallestBatch = 16;  // for small data
 constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClasses = 12'000;
-constexpr std::int64_t kMostExemplars = 256, kFewestExemplars = 10, kStepsOfExemplars = 1500, kBatchOfExemplars = 64;
+constexpr std::int64_t kMostExemplars = 256, kFewestExemplars = 10, kBatchOfExemplars = 64;
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 1,000 classes were not learnt
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
@@ -63,7 +63,7 @@ const char* noun_of(const Classifier& classifier) {
 Schedule schedule_of(const Classifier& kind, const data::Dataset& images) {
   if (!kind.exemplars) return classifier_schedule(images);
   const std::int64_t batch = std::min({kBatchOfExemplars, training_batch(images.sample_shape), images.count()});
-  return {batch, images.count() / batch, kStepsOfExemplars};
+  return {batch, images.count() / batch, std::max(kStepsOfAClass * images.count(), kStepsOfSmall)};
 }
 
 /// How many pixels images are shifted by in training, at most.
