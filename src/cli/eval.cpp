@@ -14,6 +14,7 @@
 #include "cli/threads.h"
 #include "data/source.h"
 #include "eval/report.h"
+#include "train/run_data.h"
 
 namespace gan::cli {
 namespace {
@@ -72,14 +73,9 @@ void run(const Options& options) {
   if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
   use_threads(options.threads);
   std::optional<train::Model> model;
-  data::SourceOptions source;
-  source.cache = options.cache;
+  if (!options.model.empty()) model = train::load_model(options.model);
+  data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);
   source.progress = say_progress;
-  if (!options.model.empty()) {
-    model = train::load_model(options.model);
-    source.read = model->config.data;  // as the training data was read, or made up
-    source.seed = static_cast<std::uint64_t>(model->config.train.seed);
-  }
   eval::Reference reference = eval::open_reference(options.data, source, holdout_of(options.holdout));
   data::Dataset samples;
   if (model)

@@ -29,6 +29,7 @@
 #include "eval/run_scores.h"
 #include "train/config.h"
 #include "train/preset.h"
+#include "train/run_data.h"
 #include "train/step.h"
 
 namespace gan::cli {
@@ -153,11 +154,8 @@ Start configure(const Options& options, const std::string& preset) {
 }
 
 data::Dataset open_data(const train::Config& config, const Options& options) {
-  data::SourceOptions source;
-  source.cache = options.cache;
-  source.seed = static_cast<std::uint64_t>(config.train.seed);
+  data::SourceOptions source = train::source_options(config, options.cache);
   source.labels = !config.data.unconditional;
-  source.read = config.data;
   if (!options.quiet && !options.json) source.progress = say_progress;
   return data::open_source(config.data.source, source);
 }
@@ -186,11 +184,7 @@ train::Config configure_resumed(const Options& options) {
 /// The judge of the run's models. Trains its classifier if none is cached.
 std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
                                              ProgressPrinter& printer) {
-  data::SourceOptions source;
-  source.cache = options.cache;
-  source.seed = static_cast<std::uint64_t>(config.train.seed);
-  source.read = config.data;
-  eval::Reference reference = eval::open_reference(config.data.source, source);
+  eval::Reference reference = eval::open_reference(config.data.source, train::source_options(config, options.cache));
   const eval::Log log = [&](const std::string& line) { printer.note(line); };
   eval::Networks networks = eval::cached_networks(reference, options.cache, log);
   if (reference.held_out.is_image() && !networks.embedding && !networks.regressor)

@@ -275,15 +275,13 @@ Classifier untrained_exemplars(const data::Dataset& exemplars) {
   return kind;
 }
 
-/// Different images, each with a label of its own.
+/// Different images, each with a label of its own; why_no_exemplars must be "".
 data::Dataset exemplars_of(const data::Dataset& images) {
-  if (const std::string why = why_no_exemplars(images); !why.empty())
-    base::fail_usage("{}: a network cannot be trained: {}", images.source, why);
-  std::vector<std::uint32_t> chosen = data::distinct_images(images);
-  data::Shuffle shuffle(static_cast<std::uint32_t>(chosen.size()), 0);
+  const std::vector<std::uint32_t> different = data::distinct_images(images);
+  data::Shuffle shuffle(static_cast<std::uint32_t>(different.size()), 0);
   std::vector<std::uint32_t> some;
-  for (const std::uint32_t i : shuffle.epoch(0).first(std::min<std::size_t>(chosen.size(), kMostExemplars)))
-    some.push_back(chosen[i]);
+  for (const std::uint32_t i : shuffle.epoch(0).first(std::min<std::size_t>(different.size(), kMostExemplars)))
+    some.push_back(different[i]);
   data::Dataset exemplars = data::subset(images, some);
   std::vector<std::int32_t> labels(some.size());
   std::iota(labels.begin(), labels.end(), 0);
@@ -392,6 +390,8 @@ Classifier train_regressor(const data::Dataset& dataset, std::uint64_t seed, con
 }
 
 Classifier train_exemplars(const data::Dataset& dataset, std::uint64_t seed, const Log& log) {
+  if (const std::string why = why_no_exemplars(dataset); !why.empty())
+    base::fail_usage("{}: a network cannot be trained: {}", dataset.source, why);
   const data::Dataset exemplars = exemplars_of(dataset);
   return Training(exemplars, untrained_exemplars(exemplars), seed).run(log);
 }

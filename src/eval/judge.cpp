@@ -161,6 +161,10 @@ bool Judge::on_circle(const data::ConditionSpec& condition) const {
   return reference_.held_out.circle_radius > 0 && condition.columns.size() == 1 && condition.columns[0].is_numeric();
 }
 
+bool Judge::draws_evenly(const data::ConditionSpec& condition, const Options& options) const {
+  return condition.classes() > 0 && (options.even_shares || !reference_.held_out.modes.empty());
+}
+
 bool Judge::reads_labels() const {
   return classifier_ && !classifier_->exemplars && classifier_->classes > 0 &&
          classifier_->classes == class_column_.categories;
@@ -212,7 +216,7 @@ data::Dataset Judge::conditions(const train::Model& model, const Options& option
     for (std::int64_t i = 0; i < count; ++i)
       angles.push_back(static_cast<float>(std::fmod(turn * static_cast<double>(i % kAngles) / kAngles + shift, turn)));
     wanted.rows.columns[0] = std::move(angles);
-  } else if (wanted.condition.classes() > 0 && (options.even_shares || !real.modes.empty())) {
+  } else if (draws_evenly(wanted.condition, options)) {
     wanted.rows = data::values_in_turn(wanted.condition, count);
   } else {
     // In random order, as the first of sorted data are not like the rest.
@@ -318,8 +322,7 @@ void Judge::note_classes(const train::Model& model, const Options& options, Eval
   const data::ConditionSpec& wanted = evaluation.samples.condition;
   if (model.condition.empty()) return;
   if (!labels(evaluation.samples).empty()) scores.class_names = class_column_.names;
-  const bool evenly = wanted.classes() > 0 && (options.even_shares || !reference_.held_out.modes.empty());
-  scores.drawn = evenly ? Scores::Drawn::evenly : Scores::Drawn::as_reference;
+  scores.drawn = draws_evenly(wanted, options) ? Scores::Drawn::evenly : Scores::Drawn::as_reference;
   for (const data::ConditionColumn& column : model.condition.columns) {
     if (column.is_numeric()) continue;
     const data::ConditionColumn& own = wanted.columns[static_cast<std::size_t>(wanted.find(column.name))];
@@ -369,12 +372,12 @@ std::vector<Scores::Number::Window> Judge::windows(const Rows& samples, std::spa
   std::vector<Scores::Number::Window> found;
   for (std::size_t first = 0; half > 0 && first + 2 * half <= order.size(); first += half) {
     const float low = of_real[order[first]], high = of_real[order[first + 2 * half - 1]];
+    if (!found.empty() && found.back().low == static_cast<double>(low)) continue;  // a number that repeats
     std::vector<std::uint32_t> inside, drawn;
     for (const std::uint32_t i : order)
       if (of_real[i] >= low && of_real[i] <= high) inside.push_back(i);
     for (std::uint32_t i = 0; i < of_samples.size(); ++i)
       if (of_samples[i] >= low && of_samples[i] <= high) drawn.push_back(i);
-    if (!found.empty() && found.back().low == static_cast<double>(low)) continue;  // a number that repeats
     const std::vector<float> rows = rows_of(real, inside), of_window = rows_of(samples, drawn);
     if (const auto fd = RealRows({rows, real.width}, rows).distance({of_window, real.width}))
       found.push_back({static_cast<double>(low), static_cast<double>(high), *fd});

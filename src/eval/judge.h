@@ -97,6 +97,8 @@ class Judge {
   std::span<const std::int32_t> labels(const data::Dataset& dataset) const;
   /// Whether samples are points around a circle, with their angle as their condition.
   bool on_circle(const data::ConditionSpec& condition) const;
+  /// Whether as many samples are drawn of each class, not with the conditions of the reference.
+  bool draws_evenly(const data::ConditionSpec& condition, const Options& options) const;
   /// Whether the classifier, if there is one, tells the classes of the reference apart.
   bool reads_labels() const;
   std::int64_t mode_count() const;  // of synthetic points

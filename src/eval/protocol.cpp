@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "data/source.h"
 #include "eval/draw.h"
 #include "io/png.h"
 #include "train/preset.h"
+#include "train/run_data.h"
 
 namespace gan::eval {
 
@@ -57,11 +57,8 @@ void write_side_by_side(const std::string& path, const std::vector<io::Picture>&
 }
 
 data::Dataset open_data(const train::Config& config, const ProtocolOptions& options) {
-  data::SourceOptions source;
-  source.cache = options.cache;
-  source.seed = static_cast<std::uint64_t>(config.train.seed);
+  data::SourceOptions source = train::source_options(config, options.cache);
   source.labels = !config.data.unconditional;
-  source.read = config.data;
   return data::open_source(config.data.source, source);
 }
 

@@ -275,6 +275,16 @@ Json to_json(const Correlations& correlations) {
   return json;
 }
 
+Json to_json(const Scores::Memorization& m) {
+  Json json{{"samples_median", m.samples_median}};
+  if (m.held_out_median) json["held_out_median"] = *m.held_out_median;
+  if (m.share_closer) json["share_closer"] = *m.share_closer;
+  Json& copies = json["copies"];
+  copies = {{"verdict", m.copied() ? "copies" : "no copies"}, {"share", m.copies}, {"limit", m.limit}};
+  if (m.held_out_copies) copies["held_out_share"] = *m.held_out_copies;
+  return json;
+}
+
 /// A row for each class with its scores, "-" for missing ones.
 std::string class_table(const Scores& scores) {
   std::size_t width = 5;
@@ -357,15 +367,7 @@ Json to_json(const Scores& scores, const std::string& model) {
   if (scores.spread) json["spread"] = spread(*scores.spread);
   if (scores.real_spread) json["real_spread"] = spread(*scores.real_spread);
   if (scores.duplicates) json["duplicates"] = *scores.duplicates;
-  if (const auto& m = scores.memorization) {
-    Json& json_m = json["memorization"];
-    json_m["samples_median"] = m->samples_median;
-    if (m->held_out_median) json_m["held_out_median"] = *m->held_out_median;
-    if (m->share_closer) json_m["share_closer"] = *m->share_closer;
-    Json& copies = json_m["copies"];
-    copies = {{"verdict", m->copied() ? "copies" : "no copies"}, {"share", m->copies}, {"limit", m->limit}};
-    if (m->held_out_copies) copies["held_out_share"] = *m->held_out_copies;
-  }
+  if (scores.memorization) json["memorization"] = to_json(*scores.memorization);
   if (const auto& p = scores.parzen) json["parzen"] = {{"mean", p->mean}, {"se", p->se}, {"sigma", p->sigma}};
   if (const auto& m = scores.modes)
     json["modes"] = {

@@ -192,8 +192,7 @@ struct Observer::Generator {
 };
 
 Observer::Observer(const Config& config, const data::Dataset& dataset, const Stepper& stepper)
-    : config_(config),
-      stepper_(stepper),
+    : stepper_(stepper),
       data_(spread_of(dataset, stepper.condition(), static_cast<std::uint64_t>(config.train.seed))),
       generator_(std::make_unique<Generator>(config, dataset, stepper)) {}
 

@@ -14,8 +14,8 @@ namespace gan::train {
 struct DataSpread {
   double total = 0;                   ///< the deviation of all rows
   std::optional<double> within = {};  ///< of rows of one condition; absent where too few rows share one
-  /// Of the conditions' mean rows; absent for unconditional data, and where the condition explains less than a
-  /// hundredth of the variance.
+  /// The deviation of the conditions' mean rows; absent for unconditional data, and where the condition explains less
+  /// than a hundredth of the variance.
   std::optional<double> between = {};
 };
 
@@ -39,7 +39,6 @@ class Observer {
   void measure_samples(Measurements& found);
   void measure_discriminator(Measurements& found) const;
 
-  const Config& config_;
   const Stepper& stepper_;
   DataSpread data_;
   std::unique_ptr<Generator> generator_;
