@@ -72,7 +72,7 @@ class Judge {
   std::vector<double> errors_of(const std::vector<float>& numbers, const data::Dataset& samples,
                                 bool unseen = false) const;
 
-  /// What depends on the reference alone, from its features in real_.
+  /// Computes the values that depend on the reference alone, from its features in real_.
   void judge_reference();
   std::int64_t width_of(const data::Dataset& samples) const;  // of the features
   /// Scores without those that need a model; `why_unconditional` is the reason if samples have no condition.

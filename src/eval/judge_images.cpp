@@ -9,7 +9,7 @@
 #include "eval/missing.h"
 #include "eval/pixels.h"
 
-// What is judged of images: in features of a network, and by their pixels.
+// The scores of images: in features of a network, and by their pixels.
 namespace gan::eval {
 
 using metrics::Rows;

@@ -12,7 +12,7 @@
 #include "metrics/modes.h"
 #include "metrics/two_sample.h"
 
-// What is judged of vectors: rows of tables, points of synthetic data.
+// The scores of vectors: rows of tables, points of synthetic data.
 namespace gan::eval {
 
 using metrics::Rows;

@@ -25,7 +25,7 @@ metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Data
 /// out, because a shift brings new ones in there; where images are smaller than 3 x 3, nothing is shifted.
 std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t count, const data::Dataset& others);
 
-/// How many images nearest_shifted compares with `others` in some seconds, at most 250.
+/// The number of images that nearest_shifted compares with `others` in some seconds, at most 250.
 std::int64_t rows_to_shift(const data::Dataset& others);
 
 }  // namespace gan::eval

@@ -25,8 +25,8 @@ struct Scores {
   std::int64_t reference_in_training = 0;  ///< images of the reference that the training part holds too, if looked for
   std::int64_t samples = 0;
   std::uint64_t seed = 0;
-  /// How conditions were chosen: equally many samples of each class, as in the reference, whose rows repeat, or not by
-  /// us.
+  /// How conditions were chosen: equally many samples of each class; as in the reference, whose rows repeat; or
+  /// elsewhere, with the samples.
   enum class Drawn { unconditionally, evenly, as_reference, elsewhere } drawn = Drawn::unconditionally;
 
   struct Embedding {
@@ -42,8 +42,8 @@ struct Scores {
   /// A Frechet distance in the embedding.
   struct Frechet {
     double value = 0;
-    std::int64_t few =
-        0;  ///< if there are too few rows for a covariance: how many, see frechet_distance_of_few; else 0
+    /// The number of rows if they are too few for a covariance, see frechet_distance_of_few; else 0.
+    std::int64_t few = 0;
   };
   struct Class {
     std::optional<double> accuracy;  ///< absent if no sample of the class was drawn
@@ -156,9 +156,9 @@ double accuracy_of(const std::vector<std::int32_t>& predicted, std::span<const s
 void count_labels(const std::vector<std::int32_t>& predicted, std::span<const std::int32_t> labels, int classes,
                   Scores& scores);
 
-/// What distances to the nearest training sample say of copies: all of them of samples and of held-out ones, and those
-/// by which copies are counted, which may be of shifted images. `held_out` and `shifted_held_out` are empty if nothing
-/// is held out. A distance up to `duplicate` is always that of a copy.
+/// The verdict on copies by distances to the nearest training sample: all distances of samples and of held-out ones,
+/// and those by which copies are counted, which may be of shifted images. `held_out` and `shifted_held_out` are empty
+/// if nothing is held out. A distance up to `duplicate` is always that of a copy.
 Scores::Memorization memorization(const std::vector<double>& samples, const std::vector<double>& held_out,
                                   const std::vector<double>& shifted_samples,
                                   const std::vector<double>& shifted_held_out, double duplicate);

@@ -13,7 +13,7 @@
 
 namespace gan::train {
 
-/// What a check of the watchdog measures on a run.
+/// The measurements that a check of the watchdog takes of a run.
 struct Measurements {
   /// How far samples of the same latents move when only the condition is shuffled, as a share of how far the mean rows
   /// of the data's conditions lie apart: 0 where the condition is ignored, at least about 1 where it is learnt.
@@ -29,7 +29,7 @@ struct Measurements {
 /// The measurements by name, as metrics.jsonl has them behind "watch."; those that are absent are left out.
 std::vector<std::pair<std::string, double>> figures(const Measurements& found);
 
-/// What the watchdog remembers; kept in checkpoints, so that a resumed run warns as one that was never stopped.
+/// The memory of the watchdog, kept in checkpoints, so that a resumed run warns as one that was never stopped.
 struct WatchState {
   std::map<std::string, std::int64_t> seen;  ///< by kind of warning: the number of checks in a row that saw it
   std::set<std::string> said;                ///< kinds of warnings that were given
