@@ -112,11 +112,13 @@ ${entries}  };
   set(${list} ${${list}} "${path}" PARENT_SCOPE)
 endfunction()
 
-# gan_report_table(<list>): the parts of a report's page and the library that plots in it become string literals.
-function(gan_report_table list)
+# gan_page_table(<list>): the files of src/pages and the library that plots in them become string literals.
+function(gan_page_table list)
+  file(GLOB files CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/pages/*.html" "${PROJECT_SOURCE_DIR}/src/pages/*.css"
+    "${PROJECT_SOURCE_DIR}/src/pages/*.js")
+  list(SORT files)
   set(entries "")
-  foreach(file src/cli/report/page.html src/cli/report/page.css src/cli/report/page.js "${CHART_JS}")
-    get_filename_component(file "${file}" ABSOLUTE BASE_DIR "${PROJECT_SOURCE_DIR}")
+  foreach(file IN LISTS files CHART_JS)
     get_filename_component(name "${file}" NAME)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
     file(READ "${file}" text)
@@ -125,19 +127,19 @@ function(gan_report_table list)
     endif()
     string(APPEND entries "      {\"${name}\", R\"gan_asset(${text})gan_asset\"},\n")
   endforeach()
-  set(path "${gan_table_folder}/report_assets.cpp")
-  gan_write_if_different("${path}" "// Written by cmake/tables.cmake from src/cli/report/* and ${CHART_JS}: do not edit.
-#include \"cli/report_assets.h\"
+  set(path "${gan_table_folder}/page_assets.cpp")
+  gan_write_if_different("${path}" "// Written by cmake/tables.cmake from src/pages/* and ${CHART_JS}: do not edit.
+#include \"pages/assets.h\"
 
-namespace gan::cli {
+namespace gan::pages {
 
-std::span<const ReportAsset> report_assets() {
-  static constexpr ReportAsset kAssets[] = {
+std::span<const Asset> assets() {
+  static constexpr Asset kAssets[] = {
 ${entries}  };
   return kAssets;
 }
 
-}  // namespace gan::cli
+}  // namespace gan::pages
 ")
   set(${list} ${${list}} "${path}" PARENT_SCOPE)
 endfunction()
@@ -152,4 +154,4 @@ gan_table(GAN_TABLES FOLDER optim TYPE optim::Optimizer SUFFIX optimizer HEADER 
 gan_preset_table(GAN_TABLES)
 gan_table(GAN_TABLES FOLDER data TYPE data::Reader SUFFIX reader HEADER data/reader.h FUNCTION data::reader_table)
 gan_table(GAN_CLI_TABLES FOLDER cli TYPE cli::Command SUFFIX command HEADER cli/command.h FUNCTION cli::command_table)
-gan_report_table(GAN_CLI_TABLES)
+gan_page_table(GAN_CLI_TABLES)

@@ -214,13 +214,13 @@ TEST(NpzBadInput, WritingRefuses) {
     io::NpzWriter writer(folder / "a.npz");
     writer.begin("x", "<f4", {2});
     writer.write(std::span<const float>(std::vector<float>{1}));
-    expect_error(ErrorKind::usage, "of array x.npy, expected", [&] { writer.commit(); });
-    expect_error(ErrorKind::usage, "of array x.npy, expected", [&] { writer.begin("y", "<f4", {2}); });
+    expect_error(ErrorKind::usage, "of x.npy, expected", [&] { writer.commit(); });
+    expect_error(ErrorKind::usage, "of x.npy, expected", [&] { writer.begin("y", "<f4", {2}); });
   }
   {
     io::NpzWriter writer(folder / "a.npz");
     writer.add("x", std::vector<float>{1});
-    expect_error(ErrorKind::usage, "the array \"x\" is there twice", [&] { writer.add("x", std::vector<float>{1}); });
+    expect_error(ErrorKind::usage, "\"x.npy\" is there twice", [&] { writer.add("x", std::vector<float>{1}); });
   }
   EXPECT_EQ(folder.entries(), 0);
   expect_error(ErrorKind::data, "cannot be written", [&] { io::NpzWriter(folder / "no/a.npz"); });

@@ -108,7 +108,10 @@ std::string read_file(const std::string& path) {
   return content;
 }
 
-AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(path), durability_(durability) {
+AtomicFile::AtomicFile(const Destination& destination, Durability durability)
+    : path_(destination.name()), memory_(destination.memory()), durability_(durability) {
+  if (memory_) return;
+  const std::string& path = path_;
   // Opening /dev/stdout again would overwrite the start of a file that standard output is redirected to.
   if (is_standard_output(path)) {
     descriptor_ = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
@@ -143,10 +146,14 @@ AtomicFile::AtomicFile(const std::string& path, Durability durability) : path_(p
 AtomicFile::~AtomicFile() { discard(); }
 
 void AtomicFile::write(const void* src, std::size_t bytes) {
-  if (const int error = write_all(descriptor_, src, bytes)) fail(error);
+  if (memory_)
+    memory_->append(static_cast<const char*>(src), bytes);
+  else if (const int error = write_all(descriptor_, src, bytes))
+    fail(error);
 }
 
 void AtomicFile::commit() {
+  if (memory_) return;
   const bool sync = folder_ >= 0 && durability_ == Durability::synced;  // devices and pipes have nothing to sync
   if (sync && ::fsync(descriptor_) != 0) fail(errno);
   const int closed = ::close(descriptor_);
@@ -173,8 +180,8 @@ void AtomicFile::discard() {
   folder_ = -1;
 }
 
-void write_file(const std::string& path, std::string_view bytes, Durability durability) {
-  AtomicFile file(path, durability);
+void write_file(const Destination& destination, std::string_view bytes, Durability durability) {
+  AtomicFile file(destination, durability);
   file.write(bytes);
   file.commit();
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace gan::base {
 
@@ -43,13 +44,29 @@ enum class Durability {
   unsynced,  ///< a power cut may lose it: for files that can be made again, which saves milliseconds
 };
 
+/// Where a file is written: a path, or a text in memory, to which it is appended.
+class Destination {
+ public:
+  Destination(std::string path) : name_(std::move(path)) {}
+  Destination(const char* path) : name_(path) {}
+  /// `name` stands for the path in messages.
+  Destination(std::string name, std::string& memory) : name_(std::move(name)), memory_(&memory) {}
+
+  const std::string& name() const { return name_; }
+  std::string* memory() const { return memory_; }
+
+ private:
+  std::string name_;
+  std::string* memory_ = nullptr;
+};
+
 /// Writes a file so that a crash, a full disk or an exception leaves the old one whole: the bytes go to a temporary
 /// name in the same folder, and commit() renames it. The folder may be renamed meanwhile. Symbolic links are followed.
 /// A device, a pipe and the target of standard output are written directly. On failure, every function removes the
 /// temporary file and throws a data error with the file's name and the system's reason.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path, Durability durability = Durability::synced);
+  explicit AtomicFile(const Destination& destination, Durability durability = Durability::synced);
   /// Removes the temporary file unless commit() has renamed it.
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -59,12 +76,14 @@ class AtomicFile {
   void write(std::string_view bytes) { write(bytes.data(), bytes.size()); }
   /// Puts the file in place. Call it once, last.
   void commit();
+  const std::string& name() const { return path_; }
 
  private:
   [[noreturn]] void fail(int error);
   void discard();
 
   std::string path_;  // the caller's path, for messages
+  std::string* memory_ = nullptr;
   Durability durability_;
   int folder_ = -1;        // descriptor of the target's folder; -1 if the file is written directly
   std::string name_;       // in the folder
@@ -73,7 +92,7 @@ class AtomicFile {
 };
 
 /// Creates or replaces a file with this content through AtomicFile.
-void write_file(const std::string& path, std::string_view bytes, Durability durability = Durability::synced);
+void write_file(const Destination& destination, std::string_view bytes, Durability durability = Durability::synced);
 
 /// Appends to a file, or creates it. Throws a data error with the system's reason.
 void append_to_file(const std::string& path, std::string_view bytes);

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cctype>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -143,6 +144,14 @@ std::string counted(std::int64_t count, std::string_view one, std::string_view m
   std::string text = (count < 0 ? "-" + grouped(0 - size) : grouped(size)) + ' ';
   if (count == 1) return text.append(one);
   return many.empty() ? text.append(one) + 's' : text.append(many);
+}
+
+std::string duration_text(double seconds) {
+  if (!(seconds >= 0) || seconds > 1e9) return "?";
+  const auto whole = static_cast<long>(std::lround(seconds));
+  if (whole < 60) return fmt::format("{}s", whole);
+  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
 }
 
 }  // namespace gan::base

@@ -68,4 +68,7 @@ std::string grouped(std::uint64_t count);
 /// default `one` with an s.
 std::string counted(std::int64_t count, std::string_view one, std::string_view many = "");
 
+/// "45s", "3m05s", "1h02m"; "?" for what is no duration.
+std::string duration_text(double seconds);
+
 }  // namespace gan::base

@@ -36,14 +36,6 @@ bool cannot_print() { return std::ferror(stdout) != 0; }
 
 }  // namespace
 
-std::string duration_text(double seconds) {
-  if (!(seconds >= 0) || seconds > 1e9) return "?";
-  const auto whole = static_cast<long>(std::lround(seconds));
-  if (whole < 60) return fmt::format("{}s", whole);
-  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
-  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
-}
-
 ProgressPrinter::~ProgressPrinter() { finish(); }
 
 void ProgressPrinter::report(const train::Progress& progress) {
@@ -104,7 +96,7 @@ std::string ProgressPrinter::watched() const {
 
 void ProgressPrinter::print_line(const train::Progress& progress) {
   fmt::print("{:3.0f}%  {}  {} left{}\n", std::floor(100 * share_done(progress)), figures(progress),
-             duration_text(progress.seconds_left), watched());
+             base::duration_text(progress.seconds_left), watched());
   std::fflush(stdout);
   shown_ = true;
 }
@@ -114,7 +106,7 @@ void ProgressPrinter::print_bar(const train::Progress& progress) {
   const int full = static_cast<int>(share * kBarWidth);
   std::string line = fmt::format("[{}{}] {:3.0f}%  {}  {} left{}", std::string(static_cast<std::size_t>(full), '='),
                                  std::string(static_cast<std::size_t>(kBarWidth - full), ' '), std::floor(100 * share),
-                                 figures(progress), duration_text(progress.seconds_left), watched());
+                                 figures(progress), base::duration_text(progress.seconds_left), watched());
   // A line longer than the terminal would wrap, and the next one would not cover it.
   line = line.substr(0, static_cast<std::size_t>(std::max(terminal_width() - 1, 1)));
   fmt::print("\r{}\033[K", line);

@@ -45,7 +45,4 @@ class ProgressPrinter {
   std::chrono::steady_clock::time_point next_line_{};
 };
 
-/// "45s", "3m05s", "1h02m".
-std::string duration_text(double seconds);
-
 }  // namespace gan::cli

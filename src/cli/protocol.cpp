@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/interrupt.h"
+#include "base/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/threads.h"
@@ -59,12 +59,12 @@ void run(const Options& options) {
   eval::ProtocolOptions settings = options.run;
   settings.log = [&](const std::string& line) { options.json ? say_progress(line) : printer.note(line); };
   settings.callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
-  settings.callbacks.stop_requested = [] { return is_interrupted(); };
-  watch_interrupts();
+  settings.callbacks.stop_requested = [] { return base::is_interrupted(); };
+  base::watch_interrupts();
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   for (const eval::Protocol* protocol : chosen) {
     const auto table = eval::run_protocol(*protocol, settings);
-    throw_if_interrupted();
+    base::throw_if_interrupted();
     if (options.json)
       results.push_back(eval::to_json(*table));
     else

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,8 +9,8 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/output.h"
-#include "cli/report_assets.h"
-#include "cli/report_data.h"
+#include "pages/assets.h"
+#include "runs/report_data.h"
 
 namespace gan::cli {
 namespace {
@@ -38,20 +39,32 @@ std::string script_json(const nlohmann::ordered_json& json) {
   return out;
 }
 
-/// page.html with every {{name}} replaced: `data` by the data, else by the file of that name.
-std::string page(const std::string& data) {
-  const auto part = [&](std::string_view name) -> std::string_view {
-    if (name == "data") return data;
-    for (const ReportAsset& asset : report_assets())
-      if (asset.name == name) return asset.text;
-    throw std::logic_error("page.html names a part that does not exist");
-  };
+/// A module's text without its imports: in the page all modules are one.
+std::string without_imports(std::string_view text) {
   std::string out;
-  std::string_view rest = part("page.html");
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size() - 1) + 1;
+    const std::string_view line = text.substr(begin, end - begin);
+    if (!line.starts_with("import ")) out += line;
+    begin = end;
+  }
+  return out;
+}
+
+/// report.html with every {{name}} replaced: `data` by the data, else by the file of that name.
+std::string page(const std::string& data) {
+  std::string out;
+  std::string_view rest = pages::asset("report.html");
   for (std::size_t begin; (begin = rest.find("{{")) != std::string_view::npos;) {
     const std::size_t end = rest.find("}}", begin);
+    const std::string_view name = rest.substr(begin + 2, end - begin - 2);
     out += rest.substr(0, begin);
-    out += part(rest.substr(begin + 2, end - begin - 2));
+    if (name == "data")
+      out += data;
+    else if (const std::string_view text = pages::asset(name); text.empty())
+      throw std::logic_error("report.html names a part that does not exist");
+    else
+      out += without_imports(text);
     rest.remove_prefix(end + 2);
   }
   return out += rest;
@@ -73,7 +86,7 @@ std::function<void()> setup(CLI::App& app) {
   return [options] {
     const std::string out = options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string()
                                                  : output_path(options->out);
-    const std::string text = page(script_json(report_data(options->run)));
+    const std::string text = page(script_json(runs::report_data(options->run)));
     base::remove_leftovers(out);
     base::write_file(out, text, base::Durability::unsynced);
     say_written(out, ": " + size_text(text.size()));

@@ -2,22 +2,17 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/progress.h"
-#include "cli/run_files.h"
-#include "train/config.h"
+#include "runs/list.h"
 
 namespace gan::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kHelp =
@@ -36,55 +31,6 @@ struct Options {
   bool json = false;
 };
 
-/// The values of a run that the table shows; missing ones are null.
-Json describe(const fs::path& folder, const fs::path& root) {
-  const std::string run = folder == root ? "." : folder.lexically_relative(root).string();
-  Json json{{"run", run},      {"preset", nullptr}, {"data", nullptr}, {"steps", nullptr},
-            {"time", nullptr}, {"score", nullptr},  {"best", nullptr}, {"best_step", nullptr}};
-  const auto path = [&](const char* name) { return (folder / name).string(); };
-  try {
-    const train::Config config = train::read_run_config(path("config.toml"));
-    json["preset"] = config.preset;
-    json["data"] = config.data.source;
-  } catch (const base::Error& error) {
-    json["error"] = error.what();
-    return json;
-  }
-  Json notes = Json::array();
-  const char* const time[] = {"elapsed_seconds"};
-  if (const Json lines = read_lines(path("metrics.jsonl"), time, notes); !lines.is_null()) {
-    json["steps"] = lines["step"].back();
-    if (lines.contains("elapsed_seconds")) json["time"] = lines["elapsed_seconds"].back();
-  }
-  const char* const score[] = {"score"};
-  const Json scores = read_lines(path("scores.jsonl"), score, notes);
-  if (scores.is_null() || !scores.contains("score")) return json;
-  json["score"] = scores["score"].back();
-  for (std::size_t i = 0; i < scores["score"].size(); ++i) {
-    const Json& value = scores["score"][i];
-    if (!value.is_number() || (json["best"].is_number() && value <= json["best"])) continue;
-    json["best"] = value;
-    json["best_step"] = scores["step"][i];
-  }
-  return json;
-}
-
-std::vector<Json> find_runs(const std::string& folder) {
-  const fs::path root(folder);
-  if (!fs::is_directory(root)) base::fail_data("{}: no such folder", folder);
-  std::vector<Json> runs;
-  const auto add = [&](const fs::path& path) {
-    std::error_code ignored;
-    if (fs::is_regular_file(path / "config.toml", ignored)) runs.push_back(describe(path, root));
-  };
-  add(root);
-  std::error_code error;
-  for (fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error), end;
-       !error && it != end; it.increment(error))
-    if (std::error_code ignored; it->is_directory(ignored)) add(it->path());
-  return runs;
-}
-
 /// Names in order; numbers from the largest, missing ones last.
 bool comes_before(const Json& a, const Json& b, const std::string& column) {
   const Json &x = a.at(column), &y = b.at(column);
@@ -98,7 +44,7 @@ std::string cell(const Json& run, const std::string& column) {
   if (value.is_null()) return "-";
   if (value.is_string()) return value.get<std::string>();
   if (column == "steps") return base::grouped(value.get<std::uint64_t>());
-  if (column == "time") return duration_text(value.get<double>());
+  if (column == "time") return base::duration_text(value.get<double>());
   if (column != "best") return fmt::format("{:.4f}", value.get<double>());
   return fmt::format("{:.4f} at {}", value.get<double>(), base::grouped(run.at("best_step").get<std::uint64_t>()));
 }
@@ -122,7 +68,7 @@ void print_table(const std::vector<Json>& runs) {
 }
 
 void run(const Options& options) {
-  std::vector<Json> runs = find_runs(options.folder);
+  std::vector<Json> runs = runs::find_runs(options.folder);
   if (runs.empty() && !options.json) {
     fmt::print("no runs in {}\n", options.folder);
     return;

@@ -10,20 +10,25 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/interpolate.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
-#include "cli/sample_output.h"
-#include "cli/sample_plan.h"
 #include "cli/threads.h"
+#include "draw/interpolate.h"
+#include "draw/output.h"
+#include "draw/plan.h"
 #include "io/npy.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
 
 namespace gan::cli {
 namespace {
+
+using draw::SampleFormat;
+using draw::SampleOptions;
+using draw::SampleOutput;
+using draw::SamplePlan;
 
 constexpr const char* kHelp =
     R"(MODEL is a model.safetensors or the folder of a run; `gan info MODEL` lists the columns of its condition.
@@ -84,24 +89,8 @@ std::int64_t samples_at_once(const train::Model& model) {
   return std::clamp(kElements / graph::element_count(model.sample_shape) / kBatch * kBatch, kBatch, kMost);
 }
 
-/// Writes the latents of samples [first, first + count) to z.
-void fill_latents(const SampleOptions& options, const SamplePlan& plan, std::span<const float> noise,
-                  const train::Sampler& sampler, std::int64_t first, std::span<float> z, std::int64_t latent) {
-  const std::int64_t count = static_cast<std::int64_t>(z.size()) / latent;
-  for (std::int64_t i = 0, run = 0; i < count; i += run) {
-    const std::int64_t index = options.same_latents ? (first + i) % plan.each : first + i;
-    run = options.same_latents ? std::min(plan.each - index, count - i) : count;
-    const std::span<float> part =
-        z.subspan(static_cast<std::size_t>(i * latent), static_cast<std::size_t>(run * latent));
-    if (noise.empty())
-      sampler.latents(static_cast<std::uint64_t>(options.seed), options.first + index, part, options.truncation);
-    else
-      std::copy_n(noise.begin() + index * latent, run * latent, part.begin());
-  }
-}
-
-void draw(const SampleOptions& options, const SamplePlan& plan, const train::Model& model, std::span<const float> noise,
-          SampleOutput& output) {
+void draw_all(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
+              std::span<const float> noise, SampleOutput& output) {
   const bool few = plan.total <= kFewSamples;
   use_threads(options.threads == 0 && few ? 1 : options.threads);
   train::Sampler sampler(model, options.precision);
@@ -112,11 +101,11 @@ void draw(const SampleOptions& options, const SamplePlan& plan, const train::Mod
     const std::int64_t count = std::min(most, plan.total - first);
     z.resize(static_cast<std::size_t>(count * latent));
     samples.resize(static_cast<std::size_t>(count * size));
-    fill_latents(options, plan, noise, sampler, first, z, latent);
+    draw::fill_latents(options, plan, noise, sampler, latent, first, z);
     const data::ConditionRows rows = plan.rows(first, count);
     const std::int64_t at_once = few ? 1 : std::min(count, kBatch);
     for (std::int64_t i = 0; i < count; i += at_once) {
-      throw_if_interrupted();
+      base::throw_if_interrupted();
       const std::int64_t n = std::min(at_once, count - i);
       const auto part = [&](std::vector<float>& values, std::int64_t width) {
         return std::span(values).subspan(static_cast<std::size_t>(i * width), static_cast<std::size_t>(n * width));
@@ -131,12 +120,12 @@ void draw(const SampleOptions& options, const SamplePlan& plan, const train::Mod
 /// Runs `function`, which writes to `out`, until it is done or interrupted.
 template <typename Function>
 void run_until_interrupted(const std::string& note, const Function& function) {
-  watch_interrupts();
+  base::watch_interrupts();
   try {
     function();
-  } catch (const Interrupted& interrupted) {
+  } catch (const base::Interrupted& interrupted) {
     fmt::print(stderr, "{}", note);
-    end_by(interrupted);
+    base::end_by(interrupted);
   }
 }
 
@@ -146,12 +135,13 @@ void run(SampleOptions options) {
   if (interpolates && options.count == 0 && options.per_class == 0 && options.noise.empty())
     options.count = options.interpolate == "latent" ? 2 : 1;
   std::optional<SampleFormat> format;  // --interpolate has formats of its own
-  if (!interpolates) format = sample_format(out, options.format);
+  if (!interpolates) format = draw::sample_format(out, options.format);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
-  const SamplePlan plan = make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
+  options.progress = say_progress;
+  const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
   if (plan.grid)
     for (const std::string& note : data::outside_notes(model.condition, *plan.grid))
       fmt::print(stderr, "gan: warning: {}\n", note);
@@ -165,11 +155,12 @@ void run(SampleOptions options) {
   run_until_interrupted(
       folder ? fmt::format("gan: interrupted; {} has no metadata.csv, as it is not whole\n", out) : "", [&] {
         if (interpolates) {
-          written = interpolate(options, plan, model, latents, out);
+          use_threads(options.threads);
+          written = draw::interpolate(options, plan, model, latents, out);
           return;
         }
-        const std::unique_ptr<SampleOutput> output = open_sample_output(out, *format, options, plan, model);
-        draw(options, plan, model, latents, *output);
+        const std::unique_ptr<SampleOutput> output = draw::open_sample_output(out, *format, options, plan, model);
+        draw_all(options, plan, model, latents, *output);
         output->finish();
       });
   say_written(out, written);
@@ -193,7 +184,7 @@ std::function<void()> setup(CLI::App& app) {
   CLI::Option* label = add("--label", options->label, "Draw this class: --condition label=K", "K");
   CLI::Option* labels = add("--labels", options->labels, "Draw these classes, such as 0,3,7", "K,K,...");
   CLI::Option* per_class =
-      add_count("--per-class", options->per_class, "Draw N samples of every class", 1, kMostSamples);
+      add_count("--per-class", options->per_class, "Draw N samples of every class", 1, draw::kMostSamples);
   CLI::Option* labels_file = add("--labels-file", options->labels_file,
                                  "The label of each sample: [N], names, or integers: names that are numbers, else "
                                  "positions among the sorted names",
@@ -204,9 +195,10 @@ std::function<void()> setup(CLI::App& app) {
   CLI::Option* balance =
       add("--balance", options->balance,
           "Draw what the classes of this data lack, as the model's was read, up to the largest", "SOURCE");
-  add_count("--to", options->to, "Samples that --balance brings each class to", 1, kMostSamples)->needs(balance);
-  CLI::Option* count = add_count("--count", options->count,
-                                 "Samples of each combination of values; in total if unconditional", 1, kMostSamples);
+  add_count("--to", options->to, "Samples that --balance brings each class to", 1, draw::kMostSamples)->needs(balance);
+  CLI::Option* count =
+      add_count("--count", options->count, "Samples of each combination of values; in total if unconditional", 1,
+                draw::kMostSamples);
   add_count("--seed", options->seed, "Seed of the latents (default 1)", 0, std::numeric_limits<std::int64_t>::max());
   CLI::Option* first =
       add_count("--first", options->first, "Begin with sample number I of the seed (default 0)", 0, kMostFirst);

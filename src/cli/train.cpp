@@ -13,11 +13,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "cli/class_sizes.h"
 #include "cli/command.h"
 #include "cli/floor.h"
-#include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/read_options.h"
@@ -314,7 +314,7 @@ void run(const Options& options) {
   if (tensorboard)
     callbacks.on_picture = [&](std::int64_t step, const std::string& path) { tensorboard->add_picture(step, path); };
   callbacks.on_note = [&](const std::string& text) { printer.note(text); };
-  callbacks.stop_requested = [] { return is_interrupted(); };
+  callbacks.stop_requested = [] { return base::is_interrupted(); };
   std::string out = options.out;
   const std::int64_t patience = config.train.stop_when;
   if (options.resume && patience > 0) {
@@ -346,7 +346,7 @@ void run(const Options& options) {
     run_options.profile = &profile;
   }
   std::signal(SIGPIPE, SIG_IGN);  // training outlives the reader of its output
-  watch_interrupts();
+  base::watch_interrupts();
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
   if (outcome == train::Outcome::stopped) {

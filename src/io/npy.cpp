@@ -373,8 +373,8 @@ std::string npy_header(std::string_view descr, const graph::Shape& shape) {
   return std::string(kMagic) + std::string(rest, sizeof rest) + header;
 }
 
-NpyWriter::NpyWriter(const std::string& path, const graph::Shape& shape)
-    : path_(path), shape_(shape), file_(path, base::Durability::unsynced) {
+NpyWriter::NpyWriter(const base::Destination& to, const graph::Shape& shape)
+    : shape_(shape), file_(to, base::Durability::unsynced) {
   file_.write(npy_header("<f4", shape));
 }
 
@@ -385,15 +385,16 @@ void NpyWriter::write(std::span<const float> values) {
 
 void NpyWriter::commit() {
   if (written_ != graph::element_count(shape_))
-    base::fail_usage("{}: {} for an array of {}", path_, base::counted(written_, "value"), graph::to_string(shape_));
+    base::fail_usage("{}: {} for an array of {}", file_.name(), base::counted(written_, "value"),
+                     graph::to_string(shape_));
   file_.commit();
 }
 
-void write_npy(const std::string& path, const graph::Shape& shape, std::span<const float> values) {
+void write_npy(const base::Destination& to, const graph::Shape& shape, std::span<const float> values) {
   if (static_cast<std::int64_t>(values.size()) != graph::element_count(shape))
-    base::fail_usage("{}: {} for an array of {}", path,
+    base::fail_usage("{}: {} for an array of {}", to.name(),
                      base::counted(static_cast<std::int64_t>(values.size()), "value"), graph::to_string(shape));
-  NpyWriter writer(path, shape);
+  NpyWriter writer(to, shape);
   writer.write(values);
   writer.commit();
 }

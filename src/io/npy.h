@@ -60,13 +60,12 @@ std::string npy_header(std::string_view descr, const graph::Shape& shape);
 /// Writes a .npy file of f32 atomically, piece by piece, or to a pipe.
 class NpyWriter {
  public:
-  NpyWriter(const std::string& path, const graph::Shape& shape);
+  NpyWriter(const base::Destination& to, const graph::Shape& shape);
   void write(std::span<const float> values);
   /// Puts the file in place. Throws a usage error unless as many values were written as the shape has.
   void commit();
 
  private:
-  std::string path_;
   graph::Shape shape_;
   std::int64_t written_ = 0;
   base::AtomicFile file_;
@@ -74,7 +73,7 @@ class NpyWriter {
 
 /// Writes numpy's .npy format (version 1.0, little-endian f32, C order) atomically. Throws a usage error if the number
 /// of values does not fit the shape, a data error if the file cannot be written.
-void write_npy(const std::string& path, const graph::Shape& shape, std::span<const float> values);
+void write_npy(const base::Destination& to, const graph::Shape& shape, std::span<const float> values);
 
 /// Reads a .npy file of f32 or f64 into an f32 array of the same shape; f64 is rounded. Throws a data error that says
 /// what was found if the file holds another type, is big-endian or in Fortran order, is damaged, cut short or too long.

@@ -9,19 +9,13 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "io/expansion.h"
+#include "io/zip.h"
 
 namespace gan::io {
 
 namespace {
 
-// The records of the zip format (APPNOTE.TXT, 4.3 and 4.5.3): signature, and bytes of the fixed part with it.
-constexpr std::uint32_t kLocal = 0x04034b50, kDescriptor = 0x08074b50, kEntry = 0x02014b50, kEnd = 0x06054b50,
-                        kEnd64 = 0x06064b50, kLocator64 = 0x07064b50;
-constexpr std::uint64_t kLocalBytes = 30, kEntryBytes = 46, kEndBytes = 22, kEnd64Bytes = 56, kLocator64Bytes = 20;
-constexpr std::uint32_t kIn64 = 0xffffffff;  // the value is in a zip64 field
-constexpr std::uint16_t kZip64 = 1;          // the extra field of 64-bit sizes
-constexpr int kStored = 0, kDeflated = 8;
-constexpr int kEncrypted = 1, kSizesBehind = 8, kUtf8 = 0x800;  // flags
+using namespace zip;
 
 // The little-endian number of `bytes` bytes at `at`, which the caller has checked to be inside.
 std::uint64_t number_at(std::string_view text, std::uint64_t at, int bytes) {
@@ -29,15 +23,6 @@ std::uint64_t number_at(std::string_view text, std::uint64_t at, int bytes) {
   std::memcpy(&value, text.data() + at, static_cast<std::size_t>(bytes));
   return value;
 }
-
-// A record under construction.
-struct Record {
-  std::string text;
-  Record& add(std::uint64_t value, std::size_t bytes) {
-    text.append(reinterpret_cast<const char*>(&value), bytes);
-    return *this;
-  }
-};
 
 // Reads `bytes` bytes at `offset`.
 std::string read_at(const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
@@ -222,68 +207,15 @@ std::u32string code_points(std::string_view text) {
   return codes;
 }
 
-NpzWriter::NpzWriter(const std::string& path) : path_(path), file_(path, base::Durability::unsynced) {}
-
-void NpzWriter::put(std::string_view bytes) {
-  file_.write(bytes);
-  at_ += bytes.size();
-}
-
-namespace {
-
-constexpr std::uint64_t kDate = 0x00210000;  // 1980-01-01, 0:00: equal arrays give equal bytes
-constexpr std::uint64_t kVersion = 45;       // of the format: zip64
-
-// Whether a member needs 64-bit sizes.
-bool is_large(std::uint64_t bytes) { return bytes >= kIn64; }
-
-}  // namespace
+NpzWriter::NpzWriter(const base::Destination& destination) : zip_(destination) {}
 
 void NpzWriter::begin(const std::string& name, std::string_view descr, const graph::Shape& shape) {
-  end();
   const std::string header = npy_header(descr, shape);
-  std::uint64_t expected = 0;
-  for (const char c : descr.substr(2)) expected = 10 * expected + static_cast<std::uint64_t>(c - '0');
-  if (descr[1] == 'U') expected *= 4;
-  expected = expected * static_cast<std::uint64_t>(graph::element_count(shape)) + header.size();
-  Member& member = members_.emplace_back();
-  member.name = name + ".npy";
-  member.offset = at_;
-  member.expected = expected;
-  if (member.name.size() > 0xffff) base::fail_usage("{}: the name of an array has more than 65,535 bytes", path_);
-  for (std::size_t i = 0; i + 1 < members_.size(); ++i)
-    if (members_[i].name == member.name) base::fail_usage("{}: the array \"{}\" is there twice", path_, name);
-  // Checksum and sizes stand behind the data, with 8 bytes each if there is a zip64 field here.
-  const bool large = is_large(expected);
-  Record record;
-  record.add(kLocal, 4).add(kVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4).add(0, 4);
-  record.add(large ? kIn64 : 0, 4).add(large ? kIn64 : 0, 4).add(member.name.size(), 2).add(large ? 20 : 0, 2);
-  record.text += member.name;
-  if (large) record.add(kZip64, 2).add(16, 2).add(0, 8).add(0, 8);
-  put(record.text);
-  open_ = true;
-  write(header.data(), header.size());
-}
-
-void NpzWriter::write(const void* src, std::size_t bytes) {
-  if (!open_) base::fail_run("{}: no array has begun", path_);
-  Member& member = members_.back();
-  member.crc = static_cast<std::uint32_t>(crc32_z(member.crc, static_cast<const Bytef*>(src), bytes));
-  member.size += bytes;
-  put({static_cast<const char*>(src), bytes});
-}
-
-void NpzWriter::end() {
-  if (!open_) return;
-  const Member& member = members_.back();
-  if (member.size != member.expected)
-    base::fail_usage("{}: {} of array {}, expected {}", path_,
-                     base::counted(static_cast<std::int64_t>(member.size), "byte"), member.name, member.expected);
-  const std::size_t bytes = is_large(member.size) ? 8 : 4;
-  Record record;
-  record.add(kDescriptor, 4).add(member.crc, 4).add(member.size, bytes).add(member.size, bytes);
-  put(record.text);
-  open_ = false;
+  std::uint64_t bytes = 0;  // of an element
+  for (const char c : descr.substr(2)) bytes = 10 * bytes + static_cast<std::uint64_t>(c - '0');
+  if (descr[1] == 'U') bytes *= 4;
+  zip_.begin(name + ".npy", bytes * static_cast<std::uint64_t>(graph::element_count(shape)) + header.size());
+  zip_.write(header.data(), header.size());
 }
 
 void NpzWriter::add(const std::string& name, std::span<const float> values) {
@@ -305,37 +237,6 @@ void NpzWriter::add(const std::string& name, std::span<const std::string> values
     codes.resize(longest);
     write(codes.data(), 4 * longest);
   }
-}
-
-void NpzWriter::commit() {
-  end();
-  const std::uint64_t list = at_;
-  for (const Member& member : members_) {
-    const bool large = is_large(member.size), far = is_large(member.offset);
-    const std::uint64_t extra = (large ? 16 : 0) + (far ? 8 : 0);
-    const std::uint64_t size = large ? kIn64 : member.size;
-    Record record;
-    record.add(kEntry, 4).add(kVersion, 2).add(kVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4);
-    record.add(member.crc, 4).add(size, 4).add(size, 4).add(member.name.size(), 2).add(extra > 0 ? extra + 4 : 0, 2);
-    record.add(0, 2).add(0, 2).add(0, 2).add(0, 4).add(far ? kIn64 : member.offset, 4);
-    record.text += member.name;
-    if (extra > 0) record.add(kZip64, 2).add(extra, 2);
-    if (large) record.add(member.size, 8).add(member.size, 8);
-    if (far) record.add(member.offset, 8);
-    put(record.text);
-  }
-  const std::uint64_t end = at_, bytes = end - list, count = members_.size();
-  Record record;
-  if (is_large(end) || count >= 0xffff) {
-    record.add(kEnd64, 4).add(kEnd64Bytes - 12, 8).add(kVersion, 2).add(kVersion, 2).add(0, 4).add(0, 4);
-    record.add(count, 8).add(count, 8).add(bytes, 8).add(list, 8);
-    record.add(kLocator64, 4).add(0, 4).add(end, 8).add(1, 4);
-  }
-  const std::uint64_t few = std::min<std::uint64_t>(count, 0xffff);
-  record.add(kEnd, 4).add(0, 2).add(0, 2).add(few, 2).add(few, 2);
-  record.add(std::min<std::uint64_t>(bytes, kIn64), 4).add(std::min<std::uint64_t>(list, kIn64), 4).add(0, 2);
-  put(record.text);
-  file_.commit();
 }
 
 }  // namespace gan::io

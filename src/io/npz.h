@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/file.h"
 #include "io/npy.h"
+#include "io/zip.h"
 
 namespace gan::io {
 
@@ -43,15 +43,15 @@ class NpzFile {
 /// The code points of a UTF-8 text, as numpy's arrays of strings ("<U5") hold them.
 std::u32string code_points(std::string_view text);
 
-/// Writes a .npz file atomically, array after array and piece by piece, or to a pipe. Members are stored, not
-/// compressed. Errors are those of AtomicFile and usage errors.
+/// Writes a .npz file atomically, array after array and piece by piece, or to a pipe or memory. Members are stored, not
+/// compressed. Errors are those of ZipWriter.
 class NpzWriter {
  public:
-  explicit NpzWriter(const std::string& path);
+  explicit NpzWriter(const base::Destination& destination);
 
   /// Begins an array of this type, such as "<f4" or "|u1". Its elements follow by write().
   void begin(const std::string& name, std::string_view descr, const graph::Shape& shape);
-  void write(const void* src, std::size_t bytes);
+  void write(const void* src, std::size_t bytes) { zip_.write(src, bytes); }
   template <typename T>
   void write(std::span<const T> values) {
     write(values.data(), values.size_bytes());
@@ -61,25 +61,11 @@ class NpzWriter {
   void add(const std::string& name, std::span<const std::int32_t> values);
   /// An array of strings ("<U5"), given as UTF-8.
   void add(const std::string& name, std::span<const std::string> values);
-  /// Writes the archive's list and puts the file in place. begin(), add() and commit() throw a usage error unless the
-  /// array before has as many elements as its shape.
-  void commit();
+  /// Puts the file in place.
+  void commit() { zip_.commit(); }
 
  private:
-  struct Member {
-    std::string name;
-    std::uint32_t crc = 0;
-    std::uint64_t size = 0, offset = 0;
-    std::uint64_t expected = 0;  // bytes
-  };
-  void end();
-  void put(std::string_view bytes);
-
-  std::string path_;
-  base::AtomicFile file_;
-  std::uint64_t at_ = 0;  // bytes written
-  std::vector<Member> members_;
-  bool open_ = false;  // the last member
+  ZipWriter zip_;
 };
 
 }  // namespace gan::io

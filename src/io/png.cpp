@@ -170,11 +170,12 @@ std::string chunk(std::string_view type, std::string_view data) {
 
 }  // namespace
 
-void write_png(const std::string& path, const Picture& picture) {
-  base::write_file(path, encode(path, picture), base::Durability::unsynced);
+void write_png(const base::Destination& to, const Picture& picture) {
+  base::write_file(to, encode(to.name(), picture), base::Durability::unsynced);
 }
 
-void write_animation(const std::string& path, std::span<const Picture> pictures, int rate) {
+void write_animation(const base::Destination& to, std::span<const Picture> pictures, int rate) {
+  const std::string& path = to.name();
   constexpr std::size_t kSignature = 8, kFrame = 12;  // bytes: before the chunks, of a chunk besides its data
   if (pictures.empty()) base::fail_usage("{}: an animation needs a picture", path);
   std::string file;
@@ -206,12 +207,12 @@ void write_animation(const std::string& path, std::span<const Picture> pictures,
       file += first ? std::string(whole) : chunk("fdAT", bytes_of(sequence++) + std::string(data));
     }
   }
-  base::write_file(path, file + chunk("IEND", ""), base::Durability::unsynced);
+  base::write_file(to, file + chunk("IEND", ""), base::Durability::unsynced);
 }
 
-void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,
+void write_grid(const base::Destination& to, std::span<const float> images, const graph::Shape& shape, int columns,
                 int pad) {
-  write_png(path, make_grid(images, shape, columns, pad));
+  write_png(to, make_grid(images, shape, columns, pad));
 }
 
 }  // namespace gan::io

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "graph/type.h"
 
 namespace gan::io {
@@ -49,15 +50,15 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
 
 /// Writes a PNG file atomically; equal pictures give equal bytes. Throws a usage error if the picture is empty or has
 /// more than 4 channels, a data error if the file cannot be written.
-void write_png(const std::string& path, const Picture& picture);
+void write_png(const base::Destination& to, const Picture& picture);
 
 /// Writes an animated PNG (https://wiki.mozilla.org/APNG_Specification) that repeats for ever: pictures of one size,
 /// each shown for 1 / `rate` seconds, rate 1 to 1000. Programs that know no animations show the first. Throws as
 /// write_png.
-void write_animation(const std::string& path, std::span<const Picture> pictures, int rate);
+void write_animation(const base::Destination& to, std::span<const Picture> pictures, int rate);
 
 /// Writes make_grid's picture by write_png.
-void write_grid(const std::string& path, std::span<const float> images, const graph::Shape& shape, int columns,
+void write_grid(const base::Destination& to, std::span<const float> images, const graph::Shape& shape, int columns,
                 int pad = 2);
 
 }  // namespace gan::io

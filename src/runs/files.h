@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace gan::cli {
+namespace gan::runs {
 
 /// The JSON of a text; nullopt if it is not JSON, or nested deeper than 32 levels.
 std::optional<nlohmann::ordered_json> parse_json(const std::string& text);
@@ -19,4 +19,4 @@ bool is_reasons(const nlohmann::ordered_json& missing);
 nlohmann::ordered_json read_lines(const std::string& path, std::span<const char* const> keys,
                                   nlohmann::ordered_json& notes);
 
-}  // namespace gan::cli
+}  // namespace gan::runs

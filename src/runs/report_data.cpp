@@ -1,4 +1,4 @@
-#include "cli/report_data.h"
+#include "runs/report_data.h"
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
@@ -14,11 +14,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "cli/progress.h"
-#include "cli/run_files.h"
+#include "runs/files.h"
 #include "train/model_file.h"
 
-namespace gan::cli {
+namespace gan::runs {
 namespace {
 
 namespace fs = std::filesystem;
@@ -233,7 +232,7 @@ Json report_data(const std::string& run) {
   std::string duration;
   if (data["metrics"].is_object() && data["metrics"].contains("elapsed_seconds")) {
     const Json& last = data["metrics"]["elapsed_seconds"].back();
-    if (last.is_number()) duration = duration_text(last.get<double>());
+    if (last.is_number()) duration = base::duration_text(last.get<double>());
   }
   data["trained_for"] = duration;
   data["summary"] = fmt::format("{} on {}", config.preset, model ? model->data_name : config.data.source);
@@ -243,4 +242,4 @@ Json report_data(const std::string& run) {
   return data;
 }
 
-}  // namespace gan::cli
+}  // namespace gan::runs

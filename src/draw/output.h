@@ -4,13 +4,14 @@
 #include <span>
 #include <string>
 
-#include "cli/sample_plan.h"
+#include "base/file.h"
 #include "data/condition.h"
+#include "draw/plan.h"
 #include "train/model_file.h"
 
-namespace gan::cli {
+namespace gan::draw {
 
-enum class SampleFormat { png, npy, npz, csv, folder };
+enum class SampleFormat { png, npy, npz, csv, folder, zip };
 
 /// The format of --out, which --format may set: by the ending of the name, .npy for standard output and pipes. Throws a
 /// usage error for other endings.
@@ -25,9 +26,10 @@ class SampleOutput {
   virtual void finish() = 0;
 };
 
-/// Throws a usage error if the model's samples cannot have the format, or if the folder holds files.
-std::unique_ptr<SampleOutput> open_sample_output(const std::string& out, SampleFormat format,
+/// `pad`: pixels around each image of a picture of all. A zip archive holds what a folder would. Throws a usage error
+/// if the model's samples cannot have the format, or if the folder holds files.
+std::unique_ptr<SampleOutput> open_sample_output(const base::Destination& to, SampleFormat format,
                                                  const SampleOptions& options, const SamplePlan& plan,
-                                                 const train::Model& model);
+                                                 const train::Model& model, int pad = 2);
 
-}  // namespace gan::cli
+}  // namespace gan::draw

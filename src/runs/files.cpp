@@ -1,4 +1,4 @@
-#include "cli/run_files.h"
+#include "runs/files.h"
 
 #include <fmt/core.h>
 
@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 
-namespace gan::cli {
+namespace gan::runs {
 
 namespace {
 
@@ -74,4 +74,4 @@ Json read_lines(const std::string& path, std::span<const char* const> keys, Json
   return columns;
 }
 
-}  // namespace gan::cli
+}  // namespace gan::runs

@@ -1,10 +1,10 @@
-#include "cli/interrupt.h"
+#include "base/interrupt.h"
 
 #include <csignal>
 #include <cstdlib>
 #include <initializer_list>
 
-namespace gan::cli {
+namespace gan::base {
 namespace {
 volatile std::sig_atomic_t caught = 0;
 }
@@ -32,4 +32,4 @@ void end_by(const Interrupted& interrupted) {
   std::abort();
 }
 
-}  // namespace gan::cli
+}  // namespace gan::base

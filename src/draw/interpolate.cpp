@@ -1,4 +1,4 @@
-#include "cli/interpolate.h"
+#include "draw/interpolate.h"
 
 #include <fmt/core.h>
 
@@ -9,14 +9,13 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/text.h"
-#include "cli/interrupt.h"
-#include "cli/threads.h"
 #include "io/npy.h"
 #include "io/png.h"
 #include "train/sampler.h"
 
-namespace gan::cli {
+namespace gan::draw {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,7 +71,6 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   const bool of_latents = options.interpolate == "latent";
   const auto latent = static_cast<std::size_t>(model.config.model.latent);
   const auto size = static_cast<std::size_t>(graph::element_count(model.sample_shape));
-  use_threads(options.threads);
   train::Sampler sampler(model, options.precision);
   std::int64_t keys = of_latents ? ways.stops : ways.count;  // latents to start from
   if (of_latents && !options.same_latents) keys *= ways.count;
@@ -90,7 +88,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   std::vector<float> samples(static_cast<std::size_t>(total) * size), z, shares;
   std::vector<std::uint32_t> from, to;
   for (std::int64_t first = 0; first < total; first += kBatch) {
-    throw_if_interrupted();
+    base::throw_if_interrupted();
     const std::int64_t count = std::min(kBatch, total - first);
     z.resize(static_cast<std::size_t>(count) * latent);
     from.clear(), to.clear(), shares.clear();
@@ -142,9 +140,12 @@ void write_frames(const std::string& folder, std::span<const io::Picture> pictur
 }  // namespace
 
 std::string interpolate(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
-                        std::span<const float> noise, const std::string& out) {
-  const std::string extension = base::is_standard_output(out) ? ".npy" : fs::path(out).extension().string();
-  const bool folder = out.ends_with('/') || fs::is_directory(out) || extension.empty();
+                        std::span<const float> noise, const base::Destination& to, const std::string& format) {
+  const std::string& out = to.name();
+  const std::string extension = !format.empty()                 ? format
+                                : base::is_standard_output(out) ? ".npy"
+                                                                : fs::path(out).extension().string();
+  const bool folder = format.empty() && (out.ends_with('/') || fs::is_directory(out) || extension.empty());
   const graph::Shape& shape = model.sample_shape;
   if (!folder && extension != ".png" && extension != ".apng" && extension != ".npy")
     base::fail_usage("--out {}: expected FILE.png, FILE.apng, FILE.npy or a folder for --interpolate", out);
@@ -160,15 +161,15 @@ std::string interpolate(const SampleOptions& options, const SamplePlan& plan, co
   all.insert(all.begin(), ways.count * ways.frames);
   if (extension == ".npy") {
     model.units.undo(samples, shape);
-    io::write_npy(out, all, samples);
+    io::write_npy(to, all, samples);
   } else if (extension == ".png") {
-    io::write_grid(out, samples, all, static_cast<int>(ways.frames));
+    io::write_grid(to, samples, all, static_cast<int>(ways.frames));
   } else if (folder) {
     write_frames(out, frames_of(samples, ways, shape));
   } else {
-    io::write_animation(out, frames_of(samples, ways, shape), static_cast<int>(options.rate));
+    io::write_animation(to, frames_of(samples, ways, shape), static_cast<int>(options.rate));
   }
   return fmt::format(": {} of {}", base::counted(ways.count, "way"), base::counted(ways.frames, "sample"));
 }
 
-}  // namespace gan::cli
+}  // namespace gan::draw

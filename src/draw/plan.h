@@ -1,23 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "data/condition_choice.h"
 #include "train/model_file.h"
+#include "train/sampler.h"
 
-namespace gan::cli {
+namespace gan::draw {
 
 /// The options of `gan sample`; 0 and "": not given.
 struct SampleOptions {
-  std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, interpolate, precision = "auto";
+  std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, interpolate,
+      precision = "auto";
   std::vector<std::string> conditions;
   std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
   std::int64_t seed = 1, steps = 0, rate = 12;
   double truncation = 0;
   bool same_latents = false, overwrite = false, spherical = false;
+  std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
 };
 
 /// The most samples of a call.
@@ -39,4 +44,9 @@ struct SamplePlan {
 /// model cannot draw it, a data error for bad files.
 SamplePlan make_sample_plan(const SampleOptions& options, const train::Model& model, std::int64_t noise_rows);
 
-}  // namespace gan::cli
+/// Writes the latents of samples first, first + 1, ... of a plan to z [N, latent]: those of the options' seed, or rows
+/// of `noise` [rows, latent] if that is not empty.
+void fill_latents(const SampleOptions& options, const SamplePlan& plan, std::span<const float> noise,
+                  const train::Sampler& sampler, std::int64_t latent, std::int64_t first, std::span<float> z);
+
+}  // namespace gan::draw

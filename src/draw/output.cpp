@@ -1,4 +1,4 @@
-#include "cli/sample_output.h"
+#include "draw/output.h"
 
 #include <fmt/core.h>
 
@@ -12,16 +12,17 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/parallel_each.h"
 #include "base/text.h"
-#include "cli/interrupt.h"
 #include "data/columns.h"
 #include "io/csv.h"
 #include "io/npy.h"
 #include "io/npz.h"
 #include "io/png.h"
+#include "io/zip.h"
 
-namespace gan::cli {
+namespace gan::draw {
 namespace {
 
 namespace fs = std::filesystem;
@@ -39,7 +40,9 @@ graph::Shape shape_of(const SamplePlan& plan, const train::Model& model) {
   return shape;
 }
 
-void require_room(const std::string& out, const graph::Shape& shape) {
+void require_room(const base::Destination& to, const graph::Shape& shape) {
+  if (to.memory()) return;
+  const std::string& out = to.name();
   std::error_code ignored;
   if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) return;  // a pipe, a device
   if (base::is_standard_output(out)) return;
@@ -58,9 +61,9 @@ std::string value_text(const data::ConditionColumn& column, const data::Conditio
 
 class NpyOutput : public SampleOutput {
  public:
-  NpyOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
-      : model_(model), writer_(out, shape_of(plan, model)) {
-    require_room(out, shape_of(plan, model));
+  NpyOutput(const base::Destination& to, const SamplePlan& plan, const train::Model& model)
+      : model_(model), writer_(to, shape_of(plan, model)) {
+    require_room(to, shape_of(plan, model));
   }
   void write(std::span<float> samples, const data::ConditionRows&) override {
     model_.units.undo(samples, model_.sample_shape);
@@ -76,9 +79,9 @@ class NpyOutput : public SampleOutput {
 /// Samples as the array x, then an array for each column of the condition, and the names of the columns of x.
 class NpzOutput : public SampleOutput {
  public:
-  NpzOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
-      : plan_(plan), model_(model), writer_(out) {
-    require_room(out, shape_of(plan, model));
+  NpzOutput(const base::Destination& to, const SamplePlan& plan, const train::Model& model)
+      : plan_(plan), model_(model), writer_(to) {
+    require_room(to, shape_of(plan, model));
     writer_.begin("x", "<f4", shape_of(plan, model));
   }
   void write(std::span<float> samples, const data::ConditionRows&) override {
@@ -133,7 +136,8 @@ class NpzOutput : public SampleOutput {
 /// A row for each vector: its elements in the data's units, then the condition.
 class CsvOutput : public SampleOutput {
  public:
-  CsvOutput(const std::string& out, const train::Model& model) : model_(model), file_(out, base::Durability::unsynced) {
+  CsvOutput(const base::Destination& to, const train::Model& model)
+      : model_(model), file_(to, base::Durability::unsynced) {
     std::vector<std::string> header;
     for (std::size_t i = 0; i < size_of(model); ++i)
       header.push_back(model.units.columns.empty() ? fmt::format("x{}", i) : model.units.columns[i].name);
@@ -164,29 +168,29 @@ class CsvOutput : public SampleOutput {
 /// One picture of all images.
 class GridOutput : public SampleOutput {
  public:
-  GridOutput(const std::string& out, const SamplePlan& plan, const train::Model& model)
-      : out_(out), grid_(plan.total, model.sample_shape, plan.columns) {}
+  GridOutput(const base::Destination& to, const SamplePlan& plan, const train::Model& model, int pad)
+      : to_(to), grid_(plan.total, model.sample_shape, plan.columns, pad) {}
   void write(std::span<float> samples, const data::ConditionRows&) override { grid_.draw(samples); }
-  void finish() override { io::write_png(out_, grid_.picture()); }
+  void finish() override { io::write_png(to_, grid_.picture()); }
 
  private:
-  const std::string out_;
+  const base::Destination to_;
   io::Grid grid_;
 };
 
 /// One picture of points in the plane, in the training range, where both axes are alike.
 class ScatterOutput : public SampleOutput {
  public:
-  explicit ScatterOutput(const std::string& out) : out_(out) {}
+  explicit ScatterOutput(const base::Destination& to) : to_(to) {}
   void write(std::span<float> samples, const data::ConditionRows&) override {
     points_.insert(points_.end(), samples.begin(), samples.end());
   }
   void finish() override {
-    io::write_png(out_, io::make_scatter(points_, {static_cast<std::int64_t>(points_.size() / 2), 2}));
+    io::write_png(to_, io::make_scatter(points_, {static_cast<std::int64_t>(points_.size() / 2), 2}));
   }
 
  private:
-  const std::string out_;
+  const base::Destination to_;
   std::vector<float> points_;
 };
 
@@ -254,12 +258,104 @@ bool is_own(const fs::directory_entry& entry, const std::set<std::string>& earli
   return fs::is_regular_file(entry.symlink_status()) && (temporary || earlier.contains(name));
 }
 
+/// The names of the pictures of a folder or archive, and the rows of its metadata.csv.
+class Listing {
+ public:
+  Listing(const SampleOptions& options, const SamplePlan& plan, const train::Model& model)
+      : options_(options), plan_(plan), condition_(model.condition) {
+    std::map<std::int32_t, std::int64_t> counts;
+    std::int64_t most = plan.total;
+    if (condition_.classes() > 0) {
+      names_ = file_names_of(condition_.columns[0]);
+      next_.resize(names_.size());
+      most = 1;
+      for (const std::int32_t label : std::get<std::vector<std::int32_t>>(plan.grid->axes()[0][0].values))
+        most = std::max(most, counts[label] += plan.each);
+    }
+    width_ = std::to_string(most - 1).size();
+  }
+
+  std::string header() const {
+    std::vector<std::string> header = {"file_name"};
+    for (const data::ConditionColumn& column : condition_.columns) header.push_back(column.name);
+    for (const std::string name : {"seed", "index", "model"})
+      header.push_back(condition_.find(name) < 0 ? name : "sample_" + name);
+    return io::csv_row(header);
+  }
+
+  /// The names of the next pictures, one for each of these rows of the condition.
+  std::vector<std::string> next_names(const data::ConditionRows& rows, std::size_t count) {
+    std::vector<std::string> files;
+    for (std::size_t i = 0; i < count; ++i) files.push_back(next_name(rows, i));
+    return files;
+  }
+
+  /// The rows of these pictures, as text.
+  std::string next_rows(const data::ConditionRows& rows, std::span<const std::string> files) {
+    std::string text;
+    std::vector<std::string> cells;
+    for (std::size_t i = 0; i < files.size(); ++i, ++done_) {
+      cells = {files[i]};
+      for (std::size_t c = 0; c < rows.columns.size(); ++c)
+        cells.push_back(value_text(condition_.columns[c], rows, c, i));
+      cells.push_back(options_.noise.empty() ? std::to_string(options_.seed) : "");
+      cells.push_back(std::to_string(options_.first + (options_.same_latents ? done_ % plan_.each : done_)));
+      cells.push_back(options_.model);
+      text += io::csv_row(cells);
+    }
+    return text;
+  }
+
+ private:
+  std::string next_name(const data::ConditionRows& rows, std::size_t i) {
+    if (names_.empty()) return fmt::format("sample-{:0{}}.png", next_sample_++, width_);
+    const auto label = static_cast<std::size_t>(rows.labels()[i]);
+    return fmt::format("{}-{:0{}}.png", names_[label], next_[label]++, width_);
+  }
+
+  const SampleOptions& options_;
+  const SamplePlan& plan_;
+  const data::ConditionSpec& condition_;
+  std::vector<std::string> names_;  // of classes; none unless the condition is one column of them
+  std::vector<std::int64_t> next_;  // of each class
+  std::int64_t next_sample_ = 0, done_ = 0;
+  std::size_t width_ = 1;
+};
+
+/// An archive of a picture for each image, and metadata.csv.
+class ZipOutput : public SampleOutput {
+ public:
+  ZipOutput(const base::Destination& to, const SampleOptions& options, const SamplePlan& plan,
+            const train::Model& model)
+      : shape_(model.sample_shape), listing_(options, plan, model), zip_(to), metadata_(listing_.header()) {}
+  void write(std::span<float> samples, const data::ConditionRows& rows) override {
+    const auto size = static_cast<std::size_t>(graph::element_count(shape_));
+    const std::vector<std::string> files = listing_.next_names(rows, samples.size() / size);
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      std::string picture;
+      io::write_png({files[i], picture}, io::to_picture(samples.subspan(i * size, size), shape_));
+      zip_.add(files[i], picture);
+    }
+    metadata_ += listing_.next_rows(rows, files);
+  }
+  void finish() override {
+    zip_.add(kMetadata, metadata_);
+    zip_.commit();
+  }
+
+ private:
+  const graph::Shape shape_;
+  Listing listing_;
+  io::ZipWriter zip_;
+  std::string metadata_;
+};
+
 /// A picture for each image, and metadata.csv, which is written last: a folder without it is not whole.
 class FolderOutput : public SampleOutput {
  public:
   FolderOutput(const std::string& folder, const SampleOptions& options, const SamplePlan& plan,
                const train::Model& model)
-      : folder_(folder), options_(options), plan_(plan), model_(model) {
+      : folder_(folder), model_(model), listing_(options, plan, model) {
     base::create_folder(folder);
     lock_.emplace(folder);
     if (options.overwrite) earlier_ = names_of_earlier_draw(folder);
@@ -273,36 +369,14 @@ class FolderOutput : public SampleOutput {
         base::fail_usage("--out {}: the folder holds {}; --overwrite replaces only pictures that its {} lists", folder,
                          entry.path().filename().string(), kMetadata);
     }
-    std::map<std::int32_t, std::int64_t> counts;
-    std::int64_t most = plan.total;
-    if (model.condition.classes() > 0) {
-      names_ = file_names_of(model.condition.columns[0]);
-      next_.resize(names_.size());
-      most = 1;
-      for (const std::int32_t label : std::get<std::vector<std::int32_t>>(plan.grid->axes()[0][0].values))
-        most = std::max(most, counts[label] += plan.each);
-    }
-    width_ = std::to_string(most - 1).size();
   }
 
   void write(std::span<float> samples, const data::ConditionRows& rows) override {
     if (!metadata_) start();
-    const std::size_t size = size_of(model_), count = samples.size() / size;
-    std::vector<std::string> files;
-    for (std::size_t i = 0; i < count; ++i) files.push_back(next_name(rows, i));
+    const std::size_t size = size_of(model_);
+    const std::vector<std::string> files = listing_.next_names(rows, samples.size() / size);
     write_pictures(samples, files);
-    std::string text;
-    std::vector<std::string> cells;
-    for (std::size_t i = 0; i < count; ++i, ++done_) {
-      cells = {files[i]};
-      for (std::size_t c = 0; c < rows.columns.size(); ++c)
-        cells.push_back(value_text(model_.condition.columns[c], rows, c, i));
-      cells.push_back(options_.noise.empty() ? std::to_string(options_.seed) : "");
-      cells.push_back(std::to_string(options_.first + (options_.same_latents ? done_ % plan_.each : done_)));
-      cells.push_back(options_.model);
-      text += io::csv_row(cells);
-    }
-    metadata_->write(text);
+    metadata_->write(listing_.next_rows(rows, files));
   }
 
   void finish() override { metadata_->commit(); }
@@ -316,24 +390,14 @@ class FolderOutput : public SampleOutput {
     fs::remove(folder / kMetadata);  // first, so that what a kill leaves is not whole
     for (const fs::path& path : old) fs::remove(path);
     metadata_.emplace((folder / kMetadata).string(), base::Durability::unsynced);
-    std::vector<std::string> header = {"file_name"};
-    for (const data::ConditionColumn& column : model_.condition.columns) header.push_back(column.name);
-    for (const std::string name : {"seed", "index", "model"})
-      header.push_back(model_.condition.find(name) < 0 ? name : "sample_" + name);
-    metadata_->write(io::csv_row(header));
-  }
-
-  std::string next_name(const data::ConditionRows& rows, std::size_t i) {
-    if (names_.empty()) return fmt::format("sample-{:0{}}.png", next_sample_++, width_);
-    const auto label = static_cast<std::size_t>(rows.labels()[i]);
-    return fmt::format("{}-{:0{}}.png", names_[label], next_[label]++, width_);
+    metadata_->write(listing_.header());
   }
 
   void write_pictures(std::span<const float> samples, const std::vector<std::string>& files) {
     constexpr std::int64_t kFilesAtOnce = 16;
     const std::size_t size = size_of(model_);
     base::parallel_for_each(static_cast<std::int64_t>(files.size()), kFilesAtOnce, [&](std::int64_t i, bool) {
-      throw_if_interrupted();
+      base::throw_if_interrupted();
       const auto sample = static_cast<std::size_t>(i);
       io::write_png((fs::path(folder_) / files[sample]).string(),
                     io::to_picture(samples.subspan(sample * size, size), model_.sample_shape));
@@ -341,23 +405,21 @@ class FolderOutput : public SampleOutput {
   }
 
   const std::string folder_;
-  const SampleOptions& options_;
-  const SamplePlan& plan_;
   const train::Model& model_;
+  Listing listing_;
   std::set<std::string> earlier_;  // files that --overwrite may remove
   std::optional<base::FolderLock> lock_;
-  std::vector<std::string> names_;  // of classes; none unless the condition is one column of them
-  std::vector<std::int64_t> next_;  // of each class
-  std::int64_t next_sample_ = 0, done_ = 0;
-  std::size_t width_ = 1;
   std::optional<base::AtomicFile> metadata_;
 };
 
 }  // namespace
 
 SampleFormat sample_format(const std::string& out, const std::string& format) {
-  static const std::map<std::string, SampleFormat> kFormats = {
-      {"png", SampleFormat::png}, {"npy", SampleFormat::npy}, {"npz", SampleFormat::npz}, {"csv", SampleFormat::csv}};
+  static const std::map<std::string, SampleFormat> kFormats = {{"png", SampleFormat::png},
+                                                               {"npy", SampleFormat::npy},
+                                                               {"npz", SampleFormat::npz},
+                                                               {"csv", SampleFormat::csv},
+                                                               {"zip", SampleFormat::zip}};
   const fs::path path(out);
   const std::string extension = path.extension().string();
   const bool stream =
@@ -377,13 +439,15 @@ SampleFormat sample_format(const std::string& out, const std::string& format) {
   return found->second;
 }
 
-std::unique_ptr<SampleOutput> open_sample_output(const std::string& out, SampleFormat format,
+std::unique_ptr<SampleOutput> open_sample_output(const base::Destination& to, SampleFormat format,
                                                  const SampleOptions& options, const SamplePlan& plan,
-                                                 const train::Model& model) {
+                                                 const train::Model& model, int pad) {
+  const std::string& out = to.name();
   constexpr std::int64_t kMostChannels = 4;
   const graph::Shape& shape = model.sample_shape;
   const bool picture = shape.size() == 3 && shape[0] <= kMostChannels;
-  if (!picture && (format == SampleFormat::folder || (format == SampleFormat::png && shape != graph::Shape{2})))
+  if (!picture && (format == SampleFormat::folder || format == SampleFormat::zip ||
+                   (format == SampleFormat::png && shape != graph::Shape{2})))
     base::fail_usage("--out {}: samples of shape {} cannot be drawn; expected FILE.npy, FILE.npz{}", out,
                      graph::to_string(shape), shape.size() == 3 ? "" : " or FILE.csv");
   if (shape.size() == 3 && format == SampleFormat::csv)
@@ -391,18 +455,20 @@ std::unique_ptr<SampleOutput> open_sample_output(const std::string& out, SampleF
                      out);
   switch (format) {
     case SampleFormat::npy:
-      return std::make_unique<NpyOutput>(out, plan, model);
+      return std::make_unique<NpyOutput>(to, plan, model);
     case SampleFormat::npz:
-      return std::make_unique<NpzOutput>(out, plan, model);
+      return std::make_unique<NpzOutput>(to, plan, model);
     case SampleFormat::csv:
-      return std::make_unique<CsvOutput>(out, model);
+      return std::make_unique<CsvOutput>(to, model);
     case SampleFormat::folder:
       return std::make_unique<FolderOutput>(out, options, plan, model);
+    case SampleFormat::zip:
+      return std::make_unique<ZipOutput>(to, options, plan, model);
     case SampleFormat::png:
       break;
   }
-  if (shape.size() == 3) return std::make_unique<GridOutput>(out, plan, model);
-  return std::make_unique<ScatterOutput>(out);
+  if (shape.size() == 3) return std::make_unique<GridOutput>(to, plan, model, pad);
+  return std::make_unique<ScatterOutput>(to);
 }
 
-}  // namespace gan::cli
+}  // namespace gan::draw

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace gan::cli {
+namespace gan::base {
 
 /// Thrown by throw_if_interrupted. It is no base::Error, so that handlers of errors let it pass.
 struct Interrupted {
@@ -18,4 +18,4 @@ void throw_if_interrupted();
 /// Ends the program as the signal does by default.
 [[noreturn]] void end_by(const Interrupted& interrupted);
 
-}  // namespace gan::cli
+}  // namespace gan::base

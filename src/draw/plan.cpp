@@ -1,4 +1,4 @@
-#include "cli/sample_plan.h"
+#include "draw/plan.h"
 
 #include <fmt/core.h>
 
@@ -9,10 +9,9 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/output.h"
 #include "data/source.h"
 
-namespace gan::cli {
+namespace gan::draw {
 namespace {
 
 using data::ConditionChoice;
@@ -166,7 +165,7 @@ SamplePlan plan_of_balance(const SampleOptions& options, const train::Model& mod
 
   data::SourceOptions source;
   source.read = model.config.data;
-  source.progress = say_progress;
+  source.progress = options.progress;
   data::Dataset dataset = data::open_source(options.balance, source);
   data::align_condition(dataset, spec);
   std::vector<std::vector<std::uint32_t>> rows_of(categories);
@@ -228,4 +227,19 @@ SamplePlan make_sample_plan(const SampleOptions& options, const train::Model& mo
   return plan;
 }
 
-}  // namespace gan::cli
+void fill_latents(const SampleOptions& options, const SamplePlan& plan, std::span<const float> noise,
+                  const train::Sampler& sampler, std::int64_t latent, std::int64_t first, std::span<float> z) {
+  const std::int64_t count = static_cast<std::int64_t>(z.size()) / latent;
+  for (std::int64_t i = 0, run = 0; i < count; i += run) {
+    const std::int64_t index = options.same_latents ? (first + i) % plan.each : first + i;
+    run = options.same_latents ? std::min(plan.each - index, count - i) : count;
+    const std::span<float> part =
+        z.subspan(static_cast<std::size_t>(i * latent), static_cast<std::size_t>(run * latent));
+    if (noise.empty())
+      sampler.latents(static_cast<std::uint64_t>(options.seed), options.first + index, part, options.truncation);
+    else
+      std::copy_n(noise.begin() + index * latent, run * latent, part.begin());
+  }
+}
+
+}  // namespace gan::draw

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace gan::runs {
+
+/// A run in short: "run" (its path below `root`, "." if they are the same), "preset", "data", "steps", "time", "score",
+/// "best", "best_step", each null if it is not known; "error" if config.toml cannot be read.
+nlohmann::ordered_json describe_run(const std::string& folder, const std::string& root);
+
+/// The runs in a folder and the folders below it, described, in no order. Throws a data error if it is no folder.
+std::vector<nlohmann::ordered_json> find_runs(const std::string& root);
+
+}  // namespace gan::runs
