@@ -53,6 +53,9 @@ find_path(FREETYPE_INCLUDE_DIR ft2build.h PATH_SUFFIXES freetype2)
 gan_require(FREETYPE_INCLUDE_DIR libfreetype-dev)
 find_package(CLI11 QUIET CONFIG)
 gan_require(CLI11_FOUND libcli11-dev)
+# Beast's headers alone: a shared HTTP library would come with ones of encryption, milliseconds at every start.
+find_path(BOOST_INCLUDE_DIR boost/beast/http.hpp)
+gan_require(BOOST_INCLUDE_DIR libboost-dev)
 # The plots of `gan report`: a JavaScript file that becomes part of the program.
 find_file(CHART_JS chart.min.js PATHS /usr/share/javascript /usr/share/nodejs PATH_SUFFIXES chart.js chart.js/dist)
 gan_require(CHART_JS libjs-chart.js)

@@ -19,6 +19,7 @@ packages=(
   libpng-dev zlib1g-dev     # pictures, compressed data
   libjpeg-dev libwebp-dev   # pictures as data
   libfreetype-dev           # characters of fonts as data
+  libboost-dev              # HTTP (Beast), headers
   libjs-chart.js            # the plots of reports
   libgtest-dev
 )

@@ -71,4 +71,7 @@ std::string counted(std::int64_t count, std::string_view one, std::string_view m
 /// "45s", "3m05s", "1h02m"; "?" for what is no duration.
 std::string duration_text(double seconds);
 
+/// The bytes in the digits of RFC 4648, section 4, with padding.
+std::string base64(std::string_view bytes);
+
 }  // namespace gan::base

@@ -197,7 +197,7 @@ int main(int argc, char** argv) {
   using gan::cli::report;
   // Short commands are not worth a restart.
   const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "train" || command == "eval" || command == "bench") gan::cli::shorten_waits(argv);
+  if (command == "train" || command == "eval" || command == "bench" || command == "serve" || command == "studio") gan::cli::shorten_waits(argv);
   gan::cli::name_process();
   std::signal(SIGXFSZ, SIG_IGN);  // write() then reports an error when a file may not grow
   try {

@@ -73,7 +73,6 @@ void run(const Options& options) {
     fmt::print("no runs in {}\n", options.folder);
     return;
   }
-  std::ranges::sort(runs, [](const Json& a, const Json& b) { return a["run"] < b["run"]; });
   std::ranges::stable_sort(runs, [&](const Json& a, const Json& b) { return comes_before(a, b, options.sort); });
   if (options.json)
     fmt::print("{}\n", Json(runs).dump(2, ' ', false, Json::error_handler_t::replace));

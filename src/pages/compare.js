@@ -27,10 +27,8 @@ export async function show(main, names) {
     [series.length > 1 ? `${heading}: ${line[0]}` : heading, [line], options]));
   const lines = kind => ([[, , key]]) => runs.map((run, index) => ({ label: run.name, hue: hues[index % hues.length],
     dash: index < hues.length ? [] : [6, 3], x: run.report[kind]?.step ?? [], y: run.report[kind]?.[key] }));
-  const plots = [["Training curves", metricPlots, "metrics"], ["Scores over time", scorePlots, "scores"]].map(([heading, definitions, kind]) => {
-    const draw = plotRow(section(heading), apart(definitions), lines(kind));
-    return () => draw(lines(kind));
-  });
+  const drawMetrics = plotRow(section("Training curves"), apart(metricPlots), lines("metrics"));
+  const drawScores = plotRow(section("Scores over time"), apart(scorePlots), lines("scores"));
   section("Values that differ").append(differences(runs));
   drawPlots();
   const soon = throttle(async () => {
@@ -41,11 +39,11 @@ export async function show(main, names) {
     }
     drawResults();
     drawPictures(runs);
-    for (const draw of plots) draw();
+    drawMetrics(lines("metrics"));
+    drawScores(lines("scores"));
     drawPlots();
   }, 3000);  // each is fetched whole
-  const known = () => runs.some(({ state }) => state === "training");
-  return events("/v1/events", { runs: () => known() && soon() });
+  return events("/v1/events", { runs: () => runs.some(({ state }) => state === "training") && soon() });
 }
 
 function resultTable(runs) {
@@ -98,6 +96,7 @@ function pictures(box, runs) {
 function differences(runs) {
   const text = value => (value === undefined ? "–" : typeof value === "string" ? value : JSON.stringify(value));
   const keys = [...new Set(runs.flatMap(({ config }) => Object.keys(config)))];
-  const rows = keys.map(key => [key, ...runs.map(({ config }) => text(config[key]))]).filter(([, first, ...rest]) => rest.some(value => value !== first));
+  const rows = keys.map(key => [key, ...runs.map(({ config }) => text(config[key]))])
+    .filter(([, first, ...rest]) => rest.some(value => value !== first));
   return rows.length ? table(["key", ...runs.map(({ name }) => name)], rows) : paragraph("All values are the same.", "quiet");
 }

@@ -61,7 +61,9 @@ export function duration(seconds) {
 /** The state of a run as a word in a colour; `say` changes it. */
 export function badge(state) {
   const box = element("span");
-  const say = word => Object.assign(box, { className: "badge " + word, textContent: word });
+  const say = word => {
+    if (box.textContent !== word) Object.assign(box, { className: "badge " + word, textContent: word });  // else it is read out again
+  };
   say(state);
   return { box, say };
 }

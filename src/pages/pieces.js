@@ -189,6 +189,7 @@ export function drawPlots(all = false) {
   for (const each of plots) {
     if (!each.canvas.isConnected) {
       each.chart?.destroy();
+      each.chart = null;  // an update that was on its way may still come
       plots.delete(each);
     } else if (all || !each.chart) each.draw();
   }

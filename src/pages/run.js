@@ -36,7 +36,8 @@ export async function show(main, [name], { server }) {
     control.draw(run, steps);
   };
   redraw();
-  main.append(element("h1", {}, name), element("p", { className: "state" }, element("span", { role: "status" }, state.box), bar, facts),
+  main.append(element("h1", {}, name),
+    element("p", { className: "state" }, element("span", { role: "status" }, state.box), bar, facts),
     problem, control.box, details, nav, body);
   const draw = drawRun(body, nav, report);
 
@@ -60,7 +61,8 @@ export async function show(main, [name], { server }) {
     }
     if (evaluated) {
       const fresh = png => png && png + "?" + Date.now();  // else the browser shows the pictures that it has
-      Object.assign(report, { eval: run.report.eval, eval_samples: fresh(run.report.eval_samples), neighbours: fresh(run.report.neighbours) });
+      const { eval: scores, eval_samples: scored, neighbours } = run.report;
+      Object.assign(report, { eval: scores, eval_samples: fresh(scored), neighbours: fresh(neighbours) });
       ["evaluation", "neighbours", "confusion", "classes"].forEach(change);
     }
     Object.assign(report, { facts: run.report.facts, notes: run.report.notes, class_names: run.report.class_names });
@@ -126,8 +128,8 @@ function controls(name, path, server) {
     resume.hidden = run.state === "training";
     evaluate.hidden = steps === 0;
   };
-  const box = element("div", {}, element("div", { className: "actions" }, link, ...(server.read_only ? [] : [stop, evaluate, resume])), judging, said);
-  return { box, draw };
+  const actions = element("div", { className: "actions" }, link, ...(server.read_only ? [] : [stop, evaluate, resume]));
+  return { box: element("div", {}, actions, judging, said), draw };
 }
 
 /** Watches a job until it is over; throws what it failed for. */

@@ -1,7 +1,7 @@
 // The runs below the studio's root, a card for each.
 import { events, get, throttle } from "./api.js";
 import { badge } from "./controls.js";
-import { element, number, paragraph } from "./pieces.js";
+import { counted, element, number, paragraph } from "./pieces.js";
 
 export const title = "Runs";
 
@@ -48,11 +48,11 @@ function card(name, chosen) {
   const state = badge("");
   const check = element("input", { type: "checkbox", onchange: chosen, ariaLabel: "Compare " + name });
   const facts = element("p", { className: "quiet" }), score = element("p"), note = element("p", { className: "problem" });
-  const loss = sparkline();
+  const loss = sparkline(), small = element("div", { className: "small" }, img, loss.box);
   const box = element("article", {},
     element("h2", {}, element("a", { href: "#/runs/" + encodeURIComponent(name) }, name)),
     element("label", { className: "choose" }, check, "compare"),
-    element("p", {}, state.box), element("div", { className: "small" }, img, loss.box), facts, score, note);
+    element("p", {}, state.box), small, facts, score, note);
   const draw = run => {
     img.hidden = !run.picture;
     if (run.picture && img.getAttribute("src") !== run.picture) img.src = run.picture;
@@ -60,10 +60,11 @@ function card(name, chosen) {
     facts.textContent = [[run.preset, run.data].filter(Boolean).join(" on "),
       `step ${number(run.steps)}` + (run.total_steps ? ` of ${number(run.total_steps)}` : "")].join(", ");
     score.textContent = typeof run.score === "number"
-      ? `score ${number(run.score)}` + (typeof run.best === "number" ? `, best ${number(run.best)} at step ${number(run.best_step)}` : "") : "";
-    note.textContent = [run.error, run.warnings ? number(run.warnings) + (run.warnings === 1 ? " warning" : " warnings") : null].filter(Boolean).join("; ");
+      ? `score ${number(run.score)}, best ${number(run.best)} at step ${number(run.best_step)}` : "";
+    note.textContent = [run.error, run.warnings && counted(run.warnings, "warning")].filter(Boolean).join("; ");
     for (const line of [score, note]) line.hidden = line.textContent === "";
     loss.draw(run.loss);
+    small.hidden = !run.picture && run.loss.step.length === 0;
   };
   return { box, check, draw };
 }

@@ -1,5 +1,6 @@
 // The sections of a run, for its report and its page in the studio. Their data is what runs/report_data.cpp writes.
-import { code, color, counted, drawPlots, element, fail, figure, number, paragraph, percent, picture, pictureSource, plot, row, slider, table } from "./pieces.js";
+import { code, color, counted, drawPlots, element, fail, figure, number, paragraph, percent } from "./pieces.js";
+import { picture, pictureSource, plot, row, slider, table } from "./pieces.js";
 
 // What a section shows: its id, its heading, and a function that fills its box. If that returns a function, it draws the
 // section's data anew in place when it has grown, or returns false if it cannot.
@@ -28,24 +29,25 @@ const without = data => ({
 export function drawRun(main, nav, data) {
   const updates = {};
   const boxes = sections.map(([id]) => element("section", { id }));
+  const links = sections.map(([id]) => element("a", { href: "#" + id }));
   const draw = (data, ids = null) => {
     const gone = without(data);
     sections.forEach(([id, heading, fill], index) => {
       const box = boxes[index];
       try {
         if (ids && !ids.includes(id) || !box.hidden && updates[id]?.(data)) return;
-        box.hidden = Boolean(gone[id]);
+        box.hidden = links[index].hidden = Boolean(gone[id]);
+        links[index].textContent = box.hidden ? "" : heading;
         box.replaceChildren(...(box.hidden ? [] : [element("h2", {}, heading)]));
         updates[id] = box.hidden ? null : fill(box, data);
       } catch (error) {
         fail(id + ": " + error.message);
       }
     });
-    nav.replaceChildren(...boxes.filter(box => !box.hidden).map(box =>
-      element("a", { href: "#" + box.id }, box.querySelector("h2").textContent)));
     drawPlots();
   };
   main.append(...boxes);
+  nav.append(...links);
   draw(data);
   return draw;
 }
@@ -56,19 +58,28 @@ const missing = (box, text, hint) => box.append(paragraph(text), ...(hint ? [cod
 const className = (data, index) => data.class_names[index] ?? String(index);
 
 function summary(box, data) {
-  const { metrics, eval: scores } = data;
+  const { facts } = data, notes = element("div"), tiles = element("div", { className: "tiles" });
+  const draw = data => {
+    notes.replaceChildren(...data.notes.map(text => paragraph(text, "note")),
+      ...data.warnings.map(({ step, text }) => paragraph(`Warning at step ${number(step)}: ${text}`, "note")));
+    tiles.replaceChildren(...summaryTiles(data));
+  };
+  draw(data);
+  box.append(notes, tiles, table([], facts));
+  return grown => grown.facts === facts && (draw(grown) ?? true);
+}
+
+function summaryTiles({ steps, trained_for: time, metrics, eval: scores }) {
   const tile = (value, text) => element("div", {}, element("b", {}, value), element("span", {}, text));
   const tiles = [];
-  if (data.steps) tiles.push(tile(number(data.steps), data.steps === 1 ? "step" : "steps"));
-  if (data.trained_for) tiles.push(tile(data.trained_for, "of training"));
+  if (steps) tiles.push(tile(number(steps), steps === 1 ? "step" : "steps"));
+  if (time) tiles.push(tile(time, "of training"));
   const speeds = (metrics?.images_per_second ?? []).filter(Number.isFinite).sort((a, b) => a - b);
   if (speeds.length) tiles.push(tile(number(speeds[speeds.length >> 1]), "rows a second (median)"));
   if (typeof scores?.label_accuracy === "number") tiles.push(tile(percent(scores.label_accuracy), "label accuracy"));
   if (typeof scores?.fd === "number") tiles.push(tile(number(scores.fd), "Fréchet distance"));
   if (typeof scores?.coverage === "number") tiles.push(tile(percent(scores.coverage), "coverage"));
-  box.append(...data.notes.map(text => paragraph(text, "note")),
-    ...data.warnings.map(({ step, text }) => paragraph(`Warning at step ${number(step)}: ${text}`, "note")),
-    element("div", { className: "tiles" }, ...tiles), table([], data.facts));
+  return tiles;
 }
 
 function samples(box, data) {
@@ -107,7 +118,8 @@ export const metricPlots = [
   ["D's outputs", [["on real rows", "green", "d_real"], ["on generated rows", "purple", "d_fake"]],
     { note: "Means over the batch, as the loss sees them: probabilities after a Sigmoid, else logits." }],
   ["Gradient norms", [["generator", "blue", "grad_norm_g"], ["discriminator", "orange", "grad_norm_d"]], { log: true }],
-  ["Samples beside the data", [["moved by the condition", "blue", "watch.condition"], ["spread in a condition", "green", "watch.spread"]],
+  ["Samples beside the data",
+    [["moved by the condition", "blue", "watch.condition"], ["spread in a condition", "green", "watch.spread"]],
     { zero: true, note: "As shares of the data's: near 0 where the condition is ignored, or samples of a condition are all alike." }],
   ["How often D is right", [["of a real row and a sample", "orange", "watch.d_wins"]],
     { zero: true, note: "0.5: D cannot tell them apart; 1: it always can." }],
@@ -179,7 +191,8 @@ function evaluation(box, data) {
   if (e.embedding) details.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
     e.embedding.accuracy && "accuracy " + percent(e.embedding.accuracy)].filter(Boolean).join(", "));
   if (typeof e.steps === "number") details.push("model of step " + number(e.steps));
-  if (e.reference?.in_training) details.push(number(e.reference.in_training) + " of these rows are training images, too, and left out of the search for copies");
+  if (e.reference?.in_training) details.push(number(e.reference.in_training)
+    + " of these rows are training images, too, and left out of the search for copies");
   box.append(paragraph(details.join("; "), "quiet"));
   if (data.steps && typeof e.steps === "number" && e.steps !== data.steps) {
     box.append(element("p", { className: "note" },
@@ -211,7 +224,8 @@ function evaluation(box, data) {
   box.append(table(["measure", "value", "meaning"], rows), ...(e.notes ?? []).map(text => paragraph(text, "quiet")));
   const curve = e.fd_curve ?? [];
   const figures = [
-    plot("Fréchet distance by number of samples", [{ label: "fd", hue: "blue", x: curve.map(point => point.samples), y: curve.map(point => point.fd) }],
+    plot("Fréchet distance by number of samples",
+      [{ label: "fd", hue: "blue", x: curve.map(point => point.samples), y: curve.map(point => point.fd) }],
       { xTitle: "samples", note: "Small counts overstate it; where the line is flat, the count suffices." })?.box,
     data.eval_samples && figure("Samples that were scored", picture(data.eval_samples, "samples that were scored").box),
   ].filter(Boolean);
@@ -250,11 +264,12 @@ function confusion(box, data) {
   }
   const names = matrix.map((_, index) => className(data, index));
   const long = names.some(name => name.length > 4) ? "long" : "";
-  const head = element("tr", {}, element("td"), ...names.map(name => element("th", { scope: "col" }, element("span", { className: long }, name))));
+  const head = element("tr", {}, element("td"),
+    ...names.map(name => element("th", { scope: "col" }, element("span", { className: long }, name))));
   const rows = matrix.map((counts, y) => element("tr", {}, element("th", { scope: "row" }, names[y]), ...counts.map((count, x) => {
     const part = share[y][x], strong = part > 0.55;
-    const cell = element("td", { className: strong ? "strong" : "", title: `drawn for ${names[y]}, predicted ${names[x]}: ${percent(part)}` },
-      count === 0 ? "" : number(count));
+    const title = `drawn for ${names[y]}, predicted ${names[x]}: ${percent(part)}`;
+    const cell = element("td", { className: strong ? "strong" : "", title }, count === 0 ? "" : number(count));
     cell.style.background = `rgba(var(--accent-rgb), ${strong ? 0.6 + 0.4 * part : 0.9 * part})`;  // no number is hard to read
     return cell;
   })));

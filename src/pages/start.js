@@ -1,7 +1,7 @@
 // Starts a run. The server checks what is typed and says the command that would train it.
 import { get, post, ServerError, throttle } from "./api.js";
 import { attempt, choice, field, lengthFields, suggest } from "./controls.js";
-import { button, code, element, number, paragraph } from "./pieces.js";
+import { button, code, element, number } from "./pieces.js";
 
 export const title = "New run";
 
@@ -9,13 +9,11 @@ export async function show(main, parts, { server }) {
   if (server.read_only) throw new ServerError("The server is read-only: it starts no runs.", 403);
   const [{ presets }, { keys }, { sources }, { models }] = await Promise.all(
     ["presets", "keys", "data", "models"].map(name => get("/v1/" + name)));
-  const text = (name, properties = {}) => element("input", { name, type: "text", autocomplete: "off", spellcheck: false, ...properties });
-  const data = text("data", { required: true }), init = text("init"), name = text("name", { required: true });
+  const data = textField("data", { required: true }), name = textField("name", { required: true });
   const preset = choice([["", "by the data"], ...presets.map(({ name }) => name)], { name: "preset" });
-  const about = paragraph("", "quiet");
+  const about = element("small", { className: "quiet" });
   const length = lengthFields("as the preset");
-  const seed = text("seed", { inputMode: "numeric" });
-  const condition = text("condition");
+  const seed = textField("seed", { inputMode: "numeric" }), condition = textField("condition"), init = textField("init");
   const values = valueRows(keys, () => presets.find(({ name }) => name === preset.value)?.values ?? {}, () => check());
 
   const request = () => {
@@ -26,7 +24,7 @@ export async function show(main, parts, { server }) {
   const command = code(""), shown = element("div", { hidden: true }, element("h2", {}, "Command"), command);
   const said = element("p", { className: "problem", role: "alert" });
   const mark = (wrong = null) => {
-    for (const control of form.elements) control.ariaInvalid = wrong && [wrong, "set." + wrong].some(name => name === control.name || "set." + name === control.name) ? "true" : null;
+    for (const control of form.elements) control.ariaInvalid = wrong && [wrong, "set." + wrong].includes(control.name) ? "true" : null;
   };
   let checks = 0;
   const check = throttle(async () => {
@@ -79,20 +77,23 @@ export async function show(main, parts, { server }) {
   check();
 }
 
+const textField = (name, properties = {}) =>
+  element("input", { name, type: "text", autocomplete: "off", spellcheck: false, ...properties });
+
 /** Any value of a run: rows of those that were chosen from a list that can be searched. */
 function valueRows(keys, presetValues, changed) {
   const rows = new Map();  // by key, what gives its value
   const list = element("ul", { className: "keys" }), chosen = element("div", { className: "fields" });
   const search = element("input", { type: "search", autocomplete: "off", placeholder: "lr, widths, batch" });
   const describe = ({ help, minimum, maximum, choices }) => {
-    const low = minimum ?? null, high = maximum ?? null;
-    const range = low !== null && high !== null ? `${number(low)} to ${number(high)}` : low !== null ? `at least ${number(low)}` : high !== null ? `at most ${number(high)}` : "";
-    return [help, range || (choices?.length ? "one of " + choices.join(", ") : "")].filter(Boolean).join("; ");
+    const bounds = [["at least", minimum], ["at most", maximum]].filter(([, bound]) => typeof bound === "number");
+    return [help, ...bounds.map(([text, bound]) => `${text} ${number(bound)}`), choices?.length && "one of " + choices.join(", ")]
+      .filter(Boolean).join("; ");
   };
   const add = key => {
     const { name, type, choices } = key, given = presetValues()[name] ?? key.default;
     const offered = choices?.length ? choices : type === "boolean" ? ["true", "false"] : null;
-    const control = offered ? choice(offered) : element("input", { type: "text", inputMode: type === "integer" || type === "number" ? "decimal" : "text", autocomplete: "off", spellcheck: false });
+    const control = offered ? choice(offered) : textField("", { inputMode: ["integer", "number"].includes(type) ? "decimal" : "text" });
     control.name = "set." + name;
     control.value = [].concat(given ?? "").join(", ");
     const remove = button("Remove", () => {
@@ -114,6 +115,7 @@ function valueRows(keys, presetValues, changed) {
     const words = search.value.toLowerCase().split(/\s+/);
     const found = keys.filter(({ name, help }) => !rows.has(name) && words.every(word => (name + " " + help).toLowerCase().includes(word)));
     list.replaceChildren(...found.map(key => element("li", {}, button(key.name, () => add(key)), " ", describe(key))));
+    if (found.length === 0) list.append(element("li", {}, "No other value has these words."));
   };
   search.addEventListener("input", event => {
     event.stopPropagation();  // a search changes nothing of the run

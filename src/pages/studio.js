@@ -29,7 +29,8 @@ async function route() {
   try {
     const server = await get("/v1/server");
     if (mine !== turn) return;
-    const [name, ...parts] = (location.hash.slice(2) || (server.root ? "runs" : "draw")).split("/").filter(Boolean).map(decodeURIComponent);
+    const path = location.hash.slice(2) || (server.root ? "runs" : "draw");
+    const [name, ...parts] = path.split("/").filter(Boolean).map(decodeURIComponent);
     shell(server, name);
     if (!Object.hasOwn(pages, name)) throw new ServerError("There is no such page.", 404);
     const page = await pages[name](parts);
@@ -55,7 +56,8 @@ function shell(server, name) {
     link.hidden = page === "runs" && !server.root;
     link.ariaCurrent = page === name || page === "runs" && ["compare", "start"].includes(name) ? "page" : null;
   }
-  document.getElementById("footer").textContent = `gan ${server.version}${server.read_only ? ", read-only" : ""}. Plots by Chart.js ${Chart.version} (MIT license).`;
+  document.getElementById("footer").textContent =
+    `gan ${server.version}${server.read_only ? ", read-only" : ""}. Plots by Chart.js ${Chart.version} (MIT license).`;
 }
 
 window.addEventListener("hashchange", async () => {

@@ -1,5 +1,6 @@
 #include "runs/list.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -45,19 +46,27 @@ Json describe_run(const std::string& folder_name, const std::string& root_name) 
   return json;
 }
 
-std::vector<Json> find_runs(const std::string& folder) {
-  const fs::path root(folder);
-  if (!fs::is_directory(root)) base::fail_data("{}: no such folder", folder);
-  std::vector<Json> runs;
-  const auto add = [&](const fs::path& path) {
-    std::error_code ignored;
-    if (fs::is_regular_file(path / "config.toml", ignored)) runs.push_back(describe_run(path.string(), folder));
-  };
-  add(root);
-  std::error_code error;
+std::vector<std::string> folders_of_runs(const std::string& root) {
+  std::vector<std::string> folders;
+  std::error_code error, ignored;
+  if (fs::is_regular_file(fs::path(root) / "config.toml", ignored)) folders.emplace_back(".");
   for (fs::recursive_directory_iterator it(root, fs::directory_options::skip_permission_denied, error), end;
-       !error && it != end; it.increment(error))
-    if (std::error_code ignored; it->is_directory(ignored)) add(it->path());
+       !error && it != end; it.increment(error)) {
+    if (!it->is_directory(ignored)) continue;
+    if (it->path().filename().string().starts_with('.'))
+      it.disable_recursion_pending();
+    else if (fs::is_regular_file(it->path() / "config.toml", ignored))
+      folders.push_back(it->path().lexically_relative(root).string());
+  }
+  std::ranges::sort(folders);
+  return folders;
+}
+
+std::vector<Json> find_runs(const std::string& root) {
+  if (!fs::is_directory(root)) base::fail_data("{}: no such folder", root);
+  std::vector<Json> runs;
+  for (const std::string& folder : folders_of_runs(root))
+    runs.push_back(describe_run((folder == "." ? fs::path(root) : fs::path(root) / folder).string(), root));
   return runs;
 }
 

@@ -10,7 +10,12 @@ namespace gan::runs {
 /// "best", "best_step", each null if it is not known; "error" if config.toml cannot be read.
 nlohmann::ordered_json describe_run(const std::string& folder, const std::string& root);
 
-/// The runs in a folder and the folders below it, described, in no order. Throws a data error if it is no folder.
+/// The folders below `root` that hold a run, as paths from there, in order; "." is the root itself. Links to folders
+/// are not followed, hidden folders are left out.
+std::vector<std::string> folders_of_runs(const std::string& root);
+
+/// The runs in a folder and the folders below it, described, in order of their paths. Throws a data error if it is no
+/// folder.
 std::vector<nlohmann::ordered_json> find_runs(const std::string& root);
 
 }  // namespace gan::runs

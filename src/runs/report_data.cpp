@@ -28,24 +28,11 @@ constexpr std::size_t kMostPictures = 60;
 constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
 constexpr std::int64_t kMostRowLabels = 20;  // rows of the trainer's pictures
 
-std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;  // three bytes, four digits
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-    for (std::size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kDigits[group >> (18 - 6 * k) & 63U];
-  }
-  return out;
-}
-
 /// The content of a PNG file as base64.
 std::string read_picture(const std::string& path) {
   const std::string bytes = base::read_file(path);
   if (!bytes.starts_with("\x89PNG\r\n\x1a\n")) base::fail_data("{}: not a PNG file", path);
-  return base64(bytes);
+  return base::base64(bytes);
 }
 
 bool is_square(const Json& table) {
@@ -104,28 +91,25 @@ Json read_eval(const std::string& path, const std::string& command) {
   return *eval;
 }
 
-/// The pictures of samples/, in order of their steps, evenly thinned out if they are many.
-Json read_samples(const fs::path& folder) {
-  std::vector<std::pair<std::int64_t, std::string>> files;
-  std::uintmax_t largest = 1;
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().stem().string();
-    std::int64_t step = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-    if (error != std::errc() || end != name.data() + name.size() || entry.path().extension() != ".png") continue;
-    files.emplace_back(step, entry.path().string());
-    largest = std::max(largest, entry.file_size());
-  }
-  std::ranges::sort(files);
-  const std::size_t most = std::clamp<std::size_t>(kMostPictureBytes / largest, 2, kMostPictures);
-  const std::size_t shown = std::min(files.size(), most);
+/// The pictures of samples/, in order of their steps. What goes into the page is evenly thinned out if it is much.
+Json read_samples(const fs::path& folder, const std::string& url) {
+  const std::vector<std::int64_t> steps = picture_steps(folder.string());
+  const auto path = [&](std::int64_t step) { return folder / fmt::format("{}.png", step); };
   Json pictures = Json::array();
-  for (std::size_t i = 0; i < shown; ++i) {  // the first, the last, and even steps between
-    const auto& [step, path] = files[shown == 1 ? 0 : i * (files.size() - 1) / (shown - 1)];
-    pictures.push_back({{"step", step}, {"png", read_picture(path)}});
+  if (!url.empty()) {
+    for (const std::int64_t step : steps)
+      pictures.push_back({{"step", step}, {"url", fmt::format("{}/pictures/{}.png", url, step)}});
+    return {{"found", steps.size()}, {"pictures", std::move(pictures)}};
   }
-  return {{"found", files.size()}, {"pictures", std::move(pictures)}};
+  std::uintmax_t largest = 1;
+  for (const std::int64_t step : steps) largest = std::max(largest, fs::file_size(path(step)));
+  const std::size_t most = std::clamp<std::size_t>(kMostPictureBytes / largest, 2, kMostPictures);
+  const std::size_t shown = std::min(steps.size(), most);
+  for (std::size_t i = 0; i < shown; ++i) {  // the first, the last, and even steps between
+    const std::int64_t step = steps[shown == 1 ? 0 : i * (steps.size() - 1) / (shown - 1)];
+    pictures.push_back({{"step", step}, {"png", read_picture(path(step).string())}});
+  }
+  return {{"found", steps.size()}, {"pictures", std::move(pictures)}};
 }
 
 std::string network_text(const train::NetworkConfig& network, const train::Model& model, const char* name) {
@@ -185,7 +169,20 @@ Json hints(const std::string& run, const train::Config& config, bool has_model) 
 
 }  // namespace
 
-Json report_data(const std::string& run) {
+std::vector<std::int64_t> picture_steps(const std::string& folder) {
+  std::vector<std::int64_t> steps;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    std::int64_t step = 0;
+    std::from_chars(name.data(), name.data() + name.size(), step);
+    if (name == fmt::format("{}.png", step)) steps.push_back(step);
+  }
+  std::ranges::sort(steps);
+  return steps;
+}
+
+Json report_data(const std::string& run, const std::string& url) {
   const auto path = [&](const char* name) { return (fs::path(run) / name).string(); };
   if (!fs::is_directory(run)) base::fail_data("{}: no such folder; give the folder of a run", run);
   if (!fs::exists(path("config.toml")))
@@ -209,11 +206,12 @@ Json report_data(const std::string& run) {
   data["scores"] = read_lines(path("scores.jsonl"), kScores, data["notes"]);
   data["eval"] = read_eval(path("eval/eval.json"), data["hints"]["eval"].get<std::string>());
   const auto picture = [&](const char* name) {
-    return fs::exists(path(name)) ? Json(read_picture(path(name))) : Json();
+    if (!fs::exists(path(name))) return Json();
+    return url.empty() ? Json(read_picture(path(name))) : Json(fmt::format("{}/{}", url, name));
   };
   data["eval_samples"] = picture("eval/samples.png");
   data["neighbours"] = picture("eval/neighbours.png");
-  data["samples"] = read_samples(path("samples"));
+  data["samples"] = read_samples(path("samples"), url);
   data["samples"]["why"] = model ? "Samples of this shape cannot be drawn. To write some as an array:"
                                  : "Nothing was saved yet. To resume the run:";
 

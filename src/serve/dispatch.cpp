@@ -1,0 +1,131 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "runs/files.h"
+#include "serve/routes.h"
+
+namespace gan::serve {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::size_t kQuickBody = 64 << 10;  // bytes that are parsed on the thread of all connections
+
+Response refuse(const Refusal& refusal) {
+  Json json{{"error", refusal.message}};
+  if (!refusal.field.empty()) json["field"] = refusal.field;
+  Response response{.status = refusal.status, .body = json.dump(-1, ' ', false, Json::error_handler_t::replace)};
+  if (refusal.retry_after > 0) response.headers.emplace_back("Retry-After", std::to_string(refusal.retry_after));
+  if (refusal.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+/// Whether a path such as /v1/runs/a%2Fb is of a route's form; fills `parts`.
+bool matches(std::string_view form, std::string_view path, std::map<std::string, std::string>& parts) {
+  parts.clear();
+  while (!form.empty() && !path.empty()) {
+    const std::string_view a = form.substr(1, form.find('/', 1) - 1), b = path.substr(1, path.find('/', 1) - 1);
+    form.remove_prefix(a.size() + 1);
+    path.remove_prefix(b.size() + 1);
+    if (a.starts_with('{')) {
+      std::string decoded;
+      if (b.empty() || !decode_url(b, decoded)) return false;
+      parts[std::string(a.substr(1, a.size() - 2))] = std::move(decoded);
+    } else if (a != b) {
+      return false;
+    }
+  }
+  return form.empty() && path.empty();
+}
+
+void read_query(std::string_view text, std::map<std::string, std::string>& query) {
+  for (const std::string& pair : base::split(text, '&')) {
+    if (pair.empty()) continue;
+    const std::size_t equals = pair.find('=');
+    std::string key, value;
+    if (!decode_url(std::string_view(pair).substr(0, equals), key, true) ||
+        !decode_url(equals == std::string::npos ? "" : std::string_view(pair).substr(equals + 1), value, true))
+      throw Refusal{400, "the query is not encoded as it should be"};
+    query[key] = value;
+  }
+}
+
+void run(Server::Services& services, const Route& route, Call& call) {
+  Response response;
+  try {
+    if (std::string_view(route.method) == "POST") {
+      const std::optional<Json> body = runs::parse_json(call.request->body.empty() ? "{}" : call.request->body);
+      if (!body || !body->is_object()) throw Refusal{400, "the body is no JSON object"};
+      call.body = *body;
+    }
+    std::optional<Response> answer = route.handle(services, call);
+    if (!answer) return;
+    response = std::move(*answer);
+  } catch (...) {
+    response = answer_of(services, std::current_exception());
+  }
+  call.reply.send(std::move(response));
+}
+
+}  // namespace
+
+// What is the server's own fault goes to its log, without paths to the client.
+Response answer_of(const Server::Services& services, const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Refusal& refusal) {
+    return refuse(refusal);
+  } catch (const base::Error& error) {
+    const std::string message = without_paths(error.what(), services.options.root);
+    if (error.kind() == base::ErrorKind::usage) return refuse({400, message});
+    fmt::print(stderr, "gan: {}\n", error.what());
+    return refuse({500, message});
+  } catch (const std::bad_alloc&) {
+    return refuse({503, "out of memory", "", 5});
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "gan: {}\n", base::printable(error.what()));
+    return refuse({500, "the server failed; its log says how"});
+  }
+}
+
+void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply) {
+  try {
+    Call call{.request = request, .reply = reply};
+    const std::string_view target = request->target, path = target.substr(0, target.find('?'));
+    if (!path.starts_with('/')) throw Refusal{400, "the target is no path"};
+    const std::string method = request->method == "HEAD" ? "GET" : request->method;
+    const Route* found = nullptr;
+    std::string allowed;
+    std::map<std::string, std::string> parts;
+    for (const Route& route : routes()) {
+      if (!matches(route.path, path, parts)) continue;
+      allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
+      if (!found && route.method == method) {
+        found = &route;
+        call.parts = parts;
+      }
+    }
+    if (path != "/health") services.access.check(*request, found && found->changes);
+    if (!found && allowed.empty()) throw Refusal{404, "there is nothing at that address"};
+    if (!found) {
+      Response response = refuse({405, "that address takes " + allowed});
+      response.headers.emplace_back("Allow", allowed);
+      return reply.send(std::move(response));
+    }
+    if (path.size() < target.size()) read_query(target.substr(path.size() + 1), call.query);
+    if (found->place == Place::connections && request->body.size() <= kQuickBody) return run(services, *found, call);
+    const auto waiting = std::make_shared<Call>(std::move(call));
+    if (!services.workers->add([&services, found, waiting] { run(services, *found, *waiting); }))
+      throw Refusal{429, "the server is busy", "", 1};
+  } catch (...) {
+    reply.send(answer_of(services, std::current_exception()));
+  }
+}
+
+}  // namespace gan::serve

@@ -1,0 +1,198 @@
+#include "serve/jobs.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "draw/plan.h"
+#include "serve/access.h"
+#include "serve/run_state.h"
+#include "serve/sampling.h"
+#include "train/config.h"
+
+namespace gan::serve {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr std::size_t kMostWaiting = 16, kMostKept = 32;
+constexpr std::int64_t kMostSamples = 1'000'000;
+
+struct Format {
+  const char *name, *type;
+};
+constexpr Format kFormats[] = {{"npz", "application/x-npz"},
+                               {"npy", "application/x-npy"},
+                               {"csv", "text/csv"},
+                               {"zip", "application/zip"},
+                               {"png", "image/png"}};
+
+}  // namespace
+
+Jobs::Jobs(Models& models, Runs& runs) : models_(models), runs_(runs) {
+  std::string name = (fs::temp_directory_path() / "gan-jobs-XXXXXX").string();
+  if (!::mkdtemp(name.data())) base::fail_data("{}: no folder can be made for the results of jobs", name);
+  folder_ = name;
+  thread_ = std::jthread([this] { work(); });
+}
+
+Jobs::~Jobs() {
+  {
+    const std::scoped_lock lock(mutex_);
+    ending_ = true;
+  }
+  thread_.join();
+  for (auto& [id, job] : jobs_) job.process.interrupt();
+  std::error_code ignored;
+  fs::remove_all(folder_, ignored);
+}
+
+Json Jobs::add(const Json& body) {
+  const Json kind = body.value("kind", Json());
+  Job job;
+  if (kind == "evaluate") {
+    const Json run = body.value("run", Json());
+    if (!run.is_string()) throw Refusal{400, "run: expected the name of a run", "run"};
+    job.run = run.get<std::string>();
+    const std::string folder = runs_.folder(job.run);
+    const train::Config config = train::read_run_config((fs::path(folder) / "config.toml").string());
+    job.arguments = {"eval", folder, "--data", config.data.source, "--out", (fs::path(folder) / "eval").string()};
+  } else if (kind == "sample") {
+    Json request = body;
+    request.erase("kind");
+    request.erase("format");
+    const auto opened = models_.open(model_of(request));
+    std::vector<float> noise;
+    const draw::SampleOptions options = sample_options(request, opened->model, noise, {});
+    if (!noise.empty()) throw Refusal{400, "latents: a job draws those of its seed", "latents"};
+    const std::int64_t total = draw::make_sample_plan(options, opened->model, 0).total;
+    if (total > kMostSamples)
+      throw Refusal{413, fmt::format("count: a job may have {} samples", base::grouped(kMostSamples)), "count"};
+    const Json wanted = body.value("format", Json("npz"));
+    const auto format = std::ranges::find_if(kFormats, [&](const Format& each) { return wanted == each.name; });
+    if (format == std::end(kFormats)) throw Refusal{400, "format: expected npz, npy, csv, zip or png", "format"};
+    job.type = format->type;
+    job.arguments = {"sample",   opened->path,
+                     "--format", format->name,
+                     "--seed",   std::to_string(options.seed),
+                     "--first",  std::to_string(options.first),
+                     "--count",  std::to_string(options.count)};
+    for (const std::string& condition : options.conditions)
+      job.arguments.insert(job.arguments.end(), {"--condition", condition});
+    if (options.same_latents) job.arguments.emplace_back("--same-latents");
+    if (options.truncation > 0)
+      job.arguments.insert(job.arguments.end(), {"--truncation", fmt::format("{}", options.truncation)});
+  } else {
+    throw Refusal{400, "kind: expected sample or evaluate", "kind"};
+  }
+  job.kind = kind.get<std::string>();
+  const std::scoped_lock lock(mutex_);
+  if (waiting_.size() >= kMostWaiting) throw Refusal{429, "too many jobs wait", "", 10};
+  job.id = std::to_string(next_++);
+  job.output = (fs::path(folder_) / (job.id + ".log")).string();
+  if (job.kind == "sample") {
+    job.result = (fs::path(folder_) / (job.id + "." + body.value("format", "npz"))).string();
+    job.arguments.insert(job.arguments.end(), {"--out", job.result});
+  }
+  waiting_.push_back(job.id);
+  const std::string id = job.id;
+  return json_of(jobs_.emplace(id, std::move(job)).first->second);
+}
+
+void Jobs::work() {
+  std::string running;
+  for (;;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    const std::scoped_lock lock(mutex_);
+    if (ending_) return;
+    if (!running.empty()) {
+      Job& job = jobs_.at(running);
+      if (job.process.running()) continue;
+      std::string said = end_of_file(job.output, 2000);
+      said.erase(said.find_last_not_of('\n') + 1);
+      job.message = without_paths(said.substr(said.rfind('\n') + 1), runs_.root());
+      if (job.state == "running") job.state = job.process.code() == 0 ? "done" : "failed";
+      done_.push_back(running);
+      running.clear();
+      for (; done_.size() > kMostKept; done_.pop_front()) {
+        std::error_code ignored;
+        const Job& old = jobs_.at(done_.front());
+        for (const std::string& file : {old.output, old.result}) fs::remove(file, ignored);
+        jobs_.erase(done_.front());
+      }
+    }
+    if (waiting_.empty()) continue;
+    Job& job = jobs_.at(waiting_.front());
+    waiting_.pop_front();
+    try {
+      job.process = Process(job.arguments, job.output);
+      job.state = "running";
+      running = job.id;
+    } catch (const base::Error& error) {
+      job.state = "failed";
+      job.message = error.what();
+    }
+  }
+}
+
+Json Jobs::json_of(const Job& job) const {
+  const auto place = std::ranges::find(waiting_, job.id);
+  std::string message = job.message;
+  if (job.state == "running") {
+    std::string said = end_of_file(job.output, 2000);
+    said.erase(said.find_last_not_of("\r\n ") + 1);
+    message = without_paths(said.substr(said.find_last_of("\r\n") + 1), runs_.root());
+  }
+  const bool has_result = job.state == "done" && !job.result.empty();
+  return {{"id", job.id},
+          {"kind", job.kind},
+          {"run", job.run.empty() ? Json() : Json(job.run)},
+          {"state", job.state},
+          {"position", place == waiting_.end() ? Json() : Json(place - waiting_.begin() + 1)},
+          {"progress", nullptr},
+          {"message", message},
+          {"result", has_result ? Json("/v1/jobs/" + job.id + "/result") : Json()}};
+}
+
+Jobs::Job& Jobs::find(const std::string& id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) throw Refusal{404, "there is no job of that number"};
+  return found->second;
+}
+
+Json Jobs::list() {
+  const std::scoped_lock lock(mutex_);
+  Json all = Json::array();
+  for (const auto& [id, job] : jobs_) all.push_back(json_of(job));
+  return all;
+}
+
+Json Jobs::describe(const std::string& id) {
+  const std::scoped_lock lock(mutex_);
+  return json_of(find(id));
+}
+
+void Jobs::cancel(const std::string& id) {
+  const std::scoped_lock lock(mutex_);
+  Job& job = find(id);
+  if (job.state != "waiting" && job.state != "running") throw Refusal{409, "the job has ended"};
+  job.state = "cancelled";
+  job.process.interrupt();
+  if (std::erase(waiting_, id) > 0) done_.push_back(id);
+}
+
+std::pair<std::string, std::string> Jobs::result(const std::string& id) {
+  const std::scoped_lock lock(mutex_);
+  const Job& job = find(id);
+  if (job.state != "done" || job.result.empty()) throw Refusal{409, "the job has no result"};
+  return {job.result, job.type};
+}
+
+}  // namespace gan::serve

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <deque>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "serve/models.h"
+#include "serve/process.h"
+#include "serve/runs.h"
+
+namespace gan::serve {
+
+/// Work that takes long, one at a time, each a process of its own: large draws, evaluations. Any thread may use it.
+class Jobs {
+ public:
+  Jobs(Models& models, Runs& runs);
+  /// Ends what runs, and removes the files of all jobs.
+  ~Jobs();
+
+  /// Adds a job as the body of POST /v1/jobs says. Throws a Refusal.
+  nlohmann::ordered_json add(const nlohmann::ordered_json& body);
+  nlohmann::ordered_json list();
+  nlohmann::ordered_json describe(const std::string& id);
+  void cancel(const std::string& id);
+  /// The file that a job has made, and its type. Throws a Refusal if there is none.
+  std::pair<std::string, std::string> result(const std::string& id);
+
+ private:
+  struct Job {
+    std::string id, kind, state = "waiting", message = {}, run = {};
+    std::vector<std::string> arguments = {};
+    std::string output, result = {}, type = {};  // files
+    Process process = {};
+  };
+  void work();
+  nlohmann::ordered_json json_of(const Job& job) const;
+  Job& find(const std::string& id);
+
+  Models& models_;
+  Runs& runs_;
+  std::mutex mutex_;
+  std::map<std::string, Job> jobs_;
+  std::deque<std::string> waiting_;
+  std::deque<std::string> done_;
+  std::string folder_;  // of results
+  std::uint64_t next_ = 1;
+  bool ending_ = false;
+  std::jthread thread_;
+};
+
+}  // namespace gan::serve

@@ -1,0 +1,74 @@
+#include "serve/playground.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+
+#include "serve/access.h"
+#include "serve/process.h"
+
+namespace gan::serve {
+namespace {
+
+constexpr int kMost = 2;  // at once
+constexpr std::size_t kMostAtOnce = 256 << 10;
+
+std::atomic<int> playing = 0;
+
+class Frames : public EventSource {
+ public:
+  explicit Frames(const std::vector<std::string>& arguments) : process_(arguments, pipe_) { ++playing; }
+  ~Frames() override {
+    process_.kill();
+    while (process_.running()) ::usleep(1000);  // it has no say in the matter
+    ::close(pipe_);
+    --playing;
+  }
+
+  bool next(std::string& out) override {
+    const std::size_t before = text_.size();
+    text_.resize(before + kMostAtOnce);
+    const ssize_t count = ::read(pipe_, text_.data() + before, kMostAtOnce);
+    const bool waits = count < 0 && (errno == EAGAIN || errno == EINTR);
+    text_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    std::size_t begin = 0;
+    for (std::size_t end; (end = text_.find('\n', begin)) != std::string::npos; begin = end + 1)
+      ((out += "event: frame\ndata: ").append(text_, begin, end - begin)) += "\n\n";
+    text_.erase(0, begin);
+    if (waits || count > 0) return true;
+    out += "event: end\ndata: {}\n\n";
+    return false;
+  }
+
+ private:
+  int pipe_ = -1;
+  Process process_;
+  std::string text_;  // the beginning of a line
+};
+
+}  // namespace
+
+std::shared_ptr<EventSource> playground(const std::map<std::string, std::string>& query, const std::string& root) {
+  std::vector<std::string> arguments = {"playground"};
+  for (const auto& [key, value] : query) {
+    if (key == "points") {
+      if (root.empty()) throw Refusal{404, "this server has no root"};
+      arguments.insert(arguments.end(), {"--data", path_below(root, value)});
+    } else if (key == "data") {
+      if (value != "ring8" && value != "grid25" && value != "circle")
+        throw Refusal{400, "data: expected ring8, grid25 or circle; points names a file below the root", "data"};
+      arguments.insert(arguments.end(), {"--data", value});
+    } else if (key == "loss" || key == "seed" || key == "steps" || key == "every") {
+      // One word, so that no value is taken for an option.
+      arguments.push_back("--" + key + "=" + value);
+    } else {
+      throw Refusal{400, "there is no field of that name: " + key.substr(0, 60), key};
+    }
+  }
+  if (playing >= kMost) throw Refusal{429, "too many playgrounds run", "", 5};
+  return std::make_shared<Frames>(arguments);
+}
+
+}  // namespace gan::serve

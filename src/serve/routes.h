@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "serve/jobs.h"
+#include "serve/neighbours.h"
+#include "serve/server.h"
+#include "serve/workers.h"
+
+namespace gan::serve {
+
+/// What the routes work with. Members are destroyed from the last: connections end before what they use.
+struct Server::Services {
+  explicit Services(const ServerOptions& options);
+
+  ServerOptions options;
+  Access access;
+  Models models;
+  Runs runs;
+  Jobs jobs;
+  Neighbours neighbours;
+  std::atomic<bool> ready = false;
+  std::array<std::atomic<std::uint64_t>, 6> answers = {};  ///< by the first digit of their status
+  std::atomic<std::uint64_t> refused = 0;                  ///< with 429
+  std::atomic<std::uint64_t> microseconds = 0;             ///< of all answers
+  std::unique_ptr<HttpServer> http;
+  std::unique_ptr<Drawer> drawer;
+  std::unique_ptr<Workers> workers;
+};
+
+/// A request on its way through a route.
+struct Call {
+  std::shared_ptr<const Request> request;
+  Reply reply;
+  std::map<std::string, std::string> parts = {};  ///< of the path: {name}
+  std::map<std::string, std::string> query = {};
+  nlohmann::ordered_json body = {};  ///< of POST, an object
+};
+
+/// Where a route's function runs.
+enum class Place {
+  connections,  ///< on the thread of all connections: it must be quick
+  workers,      ///< on a worker: it may read files and wait
+};
+
+struct Route {
+  const char *method, *path, *summary;
+  Place place;
+  bool changes;  ///< whether read-only servers refuse it
+  /// The answer, or nothing if the function has replied or will. Throws Refusals and base::Errors.
+  std::optional<Response> (*handle)(Server::Services&, Call&);
+  const char* body = nullptr;  ///< the JSON schema of the body
+  const char* answer = "application/json";
+};
+
+/// Every route of the API, in the order of /openapi.json.
+std::span<const Route> routes();
+
+/// The answer to what a route has thrown.
+Response answer_of(const Server::Services& services, const std::exception_ptr& thrown);
+
+/// Answers a request: finds its route, checks access and runs it.
+void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply);
+
+}  // namespace gan::serve

@@ -1,0 +1,72 @@
+#include "serve/run_state.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "runs/files.h"
+#include "serve/process.h"
+
+namespace gan::serve {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string last_line(const std::string& text) {
+  const std::size_t end = text.find_last_not_of("\r\n ");
+  if (end == std::string::npos) return "";
+  const std::size_t begin = text.find_last_of("\r\n", end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1,
+                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+}
+
+/// Whether training came to its end. What a run of --epochs has to do depends on its data; its log says when it is
+/// done.
+bool is_finished(const train::Config::Train& train, const RunState& run, const std::string& said) {
+  if (said.starts_with("wrote ")) return true;
+  return (train.steps > 0 && run.steps >= train.steps) || (train.time > 0 && run.seconds >= train.time);
+}
+
+}  // namespace
+
+std::string end_of_file(const std::string& path, std::size_t bytes) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(0, std::ios::end);
+  const auto size = file ? static_cast<std::size_t>(file.tellg()) : 0;
+  const std::size_t first = size - std::min(size, bytes);
+  std::string text(size - first, '\0');
+  file.seekg(static_cast<std::streamoff>(first));
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!file) return "";
+  return first == 0 ? text : text.substr(std::min(text.find('\n'), text.size() - 1) + 1);
+}
+
+RunState state_of(const std::string& folder, const train::Config& config) {
+  constexpr std::size_t kLine = 16 << 10;
+  const fs::path path(folder);
+  RunState run;
+  const std::string line = last_line(end_of_file((path / "metrics.jsonl").string(), kLine));
+  if (const auto json = runs::parse_json(line); json && json->is_object()) {
+    const auto step = json->find("step"), seconds = json->find("elapsed_seconds");
+    if (step != json->end() && step->is_number_integer()) run.steps = step->get<std::int64_t>();
+    if (seconds != json->end() && seconds->is_number()) run.seconds = seconds->get<double>();
+  }
+  if (holder_of(folder) > 0) {
+    run.state = "training";
+    return run;
+  }
+  const std::string said = last_line(end_of_file((path / kTrainLog).string(), kLine));
+  std::error_code ignored;
+  if (said.starts_with("gan: ") && !said.starts_with("gan: note") && !said.starts_with("gan: warning")) {
+    run.state = "failed";
+    run.error = said.substr(5);
+  } else if (is_finished(config.train, run, said)) {
+    run.state = "finished";
+  } else {
+    run.state = run.steps > 0 || fs::exists(path / "model.safetensors", ignored) ? "stopped" : "empty";
+  }
+  return run;
+}
+
+}  // namespace gan::serve

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "train/config.h"
+
+namespace gan::serve {
+
+/// What a run is doing, read from its folder.
+struct RunState {
+  std::string state;  ///< "training", "finished", "stopped", "failed", "empty"
+  std::string error;  ///< of a failed run
+  std::int64_t steps = 0;
+  double seconds = 0;  ///< of training
+};
+
+/// The file to which a server lets trainings write, in the folder of the run.
+inline constexpr const char* kTrainLog = "train.log";
+
+/// Reads the ends of files only.
+RunState state_of(const std::string& folder, const train::Config& config);
+
+/// The last bytes of a file, whole lines; empty if there is none.
+std::string end_of_file(const std::string& path, std::size_t bytes);
+
+}  // namespace gan::serve

@@ -1,0 +1,122 @@
+#include "serve/server.h"
+
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <exception>
+#include <filesystem>
+#include <thread>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/parallel.h"
+#include "serve/routes.h"
+
+namespace gan::serve {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr int kWorkers = 2;
+constexpr std::size_t kMostWaiting = 128;  // requests for workers
+constexpr double kGraceSeconds = 30;       // for answers when the server ends
+
+ServerOptions completed(ServerOptions options) {
+  if (!is_loopback(options.host) && options.key.empty())
+    base::fail_usage("--host {}: other machines could reach the server; give --api-key FILE, or listen on 127.0.0.1",
+                     options.host);
+  if (options.port < 0 || options.port > 65535) base::fail_usage("--port {}: expected 0 to 65535", options.port);
+  if (options.models.empty() && options.root.empty())
+    base::fail_usage("nothing to serve: give models, or --root DIR with runs");
+  if (!options.root.empty()) {
+    if (!fs::is_directory(options.root)) base::fail_usage("--root {}: no such folder", options.root);
+    options.root = fs::canonical(options.root).string();
+  }
+  if (options.threads == 0) options.threads = std::max(base::processors() - 1, 1);
+  options.http.host = options.host;
+  options.http.port = options.port;
+  return options;
+}
+
+/// As many connections as the system lets a program have that asks for them.
+void allow_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void log_line(const Request& request, int status, std::uint64_t bytes, double seconds) {
+  const auto now = std::chrono::system_clock::now();
+  const std::time_t whole = std::chrono::system_clock::to_time_t(now);
+  const auto milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm utc{};
+  ::gmtime_r(&whole, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  std::string path = request.target.substr(0, request.target.find('?'));  // queries may hold a key
+  path.resize(std::min<std::size_t>(path.size(), 500));
+  const Json json{{"time", fmt::format("{}.{:03}Z", text, milliseconds)},
+                  {"method", request.method},
+                  {"path", path},
+                  {"status", status},
+                  {"bytes", bytes},
+                  {"ms", std::round(seconds * 1e5) / 100}};
+  fmt::print(stderr, "{}\n", json.dump(-1, ' ', true, Json::error_handler_t::replace));
+}
+
+}  // namespace
+
+Server::Services::Services(const ServerOptions& given)
+    : options(completed(given)),
+      access{.host = options.host, .hosts = options.allow_hosts, .key = options.key, .read_only = options.read_only},
+      models(options.models, options.root),
+      runs(options.root),
+      jobs(models, runs) {
+  allow_files();
+  http = std::make_unique<HttpServer>(
+      options.http, [this](const auto& request, const Reply& reply) { dispatch(*this, request, reply); },
+      [this](const Request& request, int status, std::uint64_t bytes, double seconds) {
+        ++answers[static_cast<std::size_t>(std::clamp(status / 100, 0, 5))];
+        if (status == 429) ++refused;
+        microseconds += static_cast<std::uint64_t>(1e6 * seconds);
+        if (options.log) log_line(request, status, bytes, seconds);
+      });
+  drawer = std::make_unique<Drawer>(options.limits, options.threads);
+  workers = std::make_unique<Workers>(kWorkers, kMostWaiting);
+}
+
+Server::Server(const ServerOptions& options) : services_(std::make_unique<Services>(options)) {}
+
+Server::~Server() = default;
+
+std::string Server::url() const {
+  const std::string& host = services_->options.host;
+  return fmt::format("http://{}:{}/", host.find(':') == std::string::npos ? host : "[" + host + "]",
+                     services_->http->port());
+}
+
+void Server::run() {
+  std::exception_ptr failure;
+  std::jthread connections([&] { services_->http->run(kGraceSeconds); });
+  try {
+    const Models& models = services_->models;
+    for (const std::string& file : services_->options.models) services_->models.open(models.name_of(file));
+    services_->ready = true;
+    while (!base::is_interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  services_->http->stop();
+  connections.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace gan::serve
