@@ -197,7 +197,8 @@ int main(int argc, char** argv) {
   using gan::cli::report;
   // Short commands are not worth a restart.
   const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "train" || command == "eval" || command == "bench" || command == "serve" || command == "studio") gan::cli::shorten_waits(argv);
+  static constexpr std::string_view kLong[] = {"train", "eval", "bench", "serve", "studio", "playground"};
+  if (std::ranges::find(kLong, command) != std::end(kLong)) gan::cli::shorten_waits(argv);
   gan::cli::name_process();
   std::signal(SIGXFSZ, SIG_IGN);  // write() then reports an error when a file may not grow
   try {

@@ -71,7 +71,7 @@ std::vector<OptionText> options(const CLI::App& app, const std::string& group) {
 }
 
 std::vector<CLI::App*> parts(CLI::App& app) {
-  return app.get_subcommands([](CLI::App*) { return true; });
+  return app.get_subcommands([](const CLI::App* part) { return !part->get_group().empty(); });
 }
 
 void visit_commands(CLI::App& program, const std::function<void(const std::string&, CLI::App&)>& visit) {

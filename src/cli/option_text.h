@@ -30,7 +30,7 @@ std::vector<OptionText> positionals(const CLI::App& app);
 /// The options of a command, in order; of one group if a name is given.
 std::vector<OptionText> options(const CLI::App& app, const std::string& group = {});
 
-/// The commands of the program or the parts of a command, in order.
+/// The commands of the program or the parts of a command, in order, without hidden ones.
 std::vector<CLI::App*> parts(CLI::App& app);
 
 /// Calls `visit` for the program, its commands and their parts, parents first, with their path: "", "bench", "bench

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <nlohmann/json.hpp>
 
 #include "serve/access.h"
 #include "serve/process.h"
@@ -19,7 +20,10 @@ std::atomic<int> playing = 0;
 
 class Frames : public EventSource {
  public:
-  explicit Frames(const std::vector<std::string>& arguments) : process_(arguments, pipe_) { ++playing; }
+  Frames(const std::vector<std::string>& arguments, std::string root)
+      : root_(std::move(root)), process_(arguments, pipe_) {
+    ++playing;
+  }
   ~Frames() override {
     process_.kill();
     while (process_.running()) ::usleep(1000);  // it has no say in the matter
@@ -34,18 +38,27 @@ class Frames : public EventSource {
     const bool waits = count < 0 && (errno == EAGAIN || errno == EINTR);
     text_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     std::size_t begin = 0;
-    for (std::size_t end; (end = text_.find('\n', begin)) != std::string::npos; begin = end + 1)
-      ((out += "event: frame\ndata: ").append(text_, begin, end - begin)) += "\n\n";
+    for (std::size_t end; (end = text_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      if (text_[begin] == '{')
+        ((out += "event: frame\ndata: ").append(text_, begin, end - begin)) += "\n\n";
+      else
+        said_ = text_.substr(begin, end - begin);
+    }
     text_.erase(0, begin);
     if (waits || count > 0) return true;
-    out += "event: end\ndata: {}\n\n";
+    const std::string error = without_paths(said_.starts_with("gan: ") ? said_.substr(5) : said_, root_);
+    out += "event: end\ndata: " +
+           nlohmann::json{{"error", error.empty() ? nlohmann::json() : nlohmann::json(error)}}.dump(
+               -1, ' ', true, nlohmann::json::error_handler_t::replace) +
+           "\n\n";
     return false;
   }
 
  private:
+  const std::string root_;
   int pipe_ = -1;
   Process process_;
-  std::string text_;  // the beginning of a line
+  std::string text_, said_;  // the beginning of a line; the last line that is no frame
 };
 
 }  // namespace
@@ -68,7 +81,7 @@ std::shared_ptr<EventSource> playground(const std::map<std::string, std::string>
     }
   }
   if (playing >= kMost) throw Refusal{429, "too many playgrounds run", "", 5};
-  return std::make_shared<Frames>(arguments);
+  return std::make_shared<Frames>(arguments, root);
 }
 
 }  // namespace gan::serve

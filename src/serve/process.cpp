@@ -24,7 +24,7 @@ Process::Process(const std::vector<std::string>& arguments, int& pipe) {
   if (::pipe2(ends, O_CLOEXEC) != 0) base::fail_run("a process cannot be started: {}", std::strerror(errno));
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   try {
-    start(arguments, "/dev/null", ends[1]);
+    start(arguments, "", ends[1]);
   } catch (...) {
     ::close(ends[0]);
     ::close(ends[1]);
@@ -43,8 +43,11 @@ void Process::start(const std::vector<std::string>& arguments, const std::string
   posix_spawn_file_actions_init(&files);
   posix_spawnattr_init(&attributes);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 2, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
-  posix_spawn_file_actions_adddup2(&files, descriptor < 0 ? 2 : descriptor, 1);
+  if (descriptor < 0)
+    posix_spawn_file_actions_addopen(&files, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
+  else
+    posix_spawn_file_actions_adddup2(&files, descriptor, 1);
+  posix_spawn_file_actions_adddup2(&files, 1, 2);
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);

@@ -14,7 +14,7 @@ class Process {
   /// Starts `gan` with these arguments, in a session of its own, which the end of this program does not end. Its output
   /// is added to the file `output`; standard input is empty. Throws a run error if it cannot be started.
   Process(const std::vector<std::string>& arguments, const std::string& output);
-  /// The same with standard output as a pipe, of which the read end, which does not block, goes to `pipe`.
+  /// The same with its output going to a pipe, of which the read end, which does not block, goes to `pipe`.
   Process(const std::vector<std::string>& arguments, int& pipe);
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
