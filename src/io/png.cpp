@@ -127,8 +127,10 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
 
 namespace {
 
-/// A picture as the bytes of a PNG file; `path` is for messages.
-std::string encode(const std::string& path, const Picture& picture) {
+/// A picture as the bytes of a PNG file. One in memory is an answer that somebody waits for: half the time for a tenth
+/// more bytes.
+std::string encode(const base::Destination& to, const Picture& picture) {
+  const std::string& path = to.name();
   const std::size_t channels = static_cast<std::size_t>(std::max(picture.channels, 0));
   const std::size_t pixels =
       static_cast<std::size_t>(std::max(picture.height, 0)) * static_cast<std::size_t>(std::max(picture.width, 0));
@@ -146,6 +148,7 @@ std::string encode(const std::string& path, const Picture& picture) {
   image.height = static_cast<png_uint_32>(picture.height);
   constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
   image.format = kFormats[channels - 1];
+  if (to.memory()) image.flags = PNG_IMAGE_FLAG_FAST;
   png_alloc_size_t encoded_bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string encoded(encoded_bytes, '\0');
   if (!png_image_write_to_memory(&image, encoded.data(), &encoded_bytes, 0, interleaved.data(), 0, nullptr))
@@ -171,7 +174,7 @@ std::string chunk(std::string_view type, std::string_view data) {
 }  // namespace
 
 void write_png(const base::Destination& to, const Picture& picture) {
-  base::write_file(to, encode(to.name(), picture), base::Durability::unsynced);
+  base::write_file(to, encode(to, picture), base::Durability::unsynced);
 }
 
 void write_animation(const base::Destination& to, std::span<const Picture> pictures, int rate) {
@@ -184,7 +187,7 @@ void write_animation(const base::Destination& to, std::span<const Picture> pictu
     if (picture.width != pictures[0].width || picture.height != pictures[0].height ||
         picture.channels != pictures[0].channels)
       base::fail_usage("{}: the pictures of an animation differ in size", path);
-    const std::string encoded = encode(path, picture);
+    const std::string encoded = encode(to, picture);
     const bool first = file.empty();
     if (first) file = encoded.substr(0, kSignature);
     bool started = false;

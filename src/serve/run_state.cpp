@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "runs/files.h"
 #include "serve/process.h"
@@ -25,7 +26,9 @@ std::string last_line(const std::string& text) {
 /// done.
 bool is_finished(const train::Config::Train& train, const RunState& run, const std::string& said) {
   if (said.starts_with("wrote ")) return true;
-  return (train.steps > 0 && run.steps >= train.steps) || (train.time > 0 && run.seconds >= train.time);
+  if (train.steps > 0) return run.steps >= train.steps;
+  // The last line is up to an interval older than the end.
+  return train.time > 0 && run.seconds + 1.5 * run.interval >= train.time;
 }
 
 }  // namespace
@@ -43,14 +46,18 @@ std::string end_of_file(const std::string& path, std::size_t bytes) {
 }
 
 RunState state_of(const std::string& folder, const train::Config& config) {
-  constexpr std::size_t kLine = 16 << 10;
+  constexpr std::size_t kLine = 8 << 10;
   const fs::path path(folder);
   RunState run;
-  const std::string line = last_line(end_of_file((path / "metrics.jsonl").string(), kLine));
-  if (const auto json = runs::parse_json(line); json && json->is_object()) {
+  std::istringstream lines(end_of_file((path / "metrics.jsonl").string(), kLine));
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = runs::parse_json(line);
+    if (!json || !json->is_object()) continue;
     const auto step = json->find("step"), seconds = json->find("elapsed_seconds");
     if (step != json->end() && step->is_number_integer()) run.steps = step->get<std::int64_t>();
-    if (seconds != json->end() && seconds->is_number()) run.seconds = seconds->get<double>();
+    if (seconds == json->end() || !seconds->is_number()) continue;
+    run.interval = seconds->get<double>() - run.seconds;
+    run.seconds = seconds->get<double>();
   }
   if (holder_of(folder) > 0) {
     run.state = "training";

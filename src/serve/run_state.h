@@ -13,7 +13,8 @@ struct RunState {
   std::string state;  ///< "training", "finished", "stopped", "failed", "empty"
   std::string error;  ///< of a failed run
   std::int64_t steps = 0;
-  double seconds = 0;  ///< of training
+  double seconds = 0;   ///< of training
+  double interval = 0;  ///< seconds between the last lines of metrics.jsonl
 };
 
 /// The file to which a server lets trainings write, in the folder of the run.

@@ -135,10 +135,14 @@ Json condition_json(const data::ConditionSpec& spec, const data::ConditionRows& 
   return all;
 }
 
-Json rows_json(std::span<const float> values, std::size_t size) {
-  Json rows = Json::array();
-  for (std::size_t i = 0; i < values.size(); i += size) rows.push_back(values.subspan(i, size));
-  return rows;
+/// Rows as JSON, with as many digits as tell floats apart.
+std::string rows_text(std::span<const float> values, std::size_t size) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    text += i % size != 0 ? "," : i == 0 ? "[" : "],[";
+    fmt::format_to(std::back_inserter(text), "{}", values[i]);
+  }
+  return text + "]]";
 }
 
 std::vector<std::pair<std::string, std::string>> headers_of(const SampleOrder& order) {
@@ -161,15 +165,16 @@ Response answer(const SampleOrder& order, std::span<float> samples, std::span<co
     return response;
   }
   model.units.undo(samples, model.sample_shape);
-  Json json{{"model", order.model->name},
-            {"count", order.plan.total},
-            {"shape", model.sample_shape},
-            {"seed", order.options.seed},
-            {"first", order.options.first},
-            {"conditions", condition_json(model.condition, rows, order.plan.total)},
-            {"samples", rows_json(samples, static_cast<std::size_t>(graph::element_count(model.sample_shape)))}};
-  if (order.return_latents) json["latents"] = rows_json(z, static_cast<std::size_t>(model.config.model.latent));
+  Json json{{"model", order.model->name},   {"count", order.plan.total},
+            {"shape", model.sample_shape},  {"seed", order.options.seed},
+            {"first", order.options.first}, {"conditions", condition_json(model.condition, rows, order.plan.total)}};
   response.body = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  response.body.pop_back();
+  response.body +=
+      ",\"samples\":" + rows_text(samples, static_cast<std::size_t>(graph::element_count(model.sample_shape)));
+  if (order.return_latents)
+    response.body += ",\"latents\":" + rows_text(z, static_cast<std::size_t>(model.config.model.latent));
+  response.body += '}';
   return response;
 }
 
