@@ -28,7 +28,9 @@ export async function show(main, names) {
   const lines = kind => ([[, , key]]) => runs.map((run, index) => ({ label: run.name, hue: hues[index % hues.length],
     dash: index < hues.length ? [] : [6, 3], x: run.report[kind]?.step ?? [], y: run.report[kind]?.[key] }));
   const drawMetrics = plotRow(section("Training curves"), apart(metricPlots), lines("metrics"));
-  const drawScores = plotRow(section("Scores over time"), apart(scorePlots), lines("scores"));
+  const scores = section("Scores over time"), drawScores = plotRow(scores, apart(scorePlots), lines("scores"));
+  const none = paragraph("These runs were not scored while they trained.", "quiet");
+  if (runs.every(({ report }) => !report.scores)) scores.append(none);
   section("Values that differ").append(differences(runs));
   drawPlots();
   const soon = throttle(async () => {
@@ -41,6 +43,7 @@ export async function show(main, names) {
     drawPictures(runs);
     drawMetrics(lines("metrics"));
     drawScores(lines("scores"));
+    if (runs.some(({ report }) => report.scores)) none.remove();
     drawPlots();
   }, 3000);  // each is fetched whole
   return events("/v1/events", { runs: () => runs.some(({ state }) => state === "training") && soon() });

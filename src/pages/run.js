@@ -20,7 +20,7 @@ export async function show(main, [name], { server }) {
 
   const redraw = () => {
     const { step, elapsed_seconds: times } = report.metrics ?? {};
-    const steps = Math.max(run.steps, step?.at(-1) ?? 0), time = Math.max(run.time, times?.at(-1) ?? 0);
+    const steps = Math.max(run.steps, step?.at(-1) ?? 0, report.steps), time = Math.max(run.time, times?.at(-1) ?? 0);
     const share = run.total_time ? time / run.total_time : run.total_steps ? steps / run.total_steps : null;
     state.say(run.state);
     bar.hidden = run.state !== "training" || share === null;
@@ -33,7 +33,7 @@ export async function show(main, [name], { server }) {
     problem.textContent = run.error;
     details.hidden = !run.log;
     log.textContent = run.log;
-    control.draw(run, steps);
+    control.draw(run);
   };
   redraw();
   main.append(element("h1", {}, name),
@@ -68,8 +68,16 @@ export async function show(main, [name], { server }) {
     Object.assign(report, { facts: run.report.facts, notes: run.report.notes, class_names: run.report.class_names });
     soon();
   };
+  const awaitModel = throttle(() => again(false), 3000);
   return events(path + "/events", {
-    metrics: line => addLine(report, "metrics", line) && change("curves"),
+    metrics: line => {
+      if (!run.has_model) awaitModel();
+      if (addLine(report, "metrics", line)) change("curves");
+    },
+    reset: () => {  // training goes on from an earlier step: the lines come anew
+      Object.assign(report, { metrics: report.metrics && { step: [] }, scores: report.scores && { step: [] }, warnings: [], steps: 0 });
+      again(false);
+    },
     score: line => addLine(report, "scores", line) && change("scores"),
     picture: picture => {
       const { pictures } = report.samples;
@@ -122,11 +130,10 @@ function controls(name, path, server) {
       judging.hidden = true;
     }
   });
-  const draw = (run, steps) => {
-    link.hidden = steps === 0;
+  const draw = run => {
+    link.hidden = evaluate.hidden = !run.has_model;
     stop.hidden = run.state !== "training";
     resume.hidden = run.state === "training";
-    evaluate.hidden = steps === 0;
   };
   const actions = element("div", { className: "actions" }, link, ...(server.read_only ? [] : [stop, evaluate, resume]));
   return { box: element("div", {}, actions, judging, said), draw };

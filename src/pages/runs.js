@@ -42,6 +42,9 @@ export async function show(main, parts, { server }) {
   return events("/v1/events", { open: soon, runs: soon });
 }
 
+/** The names of files and folders without the paths to them. */
+const lastParts = data => data.split(",").map(path => path.split("/").filter(Boolean).at(-1) ?? path).join(",");
+
 /** A run's card; `draw` shows it as it is now. */
 function card(name, chosen) {
   const img = element("img", { alt: "" });  // what it shows is the run, which the link names
@@ -57,8 +60,10 @@ function card(name, chosen) {
     img.hidden = !run.picture;
     if (run.picture && img.getAttribute("src") !== run.picture) img.src = run.picture;
     state.say(run.state);
-    facts.textContent = [[run.preset, run.data].filter(Boolean).join(" on "),
-      `step ${number(run.steps)}` + (run.total_steps ? ` of ${number(run.total_steps)}` : "")].join(", ");
+    facts.title = run.data ?? "";
+    facts.textContent = [[run.preset, run.data && lastParts(run.data)].filter(Boolean).join(" on "),
+      run.steps ? `step ${number(run.steps)}` + (run.total_steps ? ` of ${number(run.total_steps)}` : "") : "no step yet"]
+      .filter(Boolean).join(", ");
     score.textContent = typeof run.score === "number"
       ? `score ${number(run.score)}, best ${number(run.best)} at step ${number(run.best_step)}` : "";
     note.textContent = [run.error, run.warnings && counted(run.warnings, "warning")].filter(Boolean).join("; ");

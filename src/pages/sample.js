@@ -88,7 +88,7 @@ function neighboursFigure({ model, single, signal }, said) {
     found.replaceChildren(paragraph("Looking through the training data …", "quiet"));
     const error = await attempt(said, async () => {
       const response = await send("POST", "/v1/neighbours", { ...single, k: neighbours }, { signal });
-      found.replaceChildren(...neighbourList(await response.json()));
+      found.replaceChildren(...neighbourList(await response.json(), name));
     });
     if (error) found.replaceChildren();
   });
@@ -96,12 +96,14 @@ function neighboursFigure({ model, single, signal }, said) {
   return figure("Nearest training " + name, find, found);
 }
 
-function neighbourList({ neighbours, distance_typical: typical }) {
+function neighbourList({ neighbours, distance_typical: typical }, name) {
   const entry = ({ index, distance, label, png }) => element("li", {},
     png ? element("img", { className: "pixels", alt: `training picture ${index}`, src: "data:image/png;base64," + png }) : null,
     `${label ?? "row " + index}: ${number(distance)}`);
   return [element("ol", {}, ...neighbours.map(entry)), paragraph(
-    `Distances; ${number(typical)} is usual between a sample and its nearest row. Far less means that the sample is a copy.`, "quiet")];
+    "The numbers are distances. "
+      + (typical === null ? "" : `${number(typical)} lies between the first of these ${name} and the one nearest to it. `)
+      + "Far less means that the sample is a copy.", "quiet")];
 }
 
 /** Fills a panel with a sample. `single`: the request that draws it alone; row: its condition; sample: its values; z: its

@@ -34,6 +34,8 @@ ServerOptions completed(ServerOptions options) {
   if (options.port < 0 || options.port > 65535) base::fail_usage("--port {}: expected 0 to 65535", options.port);
   if (options.models.empty() && options.root.empty())
     base::fail_usage("nothing to serve: give models, or --root DIR with runs");
+  for (const std::string& file : options.models)
+    if (!fs::exists(file)) base::fail_data("{}: no such file or folder", file);
   if (!options.root.empty()) {
     if (!fs::is_directory(options.root)) base::fail_usage("--root {}: no such folder", options.root);
     options.root = fs::canonical(options.root).string();
@@ -72,6 +74,14 @@ void log_line(const Request& request, int status, std::uint64_t bytes, double se
   fmt::print(stderr, "{}\n", json.dump(-1, ' ', true, Json::error_handler_t::replace));
 }
 
+void open_given(Models& models, const std::string& file) {
+  try {
+    models.open(Models::name_of(file));
+  } catch (const Refusal& refusal) {
+    base::fail_data("{}: {}", file, refusal.message);
+  }
+}
+
 }  // namespace
 
 Server::Services::Services(const ServerOptions& given)
@@ -107,8 +117,7 @@ void Server::run() {
   std::exception_ptr failure;
   std::jthread connections([&] { services_->http->run(kGraceSeconds); });
   try {
-    const Models& models = services_->models;
-    for (const std::string& file : services_->options.models) services_->models.open(models.name_of(file));
+    for (const std::string& file : services_->options.models) open_given(services_->models, file);
     services_->ready = true;
     while (!base::is_interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
   } catch (...) {
