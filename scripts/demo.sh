@@ -35,6 +35,7 @@ runs/demo/run/config.toml         every setting of the run
 runs/demo/run/metrics.jsonl       its losses, a line for every 50 steps
 
 Now try:
+  $gan studio runs/demo                                  # the run in a browser: curves, pictures, drawing
   $gan sample runs/demo/run --label 7 --count 64 --out sevens.png
   $gan train --resume --out runs/demo/run --time 6m      # three minutes more
   $gan presets                                           # what else it can train
