@@ -31,7 +31,7 @@ case "${1:-}" in
     command -v npm > /dev/null || packages+=(npm)
     ;;
   --test)
-    packages+=(chromium python3 python3-pil python3-onnx pkg-config)  # for reports, bench/run, resizing, exported models, installing
+    packages+=(chromium python3 python3-pil python3-onnx pkg-config)  # for pages, bench/run, resizing, exported models, installing
     command -v npm > /dev/null || packages+=(npm)
     ;;
   --package) packages+=(dpkg-dev file) ;;
@@ -57,16 +57,26 @@ for package in "${packages[@]}"; do
   esac
   [[ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2> /dev/null)" == *ii* ]] || missing+=("$package")
 done
-# ONNX Runtime, which Debian 12 has not, of a fixed version and without its own scripts.
+# Modules of node that tests use, of fixed versions and without their own scripts: ONNX Runtime, which Debian 12 has not;
+# what clicks through the studio's pages, and what judges whether everybody can use them.
 install_node_modules() {
-  [[ "${1:-}" == --test && ! -d tests/exports/node_modules/onnxruntime-node ]] || return 0
-  echo "installing onnxruntime-node"
-  npm install --prefix tests/exports --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error > /dev/null ||
-    { echo "npm could not install onnxruntime-node" >&2; exit 3; }
+  local folder="tests/$1" module absent=()
+  for module in "${@:2}"; do
+    [[ -d "$folder/node_modules/$module" ]] || absent+=("$module")
+  done
+  ((${#absent[@]} > 0)) || return 0
+  echo "installing ${absent[*]}"
+  npm install --prefix "$folder" --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error > /dev/null ||
+    { echo "npm could not install ${absent[*]}" >&2; exit 3; }
+}
+install_modules() {
+  [[ "${1:-}" == --test ]] || return 0
+  install_node_modules exports onnxruntime-node
+  install_node_modules studio playwright-core axe-core
 }
 
 if ((${#missing[@]} == 0)); then
-  install_node_modules "$@"
+  install_modules "$@"
   exit 0
 fi
 
@@ -94,4 +104,4 @@ if ! apt-get install -o DPkg::Lock::Timeout=600 -y -qq --no-install-recommends "
   echo "apt-get could not install: ${missing[*]}" >&2
   exit 3
 fi
-install_node_modules "$@"
+install_modules "$@"

@@ -87,7 +87,7 @@ TEST(Cli, WrongUseBadInput) {
       {{"data", "fetc"}, "did you mean \"fetch\"?"},
       {{"data"}, "data"},
       {{"info", "mnits"}, "did you mean \"mnist\"?"},
-      {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy, FILE.npz, FILE.csv or a folder"},
+      {{"sample", "m", "--out", "x.jpg"}, "FILE.png, FILE.npy, FILE.npz, FILE.csv, FILE.zip or a folder"},
       {{"sample", "m", "--out", "x.png", "--count", "0"}, "--count"},
       {{"sample", "m", "--out", "x.png", "--label", "1", "--per-class", "2"}, "excludes"},
       {{"sample", "m", "--out", "x.png", "--count", "1e3"}, "1e3 is not a whole number"},

@@ -375,6 +375,12 @@ TEST_F(SampleCli, AFolderIsReadAgain) {
   std::vector<float> pixels(36);
   again.copy_sample(13, pixels.data());
   for (std::size_t i = 0; i < 36; ++i) ASSERT_NEAR(pixels[i], one[i], 0.5 / 127.5 + 1e-5);
+  // An archive holds the same files.
+  done({"--condition", "angle=10|60.5", "--count", "6", "--seed", "4", "--out", folder_ / "d.zip"});
+  const Result unpacked = shell(folder_,
+                                "python3 -m zipfile -e d.zip unpacked && diff unpacked/metadata.csv "
+                                "d/metadata.csv && ls unpacked | wc -l");
+  EXPECT_EQ(unpacked.out, "49\n") << unpacked.err;
 }
 
 TEST_F(SampleCli, NamesOfClassesAreSafe) {

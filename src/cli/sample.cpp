@@ -48,7 +48,7 @@ as bytes, in its units; vectors [N, D] in the units of their data. FILE.npz hold
 each column of the condition. FILE.csv holds vectors and their conditions. DIR/ receives a picture LABEL-INDEX.png for
 each image; INDEX counts from 0 within its label (sample-INDEX.png if the condition is not one label), with leading
 zeros, and metadata.csv, with the condition, seed and index of each picture, which is written last: a folder without it
-is not whole. `--data DIR` reads such a folder.
+is not whole. `--data DIR` reads such a folder. FILE.zip holds what DIR/ would.
 The same model, seed and options give the same bytes.
 
 --interpolate latent goes through --count latents (default 2) for each combination of values, --interpolate condition
@@ -174,9 +174,9 @@ std::function<void()> setup(CLI::App& app) {
   const auto add_count = [&](const char* name, std::int64_t& value, const char* help, std::int64_t least,
                              std::int64_t most) { return add(name, value, help, "N")->check(CLI::Range(least, most)); };
   app.add_option("MODEL", options->model, "A model.safetensors, or the folder of a run")->required();
-  add("--out", options->out, "FILE.png, .npy, .npz or .csv, - (as .npy) or DIR/", "PATH")->required();
-  add("--format", options->format, "png, npy, npz or csv, whatever the name ends in", "F")
-      ->check(CLI::IsMember({"png", "npy", "npz", "csv"}));
+  add("--out", options->out, "FILE.png, .npy, .npz, .csv or .zip, - (as .npy) or DIR/", "PATH")->required();
+  add("--format", options->format, "png, npy, npz, csv or zip, whatever the name ends in", "F")
+      ->check(CLI::IsMember({"png", "npy", "npz", "csv", "zip"}));
   app.add_flag("--overwrite", options->overwrite, "Replace the pictures and metadata.csv of a folder");
   CLI::Option* condition =
       add("--condition", options->conditions, "Draw these values of a column; may be repeated", "NAME=VALUE,...")

@@ -433,7 +433,8 @@ SampleFormat sample_format(const std::string& out, const std::string& format) {
   const auto found = kFormats.find(extension.substr(1));
   if (found == kFormats.end())
     base::fail_usage(
-        "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy, FILE.npz, FILE.csv or a folder, or - "
+        "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy, FILE.npz, FILE.csv, FILE.zip or a "
+        "folder, or - "
         "for standard output",
         out, extension);
   return found->second;
