@@ -227,8 +227,8 @@ TEST_F(Serve, BadInputIsRefusedByTheNameOfTheField) {
       {R"({"model":"digits","seed":-1})", "seed", "expected a whole number"},
       {R"({"model":"digits","first":1e30})", "first", "expected a whole number"},
       {R"({"model":"digits","truncation":0.01})", "truncation", "at least 0.05"},
-      {R"({"model":"digits","latents":[[1,2]]})", "latents", "rows of 64 finite numbers"},
-      {R"({"model":"digits","latents":[]})", "latents", "rows of 64 finite numbers"},
+      {R"({"model":"digits","latents":[[1,2]]})", "latents", "rows of 64 numbers between"},
+      {R"({"model":"digits","latents":[]})", "latents", "rows of 64 numbers between"},
       {R"({"model":"digits","pad":1000})", "pad", "from 0 to 64"},
       {R"({"model":"digits","same_latents":1})", "same_latents", "true or false"},
   };

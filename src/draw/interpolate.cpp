@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/interrupt.h"
 #include "base/text.h"
 #include "io/npy.h"
 #include "io/png.h"
@@ -88,7 +87,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   std::vector<float> samples(static_cast<std::size_t>(total) * size), z, shares;
   std::vector<std::uint32_t> from, to;
   for (std::int64_t first = 0; first < total; first += kBatch) {
-    base::throw_if_interrupted();
+    options.between();
     const std::int64_t count = std::min(kBatch, total - first);
     z.resize(static_cast<std::size_t>(count) * latent);
     from.clear(), to.clear(), shares.clear();

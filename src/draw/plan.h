@@ -23,6 +23,7 @@ struct SampleOptions {
   double truncation = 0;
   bool same_latents = false, overwrite = false, spherical = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
+  std::function<void()> between = [] {};                  ///< called between pieces of work, which it ends by throwing
 };
 
 /// The most samples of a call.

@@ -33,10 +33,21 @@ bool is_reasons(const Json& missing) {
 }
 
 std::optional<Json> parse_json(const std::string& text) {
-  bool deep = false;
-  const auto watch = [&](int depth, Json::parse_event_t, Json&) { return !(deep |= depth > kDeepestJson); };
-  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
-  if (json.is_discarded() || deep) return std::nullopt;
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted && c == '\\')
+      ++i;
+    else if (c == '"')
+      quoted = !quoted;
+    else if (!quoted && (c == '[' || c == '{') && ++depth > kDeepestJson)
+      return std::nullopt;
+    else if (!quoted && (c == ']' || c == '}'))
+      --depth;
+  }
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return std::nullopt;
   return json;
 }
 

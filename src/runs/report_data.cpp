@@ -191,9 +191,13 @@ Json report_data(const std::string& run, const std::string& url) {
   const std::string config_text = base::read_file(path("config.toml"));
   const train::Config config = train::read_run_config(path("config.toml"));
   std::optional<train::Model> model;
-  if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
-
   Json data{{"version", GAN_VERSION}, {"run", run}, {"name", folder_name(run)}, {"notes", Json::array()}};
+  try {
+    if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
+  } catch (const base::Error&) {
+    if (url.empty()) throw;
+    data["notes"].push_back("model.safetensors cannot be read.");
+  }
   data["hints"] = hints(run, config, model.has_value());
   static constexpr const char* kMetrics[] = {"loss_g",         "loss_d",         "d_real",          "d_fake",
                                              "grad_norm_g",    "grad_norm_d",    "watch.condition", "watch.spread",

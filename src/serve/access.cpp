@@ -1,8 +1,11 @@
 #include "serve/access.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <system_error>
+
+#include "base/text.h"
 
 namespace gan::serve {
 
@@ -10,18 +13,28 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A Host header without its port: "localhost", "[::1]".
-std::string_view name_of(std::string_view host) {
-  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
-  return host.substr(0, host.find(':'));
+std::string lower(std::string_view text) {
+  std::string small(text);
+  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return small;
+}
+
+/// A Host header without its port, in small letters: "localhost", "[::1]". Empty if it is not of that form.
+std::string name_of(std::string_view host) {
+  const std::size_t end = host.starts_with('[') ? host.find(']') + 1 : std::min(host.find(':'), host.size());
+  const std::string_view port = host.substr(end);
+  const auto digits = [](char c) { return c >= '0' && c <= '9'; };
+  if (end == 0 || (!port.empty() && (port[0] != ':' || !std::ranges::all_of(port.substr(1), digits)))) return "";
+  return lower(host.substr(0, end));
 }
 
 /// The key that a browser was given by the front page.
 std::string key_of_cookie(std::string_view cookies) {
-  const std::size_t at = cookies.find("gan_key=");
-  std::string key;
-  if (at != std::string_view::npos && decode_url(cookies.substr(at + 8, cookies.find(';', at) - at - 8), key))
-    return key;
+  for (std::string& cookie : base::split(cookies, ';')) {
+    cookie.erase(0, cookie.find_first_not_of(' '));
+    std::string key;
+    if (cookie.starts_with("gan_key=") && decode_url(std::string_view(cookie).substr(8), key)) return key;
+  }
   return "";
 }
 
@@ -42,30 +55,37 @@ bool is_loopback(std::string_view host) {
 }
 
 void Access::check(const Request& request, bool changes) const {
-  const std::string_view host = request.header("Host"), name = name_of(host);
+  const std::string_view host = request.header("Host");
+  const std::string name = name_of(host);
   const bool own = name == this->host || name == "[" + this->host + "]" ||
                    (is_loopback(this->host) && is_loopback(name)) || std::ranges::find(hosts, name) != hosts.end();
   // A server that listens on all addresses has no name of its own; its key keeps strangers out.
   const bool any = hosts.empty() && !is_loopback(this->host);
-  if (host.empty() || (!own && !any)) throw Refusal{421, "this server does not go by that Host"};
+  if (name.empty() || (!own && !any)) throw Refusal{421, "this server does not go by that Host"};
   if (const std::string_view origin = request.header("Origin"); !origin.empty())
     if (const std::size_t scheme = origin.find("://");
         scheme == std::string_view::npos || origin.substr(scheme + 3) != host)
       throw Refusal{403, "requests from pages of another origin are refused"};
+  // Pictures and the like are asked for without an Origin.
+  if (request.header("Sec-Fetch-Site") == "cross-site")
+    throw Refusal{403, "requests from pages of another origin are refused"};
   if (!key.empty()) {
-    std::string_view given = request.header("Authorization");
-    if (given.starts_with("Bearer "))
-      given.remove_prefix(7);
-    else
-      given = request.header("X-API-Key");
-    const std::string cookie = key_of_cookie(request.header("Cookie"));
-    if (given.empty()) given = cookie;
-    const bool sign_in = request.method == "GET" && request.target == "/?key=" + encode_url(key);
-    if (!sign_in && !same_key(given, key)) throw Refusal{401, "a key is needed: Authorization: Bearer KEY"};
+    const std::string_view given = request.header("Authorization");
+    std::string brought(lower(given.substr(0, 7)) == "bearer " ? given.substr(7) : request.header("X-API-Key"));
+    if (brought.empty()) brought = key_of_cookie(request.header("Cookie"));
+    // The front page takes the key from its address.
+    constexpr std::string_view kSignIn = "/?key=";
+    std::string signing_in;
+    if (brought.empty() && request.method == "GET" && request.target.starts_with(kSignIn) &&
+        decode_url(std::string_view(request.target).substr(kSignIn.size()), signing_in))
+      brought = signing_in;
+    if (!same_key(brought, key)) throw Refusal{401, "a key is needed: Authorization: Bearer KEY"};
   }
   if (request.method == "POST") {
-    const std::string_view type = request.header("Content-Type");
-    if (type.substr(0, type.find(';')) != "application/json") throw Refusal{415, "the body must be application/json"};
+    std::string type = lower(request.header("Content-Type"));
+    type.erase(std::min(type.find(';'), type.size()));
+    type.erase(type.find_last_not_of(' ') + 1);
+    if (type != "application/json") throw Refusal{415, "the body must be application/json"};
   }
   if (changes && read_only) throw Refusal{403, "the server is read-only"};
 }
@@ -84,6 +104,21 @@ std::string path_below(const std::string& folder, const std::string& name) {
   const auto [end, rest] = std::ranges::mismatch(root, found);
   if (end != root.end()) throw nothing;
   return found.string();
+}
+
+std::string name_of_run(const std::string& root, const std::string& folder) {
+  return folder == "." ? fs::path(root).filename().string() : folder;
+}
+
+std::string folder_of_run(const std::string& root, const std::string& name) {
+  std::error_code ignored;
+  const fs::path own(root);
+  if (name == own.filename() && fs::is_regular_file(own / "config.toml", ignored) && !fs::exists(own / name, ignored))
+    return root;
+  const std::string path = path_below(root, name);
+  if (name == "." || fs::path(path).lexically_relative(root) != name)
+    throw Refusal{404, "there is nothing of that name"};
+  return path;
 }
 
 std::string without_paths(std::string message, const std::string& root) {

@@ -17,8 +17,7 @@ struct Refusal {
 
 /// Who may ask for what.
 struct Access {
-  std::string host;  ///< that the server listens on
-  int port = 0;
+  std::string host;                ///< that the server listens on
   std::vector<std::string> hosts;  ///< further names by which clients may call it
   std::string key;                 ///< that requests must bring; empty: none
   bool read_only = false;
@@ -36,6 +35,12 @@ bool is_loopback(std::string_view host);
 /// always of the same text, if there is nothing, if the name is absolute, has parts such as ".." or begins with a dot,
 /// or if links lead out of the folder.
 std::string path_below(const std::string& folder, const std::string& name);
+
+/// The folder of a run that a client's name means. A root that is a run itself goes by its own name. Throws as
+/// path_below does, and for other spellings of a name.
+std::string folder_of_run(const std::string& root, const std::string& name);
+/// The name of the run in a folder as runs::folders_of_runs gives it.
+std::string name_of_run(const std::string& root, const std::string& folder);
 
 /// The message of an error without the server's own paths.
 std::string without_paths(std::string message, const std::string& root);

@@ -15,7 +15,14 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::size_t kQuickBody = 64 << 10;  // bytes that are parsed on the thread of all connections
+constexpr std::size_t kQuickBody = 16 << 10;  // bytes that are parsed on the thread of all connections
+
+/// The JSON of a body. Keys are looked up one after another, so there may not be many.
+std::optional<Json> parse_body(const std::string& body) {
+  constexpr int kMostFields = 1000;
+  if (std::ranges::count(body, ':') > kMostFields) throw Refusal{400, "the body has too many fields"};
+  return runs::parse_json(body.empty() ? "{}" : body);
+}
 
 Response refuse(const Refusal& refusal) {
   Json json{{"error", refusal.message}};
@@ -60,9 +67,9 @@ void run(Server::Services& services, const Route& route, Call& call) {
   Response response;
   try {
     if (std::string_view(route.method) == "POST") {
-      const std::optional<Json> body = runs::parse_json(call.request->body.empty() ? "{}" : call.request->body);
+      std::optional<Json> body = parse_body(call.request->body);
       if (!body || !body->is_object()) throw Refusal{400, "the body is no JSON object"};
-      call.body = *body;
+      call.body = std::move(*body);
     }
     std::optional<Response> answer = route.handle(services, call);
     if (!answer) return;
@@ -91,20 +98,26 @@ Response answer_of(const Server::Services& services, const std::exception_ptr& t
   } catch (const std::exception& error) {
     fmt::print(stderr, "gan: {}\n", base::printable(error.what()));
     return refuse({500, "the server failed; its log says how"});
+  } catch (...) {
+    return refuse({500, "the server failed"});
   }
 }
 
 void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply) {
   try {
     Call call{.request = request, .reply = reply};
-    const std::string_view target = request->target, path = target.substr(0, target.find('?'));
+    std::string_view target = request->target;
+    if (target.starts_with("http://")) target.remove_prefix(std::min(target.find('/', 7), target.size()));
+    const std::string_view path = target.substr(0, target.find('?'));
     if (!path.starts_with('/')) throw Refusal{400, "the target is no path"};
-    const std::string method = request->method == "HEAD" ? "GET" : request->method;
+    const bool head = request->method == "HEAD";
+    const std::string method = head ? "GET" : request->method;
     const Route* found = nullptr;
     std::string allowed;
     std::map<std::string, std::string> parts;
     for (const Route& route : routes()) {
-      if (!matches(route.path, path, parts)) continue;
+      if (!matches(route.path, path, parts) || (head && std::string_view(route.answer) == "text/event-stream"))
+        continue;
       allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
       if (!found && route.method == method) {
         found = &route;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/http/file_body.hpp>
 #include <cctype>
 #include <chrono>
 #include <optional>
@@ -54,8 +55,9 @@ struct HttpServer::State {
   HttpOptions options;
   Handle handle;
   Done done;
-  std::set<Session*> sessions;  // before the context, whose end may be theirs
+  std::set<Session*> sessions;  // those that live; the context, which may end some, is destroyed before it
   std::atomic<int> open = 0, streams = 0;
+  std::uint64_t held = 0;  // bytes of bodies and answers
   asio::io_context context{1};
   Tcp::acceptor acceptor;
   asio::steady_timer timer;  // of the end
@@ -76,6 +78,7 @@ class Session : public std::enable_shared_from_this<Session> {
     server_.sessions.erase(this);
     server_.open = static_cast<int>(server_.sessions.size());
     if (source_) --server_.streams;
+    hold(0);
   }
 
   void read() {
@@ -84,6 +87,7 @@ class Session : public std::enable_shared_from_this<Session> {
     parser_.emplace();
     parser_->header_limit(kMostHeaderBytes);
     parser_->body_limit(server_.options.body);
+    hold(0);
     stream_.expires_after(std::chrono::seconds(server_.options.idle_seconds));
     http::async_read_header(stream_, buffer_, *parser_,
                             [self = shared_from_this()](beast::error_code error, std::size_t) {
@@ -123,7 +127,21 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
+  /// Counts the memory that this connection takes beyond its own buffers. False if all take too much.
+  bool hold(std::uint64_t bytes) {
+    if (bytes > held_ && server_.held - held_ + bytes > server_.options.held) return false;
+    server_.held += bytes - held_;
+    held_ = bytes;
+    return true;
+  }
+
   void read_body() {
+    const auto length = parser_->content_length();
+    if (!hold(length ? *length : parser_->chunked() ? server_.options.body : 0)) {
+      request_ = std::make_shared<Request>();
+      keep_ = false;
+      return write({.status = 503, .body = error_json("too much is being sent"), .headers = {{"Retry-After", "1"}}});
+    }
     stream_.expires_after(std::chrono::seconds(server_.options.transfer_seconds));
     if (same_name(to_view(parser_->get()[http::field::expect]), "100-continue")) {
       head_ = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -145,6 +163,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void dispatch() {
     busy_ = true;
+    sent_ = 0;
     started_ = Clock::now();
     auto message = parser_->release();
     keep_ = message.keep_alive();
@@ -175,23 +194,62 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void write(Response response) {
-    auto message = std::make_shared<http::response<http::string_body>>(static_cast<http::status>(response.status), 11);
-    const bool empty = response.status == 204 || response.status == 304;
-    if (!empty) message->set(http::field::content_type, response.type);
-    message->set("X-Content-Type-Options", "nosniff");
-    for (const auto& [name, value] : response.headers) message->insert(name, value);
-    message->keep_alive(keep_ && !server_.stopping);
-    const bool head = request_->method == "HEAD";
+    const bool empty = response.status == 204 || response.status == 304, head = request_->method == "HEAD";
+    constexpr std::size_t kSmall = 64 << 10;
+    if (response.body.size() > kSmall && !hold(response.body.size()))
+      response = {.status = 503, .body = error_json("too much is being sent"), .headers = {{"Retry-After", "1"}}};
+    if (!response.file.empty()) {
+      http::file_body::value_type file;
+      beast::error_code error;
+      file.open(response.file.c_str(), beast::file_mode::scan, error);
+      if (!error && !head) {
+        auto writing = start<http::file_body>(response, std::move(file));
+        writing->message.prepare_payload();
+        writing->serializer.emplace(writing->message);
+        return send_some(writing);
+      }
+      response = {.status = error ? 404 : response.status, .body = error_json("there is no such file")};
+    }
     const std::size_t size = response.body.size();
-    if (!head) message->body() = std::move(response.body);
-    if (!empty) message->content_length(size);
+    auto writing = start<http::string_body>(response, head ? std::string() : std::move(response.body));
+    if (!empty) writing->message.content_length(size);
+    writing->serializer.emplace(writing->message);
+    send_some(writing);
+  }
+
+  /// A message that is written piece by piece.
+  template <typename Body>
+  struct Writing {
+    http::response<Body> message;
+    std::optional<http::response_serializer<Body>> serializer = {};  // made when the message is whole
+  };
+
+  template <typename Body>
+  std::shared_ptr<Writing<Body>> start(const Response& response, typename Body::value_type&& body) {
+    auto writing = std::make_shared<Writing<Body>>();
+    auto& message = writing->message;
+    message.version(11);
+    message.result(static_cast<http::status>(response.status));
+    if (response.status != 204 && response.status != 304) message.set(http::field::content_type, response.type);
+    message.set("X-Content-Type-Options", "nosniff");
+    for (const auto& [name, value] : response.headers) message.insert(name, value);
+    message.keep_alive(keep_ && !server_.stopping);
+    message.body() = std::move(body);
+    return writing;
+  }
+
+  /// The time limit is one for each piece: a slow client gets all of its answer, one that stands still does not.
+  template <typename Body>
+  void send_some(const std::shared_ptr<Writing<Body>>& writing) {
     stream_.expires_after(std::chrono::seconds(server_.options.transfer_seconds));
-    http::async_write(stream_, *message,
-                      [self = shared_from_this(), message, size](beast::error_code error, std::size_t) {
-                        self->report(error ? 499 : static_cast<int>(message->result_int()), size);
-                        if (error || !message->keep_alive()) return self->close();
-                        self->read();
-                      });
+    http::async_write_some(stream_, *writing->serializer,
+                           [self = shared_from_this(), writing](beast::error_code error, std::size_t bytes) {
+                             self->sent_ += bytes;
+                             if (!error && !writing->serializer->is_done()) return self->send_some(writing);
+                             self->report(error ? 499 : static_cast<int>(writing->message.result_int()), self->sent_);
+                             if (error || !writing->message.keep_alive()) return self->close();
+                             self->read();
+                           });
   }
 
   void begin_stream() {
@@ -199,7 +257,20 @@ class Session : public std::enable_shared_from_this<Session> {
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
         "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\nretry: 1000\n\n";
     report(200, 0);
+    watch();
     send_piece();
+  }
+
+  /// Ends the stream when the client has gone. What it still sends does not count.
+  void watch() {
+    stream_.socket().async_wait(Tcp::socket::wait_read, [self = shared_from_this()](beast::error_code error) {
+      if (error || self->ended_) return;
+      char bytes[512];
+      beast::error_code failed;
+      if (self->stream_.socket().available(failed) == 0 || failed) return self->close();
+      self->stream_.socket().read_some(asio::buffer(bytes), failed);
+      failed ? self->close() : self->watch();
+    });
   }
 
   /// Writes head_, then what the source has, then waits.
@@ -213,9 +284,13 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void look() {
-    if (server_.stopping) return close();
+    if (server_.stopping || ended_) return close();
     head_.clear();
-    ended_ = !source_->next(head_);
+    try {
+      ended_ = !source_->next(head_);
+    } catch (...) {  // such as a folder that has vanished
+      ended_ = true;
+    }
     if (head_.empty() && Clock::now() > beat_) head_ = ":\n\n";
     if (!head_.empty()) return send_piece();
     if (ended_) return close();
@@ -231,6 +306,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void close() {
+    ended_ = true;
     timer_.cancel();
     beast::error_code ignored;
     stream_.socket().shutdown(Tcp::socket::shutdown_both, ignored);
@@ -245,6 +321,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<const Request> request_;
   std::shared_ptr<EventSource> source_;
   std::string head_;  // bytes that are written outside of messages
+  std::uint64_t held_ = 0, sent_ = 0;
   Clock::time_point started_ = Clock::now(), beat_{};
   bool keep_ = true, busy_ = false, ended_ = false;
 };
@@ -258,7 +335,10 @@ void HttpServer::State::accept() {
       return;
     }
     const bool full = static_cast<int>(sessions.size()) >= options.connections;
-    const auto session = std::make_shared<Session>(std::move(socket), *this);
+    // Whoever lets go of it last, it ends on this thread.
+    const std::shared_ptr<Session> session(new Session(std::move(socket), *this), [this](Session* last) {
+      asio::post(context, [ended = std::unique_ptr<Session>(last)] {});
+    });
     full ? session->turn_away() : session->read();
     accept();
   });

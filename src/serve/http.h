@@ -23,6 +23,7 @@ struct Request {
 struct Response {
   int status = 200;
   std::string type = "application/json", body = {};
+  std::string file = {};  ///< sent in place of the body, as it is read
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
@@ -50,12 +51,13 @@ class Reply {
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
-  int port = 0;                   ///< 0: any free one
-  int connections = 512;          ///< at once; others are answered with 429
-  int streams = 64;               ///< connections that listen to events; others are answered with 429
-  std::uint64_t body = 16 << 20;  ///< bytes of a request
-  int idle_seconds = 60;          ///< for which a connection may stay without a request
-  int transfer_seconds = 30;      ///< for a request or an answer to come through
+  int port = 0;                    ///< 0: any free one
+  int connections = 512;           ///< at once; others are answered with 429
+  int streams = 64;                ///< connections that listen to events; others are answered with 429
+  std::uint64_t body = 8 << 20;    ///< bytes of a request
+  std::uint64_t held = 256 << 20;  ///< bytes of all requests and answers on their way; others are answered with 503
+  int idle_seconds = 30;           ///< for which a connection may stay without a request
+  int transfer_seconds = 30;       ///< for a request, or a piece of an answer, to come through
 };
 
 /// An HTTP/1.1 server: one thread, whatever the number of connections, that reads requests, hands them to `handle` and
@@ -64,7 +66,7 @@ class HttpServer {
  public:
   /// Called on the server's thread; it must not wait and not throw.
   using Handle = std::function<void(const std::shared_ptr<const Request>&, const Reply&)>;
-  /// Called when an answer, or the beginning of a stream, has been written, or could not be.
+  /// Called when an answer, or the beginning of a stream, has been written, or could not be: status 499.
   using Done = std::function<void(const Request&, int status, std::uint64_t bytes, double seconds)>;
 
   /// Listens from now on; requests wait until run(). Throws a run error if the port is taken or the host is unknown.

@@ -117,8 +117,8 @@ void Jobs::work() {
       if (job.process.running()) continue;
       std::string said = end_of_file(job.output, 2000);
       said.erase(said.find_last_not_of('\n') + 1);
-      job.message = without_paths(said.substr(said.rfind('\n') + 1), runs_.root());
       if (job.state == "running") job.state = job.process.code() == 0 ? "done" : "failed";
+      job.message = job.state == "failed" ? without_paths(said.substr(said.rfind('\n') + 1), runs_.root()) : "";
       done_.push_back(running);
       running.clear();
       for (; done_.size() > kMostKept; done_.pop_front()) {
@@ -137,7 +137,8 @@ void Jobs::work() {
       running = job.id;
     } catch (const base::Error& error) {
       job.state = "failed";
-      job.message = error.what();
+      job.message = without_paths(error.what(), runs_.root());
+      done_.push_back(job.id);
     }
   }
 }

@@ -99,8 +99,11 @@ std::vector<std::string> Models::names() const {
   std::vector<std::string> names;
   for (const auto& [name, path] : files_) names.push_back(name);
   if (root_.empty()) return names;
-  for (const std::string& run : runs::folders_of_runs(root_))
-    if (fs::is_regular_file(fs::path(root_) / run / kFile) && !files_.contains(run)) names.push_back(run);
+  std::error_code ignored;
+  for (const std::string& folder : runs::folders_of_runs(root_))
+    if (const std::string run = name_of_run(root_, folder);
+        fs::is_regular_file(fs::path(root_) / folder / kFile, ignored) && !files_.contains(run))
+      names.push_back(run);
   std::ranges::sort(names);
   return names;
 }
@@ -118,7 +121,7 @@ std::string Models::path_of(const std::string& name) const {
   if (const auto found = files_.find(name); found != files_.end())
     path = found->second;
   else if (!root_.empty())
-    path = path_below(root_, name);
+    path = folder_of_run(root_, name);
   else
     throw Refusal{404, "there is no model of that name", "model"};
   std::error_code ignored;

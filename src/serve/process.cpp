@@ -48,6 +48,7 @@ void Process::start(const std::vector<std::string>& arguments, const std::string
   else
     posix_spawn_file_actions_adddup2(&files, descriptor, 1);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);  // connections of the server are not the child's
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);
@@ -76,8 +77,9 @@ Process::~Process() { running(); }
 bool Process::running() {
   if (pid_ == 0) return false;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == 0) return true;
-  code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == 0) return true;
+  code_ = ended < 0 ? 1 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   pid_ = 0;
   return false;
 }

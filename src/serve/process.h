@@ -21,6 +21,7 @@ class Process {
   ~Process();
 
   bool running();
+  pid_t pid() const { return pid_; }
   /// The exit code once it has ended; 128 + the signal if one ended it.
   int code() const { return code_; }
   /// Asks it to save and end.

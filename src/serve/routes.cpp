@@ -133,6 +133,8 @@ Answer models(Services& services, Call&) {
     } catch (const base::Error& error) {
       all.push_back(
           {{"name", name}, {"state", "failed"}, {"error", without_paths(error.what(), services.options.root)}});
+    } catch (const std::exception&) {
+      all.push_back({{"name", name}, {"state", "failed"}, {"error", "it cannot be read"}});
     } catch (const Refusal&) {  // it has vanished
     }
   }
@@ -194,7 +196,7 @@ Answer neighbours(Services& services, Call& call) {
   if (run.empty()) throw Refusal{404, "the model's file lies alone, so its training data is not known", "model"};
   const Json wanted = call.body.value("k", Json(6));
   if (!wanted.is_number_integer() || wanted < 1 || wanted > 100) throw Refusal{400, "k: expected 1 to 100", "k"};
-  const SampleOrder order = make_order(call.body, "application/json", opened, services.options.limits);
+  const SampleOrder order = make_order(call.body, "application/json", opened, services.options.limits, {"k"});
   if (order.plan.total != 1) throw Refusal{400, "count: the neighbours of one sample can be asked for", "count"};
   const train::Model& model = opened->model;
   train::Sampler sampler(model);
@@ -202,6 +204,7 @@ Answer neighbours(Services& services, Call& call) {
   std::vector<float> drawn(static_cast<std::size_t>(graph::element_count(model.sample_shape)));
   draw::fill_latents(order.options, order.plan, order.noise, sampler, model.config.model.latent, 0, z);
   sampler.sample(z, order.plan.rows(0, 1), drawn);
+  sampler.require_finite(drawn);
   return json(services.neighbours.find(run, drawn, wanted.get<std::int64_t>()));
 }
 
@@ -226,10 +229,12 @@ Answer resume(Services& services, Call& call) {
   return json(Json::object(), 202);
 }
 
-Response file_of(const std::string& path, const char* type) {
+/// A picture in the folder of a run, out of which no link may lead.
+Response picture_of(Services& services, Call& call, const std::string& file) {
+  const std::string path = path_below(services.runs.folder(call.parts["name"]), file);
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) throw Refusal{404, "there is no such picture"};
-  return {.type = type, .body = base::read_file(path), .headers = {{"Cache-Control", "no-cache"}}};
+  return {.type = "image/png", .file = path, .headers = {{"Cache-Control", "no-cache"}}};
 }
 
 Answer picture(Services& services, Call& call) {
@@ -237,13 +242,13 @@ Answer picture(Services& services, Call& call) {
   std::int64_t step = -1;
   std::from_chars(file.data(), file.data() + file.size(), step);
   if (file != fmt::format("{}.png", step)) throw Refusal{404, "there is no such picture"};
-  return file_of((fs::path(services.runs.folder(call.parts["name"])) / "samples" / file).string(), "image/png");
+  return picture_of(services, call, "samples/" + file);
 }
 
 Answer evaluation_picture(Services& services, Call& call) {
   const std::string& file = call.parts["file"];
   if (file != "samples.png" && file != "neighbours.png") throw Refusal{404, "there is no such picture"};
-  return file_of((fs::path(services.runs.folder(call.parts["name"])) / "eval" / file).string(), "image/png");
+  return picture_of(services, call, "eval/" + file);
 }
 
 Answer run_events(Services& services, Call& call) {
@@ -260,7 +265,7 @@ Answer all_events(Services& services, Call& call) {
   return std::nullopt;
 }
 
-Answer presets(Services&, Call&) {
+Json describe_presets() {
   Json all = Json::array();
   for (const train::EmbeddedPreset& preset : train::embedded_presets()) {
     const train::Config config = train::load_preset(preset.name);
@@ -269,7 +274,12 @@ Answer presets(Services&, Call&) {
     all.push_back(
         {{"name", preset.name}, {"description", train::describe_preset(preset)}, {"values", std::move(values)}});
   }
-  return json({{"presets", std::move(all)}});
+  return {{"presets", std::move(all)}};
+}
+
+Answer presets(Services&, Call&) {
+  static const Json kPresets = describe_presets();
+  return json(kPresets);
 }
 
 Answer keys(Services&, Call&) {
@@ -321,7 +331,7 @@ Answer cancel_job(Services& services, Call& call) {
 
 Answer job_result(Services& services, Call& call) {
   const auto [path, type] = services.jobs.result(call.parts["id"]);
-  Response response = file_of(path, type.c_str());
+  Response response{.type = type, .file = path, .headers = {{"Cache-Control", "no-store"}}};
   response.headers.emplace_back("Content-Disposition",
                                 fmt::format("attachment; filename=\"samples{}\"", fs::path(path).extension().string()));
   return response;

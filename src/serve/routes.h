@@ -16,7 +16,8 @@
 
 namespace gan::serve {
 
-/// What the routes work with. Members are destroyed from the last: connections end before what they use.
+/// What the routes work with. Members are destroyed from the last: workers and drawer first, whose replies need the
+/// connections; then the connections, whose streams need the runs.
 struct Server::Services {
   explicit Services(const ServerOptions& options);
 

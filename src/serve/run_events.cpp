@@ -12,6 +12,7 @@
 
 #include "runs/files.h"
 #include "runs/report_data.h"
+#include "serve/access.h"
 #include "serve/run_state.h"
 
 namespace gan::serve {
@@ -27,8 +28,9 @@ constexpr auto kStatePause = std::chrono::milliseconds(500);
 
 class RunEvents : public EventSource {
  public:
-  RunEvents(std::string folder, std::string url, const std::string& last_id, std::int64_t after)
+  RunEvents(std::string folder, std::string root, std::string url, const std::string& last_id, std::int64_t after)
       : folder_(std::move(folder)),
+        root_(std::move(root)),
         url_(std::move(url)),
         config_(train::read_run_config((fs::path(folder_) / "config.toml").string())),
         after_(after) {
@@ -67,7 +69,7 @@ class RunEvents : public EventSource {
     if (const RunState now = state_of(folder_, config_); now.state != state_) {
       state_ = now.state;
       event(out, "state",
-            Json{{"state", state_}, {"error", now.error.empty() ? Json() : Json(now.error)}}.dump(
+            Json{{"state", state_}, {"error", now.error.empty() ? Json() : Json(without_paths(now.error, root_))}}.dump(
                 -1, ' ', false, Json::error_handler_t::replace));
     }
     if (const auto time = time_of("eval/eval.json"); time != evaluated_) {
@@ -94,10 +96,10 @@ class RunEvents : public EventSource {
     const fs::path path = fs::path(folder_) / name;
     std::error_code none;
     const std::uintmax_t size = fs::file_size(path, none);
-    if (none || size == at) return;
+    if (none || size == at || !fs::is_regular_file(path, none)) return;
     if (size < at) {  // resumed from an earlier step: lines ahead of it are gone
       metrics_ = scores_ = 0;
-      after_ = -1;
+      picture_ = after_ = -1;
       event(out, "reset", "{}");
       return;
     }
@@ -106,6 +108,7 @@ class RunEvents : public EventSource {
     std::string text(std::min<std::uintmax_t>(size - at, kMostAtOnce), '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+    if (text.size() == kMostAtOnce && text.find('\n') == std::string::npos) at += text.size();  // no line is so long
     for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
       const std::string line = text.substr(begin, end - begin);
       at += line.size() + 1;
@@ -116,7 +119,7 @@ class RunEvents : public EventSource {
     }
   }
 
-  const std::string folder_, url_;
+  const std::string folder_, root_, url_;
   const train::Config config_;
   std::uint64_t metrics_ = 0, scores_ = 0;  // bytes of the files that were read
   std::int64_t picture_ = -1, after_ = -1;  // the last step that was shown; steps that the client has
@@ -127,9 +130,9 @@ class RunEvents : public EventSource {
 
 }  // namespace
 
-std::shared_ptr<EventSource> run_events(const std::string& folder, const std::string& url, const std::string& last_id,
-                                        std::int64_t after) {
-  return std::make_shared<RunEvents>(folder, url, last_id, after);
+std::shared_ptr<EventSource> run_events(const std::string& folder, const std::string& root, const std::string& url,
+                                        const std::string& last_id, std::int64_t after) {
+  return std::make_shared<RunEvents>(folder, root, url, last_id, after);
 }
 
 }  // namespace gan::serve

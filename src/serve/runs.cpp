@@ -30,6 +30,7 @@ namespace {
 
 constexpr std::size_t kCurvePoints = 60;
 constexpr std::size_t kLogBytes = 8 << 10;
+constexpr int kMostTrainings = 4;  // started by this server, at once
 constexpr auto kWatchPause = std::chrono::milliseconds(500);
 constexpr std::int64_t kWatchFor = 3000;  // milliseconds after the last listener asked
 
@@ -180,7 +181,7 @@ void Runs::watch() {
 
 std::string Runs::folder(const std::string& name) const {
   if (root_.empty()) throw Refusal{404, "this server has no root, so there are no runs"};
-  const std::string path = path_below(root_, name);
+  const std::string path = folder_of_run(root_, name);
   std::error_code ignored;
   if (!fs::is_regular_file(fs::path(path) / "config.toml", ignored)) throw Refusal{404, "there is no run of that name"};
   return path;
@@ -196,6 +197,7 @@ Json Runs::card(const std::string& name) {
   }
   Json run = runs::describe_run(path, root_);
   run.erase("run");
+  if (run.contains("error")) run["error"] = without_paths(run["error"], root_);
   Json card{{"name", name}};
   card.update(run);
   Json state{{"state", "failed"}, {"total_steps", nullptr}, {"total_time", nullptr}};
@@ -203,7 +205,7 @@ Json Runs::card(const std::string& name) {
     const train::Config config = train::read_run_config((fs::path(path) / "config.toml").string());
     const RunState now = state_of(path, config);
     state["state"] = now.state;
-    state["error"] = now.error.empty() ? Json() : Json(now.error);
+    state["error"] = now.error.empty() ? Json() : Json(without_paths(now.error, root_));
     if (config.train.steps > 0) state["total_steps"] = config.train.steps;
     if (config.train.time > 0) state["total_time"] = config.train.time;
   }
@@ -232,7 +234,8 @@ Json Runs::list() {
   Json all = Json::array();
   if (root_.empty()) return all;
   training();
-  for (const std::string& name : runs::folders_of_runs(root_)) {
+  for (const std::string& folder : runs::folders_of_runs(root_)) {
+    const std::string name = name_of_run(root_, folder);
     try {
       all.push_back(card(name));
     } catch (const Refusal&) {  // it has vanished
@@ -250,6 +253,7 @@ Json Runs::describe(const std::string& name) {
   training();
   const std::string path = folder(name);
   Json run = card(name);
+  if (run["preset"].is_null()) throw Refusal{409, "config.toml of the run cannot be read"};
   const train::Config config = train::read_run_config((fs::path(path) / "config.toml").string());
   run["report"] = runs::report_data(path, url_of(name));
   run["config"] = Json::object();
@@ -262,7 +266,9 @@ Json Runs::start(const Json& body) {
   if (root_.empty()) throw Refusal{404, "this server has no root, so no run can be started"};
   refuse_unknown(body,
                  {"name", "preset", "data", "time", "steps", "epochs", "seed", "init", "set", "condition", "check"});
-  const bool check = body.value("check", Json(false)) == Json(true);
+  const Json checks = body.value("check", Json(false));
+  if (!checks.is_boolean()) throw Refusal{400, "check: expected true or false", "check"};
+  const bool check = checks.get<bool>();
   std::vector<std::string> arguments = {"train"};
   std::vector<std::pair<std::string, std::string>> settings;  // field, key=value
   if (const std::string preset = text_of(body, "preset"); !preset.empty()) arguments.push_back(preset);
@@ -271,8 +277,8 @@ Json Runs::start(const Json& body) {
   if (!data.empty()) {
     const std::vector<std::string> names = data::source_names();
     std::string source = data;
-    const std::string first = data.substr(0, data.find(':'));  // shapes:1000:16
-    if (std::ranges::find(names, first) == names.end()) try {
+    const bool made = data.starts_with("shapes:");  // such as shapes:1000:16
+    if (!made && std::ranges::find(names, data) == names.end()) try {
         source = path_below(root_, data);
       } catch (const Refusal&) {
         throw Refusal{400, "data: there is no such file or folder below the root, nor data of that name", "data"};
@@ -291,6 +297,8 @@ Json Runs::start(const Json& body) {
   const Json set = body.value("set", Json::object());
   if (!set.is_object()) throw Refusal{400, "set: expected an object", "set"};
   for (const auto& [key, value] : set.items()) {
+    if (!base::is_plain(key) || key.find('=') != std::string::npos || key == "data.source")
+      throw Refusal{400, "set: there is no such key to set", "set"};
     settings.emplace_back("set." + key, key + "=" + setting_text(key, value));
     arguments.insert(arguments.end(), {"--set", settings.back().second});
   }
@@ -314,7 +322,12 @@ Json Runs::start(const Json& body) {
   arguments.insert(arguments.end(), {"--out", path.string()});
   const std::string command = quoted_command(arguments);
   if (check) return {{"command", command}};
-  base::create_folder(path.string());
+  if (!fs::is_directory(parent, error)) throw Refusal{400, "name: a part of it is a file", "name"};
+  if (training() >= kMostTrainings) throw Refusal{429, "enough trainings run already", "", 30};
+  base::create_folder(path.parent_path().string());
+  // Of two requests one makes the folder.
+  if (!fs::create_directory(path, error))
+    throw Refusal{409, "name: there is a file, folder or run of that name", "name"};
   try {
     launch(name, path.string(), arguments);
   } catch (const Refusal&) {
@@ -327,6 +340,8 @@ Json Runs::start(const Json& body) {
 void Runs::launch(const std::string& name, const std::string& path, const std::vector<std::string>& arguments) {
   constexpr auto kStart = std::chrono::milliseconds(1500);
   const std::string log = (fs::path(path) / kTrainLog).string();
+  std::error_code none;
+  const std::uintmax_t said_before = fs::exists(log, none) ? fs::file_size(log, none) : 0;
   Process process(arguments, log);
   // What is wrong with the values or the data mostly shows at once.
   for (const auto end = Clock::now() + kStart; Clock::now() < end;) {
@@ -336,9 +351,10 @@ void Runs::launch(const std::string& name, const std::string& path, const std::v
       said.erase(said.find_last_not_of('\n') + 1);
       said.erase(0, said.rfind('\n') + 1);
       if (said.starts_with("gan: ")) said.erase(0, 5);
+      fs::resize_file(log, said_before, none);  // the run has not failed, this request has
       throw Refusal{400, said.empty() ? "the training ended at once" : without_paths(said, root_)};
     }
-    if (fs::exists(fs::path(path) / "config.toml") && holder_of(path) > 0) break;
+    if (holder_of(path) == process.pid()) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   const std::scoped_lock lock(mutex_);
@@ -376,11 +392,24 @@ void Runs::resume(const std::string& name, const Json& body) {
   if (holder_of(path) > 0) throw Refusal{409, "the run is training"};
   std::vector<std::string> arguments = {"train", "--resume", "--out", path};
   add_length(body, arguments);
-  launch(name, path, arguments);
+  if (training() >= kMostTrainings) throw Refusal{429, "enough trainings run already", "", 30};
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!starting_.insert(name).second) throw Refusal{409, "the run is being resumed"};
+  }
+  try {
+    launch(name, path, arguments);
+  } catch (...) {
+    const std::scoped_lock lock(mutex_);
+    starting_.erase(name);
+    throw;
+  }
+  const std::scoped_lock lock(mutex_);
+  starting_.erase(name);
 }
 
 std::shared_ptr<EventSource> Runs::events(const std::string& name, const std::string& last_id, std::int64_t after) {
-  return run_events(folder(name), url_of(name), last_id, after);
+  return run_events(folder(name), root_, url_of(name), last_id, after);
 }
 
 std::shared_ptr<EventSource> Runs::list_events() { return std::make_shared<ListEvents>(*this); }

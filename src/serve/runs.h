@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -47,7 +48,6 @@ class Runs {
   int training();
 
  private:
-  struct Stamp;
   nlohmann::ordered_json card(const std::string& name);
   void launch(const std::string& name, const std::string& folder, const std::vector<std::string>& arguments);
   void watch();
@@ -56,6 +56,7 @@ class Runs {
   std::mutex mutex_;
   std::map<std::string, std::pair<std::string, nlohmann::ordered_json>> cards_;  // by name, with what they depend on
   std::map<std::string, Process> started_;
+  std::set<std::string> starting_;  // resumed, and not yet training
   // A thread looks for changes while somebody listens.
   std::atomic<std::uint64_t> version_ = 0;
   std::atomic<std::int64_t> asked_ = 0;  // milliseconds of the steady clock

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::int64_t kLargestBatch = 256;
 constexpr std::int64_t kMostFirst = 1'000'000'000'000;
+constexpr float kLargestLatent = 1e4F;  // beyond, samples are not finite
 
 struct Format {
   std::string_view type;
@@ -88,7 +89,8 @@ std::string value_text(const Json& value, const std::string& field, bool in_list
 /// The latents of a client, [rows, latent].
 std::vector<float> read_latents(const Json& rows, std::int64_t latent, std::int64_t most) {
   const auto refuse = [&] {
-    throw Refusal{400, fmt::format("latents: expected rows of {} finite numbers", latent), "latents"};
+    throw Refusal{400, fmt::format("latents: expected rows of {} numbers between -10,000 and 10,000", latent),
+                  "latents"};
   };
   if (!rows.is_array() || rows.empty()) refuse();
   if (std::ssize(rows) > most) throw Refusal{413, fmt::format("latents: more than {} rows", most), "latents"};
@@ -96,7 +98,7 @@ std::vector<float> read_latents(const Json& rows, std::int64_t latent, std::int6
   for (const Json& row : rows) {
     if (!row.is_array() || std::ssize(row) != latent) refuse();
     for (const Json& value : row) {
-      if (!value.is_number() || !std::isfinite(value.get<float>())) refuse();
+      if (!value.is_number() || !(std::abs(value.get<float>()) <= kLargestLatent)) refuse();
       noise.push_back(value.get<float>());
     }
   }
@@ -246,11 +248,11 @@ draw::SampleOptions sample_options(const Json& body, const train::Model& model, 
 }
 
 SampleOrder make_order(const Json& body, std::string_view accept, std::shared_ptr<const OpenModel> opened,
-                       const SampleLimits& limits) {
+                       const SampleLimits& limits, std::initializer_list<std::string_view> others) {
   SampleOrder order;
   order.model = std::move(opened);
   const train::Model& model = order.model->model;
-  order.options = sample_options(body, model, order.noise, {"columns", "pad", "return_latents", "k"});
+  order.options = sample_options(body, model, order.noise, others);
   order.options.model = order.model->name;
   order.pad = static_cast<int>(whole(body, "pad", 2, 0, 64));
   order.return_latents = flag(body, "return_latents");

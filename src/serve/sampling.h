@@ -6,6 +6,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -33,7 +34,7 @@ struct SampleOrder {
 struct SampleLimits {
   std::int64_t count = 4096;        ///< samples of a request
   std::int64_t elements = 1 << 24;  ///< of all its samples
-  std::int64_t waiting = 1024;      ///< requests that wait to be drawn
+  std::int64_t waiting = 512;       ///< requests that wait to be drawn
   std::int64_t waiting_samples = 16384;
 };
 
@@ -42,9 +43,10 @@ std::string model_of(const nlohmann::ordered_json& body);
 
 /// The order that a body of POST /v1/sample makes. `accept`: the header of that name. Throws a Refusal that names the
 /// field for unknown ones and for values that cannot be, 413 beyond the limits, 406 for types that the model's samples
-/// cannot have.
+/// cannot have. Fields in `others` are allowed beside those of sample_options.
 SampleOrder make_order(const nlohmann::ordered_json& body, std::string_view accept,
-                       std::shared_ptr<const OpenModel> model, const SampleLimits& limits);
+                       std::shared_ptr<const OpenModel> model, const SampleLimits& limits,
+                       std::initializer_list<std::string_view> others = {"columns", "pad", "return_latents"});
 
 /// The options of a sample request: --condition and so on as `gan sample` takes them. Fields in `others` are allowed.
 draw::SampleOptions sample_options(const nlohmann::ordered_json& body, const train::Model& model,

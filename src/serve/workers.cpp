@@ -27,19 +27,15 @@ bool Workers::add(std::function<void()> work) {
   return true;
 }
 
-std::size_t Workers::waiting() const {
-  const std::scoped_lock lock(mutex_);
-  return queue_.size();
-}
-
 void Workers::run() {
   for (std::unique_lock lock(mutex_);;) {
     changed_.wait(lock, [&] { return ending_ || !queue_.empty(); });
     if (ending_) return;
-    const std::function<void()> work = std::move(queue_.front());
+    std::function<void()> work = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
     work();
+    work = nullptr;  // what it holds ends before the lock is taken
     lock.lock();
   }
 }

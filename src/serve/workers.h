@@ -22,13 +22,12 @@ class Workers {
 
   /// False if too many wait. `work` must not throw.
   bool add(std::function<void()> work);
-  std::size_t waiting() const;
 
  private:
   void run();
 
   const std::size_t most_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> queue_;
   bool ending_ = false;
