@@ -1,5 +1,6 @@
 // Starts gan serve and gan studio and talks with them.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <filesystem>
@@ -504,6 +505,72 @@ TEST_F(ServeRuns, BadInputStartsNothing) {
     EXPECT_EQ(reply.body.find(folder_.path()), std::string::npos) << "tells no paths: " << reply.body;
   }
   EXPECT_FALSE(fs::exists(folder_ / "root/b"));
+}
+
+/// What others leave in a root breaks neither the server nor what is said of the other runs.
+TEST_F(ServeRuns, BadInputInTheRootStaysWhereItIs) {
+  expect_done(folder_, {"train", "--data", "ring8", "--steps", "20", "--out", folder_ / "root/good", "--set",
+                        "train.log_every=10", "--set", "model.g.widths=[8]", "--set", "model.d.widths=[8]", "--quiet"});
+  const auto copy = [&](const std::string& name) {
+    fs::copy(folder_ / "root/good", folder_ / ("root/" + name), fs::copy_options::recursive);
+    return folder_ / ("root/" + name + "/");
+  };
+  const std::string pipe = copy("pipe");
+  for (const char* file : {"metrics.jsonl", "train.log"}) {
+    fs::remove(pipe + file);
+    ASSERT_EQ(mkfifo((pipe + file).c_str(), 0600), 0);
+  }
+  put(copy("config") + "config.toml", "nonsense");
+  put(copy("model") + "model.safetensors", "nonsense");
+  const std::string link = copy("link2");
+  put(folder_ / "outside/secret.png", "secret");
+  fs::create_directories(link + "samples");
+  fs::create_symlink(folder_ / "outside/secret.png", link + "samples/5.png");
+  fs::create_symlink(folder_ / "outside/secret.png", link + "train.log");
+  fs::remove(link + "model.safetensors");
+  fs::create_symlink("model.safetensors", link + "model.safetensors");  // leads to itself
+
+  Connection stream(served_->port);
+  stream.send(request_text("GET", "/v1/runs/pipe/events"));
+  stream.read_until("\r\n\r\n");
+  EXPECT_EQ(state("good"), "finished");
+  EXPECT_EQ(state("config"), "failed");
+  for (const std::string target :
+       {"/v1/runs", "/v1/models", "/v1/runs/good", "/v1/runs/config", "/v1/runs/model", "/v1/runs/link2",
+        "/v1/runs/link2/pictures/5.png", "/v1/models/model", "/v1/runs/good%2F", "/v1/runs/good%2F.", "/health"}) {
+    const Reply reply = served_->get(target);
+    const bool fine = target == "/v1/runs" || target == "/v1/models" || target == "/v1/runs/good" ||
+                      target == "/v1/runs/model" || target == "/health" || target == "/v1/runs/link2";
+    EXPECT_EQ(reply.status == 200, fine) << target << " " << reply.status << reply.body.substr(0, 300);
+    EXPECT_EQ(reply.body.find("\"error\":\"/"), std::string::npos) << target << reply.body.substr(0, 300);
+    EXPECT_EQ(reply.body.find("secret"), std::string::npos) << target;
+  }
+  // A wrong request is no failure of the run.
+  EXPECT_EQ(served_->post("/v1/runs/good/resume", R"({"time":"soon"})").status, 400);
+  EXPECT_EQ(state("good"), "finished");
+  EXPECT_EQ(served_->post("/v1/runs", R"({"name":"x","data":"ring8","steps":5,"check":1})").status, 400);
+  // Bodies that would take long to read are refused at once.
+  std::string keys = "{\"model\":\"good\"";
+  for (int i = 0; i < 100'000; ++i) keys += ",\"" + std::to_string(i) + "\":1";
+  EXPECT_EQ(served_->post("/v1/sample", keys + "}").status, 400);
+  std::string objects = "{\"latents\":[{}";
+  for (int i = 0; i < 100'000; ++i) objects += ",{}";
+  EXPECT_EQ(served_->post("/v1/sample", objects + "]}").status, 400);
+}
+
+/// A training has no part in the server's port.
+TEST_F(ServeRuns, LeaveThePortToTheNextServer) {
+  ASSERT_EQ(start("a").status, 201);
+  const int port = served_->port;
+  served_->process().signal(SIGTERM);
+  EXPECT_EQ(served_->process().wait(), 0);
+  const Folder output;
+  served_ = std::make_unique<Served>(output, Args{"studio", folder_ / "root", "--port", std::to_string(port)});
+  EXPECT_EQ(served_->port, port);
+  EXPECT_EQ(state("a"), "training");
+  served_->post("/v1/runs/a/stop", "{}");
+  EXPECT_TRUE(wait_for([&] { return state("a") == "stopped"; }));
+  served_.reset();
 }
 
 TEST_F(ServeRuns, PathsStayBelowTheRoot) {

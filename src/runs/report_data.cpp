@@ -194,7 +194,7 @@ Json report_data(const std::string& run, const std::string& url) {
   Json data{{"version", GAN_VERSION}, {"run", run}, {"name", folder_name(run)}, {"notes", Json::array()}};
   try {
     if (fs::exists(path("model.safetensors"))) model = train::load_model(run);
-  } catch (const base::Error&) {
+  } catch (const std::exception&) {
     if (url.empty()) throw;
     data["notes"].push_back("model.safetensors cannot be read.");
   }
