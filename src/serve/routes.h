@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -16,6 +17,17 @@
 
 namespace gan::serve {
 
+/// Lines for standard error, written some times a second: a system call for each would cost as much as the answer.
+class Log {
+ public:
+  void add(const std::string& line);
+  void flush();
+
+ private:
+  std::mutex mutex_;
+  std::string text_;
+};
+
 /// What the routes work with. Members are destroyed from the last: workers and drawer first, whose replies need the
 /// connections; then the connections, whose streams need the runs.
 struct Server::Services {
@@ -27,6 +39,7 @@ struct Server::Services {
   Runs runs;
   Jobs jobs;
   Neighbours neighbours;
+  Log log;
   std::atomic<bool> ready = false;
   std::array<std::atomic<std::uint64_t>, 6> answers = {};  ///< by the first digit of their status
   std::atomic<std::uint64_t> refused = 0;                  ///< with 429

@@ -54,24 +54,26 @@ void allow_files() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-void log_line(const Request& request, int status, std::uint64_t bytes, double seconds) {
+/// "2026-01-31T12:34:56.789Z"
+std::string time_text() {
   const auto now = std::chrono::system_clock::now();
   const std::time_t whole = std::chrono::system_clock::to_time_t(now);
-  const auto milliseconds =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm utc{};
   ::gmtime_r(&whole, &utc);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  return fmt::format("{}.{:03}Z", text, since % 1000);
+}
+
+/// A line of the log, in JSON.
+std::string log_line(const Request& request, int status, std::uint64_t bytes, double seconds) {
   std::string path = request.target.substr(0, request.target.find('?'));  // queries may hold a key
   path.resize(std::min<std::size_t>(path.size(), 500));
-  const Json json{{"time", fmt::format("{}.{:03}Z", text, milliseconds)},
-                  {"method", request.method},
-                  {"path", path},
-                  {"status", status},
-                  {"bytes", bytes},
-                  {"ms", std::round(seconds * 1e5) / 100}};
-  fmt::print(stderr, "{}\n", json.dump(-1, ' ', true, Json::error_handler_t::replace));
+  return fmt::format(R"({{"time":"{}","method":{},"path":{},"status":{},"bytes":{},"ms":{:.2f}}})"
+                     "\n",
+                     time_text(), Json(request.method).dump(-1, ' ', true, Json::error_handler_t::replace),
+                     Json(path).dump(-1, ' ', true, Json::error_handler_t::replace), status, bytes, 1000 * seconds);
 }
 
 void open_given(Models& models, const std::string& file) {
@@ -83,6 +85,20 @@ void open_given(Models& models, const std::string& file) {
 }
 
 }  // namespace
+
+void Log::add(const std::string& line) {
+  const std::scoped_lock lock(mutex_);
+  text_ += line;
+}
+
+void Log::flush() {
+  std::string text;
+  {
+    const std::scoped_lock lock(mutex_);
+    text.swap(text_);
+  }
+  if (!text.empty()) fmt::print(stderr, "{}", text);
+}
 
 Server::Services::Services(const ServerOptions& given)
     : options(completed(given)),
@@ -97,7 +113,7 @@ Server::Services::Services(const ServerOptions& given)
         ++answers[static_cast<std::size_t>(std::clamp(status / 100, 0, 5))];
         if (status == 429) ++refused;
         microseconds += static_cast<std::uint64_t>(1e6 * seconds);
-        if (options.log) log_line(request, status, bytes, seconds);
+        if (options.log) log.add(log_line(request, status, bytes, seconds));
       });
   drawer = std::make_unique<Drawer>(options.limits, options.threads);
   workers = std::make_unique<Workers>(kWorkers, kMostWaiting);
@@ -119,12 +135,16 @@ void Server::run() {
   try {
     for (const std::string& file : services_->options.models) open_given(services_->models, file);
     services_->ready = true;
-    while (!base::is_interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    while (!base::is_interrupted()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      services_->log.flush();
+    }
   } catch (...) {
     failure = std::current_exception();
   }
   services_->http->stop();
   connections.join();
+  services_->log.flush();
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -447,7 +447,7 @@ const std::vector<Key>& keys() {
        .in_model = false},
       {.name = "train.log_every",
        .field = [](Config& c) -> Field { return &c.train.log_every; },
-       .help = "steps between two lines of metrics.jsonl; the last step has one, too",
+       .help = "steps between two lines of metrics.jsonl; the last step has one, too, unless time ends the run",
        .minimum = 1,
        .maximum = 1e12,
        .resumable = true,
