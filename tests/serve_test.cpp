@@ -617,6 +617,15 @@ TEST_F(ServeRuns, JobsDrawMuchAndEvaluate) {
   EXPECT_EQ(served_->get(job + "/result").body.size(), 128u + 5000 * 64 * 4);
   // Of jobs that wait for others, cancelled ones never run.
   Json ids = Json::array();
+  const std::string long_job =
+      served_->post("/v1/jobs", R"({"kind":"sample","model":"a","count":1000000})").json()["id"];
+  double progress = 0;
+  EXPECT_TRUE(wait_for([&] {
+    const Json now = served_->get("/v1/jobs/" + long_job).json();
+    progress = now["progress"].is_number() ? now["progress"].get<double>() : 0.0;
+    return progress > 0;
+  })) << "how much of it is done";
+  EXPECT_EQ(served_->send("DELETE", "/v1/jobs/" + long_job).status, 202);
   for (int i = 0; i < 3; ++i)
     ids.push_back(served_->post("/v1/jobs", R"({"kind":"sample","model":"a","count":1000000})").json()["id"]);
   for (const Json& id : ids) EXPECT_EQ(served_->send("DELETE", "/v1/jobs/" + id.get<std::string>()).status, 202);

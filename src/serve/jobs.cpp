@@ -79,6 +79,8 @@ Json Jobs::add(const Json& body) {
     const auto format = std::ranges::find_if(kFormats, [&](const Format& each) { return wanted == each.name; });
     if (format == std::end(kFormats)) throw Refusal{400, "format: expected npz, npy, csv, zip or png", "format"};
     job.type = format->type;
+    if (wanted == "npz" || wanted == "npy")
+      job.bytes = 4 * static_cast<std::uint64_t>(total * graph::element_count(opened->model.sample_shape));
     job.arguments = {"sample",   opened->path,
                      "--format", format->name,
                      "--seed",   std::to_string(options.seed),
@@ -151,13 +153,20 @@ Json Jobs::json_of(const Job& job) const {
     said.erase(said.find_last_not_of("\r\n ") + 1);
     message = without_paths(said.substr(said.find_last_of("\r\n") + 1), runs_.root());
   }
+  // The result grows under a temporary name (base::AtomicFile).
+  Json progress = job.state == "done" ? Json(1) : Json();
+  if (job.state == "running" && job.bytes > 0) {
+    std::error_code none;
+    const std::uintmax_t size = fs::file_size(fmt::format("{}.{}.tmp", job.result, job.process.pid()), none);
+    progress = none ? 0 : std::min(1.0, static_cast<double>(size) / static_cast<double>(job.bytes));
+  }
   const bool has_result = job.state == "done" && !job.result.empty();
   return {{"id", job.id},
           {"kind", job.kind},
           {"run", job.run.empty() ? Json() : Json(job.run)},
           {"state", job.state},
           {"position", place == waiting_.end() ? Json() : Json(place - waiting_.begin() + 1)},
-          {"progress", nullptr},
+          {"progress", progress},
           {"message", message},
           {"result", has_result ? Json("/v1/jobs/" + job.id + "/result") : Json()}};
 }

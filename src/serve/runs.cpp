@@ -338,7 +338,7 @@ Json Runs::start(const Json& body) {
 }
 
 void Runs::launch(const std::string& name, const std::string& path, const std::vector<std::string>& arguments) {
-  constexpr auto kStart = std::chrono::milliseconds(1500);
+  constexpr auto kStart = std::chrono::seconds(10);
   const std::string log = (fs::path(path) / kTrainLog).string();
   std::error_code none;
   const std::uintmax_t said_before = fs::exists(log, none) ? fs::file_size(log, none) : 0;
@@ -354,7 +354,7 @@ void Runs::launch(const std::string& name, const std::string& path, const std::v
       fs::resize_file(log, said_before, none);  // the run has not failed, this request has
       throw Refusal{400, said.empty() ? "the training ended at once" : without_paths(said, root_)};
     }
-    if (holder_of(path) == process.pid()) break;
+    if (holder_of(path) == process.pid() && fs::exists(fs::path(path) / "config.toml", none)) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   const std::scoped_lock lock(mutex_);
