@@ -32,6 +32,7 @@ class Serve : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<Folder>();
+    output_ = std::make_unique<Folder>();
     const auto save = [](const char* name, train::Model model) {
       give_random_weights(model);
       train::save_model(*folder_ / name, model);
@@ -39,21 +40,22 @@ class Serve : public testing::Test {
     save("digits.safetensors", untrained_model("lsgan-r1r2"));
     save("animals.safetensors", untrained_model("lsgan-r1r2", 1, kind_and_angle()));
     served_ = std::make_unique<Served>(
-        *folder_, Args{"serve", *folder_ / "digits.safetensors", *folder_ / "animals.safetensors", "--port", "0"});
+        *output_, Args{"serve", *folder_ / "digits.safetensors", *folder_ / "animals.safetensors", "--port", "0"});
   }
   static void TearDownTestSuite() {
     served_.reset();
     folder_.reset();
+    output_.reset();
   }
 
   static Reply sample(const std::string& body, const std::string& accept = "application/json") {
     return served_->post("/v1/sample", body, {{"Accept", accept}});
   }
 
-  static std::unique_ptr<Folder> folder_;
+  static std::unique_ptr<Folder> folder_, output_;  // of models and commands, of the server
   static std::unique_ptr<Served> served_;
 };
-std::unique_ptr<Folder> Serve::folder_;
+std::unique_ptr<Folder> Serve::folder_, Serve::output_;
 std::unique_ptr<Served> Serve::served_;
 
 TEST_F(Serve, DescribesItsModels) {
@@ -378,7 +380,7 @@ class ServeRuns : public testing::Test {
     fs::rename(folder_ / "x.idx", folder_ / "root/x.idx");
     put(folder_ / "outside/secret/config.toml", "");
     fs::create_directory_symlink(folder_ / "outside/secret", folder_ / "root/link");
-    served_ = std::make_unique<Served>(folder_, args());
+    served_ = std::make_unique<Served>(output_, args());
   }
   Args args() const { return {"studio", folder_ / "root", "--port", "0"}; }
 
@@ -399,7 +401,7 @@ class ServeRuns : public testing::Test {
     return "none";
   }
 
-  Folder folder_;
+  Folder folder_, output_;
   std::unique_ptr<Served> served_;
 };
 
