@@ -38,7 +38,7 @@ class Connection {
 
   bool is_open() const { return open_; }
   void send(const std::string& bytes) { ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
-  /// What comes until `end` has come, the other side has closed, or a minute is over.
+  /// The bytes up to `end`, or until the other side has closed, or a minute is over.
   std::string read_until(const std::string& end) {
     for (;;) {
       if (const std::size_t at = text_.find(end); at != std::string::npos) return take(at + end.size());

@@ -509,7 +509,7 @@ TEST_F(ServeRuns, BadInputStartsNothing) {
   EXPECT_FALSE(fs::exists(folder_ / "root/b"));
 }
 
-/// What others leave in a root breaks neither the server nor what is said of the other runs.
+/// Broken files in a root break neither the server nor the answers about other runs.
 TEST_F(ServeRuns, BadInputInTheRootStaysWhereItIs) {
   expect_done(folder_, {"train", "--data", "ring8", "--steps", "20", "--out", folder_ / "root/good", "--set",
                         "train.log_every=10", "--set", "model.g.widths=[8]", "--set", "model.d.widths=[8]", "--quiet"});
@@ -617,7 +617,7 @@ TEST_F(ServeRuns, JobsDrawMuchAndEvaluate) {
   const std::string job = "/v1/jobs/" + added.json()["id"].get<std::string>();
   EXPECT_TRUE(wait_for([&] { return served_->get(job).json()["state"] == "done"; })) << served_->get(job).body;
   EXPECT_EQ(served_->get(job + "/result").body.size(), 128u + 5000 * 64 * 4);
-  // Of jobs that wait for others, cancelled ones never run.
+  // Jobs that are cancelled while they wait never run.
   Json ids = Json::array();
   const std::string long_job =
       served_->post("/v1/jobs", R"({"kind":"sample","model":"a","count":1000000})").json()["id"];

@@ -12,7 +12,7 @@
 
 namespace gan::eval {
 
-/// What run_playground trains and how often it measures.
+/// The settings of run_playground: data, losses, length, and steps between frames.
 struct PlaygroundOptions {
   std::string data = "ring8";                                  ///< a source of points in the plane
   std::vector<std::string> losses = {"bce", "least_squares"};  ///< one GAN each

@@ -1,4 +1,4 @@
-// What draws the same samples elsewhere: calls by curl and C++.
+// Calls by curl and C++ that draw the same samples elsewhere.
 import { button, code, element, number } from "./pieces.js";
 
 /** The values of a condition as text. */

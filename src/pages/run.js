@@ -41,7 +41,7 @@ export async function show(main, [name], { server }) {
     problem, control.box, details, nav, body);
   const draw = drawRun(body, nav, report);
 
-  // What the stream brings is gathered, then drawn at once.
+  // Events are gathered, then drawn at once.
   const changed = new Set(["summary"]);
   const soon = throttle(() => {
     redraw();

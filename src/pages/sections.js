@@ -2,7 +2,7 @@
 import { code, color, counted, drawPlots, element, fail, figure, number, paragraph, percent } from "./pieces.js";
 import { picture, pictureSource, plot, row, slider, table } from "./pieces.js";
 
-// What a section shows: its id, its heading, and a function that fills its box. If that returns a function, it draws the
+// Sections: id, heading, and a function that fills the box. If that returns a function, it draws the
 // section's data anew in place when it has grown, or returns false if it cannot.
 const sections = [
   ["summary", "Summary", summary],

@@ -1,4 +1,4 @@
-// What the page Draw shows of samples: a picture whose images can be chosen, or a table.
+// Views of samples on the page Draw: a picture whose images can be chosen, or a table.
 import { elementName } from "./sample.js";
 import { button, color, element, paragraph, table } from "./pieces.js";
 

@@ -82,7 +82,7 @@ void run(Server::Services& services, const Route& route, Call& call) {
 
 }  // namespace
 
-// What is the server's own fault goes to its log, without paths to the client.
+// A fault of the server goes to its log; the client gets a line without paths.
 Response answer_of(const Server::Services& services, const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);

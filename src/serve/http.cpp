@@ -335,7 +335,7 @@ void HttpServer::State::accept() {
       return;
     }
     const bool full = static_cast<int>(sessions.size()) >= options.connections;
-    // Whoever lets go of it last, it ends on this thread.
+    // The session is destroyed on this thread, also if a worker held it last.
     const std::shared_ptr<Session> session(new Session(std::move(socket), *this), [this](Session* last) {
       asio::post(context, [ended = std::unique_ptr<Session>(last)] {});
     });

@@ -27,7 +27,7 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
-/// What a client is sent for as long as it listens: server-sent events.
+/// A source of server-sent events for a client that listens.
 class EventSource {
  public:
   virtual ~EventSource() = default;

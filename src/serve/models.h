@@ -29,7 +29,7 @@ class Models {
   /// usage error if two files have one name.
   Models(const std::vector<std::string>& files, std::string root);
 
-  /// What the model of a file is called: by the file, or by its folder if that is a run.
+  /// The name of the model of a file: the file's, or that of its folder if that is a run.
   static std::string name_of(const std::string& file);
   /// The names, in order.
   std::vector<std::string> names() const;

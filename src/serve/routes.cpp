@@ -300,7 +300,7 @@ Answer keys(Services&, Call&) {
   return json({{"keys", std::move(all)}});
 }
 
-/// What may be training data: named sets, and what lies in the root, folders of runs left out.
+/// Possible training data: named sets, and files and folders in the root that are no runs.
 Answer data_sources(Services& services, Call&) {
   Json all = Json::array();
   for (const std::string& name : data::source_names()) all.push_back({{"name", name}, {"kind", "built in"}});

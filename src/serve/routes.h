@@ -28,8 +28,8 @@ class Log {
   std::string text_;
 };
 
-/// What the routes work with. Members are destroyed from the last: workers and drawer first, whose replies need the
-/// connections; then the connections, whose streams need the runs.
+/// Everything that the routes work with. Members are destroyed from the last: workers and drawer first, whose replies
+/// need the connections; then the connections, whose streams need the runs.
 struct Server::Services {
   explicit Services(const ServerOptions& options);
 
@@ -58,7 +58,7 @@ struct Call {
   nlohmann::ordered_json body = {};  ///< of POST, an object
 };
 
-/// Where a route's function runs.
+/// The thread on which a route's function runs.
 enum class Place {
   connections,  ///< on the thread of all connections: it must be quick
   workers,      ///< on a worker: it may read files and wait

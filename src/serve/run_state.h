@@ -8,7 +8,7 @@
 
 namespace gan::serve {
 
-/// What a run is doing, read from its folder.
+/// The state of a run, read from its folder.
 struct RunState {
   std::string state;  ///< "training", "finished", "stopped", "failed", "empty"
   std::string error;  ///< of a failed run

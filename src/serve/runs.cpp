@@ -42,7 +42,7 @@ std::string stamp_of(const fs::path& file) {
   return error ? "-" : fmt::format("{}.", time.time_since_epoch().count());
 }
 
-/// What the card of a run depends on.
+/// A text that changes when the card of a run does.
 std::string fingerprint(const fs::path& folder) {
   std::string text;
   for (const char* name : {"config.toml", "metrics.jsonl", "scores.jsonl", "samples", "model.safetensors", kTrainLog})
@@ -325,7 +325,7 @@ Json Runs::start(const Json& body) {
   if (!fs::is_directory(parent, error)) throw Refusal{400, "name: a part of it is a file", "name"};
   if (training() >= kMostTrainings) throw Refusal{429, "enough trainings run already", "", 30};
   base::create_folder(path.parent_path().string());
-  // Of two requests one makes the folder.
+  // Only one of two requests makes the folder.
   if (!fs::create_directory(path, error))
     throw Refusal{409, "name: there is a file, folder or run of that name", "name"};
   try {
@@ -343,7 +343,7 @@ void Runs::launch(const std::string& name, const std::string& path, const std::v
   std::error_code none;
   const std::uintmax_t said_before = fs::exists(log, none) ? fs::file_size(log, none) : 0;
   Process process(arguments, log);
-  // What is wrong with the values or the data mostly shows at once.
+  // Wrong values and wrong data mostly end the training at once.
   for (const auto end = Clock::now() + kStart; Clock::now() < end;) {
     if (!process.running()) {
       if (process.code() == 0) return;

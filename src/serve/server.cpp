@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kWorkers = 4;  // some may wait for a training to begin
+constexpr int kWorkers = 4;                // some may wait for a training to begin
 constexpr std::size_t kMostWaiting = 128;  // requests for workers
 constexpr double kGraceSeconds = 30;       // for answers when the server ends
 
