@@ -225,7 +225,8 @@ TEST(Library, MemoryDoesNotGrow) {
   EXPECT_LT(resident() - before, 8) << "MB after 10,000 threads";
   draw_sizes(257, 512);
   draw_sizes(2000, 2000);
-  EXPECT_LT(resident() - before, 64) << "MB after 257 more batch sizes; a program takes more than one";
+  // Eight programs are kept; tests that ran before in the process leave the heap in pieces.
+  EXPECT_LT(resident() - before, 32) << "MB after 257 more batch sizes; a program takes more than one";
 }
 #endif
 
