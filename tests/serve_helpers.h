@@ -105,7 +105,8 @@ inline Reply read_reply(Connection& connection, bool has_body = true) {
 /// A running server.
 class Served {
  public:
-  Served(const Folder& folder, const Args& args) : process_(folder, args) {
+  Served(const Folder& folder, const Args& args, const Environment& environment = {})
+      : process_(folder, args, GAN_BINARY, environment) {
     wait_for([&] { return !process_.running() || process_.out().find('\n') != std::string::npos; });
     const std::string out = process_.out();
     const std::size_t colon = out.rfind(':');

@@ -275,6 +275,22 @@ TEST_F(Serve, AnswersManyRequestsOfAConnection) {
   EXPECT_EQ(read_reply(connection).status, 200);
 }
 
+TEST_F(Serve, BodiesThatAreOnTheirWayTogetherAreBounded) {
+  constexpr std::size_t kLargest = 8 << 20, kAll = 256 << 20;
+  const Headers headers = {{"Content-Length", std::to_string(kLargest)}, {"Expect", "100-continue"}};
+  std::vector<std::unique_ptr<Connection>> clients;
+  const auto ask = [&] {
+    clients.push_back(std::make_unique<Connection>(served_->port));
+    clients.back()->send(request_text("POST", "/v1/sample", "", headers));
+    return read_reply(*clients.back(), false).status;
+  };
+  for (std::size_t i = 0; i < kAll / kLargest; ++i) ASSERT_EQ(ask(), 100) << i;
+  EXPECT_EQ(ask(), 503);
+  EXPECT_EQ(served_->get("/health").status, 200) << "requests without a body are answered";
+  clients.clear();
+  EXPECT_TRUE(wait_for([&] { return served_->post("/v1/sample", R"({"model":"digits","count":1})").status == 200; }));
+}
+
 TEST_F(Serve, DrawsRequestsThatComeTogetherInOneBatch) {
   const double batches = served_->metric("gan_batches_total"), samples = served_->metric("gan_samples_total");
   std::vector<std::unique_ptr<Connection>> connections;
@@ -380,7 +396,7 @@ class ServeRuns : public testing::Test {
     fs::rename(folder_ / "x.idx", folder_ / "root/x.idx");
     put(folder_ / "outside/secret/config.toml", "");
     fs::create_directory_symlink(folder_ / "outside/secret", folder_ / "root/link");
-    served_ = std::make_unique<Served>(output_, args());
+    served_ = std::make_unique<Served>(output_, args(), Environment{{"XDG_CACHE_HOME", output_ / "cache"}});
   }
   Args args() const { return {"studio", folder_ / "root", "--port", "0"}; }
 
@@ -635,8 +651,27 @@ TEST_F(ServeRuns, JobsDrawMuchAndEvaluate) {
     EXPECT_EQ(served_->get("/v1/jobs/" + id.get<std::string>()).json()["state"], "cancelled");
     EXPECT_EQ(served_->get("/v1/jobs/" + id.get<std::string>() + "/result").status, 409);
   }
+  const std::string judged =
+      "/v1/jobs/" + served_->post("/v1/jobs", R"({"kind":"evaluate","run":"a"})").json()["id"].get<std::string>();
+  bool counted = false;
+  EXPECT_TRUE(wait_for([&] {
+    const Json now = served_->get(judged).json();
+    counted |= now["state"] == "running" && now["progress"].is_number();
+    return now["state"] == "done";
+  })) << served_->get(judged).body;
+  EXPECT_TRUE(counted) << "how much of the classifier's training is done";
+  EXPECT_TRUE(fs::exists(folder_ / "root/a/eval/eval.json"));
   EXPECT_EQ(served_->post("/v1/jobs", R"({"kind":"evaluate","run":"none"})").status, 404);
   EXPECT_EQ(served_->post("/v1/jobs", R"({"kind":"dig"})").status, 400);
+}
+
+TEST_F(ServeRuns, TrainingsAreBounded) {
+  for (const char* name : {"a", "b", "c", "d"}) ASSERT_EQ(start(name).status, 201) << name;
+  EXPECT_EQ(start("e").status, 429);
+  EXPECT_FALSE(fs::exists(folder_ / "root/e"));
+  EXPECT_EQ(served_->post("/v1/runs/a/stop", "{}").status, 202);
+  ASSERT_TRUE(wait_for([&] { return state("a") == "stopped"; }));
+  EXPECT_EQ(start("e").status, 201);
 }
 
 TEST_F(ServeRuns, EventStreamsAreBounded) {

@@ -242,8 +242,11 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   const auto start = std::chrono::steady_clock::now();
   const data::Dataset& real = reference_.held_out;
   require_fit(model, reference_);
-  Evaluation evaluation =
-      judge_samples(draw_with(model, conditions(model, options), options.seed), "the model is unconditional", options);
+  const data::Dataset wanted = conditions(model, options);
+  if (log)
+    log(fmt::format("drawing {}, comparing them with {}", base::counted(wanted.count(), "sample"),
+                    base::counted(real.count(), "real one")));
+  Evaluation evaluation = judge_samples(draw_with(model, wanted, options.seed), "the model is unconditional", options);
   Scores& scores = evaluation.scores;
   scores.steps = model.steps;
   scores.seed = options.seed;
