@@ -648,7 +648,7 @@ TEST(Cli, EvalJudgesAModel) {
 
   const Result second = run(folder, eval({"--json"}));
   ASSERT_EQ(second.code, 0) << second.err;
-  EXPECT_EQ(second.err, "");  // the classifier is there
+  EXPECT_EQ(second.err, "drawing 150 samples, comparing them with 6 real ones\n") << "the classifier is there";
   auto json = nlohmann::json::parse(second.out), written = nlohmann::json::parse(read(folder / "scores/eval.json"));
   EXPECT_EQ(json.at("samples"), 150);
   EXPECT_EQ(json.at("steps"), 20);

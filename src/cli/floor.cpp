@@ -131,7 +131,7 @@ Rate matmul_rate(graph::DType dtype, std::int64_t batch) {
   };
   Rate fastest;
   for (const Case& c : cases)
-    for (const std::set<std::string>& disabled : {std::set<std::string>{}, {"amx", "avx512-fp16"}}) {
+    for (const std::set<std::string>& disabled : {std::set<std::string>{}, {"amx", "avx512-fp16", "avx512-bf16"}}) {
       graph::Graph graph;
       const auto operand = [&](const char* name, std::int64_t rows, std::int64_t columns, bool transposed) {
         return graph.input(name, {dtype, transposed ? graph::Shape{columns, rows} : graph::Shape{rows, columns}});

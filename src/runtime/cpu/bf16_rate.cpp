@@ -58,7 +58,7 @@ bool has_bf16() {
 
 bool has_fast_bf16() {
   constexpr double kWorthRounding = 1.3;
-  static const bool fast = has_bf16() && (multiplier() != Multiplier::none || vector_rate() > kWorthRounding);
+  static const bool fast = has_bf16() && (multiplier() != Multiplier::bf16 || vector_rate() > kWorthRounding);
   return fast;
 }
 

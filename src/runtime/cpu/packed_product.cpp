@@ -24,6 +24,7 @@
 // For functions that need more than baseline x86-64.
 #define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
 #define GAN_FP16 __attribute__((target("avx512fp16,avx512f,avx512bw,avx512vl,avx512dq")))
+#define GAN_BF16 __attribute__((target("avx512bf16,avx512f,avx512bw,avx512vl,avx512dq")))
 
 namespace gan::runtime::cpu {
 
@@ -32,16 +33,16 @@ namespace {
 using Bf16 = std::uint16_t;
 
 // Most tiles of depth per pass: two panels of this many stay in the L1 cache. For fp16 it also bounds the sums: each
-// lane adds 32 products in fp16 (kFp16Sum tiles), and up to kFp16DepthAtOnce / kFp16Sum such sums.
-constexpr std::int64_t kDepthAtOnce = 16, kFp16DepthAtOnce = 8, kFp16Sum = 2;
+// lane adds 32 products in fp16 (kFp16Sum tiles), and up to kVectorDepthAtOnce / kFp16Sum such sums.
+constexpr std::int64_t kDepthAtOnce = 16, kVectorDepthAtOnce = 8, kFp16Sum = 2;
 // The largest possible sum is finite in fp16.
-static_assert((1 << 2 * kLargestFp16) * kFp16DepthAtOnce * kTileDepth < 65504);
-constexpr std::int64_t kFp16Rows = 8;  // rows of the left operand per pass
+static_assert((1 << 2 * kLargestFp16) * kVectorDepthAtOnce * kTileDepth < 65504);
+constexpr std::int64_t kVectorRows = 8;  // rows of the left operand per pass of vectors
 // Bytes of packed operands: a power of two and room for the padding of panels. The left one stays in the L2 cache,
 // while parts of the right one are packed to one place, which stays in the cache, too. The fp16 kernel reads operands
 // more slowly, if need be from L3, so packing more at once pays.
-constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kFp16LeftBytes = (1 << 21) + (1 << 15);
-constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kFp16RightBytes = (1 << 19) + (1 << 14);
+constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kVectorLeftBytes = (1 << 21) + (1 << 15);
+constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kVectorRightBytes = (1 << 19) + (1 << 14);
 constexpr double kOperationsOfAThread = 2.5e5;  // low for the reason given at kElementwiseGrain
 
 struct alignas(64) TileConfiguration {
@@ -120,11 +121,11 @@ GAN_FP16 inline __m512 pair_sums(__m512i sums) {
 GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf16* right, std::int64_t panel,
                                                       std::int64_t begin, std::int64_t end, float* product,
                                                       std::int64_t row) {
-  for (std::int64_t line = 0; line < kPairLines; line += kFp16Rows) {
+  for (std::int64_t line = 0; line < kPairLines; line += kVectorRows) {
     const Bf16* const left_panel = left + line / kTileLines * panel;
     const Bf16* l = left_panel + begin * kTileElements + line % kTileLines * kTileDepth;
     const Bf16* r = right + begin * kTileElements;
-    __m512i total[kFp16Rows][2], sums[kFp16Rows][2];
+    __m512i total[kVectorRows][2], sums[kVectorRows][2];
     for (std::int64_t from = begin; from < end; from += kFp16Sum) {
       for (auto& of_row : sums) of_row[0] = of_row[1] = _mm512_setzero_si512();
       for (std::int64_t t = from; t < std::min(from + kFp16Sum, end); ++t, l += kTileElements, r += kTileElements)
@@ -132,7 +133,7 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
         for (std::int64_t k = 0; k < kTileDepth; k += 2) {
           const __m512i first = _mm512_load_si512(r + k * kTileLines),
                         second = _mm512_load_si512(r + panel + k * kTileLines);
-          for (std::int64_t i = 0; i < kFp16Rows; ++i) {
+          for (std::int64_t i = 0; i < kVectorRows; ++i) {
             std::int32_t pair;
             std::memcpy(&pair, l + i * kTileDepth + k, sizeof pair);
             const __m512i elements = _mm512_set1_epi32(pair);
@@ -140,11 +141,11 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
             sums[i][1] = add_product(sums[i][1], elements, second);
           }
         }
-      for (std::int64_t i = 0; i < kFp16Rows; ++i)
+      for (std::int64_t i = 0; i < kVectorRows; ++i)
         for (std::int64_t j = 0; j < 2; ++j)
           total[i][j] = from > begin ? add_fp16(total[i][j], sums[i][j]) : sums[i][j];
     }
-    for (std::int64_t i = 0; i < kFp16Rows; ++i) {
+    for (std::int64_t i = 0; i < kVectorRows; ++i) {
       const __m512 of_row = _mm512_set1_ps(scales_of(left_panel, panel)->powers[line % kTileLines + i]);
       for (std::int64_t j = 0; j < 2; ++j) {
         float* const dst = product + (line + i) * row + j * kTileLines;
@@ -154,6 +155,44 @@ GAN_FP16 __attribute__((noinline)) void multiply_fp16(const Bf16* left, const Bf
                         _mm512_fmadd_ps(scaled, _mm512_loadu_ps(scales_of(right + j * panel, panel)->powers), so_far));
       }
     }
+  }
+}
+
+/// The sums of pairs of bf16 products, added to `sums` in f32. Assembly as for fp16: the type of the intrinsic's
+/// operands differs between compilers.
+GAN_BF16 inline __m512 add_pairs(__m512 sums, __m512i a, __m512i b) {
+  asm("vdpbf16ps %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
+  return sums;
+}
+
+/// multiply_tiles by vectors: pairs of elements of the left operand are broadcast and multiplied by the pairs of the
+/// right one.
+GAN_BF16 __attribute__((noinline)) void multiply_vectors(const Bf16* left, const Bf16* right, std::int64_t panel,
+                                                         std::int64_t depth, bool overwrite, float* product,
+                                                         std::int64_t row) {
+  for (std::int64_t line = 0; line < kPairLines; line += kVectorRows) {
+    const Bf16* l = left + line / kTileLines * panel + line % kTileLines * kTileDepth;
+    const Bf16* r = right;
+    float* const dst = product + line * row;
+    __m512 sums[kVectorRows][2];
+    for (std::int64_t i = 0; i < kVectorRows; ++i)
+      for (std::int64_t j = 0; j < 2; ++j)
+        sums[i][j] = overwrite ? _mm512_setzero_ps() : _mm512_load_ps(dst + i * row + j * kTileLines);
+    for (std::int64_t t = 0; t < depth; ++t, l += kTileElements, r += kTileElements)
+#pragma GCC unroll 4
+      for (std::int64_t k = 0; k < kTileDepth; k += 2) {
+        const __m512i first = _mm512_load_si512(r + k * kTileLines),
+                      second = _mm512_load_si512(r + panel + k * kTileLines);
+        for (std::int64_t i = 0; i < kVectorRows; ++i) {
+          std::int32_t pair;
+          std::memcpy(&pair, l + i * kTileDepth + k, sizeof pair);
+          const __m512i elements = _mm512_set1_epi32(pair);
+          sums[i][0] = add_pairs(sums[i][0], elements, first);
+          sums[i][1] = add_pairs(sums[i][1], elements, second);
+        }
+      }
+    for (std::int64_t i = 0; i < kVectorRows; ++i)
+      for (std::int64_t j = 0; j < 2; ++j) _mm512_store_ps(dst + i * row + j * kTileLines, sums[i][j]);
   }
 }
 
@@ -174,17 +213,15 @@ std::int64_t part_size(std::int64_t count, std::int64_t most) {
 static_assert(GatheredRows::kLines == kTileLines);
 static_assert(kPairLines % kSumRows == 0);  // chains that sum over rows need this
 
-PackedForm packed_form() { return multiplier() == Multiplier::amx ? PackedForm::bf16 : PackedForm::fp16; }
-
 class PackedProduct {
  public:
   PackedProduct(const BoundMatmul& spec, PieceFunction chain, GatheredRows gathered)
-      : form_(packed_form()),
-        left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form_},
-        right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form_},
+      : with_(multiplier()),
+        left_{spec.a, spec.m, spec.k, !spec.transpose_a, true, form()},
+        right_{spec.b, spec.n, spec.k, spec.transpose_b, false, form()},
         depth_(divide_up(spec.k, kTileDepth)),
         // Not a power of two, so that panels do not compete for a few cache sets.
-        panel_(depth_ * kTileElements + (form_ == PackedForm::fp16 ? kPanelRoom : kTileDepth)),
+        panel_(depth_ * kTileElements + (with_ == Multiplier::fp16 ? kPanelRoom : kTileDepth)),
         pair_(2 * panel_),
         chain_(std::move(chain)) {
     if (spec.operands != graph::DType::bf16) base::fail_run("packed products are of bf16");
@@ -212,7 +249,7 @@ class PackedProduct {
     const std::int64_t divided = by_rows ? rows : columns;
     const auto grain = static_cast<std::int64_t>(static_cast<double>(divided) * kOperationsOfAThread / operations) + 1;
     base::parallel_for(divided, grain, [&](std::int64_t begin, std::int64_t end) {
-      const bool tiles = form_ != PackedForm::fp16;
+      const bool tiles = with_ == Multiplier::amx;
       if (tiles) begin_tiles();
       if (by_rows)
         run(begin, end, 0, columns);
@@ -223,12 +260,14 @@ class PackedProduct {
   }
 
  private:
+  PackedForm form() const { return with_ == Multiplier::fp16 ? PackedForm::fp16 : PackedForm::bf16; }
+
   // Multiplies pairs of panels [row, row_end) of the left operand by [column, column_end) of the right one.
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
-    const bool fp16 = form_ == PackedForm::fp16;
+    const bool vectors = with_ != Multiplier::amx;
     const std::int64_t pair_bytes = pair_ * static_cast<std::int64_t>(sizeof(Bf16));
-    const std::int64_t height = part_size(row_end - row, (fp16 ? kFp16LeftBytes : kLeftBytes) / pair_bytes);
-    const std::int64_t at_once = (fp16 ? kFp16RightBytes : kRightBytes) / pair_bytes;
+    const std::int64_t height = part_size(row_end - row, (vectors ? kVectorLeftBytes : kLeftBytes) / pair_bytes);
+    const std::int64_t at_once = (vectors ? kVectorRightBytes : kRightBytes) / pair_bytes;
     const std::int64_t width = part_size(column_end - column, std::max<std::int64_t>(at_once, 2));
     const std::int64_t stride = width * kPairLines + kTileLines;  // not a power of two either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
@@ -259,21 +298,20 @@ class PackedProduct {
   /// Computes 32 rows of the product from two panels of the left operand, part of the depth at a time.
   void multiply_row(const Bf16* left, const Bf16* right, std::int64_t width, float* product,
                     std::int64_t stride) const {
-    const bool fp16 = form_ == PackedForm::fp16;
-    const std::int64_t step = part_size(depth_, fp16 ? kFp16DepthAtOnce : kDepthAtOnce);
+    const std::int64_t step = part_size(depth_, with_ == Multiplier::amx ? kDepthAtOnce : kVectorDepthAtOnce);
     for (std::int64_t k = 0; k < depth_; k += step)
       for (std::int64_t v = 0; v < width; ++v) {
         const std::int64_t depth = std::min(step, depth_ - k);
         float* const dst = product + v * kPairLines;
-        if (fp16)
+        if (with_ == Multiplier::fp16)
           multiply_fp16(left, right + v * pair_, panel_, k, k + depth, dst, stride);
         else
-          multiply_tiles(left + k * kTileElements, right + v * pair_ + k * kTileElements, panel_, depth, k == 0, dst,
-                         stride);
+          (with_ == Multiplier::amx ? multiply_tiles : multiply_vectors)(
+              left + k * kTileElements, right + v * pair_ + k * kTileElements, panel_, depth, k == 0, dst, stride);
       }
   }
 
-  PackedForm form_;
+  Multiplier with_;
   PackedOperand left_, right_;
   std::int64_t depth_, panel_, pair_;  // tiles per panel; elements from panel to panel and from pair to pair
   PieceFunction chain_;
@@ -295,7 +333,11 @@ bool has_fp16() {
 
 }  // namespace
 
-Multiplier multiplier() { return has_amx() ? Multiplier::amx : has_fp16() ? Multiplier::fp16 : Multiplier::none; }
+Multiplier multiplier() {
+  if (has_amx()) return Multiplier::amx;
+  if (has_fp16()) return Multiplier::fp16;
+  return has_bf16() ? Multiplier::bf16 : Multiplier::none;
+}
 
 void pretend_no_fp16() { fp16_pretended_away = true; }
 

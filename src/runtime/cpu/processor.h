@@ -17,6 +17,7 @@ std::string instruction_set();
 /// The instructions that packed products (packed_product.h) use.
 enum class Multiplier : std::uint8_t {
   none,  ///< none available
+  bf16,  ///< AVX-512 BF16, which accumulates in f32
   fp16,  ///< AVX-512 FP16: bf16 operands are converted to fp16, each line scaled by a power of two. Sums of 32 products
          ///< and sums of 8 such sums are in fp16, the rest in f32. For normally distributed elements the error is about
          ///< 9e-4 of the norm; rounding the operands to bf16 costs 2.3e-3 (docs/design/0011).
@@ -26,7 +27,7 @@ enum class Multiplier : std::uint8_t {
 /// The best that the processor, the operating system and ONEDNN_MAX_CPU_ISA allow.
 Multiplier multiplier();
 
-/// Makes `multiplier` return none instead of fp16, to test or time what other processors run. Must be called before
+/// Makes `multiplier` return bf16 instead of fp16, to test or time what other processors run. Must be called before
 /// anything is computed.
 void pretend_no_fp16();
 

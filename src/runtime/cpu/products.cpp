@@ -51,6 +51,8 @@ constexpr ProductRow kProductRows[] = {
      nothing, make_packed},
     {"avx512-fp16", "bf16 matrices by vectors of fp16; the tail runs piece by piece", Tail::pieces,
      is_packed<Multiplier::fp16>, 0.3, nothing, make_packed},
+    {"avx512-bf16", "bf16 matrices by vectors of bf16; the tail runs piece by piece", Tail::pieces,
+     is_packed<Multiplier::bf16>, 0.5, nothing, make_packed},
     {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Tail::none,
      [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm},
     {"onednn", "oneDNN's primitive, with the tail as post-ops", Tail::linear,
