@@ -27,6 +27,9 @@ with this one on the same cores. "quit" or the end of the input ends it.
                      96-(176, 7, 7), transposed convolutions to (64, 14, 14) and (1, 28, 28), batch
                      norm; discriminator: convolutions to (32, 14, 14) and (64, 7, 7), with the
                      label's embedding 3168-256-1
+  --model residual   the preset residual: blocks of 1x1, grouped 3x3 and 1x1 convolutions with LeakyReLU(0.2), two in
+                     each stage; G 64, 32, 16 channels at 7x7, 14x14, 28x28, D the reverse with a projection;
+                     relativistic loss, R1 and R2 with gamma 0.1; the rest as in default
 
 The step is written the way PyTorch users write it: the generator is updated first,
 through the discriminator; then the discriminator, on real rows and fake.detach().
@@ -81,6 +84,60 @@ def generator_layers(model):
     for linear in hidden:
         layers += [linear, nn.BatchNorm1d(linear.out_features), leaky()]
     return layers + [last]
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.model = nn.Sequential(nn.Conv2d(width, 2 * width, 1), leaky(),
+                                   nn.Conv2d(2 * width, 2 * width, 3, 1, 1, groups=width // 8), leaky(),
+                                   nn.Conv2d(2 * width, width, 1, bias=False))
+
+    def forward(self, x):
+        return x + self.model(x)
+
+
+def stages(widths, resize, resize_first):
+    """Two blocks for each width; `resize` stands before or behind the change of channels."""
+    layers = [Block(widths[0]), Block(widths[0])]
+    for before, width in zip(widths, widths[1:]):
+        change = nn.Conv2d(before, width, 1, bias=False)
+        layers += [resize, change] if resize_first else [change, resize]
+        layers += [Block(width), Block(width)]
+    return layers
+
+
+class ResidualGenerator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(CLASSES, EMBEDDING)
+        self.first, self.basis = nn.Linear(LATENT + EMBEDDING, 64), nn.Parameter(torch.randn(64, 7, 7))
+        self.model = nn.Sequential(*stages([64, 32, 16], nn.Upsample(scale_factor=2), False), nn.Conv2d(16, 1, 1),
+                                   nn.Tanh())
+
+    def forward(self, z, labels):
+        return self.model(self.first(torch.cat([z, self.embedding(labels)], dim=-1))[:, :, None, None] * self.basis)
+
+
+class ResidualDiscriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(CLASSES, 64)
+        self.model = nn.Sequential(nn.Conv2d(1, 16, 1), *stages([16, 32, 64], nn.AvgPool2d(2), True),
+                                   nn.Conv2d(64, 64, 7, groups=64, bias=False), nn.Flatten(), nn.Linear(64, 64), leaky())
+        self.last = nn.Linear(64, 1)
+
+    def forward(self, images, labels):
+        features = self.model(images)
+        return self.last(features) + (features * self.embedding(labels)).sum(1, keepdim=True)
+
+
+def make_generator(model):
+    return ResidualGenerator() if model == "residual" else Generator(model)
+
+
+def make_discriminator(model):
+    return ResidualDiscriminator() if model == "residual" else Discriminator(model)
 
 
 class Generator(nn.Module):
@@ -144,12 +201,12 @@ def adam(network, fused, **options):
 class Trainer:
     def __init__(self, args):
         self.args = args
-        self.g, self.d = Generator(args.model), Discriminator(args.model)
+        self.g, self.d = make_generator(args.model), make_discriminator(args.model)
         options = {"lr": 2e-4 if args.model == "default" else 3e-4,
                    "betas": (0.9, 0.999) if args.model == "tutorial" else (0.0, 0.99)}
         self.g_optim, self.d_optim = adam(self.g, args.best, **options), adam(self.d, args.best, **options)
         self.period = 1 if args.model == "tutorial" else PENALTY_EVERY
-        self.average = Generator(args.model)
+        self.average = make_generator(args.model)
         self.average.load_state_dict(self.g.state_dict())
         self.images = torch.rand(4 * args.batch, *IMAGE) * 2 - 1
         self.labels = torch.randint(0, CLASSES, [4 * args.batch])
@@ -184,10 +241,13 @@ class Trainer:
         outputs = self.judge(real, fake, labels)
         return outputs, torch.autograd.grad(outputs[0].sum() + outputs[1].sum(), [real, fake], create_graph=True)
 
-    def g_loss(self, z, labels):
+    def g_loss(self, z, real, labels):
         with self.autocast():
             fake = self.g(z, labels)
             on_fake = self.d(fake, labels).float()
+            on_real = self.d(real, labels).float() if self.args.model == "residual" else None
+        if self.args.model == "residual":
+            return nn.functional.softplus(on_real - on_fake).mean(), fake
         if self.args.model == "tutorial":
             return self.mse(on_fake, torch.ones(len(z), 1)), fake
         return 0.5 * (on_fake - 1).square().mean(), fake
@@ -197,12 +257,16 @@ class Trainer:
             on_real, on_fake = self.judge(real, fake, labels)
             return self.mse(on_real, torch.ones(len(real), 1)) + self.mse(on_fake, torch.zeros(len(real), 1))
         if not penalized:
-            on_real, on_fake = self.judge(real, fake.float(), labels)
-            return 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean()
+            return self.d_loss_of(*self.judge(real, fake.float(), labels))
         (on_real, on_fake), (r1, r2) = self.judge_with_gradients(real, fake.float(), labels)
         squares = r1.flatten(1).square().sum(1).mean() + r2.flatten(1).square().sum(1).mean()
-        return 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean() \
-            + PENALTY_EVERY * GAMMA / 2 * squares
+        gamma = 0.1 if self.args.model == "residual" else GAMMA
+        return self.d_loss_of(on_real, on_fake) + PENALTY_EVERY * gamma / 2 * squares
+
+    def d_loss_of(self, on_real, on_fake):
+        if self.args.model == "residual":
+            return nn.functional.softplus(on_fake - on_real).mean()
+        return 0.5 * (on_real - 1).square().mean() + 0.5 * on_fake.square().mean()
 
     def step(self):
         """Returns both losses."""
@@ -214,7 +278,7 @@ class Trainer:
 
         self.g_optim.zero_grad()
         self.freeze_d(True)
-        g_loss, fake = self.g_loss(torch.randn(batch, LATENT), labels)
+        g_loss, fake = self.g_loss(torch.randn(batch, LATENT), real, labels)
         g_loss.backward()
         self.g_optim.step()
         self.freeze_d(False)
@@ -237,7 +301,7 @@ class Trainer:
 class Sampler:
     def __init__(self, args):
         self.args = args
-        self.g = Generator(args.model).eval()
+        self.g = make_generator(args.model).eval()
         self.labels = torch.arange(args.batch) % CLASSES
         self.period = 1
         self.compiled = vectors_of_compiler() if args.best else None
@@ -283,7 +347,7 @@ def check(args):
 def main():
     parser = argparse.ArgumentParser(prog="torch_step.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=["tutorial", "default", "conv"], default="tutorial")
+    parser.add_argument("--model", choices=["tutorial", "default", "conv", "residual"], default="tutorial")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
                         help="f32, or bf16 autocast with f32 weights")

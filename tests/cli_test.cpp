@@ -567,13 +567,27 @@ TEST(Cli, NetworksThatCannotFitBadInput) {
   expect_refused(folder, train_args(folder, "a", {"--steps", "1", "--set", widths + "]"}), 4, "try smaller networks");
 }
 
+TEST(Cli, ResidualNetworksThatCannotBeBadInput) {
+  const Folder folder;
+  write_data(folder);
+  const auto refused = [&](const std::string& setting, const std::string& message) {
+    Args args = train_args(folder, "a", {"--steps", "1", "--set", setting});
+    args.insert(args.begin() + 1, "residual");
+    expect_refused(folder, args, 2, message);
+  };
+  refused("model.g.widths=[20,12]", "20 is no multiple of 8");
+  refused("model.d.widths=[8,8,8,8,8]", "multiples of 16");
+  refused("model.g.widths=[]", "widths");
+}
+
 TEST(Cli, PacksAreTrainedSavedAndResumed) {
-  for (const std::string preset : {"lsgan-r1r2", "conv", "cgan-paper"}) {
+  for (const std::string preset : {"lsgan-r1r2", "conv", "residual", "cgan-paper"}) {
     const Folder folder;
     write_data(folder);
     Args args = train_args(folder, "a", {"--steps", "2", "--quiet", "--set", "model.pack=4"});
     args.insert(args.begin() + 1, preset);
     if (preset == "cgan-paper") args.insert(args.end(), {"model.g.widths=[8,8,8]", "model.d.widths=[8,8,8]"});
+    if (preset == "residual") args.emplace_back("model.d.condition=embedding");  // packs have no projection
     expect_done(folder, args);
     expect_done(folder, {"info", folder / "a"});
     expect_done(folder, {"sample", folder / "a", "--out", folder / "x.npy"});

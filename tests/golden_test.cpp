@@ -280,8 +280,9 @@ TEST_P(GoldenTest, SamplesFollowPyTorch) {
 INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
                          testing::Values("bce_sn", "lsgan_sigmoid_sn", "bce_plain", "lsgan_pearson", "lsgan_r1_r2",
                                          "bce_sgd", "bce_gain_bn_ema", "conv_hinge", "conv_auxiliary",
-                                         "conv_relativistic", "conv_pack", "mlp_pack", "paper", "paper_pack",
-                                         "mlp_random", "vector_near", "vector_schedule", "conv_columns", "mlp_columns"),
+                                         "conv_relativistic", "conv_pack", "residual", "mlp_pack", "paper",
+                                         "paper_pack", "mlp_random", "vector_near", "vector_schedule", "conv_columns",
+                                         "mlp_columns"),
                          [](const auto& info) { return info.param; });
 
 // ---- bf16 ----

@@ -58,7 +58,7 @@ struct Options {
   std::string subject;  // a preset or a model
   std::string precision = "auto", trace;
   std::vector<std::string> settings, disabled;
-  std::int64_t batch = 0, steps = 100, warmup = 20;
+  std::int64_t batch = 0, steps = 100, warmup = 20, side = 28, channels = 1;
   int threads = 0;
   bool json = false, serve = false, profile = false, avx2 = false;
 };
@@ -100,23 +100,24 @@ void serve(const std::function<Json(std::int64_t steps)>& measure) {
 
 // ---- the step ----
 
-/// As many random images as MNIST has, of its shape. A few thousand differ; memory is read as if all did.
-data::Dataset random_images() {
-  constexpr std::int64_t kImages = 60'000;
+/// Random images that take as much memory as MNIST's. A sixteenth of them differ; memory is read as if all did.
+data::Dataset random_images(std::int64_t channels, std::int64_t side) {
+  constexpr std::int64_t kBytes = 60'000 * 28 * 28;
   constexpr std::uint64_t kClasses = 10;
+  const std::int64_t images = kBytes / (channels * side * side);
   data::Dataset dataset;
   dataset.source = dataset.name = "random";
-  dataset.sample_shape = {1, 28, 28};
+  dataset.sample_shape = {channels, side, side};
   dataset.condition = data::label_condition(static_cast<int>(kClasses));
-  dataset.items = kImages;
-  const auto bytes = static_cast<std::size_t>(kImages * 28 * 28), different = bytes / 16;
+  dataset.items = images;
+  const auto bytes = static_cast<std::size_t>(images * channels * side * side), different = bytes / 16;
   const std::shared_ptr<std::uint8_t[]> content(new std::uint8_t[bytes]());
   dataset.pixels = content;
   const base::RandomStream pixels(/*seed=*/1, base::stream_of("pixels")), labels(/*seed=*/1, base::stream_of("labels"));
   for (std::size_t i = 0; i < different; ++i) content[i] = static_cast<std::uint8_t>(pixels.bits(i / 4) >> i % 4 * 8);
   for (std::size_t i = different; i < bytes; ++i) content[i] = content[i - different];
   std::vector<std::int32_t> classes;
-  for (std::int64_t i = 0; i < kImages; ++i)
+  for (std::int64_t i = 0; i < images; ++i)
     classes.push_back(static_cast<std::int32_t>(labels.below(kClasses, static_cast<std::uint64_t>(i))));
   dataset.rows = std::move(classes);
   return dataset;
@@ -134,7 +135,8 @@ class StepBench {
     train::validate(config_);
     use_threads(options.threads);
     precision_ = compiler::choose_precision(config_.train.precision);
-    dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8") : random_images();
+    dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8")
+                                                     : random_images(options.channels, options.side);
     if (config_.train.batch > dataset_.count())
       base::fail_usage("train.batch {} is larger than the data set of {}", config_.train.batch,
                        base::counted(dataset_.count(), "sample"));
@@ -388,6 +390,12 @@ std::function<void()> setup(CLI::App& app) {
         ->type_name("NAME");
     sub->add_flag("--serve", options->serve, "Answer \"run K\" lines from standard input");
   }
+  step->add_option("--side", options->side, "Height and width of the images (default 28)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  step->add_option("--channels", options->channels, "Channels of the images (default 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 4));
   step->add_option("--set", options->settings, "Set any value by its key")->type_name("KEY=VALUE");
   CLI::Option* profile = step->add_flag("--profile", options->profile, "Print tables of where the time goes");
   CLI::Option* trace = step->add_option("--trace", options->trace, "Also write a trace")->type_name("FILE.json");

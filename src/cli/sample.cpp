@@ -141,7 +141,7 @@ void run(SampleOptions options) {
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
   options.progress = say_progress;
-  options.between = base::throw_if_interrupted;
+  options.after_batch = base::throw_if_interrupted;
   const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
   if (plan.grid)
     for (const std::string& note : data::outside_notes(model.condition, *plan.grid))

@@ -24,7 +24,8 @@ constexpr std::int64_t kBatch = 256;
 
 /// The point at a share, 0 to 1, of the way from a to b, [latent]: on the straight line, or on the great circle, where
 /// latents of a normal distribution stay as long as they are (White 2016, arXiv 1609.04468).
-void between(std::span<const float> a, std::span<const float> b, double share, bool spherical, std::span<float> out) {
+void point_between(std::span<const float> a, std::span<const float> b, double share, bool spherical,
+                   std::span<float> out) {
   double from = 1 - share, to = share;
   if (spherical) {
     double dot = 0, aa = 0, bb = 0;
@@ -87,7 +88,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   std::vector<float> samples(static_cast<std::size_t>(total) * size), z, shares;
   std::vector<std::uint32_t> from, to;
   for (std::int64_t first = 0; first < total; first += kBatch) {
-    options.between();
+    options.after_batch();
     const std::int64_t count = std::min(kBatch, total - first);
     z.resize(static_cast<std::size_t>(count) * latent);
     from.clear(), to.clear(), shares.clear();
@@ -97,8 +98,8 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
       const double share =
           static_cast<double>(frame - stop * (options.steps - 1)) / static_cast<double>(options.steps - 1);
       const std::int64_t start = of_latents ? (options.same_latents ? 0 : way * ways.stops) + stop : way;
-      between(key(start), key(of_latents ? start + 1 : start), share, options.spherical,
-              std::span(z).subspan(static_cast<std::size_t>(i - first) * latent, latent));
+      point_between(key(start), key(of_latents ? start + 1 : start), share, options.spherical,
+                    std::span(z).subspan(static_cast<std::size_t>(i - first) * latent, latent));
       from.push_back(static_cast<std::uint32_t>(of_latents ? way : stop));
       to.push_back(static_cast<std::uint32_t>(of_latents ? way : stop + 1));
       shares.push_back(static_cast<float>(share));

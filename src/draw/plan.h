@@ -23,7 +23,7 @@ struct SampleOptions {
   double truncation = 0;
   bool same_latents = false, overwrite = false, spherical = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
-  std::function<void()> between = [] {};                  ///< called between pieces of work, which it ends by throwing
+  std::function<void()> after_batch = [] {};              ///< called after each batch; it throws to end the draw
 };
 
 /// The most samples of a call.

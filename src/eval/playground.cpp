@@ -31,7 +31,7 @@ using namespace ops;
 namespace {
 
 constexpr std::int64_t kGrid = 32, kReal = 500, kSamples = 200, kArrows = 60;
-constexpr double kMargin = 1.3;  // half the side of the square, in largest coordinates of the data
+constexpr double kMargin = 1.3;  // the square reaches this many times the data's largest coordinate
 
 double rounded(float value, double scale) { return std::round(static_cast<double>(value) * scale) / scale; }
 

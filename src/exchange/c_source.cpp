@@ -34,9 +34,10 @@ static void NAME_matmul(const float* x, const float* w, float* y, int rows, int 
 }
 )";
 constexpr std::string_view kConv = R"(
-/* y[to_h][to_w][outputs], the convolution of x[from_h][from_w][inputs] with w[k_h][k_w][inputs][outputs] */
+/* y[to_h][to_w][outputs], the convolution of x[from_h][from_w][inputs] with w[k_h][k_w][inputs / groups][outputs] */
 static void NAME_conv(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h, int to_w,
-                      int outputs, int k_h, int k_w, int stride, int padding) {
+                      int outputs, int k_h, int k_w, int stride, int padding, int groups) {
+  const int in = inputs / groups, out = outputs / groups;
   for (int h = 0; h < to_h; ++h)
     for (int v = 0; v < to_w; ++v, y += outputs) {
       for (int o = 0; o < outputs; ++o) y[o] = 0;
@@ -45,9 +46,10 @@ static void NAME_conv(const float* x, const float* w, float* y, int from_h, int 
           const int row = h * stride - padding + a, column = v * stride - padding + b;
           if (row < 0 || row >= from_h || column < 0 || column >= from_w) continue;
           const float* const from = x + (row * from_w + column) * inputs;
-          const float* weights = w + (a * k_w + b) * inputs * outputs;
-          for (int i = 0; i < inputs; ++i, weights += outputs)
-            for (int o = 0; o < outputs; ++o) y[o] += from[i] * weights[o];
+          const float* weights = w + (a * k_w + b) * in * outputs;
+          for (int i = 0; i < in; ++i, weights += outputs)
+            for (int g = 0; g < groups; ++g)
+              for (int o = g * out; o < (g + 1) * out; ++o) y[o] += from[g * in + i] * weights[o];
         }
     }
 }
@@ -279,6 +281,7 @@ class CWriter {
   void add_spec(const Node& n, const graph::Convolution& c) {
     if (c.kind == graph::Convolution::Kind::weight_gradient) base::fail_run("{} cannot be exported to C", n.op->name);
     const bool transposed = c.kind == graph::Convolution::Kind::data_gradient;
+    if (transposed && c.groups() > 1) base::fail_run("a transposed convolution of groups cannot be exported to C");
     use(transposed ? kConvTranspose : kConv);
     const Shape& w = c.weights;  // [inputs, outputs, k_h, k_w] if transposed, else [outputs, inputs, k_h, k_w]
     const Shape transposed_lengths{w[0], w[2], w[3], w[1]}, lengths{w[2], w[3], w[1], w[0]};
@@ -286,9 +289,10 @@ class CWriter {
     const std::string weights = reordered(n.inputs[1], " with channels last", transposed ? transposed_lengths : lengths,
                                           transposed ? Shape{outer, w[3], 1, inner} : Shape{w[3], 1, inner, outer});
     const Shape &from = c.a_shape(), &to = c.result_shape();
-    body_ += named(fmt::format("  NAME_conv{}({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
+    const std::string groups = transposed ? "" : fmt::format(", {}", c.groups());
+    body_ += named(fmt::format("  NAME_conv{}({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}{});\n",
                                transposed ? "_transpose" : "", address(n.inputs[0]), weights, address(n.id), from[1],
-                               from[2], from[3], to[1], to[2], to[3], w[2], w[3], c.stride, c.padding));
+                               from[2], from[3], to[1], to[2], to[3], w[2], w[3], c.stride, c.padding, groups));
   }
 
   void add_spec(const Node& n, const graph::Gather& gather) {

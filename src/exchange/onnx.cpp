@@ -213,9 +213,9 @@ class OnnxGraph {
     const bool transposed = node.op->name == "conv2d_data_gradient";
     const Shape& weights = shape(node.inputs[1]);
     const std::int64_t stride = node.attributes.integer("stride"), padding = node.attributes.integer("padding");
-    std::vector<Message> attributes = {attribute("kernel_shape", Shape{weights[2], weights[3]}),
-                                       attribute("strides", Shape{stride, stride}),
-                                       attribute("pads", Shape(4, padding))};
+    std::vector<Message> attributes = {
+        attribute("kernel_shape", Shape{weights[2], weights[3]}), attribute("strides", Shape{stride, stride}),
+        attribute("pads", Shape(4, padding)), attribute("group", node.attributes.integer("groups"))};
     if (transposed) attributes.push_back(attribute("output_padding", output_padding(network_.graph, node)));
     const std::string channels_first = call("Transpose", {in[0]}, {attribute("perm", Shape{0, 3, 1, 2})});
     const std::string result = call(transposed ? "ConvTranspose" : "Conv", {channels_first, in[1]}, attributes);

@@ -169,8 +169,9 @@ class Forward {
          }},
         {"conv2d",
          [&] {
-           return fmt::format("F.conv2d({}.permute(0, 3, 1, 2), {}, stride={}, padding={}).permute(0, 2, 3, 1)", in[0],
-                              in[1], given.integer("stride"), given.integer("padding"));
+           return fmt::format(
+               "F.conv2d({}.permute(0, 3, 1, 2), {}, stride={}, padding={}, groups={}).permute(0, 2, 3, 1)", in[0],
+               in[1], given.integer("stride"), given.integer("padding"), given.integer("groups"));
          }},
         {"conv2d_data_gradient", [&] { return transposed_convolution(node, in); }},
         {"gather", [&] { return fmt::format("{}[{}]", in[0], in[1]); }},
@@ -216,9 +217,10 @@ class Forward {
   std::string transposed_convolution(const Node& node, const std::vector<std::string>& in) const {
     const Shape more = output_padding(network_.graph, node);
     return fmt::format(
-        "F.conv_transpose2d({}.permute(0, 3, 1, 2), {}, stride={}, padding={}, output_padding=({}, {})).permute(0, 2, "
-        "3, 1)",
-        in[0], in[1], node.attributes.integer("stride"), node.attributes.integer("padding"), more[0], more[1]);
+        "F.conv_transpose2d({}.permute(0, 3, 1, 2), {}, stride={}, padding={}, output_padding=({}, {}), "
+        "groups={}).permute(0, 2, 3, 1)",
+        in[0], in[1], node.attributes.integer("stride"), node.attributes.integer("padding"), more[0], more[1],
+        node.attributes.integer("groups"));
   }
 
   const Part& part_;

@@ -31,6 +31,10 @@ struct Convolution {
   std::int64_t stride = 1, padding = 0;
   DType operands = DType::f32;  ///< f32 or bf16
 
+  /// The channels of src and dst are divided into so many groups of neighbours; each group of dst is computed from the
+  /// one of src with its number.
+  std::int64_t groups() const { return src[3] / weights[1]; }
+
   /// Shapes of the two operands and of the result.
   const Shape& a_shape() const { return kind == Kind::data_gradient ? dst : src; }
   const Shape& b_shape() const { return kind == Kind::weight_gradient ? dst : weights; }

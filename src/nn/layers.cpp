@@ -38,13 +38,23 @@ Tensor linear(const Scope& s, Tensor x, std::int64_t width, const LinearOptions&
 }
 
 Tensor conv2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {
-  const std::int64_t in = x.dim(3), fan_in = in * options.kernel * options.kernel;
-  const Init init = Init::uniform(1.0 / std::sqrt(static_cast<double>(fan_in)));
+  if (options.groups < 1 || x.dim(3) % options.groups != 0 || width % options.groups != 0)
+    base::fail_usage("{} and {} channels cannot be divided into {}", x.dim(3), width,
+                     base::counted(options.groups, "group"));
+  const std::int64_t in = x.dim(3) / options.groups, fan_in = in * options.kernel * options.kernel;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  const Init init = options.kaiming_gain ? Init::normal(*options.kaiming_gain * scale) : Init::uniform(scale);
   const Tensor weight =
       s.parameter(options.spectral_norm ? "weight_orig" : "weight", {width, in, options.kernel, options.kernel}, init);
-  const Tensor y = scaled(s, reshape(weight, {width, fan_in}), options.spectral_norm, options.gain,
-                          [&] { return ops::conv2d(x, weight, options.stride, options.padding); });
-  return options.bias ? y + s.parameter("bias", {width}, init) : y;
+  const Tensor matrix = reshape(weight, {width, fan_in});
+  // Over single positions it is a product of matrices, whose kernels are faster.
+  const bool pointwise = options.kernel == 1 && options.stride == 1 && options.padding == 0 && options.groups == 1;
+  const Tensor y = scaled(s, matrix, options.spectral_norm, options.gain, [&] {
+    if (!pointwise) return ops::conv2d(x, weight, options.stride, options.padding, options.groups);
+    return reshape(matmul(reshape(x, {x.elements() / in, in}), matrix, false, true),
+                   {x.dim(0), x.dim(1), x.dim(2), width});
+  });
+  return options.bias ? y + s.parameter("bias", {width}, options.kaiming_gain ? Init::constant(0) : init) : y;
 }
 
 Tensor conv_transpose2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options) {

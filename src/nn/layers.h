@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "nn/scope.h"
 #include "ops/ops.h"
 
@@ -19,14 +21,19 @@ Tensor linear(const Scope& s, Tensor x, std::int64_t width, const LinearOptions&
 
 struct ConvOptions {
   std::int64_t kernel = 3, stride = 1, padding = 1;
+  std::int64_t groups = 1;  ///< of channels, each convolved by itself; not for transposed convolutions
   bool spectral_norm = false;
   bool gain = false;
   bool bias = true;
+  /// Given: the weight starts from N(0, kaiming_gain^2 / fan-in), the bias from 0 (torch.nn.init.kaiming_normal_). Not
+  /// for transposed convolutions.
+  std::optional<double> kaiming_gain = {};
 };
 
 /// Convolution (cross-correlation) of x [N, H, W, I], channels last, to [N, H', W', width], as torch.nn.Conv2d: weight
-/// [width, I, K, K] and bias [width] from U(-1/sqrt(I K K), 1/sqrt(I K K)), H' = (H + 2 padding - K) / stride + 1.
-/// Spectral norm takes the weight as a matrix [width, I K K].
+/// [width, I / groups, K, K] and bias [width] from U(-b, b) with b = 1/sqrt(I / groups K K), H' = (H + 2 padding - K) /
+/// stride + 1. Spectral norm takes the weight as a matrix [width, I / groups K K]. Throws a usage error unless `groups`
+/// divides I and width.
 Tensor conv2d(const Scope& s, Tensor x, std::int64_t width, const ConvOptions& options = {});
 
 /// Transposed convolution of x [N, H, W, I], channels last, to [N, H', W', width], as torch.nn.ConvTranspose2d: weight

@@ -100,16 +100,17 @@ Tensor row_maximum(Tensor x);
 /// Matrix product [M, K] x [K, N]; a transposed operand is given as [K, M] or [N, K].
 Tensor matmul(Tensor a, Tensor b, bool transpose_a = false, bool transpose_b = false);
 
-/// Cross-correlation of src [N, H, W, I] with weights [O, I, KH, KW], zero padding on all sides:
-/// [N, (H + 2 padding - KH) / stride + 1, (W + 2 padding - KW) / stride + 1, O].
-Tensor conv2d(Tensor src, Tensor weights, std::int64_t stride, std::int64_t padding);
+/// Cross-correlation of src [N, H, W, I] with weights [O, I / groups, KH, KW], zero padding on all sides:
+/// [N, (H + 2 padding - KH) / stride + 1, (W + 2 padding - KW) / stride + 1, O]. Each of `groups` runs of neighbouring
+/// channels of the result is computed from the corresponding run of src alone, as torch.nn.functional.conv2d does.
+Tensor conv2d(Tensor src, Tensor weights, std::int64_t stride, std::int64_t padding, std::int64_t groups = 1);
 /// The gradient with respect to src [N, H, W, I] of conv2d, given that with respect to its result; also the transposed
 /// convolution.
 Tensor conv2d_data_gradient(Tensor gradient, Tensor weights, std::int64_t stride, std::int64_t padding,
-                            std::int64_t height, std::int64_t width);
-/// The gradient with respect to weights [O, I, kernel_height, kernel_width] of conv2d.
+                            std::int64_t height, std::int64_t width, std::int64_t groups = 1);
+/// The gradient with respect to weights [O, I / groups, kernel_height, kernel_width] of conv2d.
 Tensor conv2d_weight_gradient(Tensor src, Tensor gradient, std::int64_t stride, std::int64_t padding,
-                              std::int64_t kernel_height, std::int64_t kernel_width);
+                              std::int64_t kernel_height, std::int64_t kernel_width, std::int64_t groups = 1);
 
 /// Images x [N, C, H, W] shifted by whole pixels and filled with zeros. u [N, 2] in [0, 1) picks for each image one of
 /// the 2 reach + 1 distances in [-reach, reach] down (u[n, 0]) and right (u[n, 1]).

@@ -28,7 +28,17 @@ export async function send(method, path, body, { accept = "application/json", si
   throw new ServerError(answer.error ?? `The server answers with status ${response.status}.`, response.status, answer.field);
 }
 
-export const get = async path => (await send("GET", path)).json();
+/** The body of a response: kind is "json" or "blob". */
+export async function content(response, kind = "json") {
+  try {
+    return await response[kind]();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError("The answer of the server broke off.", 0);
+  }
+}
+
+export const get = async path => content(await send("GET", path));
 export const post = async (path, body) => (await send("POST", path, body)).json().catch(() => ({}));
 export const del = path => send("DELETE", path);
 

@@ -1,5 +1,5 @@
 // Draws samples of a model: conditions by buttons and sliders, latents by a seed, a plane or variations of a sample.
-import { address, get, send, throttle } from "./api.js";
+import { address, content, get, send, throttle } from "./api.js";
 import { calls, cplusplus, curl, describe } from "./calls.js";
 import { columnControl, combinations, isShort } from "./conditions.js";
 import { choice, field } from "./controls.js";
@@ -83,7 +83,7 @@ function latentControls(model, rows, changed, signal) {
     const key = JSON.stringify([bySeed(), needed, shared()]);
     if (known.key === key) return known.latents;
     const asked = { model: model.name, ...conditions, count: each(), ...bySeed(), same_latents: shared(), return_latents: true };
-    const { latents } = await (await send("POST", "/v1/sample", asked, { signal })).json();
+    const { latents } = await content(await send("POST", "/v1/sample", asked, { signal }));
     known = { key, latents: latents.slice(0, needed) };
     return known.latents;
   };
@@ -235,7 +235,7 @@ async function drawPage({ model, controls, stage, panel, query }) {
     const single = { model: model.name, ...(columns.length ? { conditions: row } : {}), count: 1,
       ...(own ? { latents: [own[latent]] } : { seed, first: latent, ...(truncation ? { truncation } : {}) }) };
     await attempt(said, async () => {
-      const { samples, latents: [z] } = await (await send("POST", "/v1/sample", { ...single, return_latents: true }, { signal })).json();
+      const { samples, latents: [z] } = await content(await send("POST", "/v1/sample", { ...single, return_latents: true }, { signal }));
       if (mine !== chosen) return;
       const close = () => {
         panel.hidden = true;

@@ -1,5 +1,5 @@
 // One sample: large, its variations, the training rows nearest to it, files of it, the calls that draw it.
-import { send, ServerError } from "./api.js";
+import { content, send, ServerError } from "./api.js";
 import { calls, cplusplus, curl, describe } from "./calls.js";
 import { variations } from "./latents.js";
 import { button, element, figure, number, paragraph, table } from "./pieces.js";
@@ -23,11 +23,14 @@ export async function attempt(place, action) {
 export function latest(work) {
   let asked = false, running = null;
   const loop = async () => {
-    while (asked) {
-      asked = false;
-      await work();
+    try {
+      while (asked) {
+        asked = false;
+        await work();
+      }
+    } finally {
+      running = null;
     }
-    running = null;
   };
   return () => {
     asked = true;
@@ -49,7 +52,7 @@ function save(blob, name) {
 /** Draws a picture of the server on a canvas, enlarged to a width. */
 async function paint(canvas, body, width, signal) {
   const response = await send("POST", "/v1/sample", body, { accept: "image/png", signal });
-  const bitmap = await createImageBitmap(await response.blob());
+  const bitmap = await createImageBitmap(await content(response, "blob"));
   Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
   canvas.style.width = width + "px";
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -62,7 +65,7 @@ function downloads(single, images, said, signal) {
   const formats = [...(images ? [["PNG", "image/png"], ["Zip", "application/zip"]] : [["CSV", "text/csv"]]), ["NPZ", "application/x-npz"]];
   return formats.map(([name, accept]) => button(name, () => attempt(said, async () => {
     const body = accept === "image/png" ? { ...single, pad: 0 } : single;
-    save(await (await send("POST", "/v1/sample", body, { accept, signal })).blob(), "sample." + name.toLowerCase());
+    save(await content(await send("POST", "/v1/sample", body, { accept, signal }), "blob"), "sample." + name.toLowerCase());
   })));
 }
 
@@ -88,7 +91,7 @@ function neighboursFigure({ model, single, signal }, said) {
     found.replaceChildren(paragraph("Looking through the training data …", "quiet"));
     const error = await attempt(said, async () => {
       const response = await send("POST", "/v1/neighbours", { ...single, k: neighbours }, { signal });
-      found.replaceChildren(...neighbourList(await response.json(), name));
+      found.replaceChildren(...neighbourList(await content(response), name));
     });
     if (error) found.replaceChildren();
   });

@@ -18,7 +18,7 @@ export async function show(main, parts, { server }) {
 
   const request = () => {
     const body = { name: name.value.trim(), preset: preset.value, data: data.value.trim(), ...length.value(),
-      seed: seed.value && Number(seed.value), init: init.value.trim(), condition: condition.value.trim(), set: values.value() };
+      seed: seed.value.trim(), init: init.value.trim(), condition: condition.value.trim(), set: values.value() };
     return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== ""));  // what is left open is the server's to choose
   };
   const command = code(""), shown = element("div", { hidden: true }, element("h2", {}, "Command"), command);

@@ -1,4 +1,5 @@
 // Views of samples on the page Draw: a picture whose images can be chosen, or a table.
+import { content } from "./api.js";
 import { elementName } from "./sample.js";
 import { button, color, element, paragraph, table } from "./pieces.js";
 
@@ -23,7 +24,7 @@ export function pictureView(model, choose) {
   });
   const enlarge = width => Math.max(1, Math.min(4, Math.round(720 / width)));
   const draw = async (response, { names, columns: across }) => {
-    const bitmap = await createImageBitmap(await response.blob());
+    const bitmap = await createImageBitmap(await content(response, "blob"));
     if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
       Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
       canvas.style.width = enlarge(bitmap.width) * bitmap.width + "px";
@@ -71,7 +72,7 @@ export function vectorView(model, choose) {
     });
   };
   const draw = async (response, { names, groups }) => {
-    const { samples } = await response.json();
+    const { samples } = await content(response);
     if (plane) scatter(samples, groups);
     if (rows.contains(document.activeElement)) return;  // a table that is read is left alone
     const lines = samples.slice(0, listed).map((row, i) => [button(names[i], () => choose(i)), ...row]);

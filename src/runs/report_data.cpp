@@ -105,7 +105,7 @@ Json read_samples(const fs::path& folder, const std::string& url) {
   for (const std::int64_t step : steps) largest = std::max(largest, fs::file_size(path(step)));
   const std::size_t most = std::clamp<std::size_t>(kMostPictureBytes / largest, 2, kMostPictures);
   const std::size_t shown = std::min(steps.size(), most);
-  for (std::size_t i = 0; i < shown; ++i) {  // the first, the last, and even steps between
+  for (std::size_t i = 0; i < shown; ++i) {  // the first, the last, and evenly spaced ones between
     const std::int64_t step = steps[shown == 1 ? 0 : i * (steps.size() - 1) / (shown - 1)];
     pictures.push_back({{"step", step}, {"png", read_picture(path(step).string())}});
   }

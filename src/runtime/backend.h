@@ -43,6 +43,7 @@ struct Kernel {
   std::string shape = {};             ///< types of the operands, to tell apart kernels of one name
   bool contraction = false;           ///< rated by operations and bytes; other kernels by bytes only
   std::string row = {}, reason = {};  ///< products only: the row of the table of products that was chosen, and why
+  bool blocks_signals = false;        ///< no signal handler may run meanwhile (base::ScopedSignalBlock)
   std::shared_ptr<void> detail = {};  ///< data for Backend::finish
 };
 

@@ -57,28 +57,33 @@ bool is_loopback(std::string_view host) {
 void Access::check(const Request& request, bool changes) const {
   const std::string_view host = request.header("Host");
   const std::string name = name_of(host);
-  const bool own = name == this->host || name == "[" + this->host + "]" ||
-                   (is_loopback(this->host) && is_loopback(name)) || std::ranges::find(hosts, name) != hosts.end();
-  // A server that listens on all addresses has no name of its own; its key keeps strangers out.
+  const auto is_name = [&](const std::string& allowed) { return lower(allowed) == name; };
+  const bool own = name == lower(this->host) || name == "[" + lower(this->host) + "]" || is_loopback(name) ||
+                   std::ranges::any_of(hosts, is_name);
+  // Without --allow-host, a server that others reach takes every Host; its key keeps strangers out.
   const bool any = hosts.empty() && !is_loopback(this->host);
   if (name.empty() || (!own && !any)) throw Refusal{421, "this server does not go by that Host"};
   if (const std::string_view origin = request.header("Origin"); !origin.empty())
     if (const std::size_t scheme = origin.find("://");
         scheme == std::string_view::npos || origin.substr(scheme + 3) != host)
       throw Refusal{403, "requests from pages of another origin are refused"};
-  // Pictures and the like are asked for without an Origin.
-  if (request.header("Sec-Fetch-Site") == "cross-site")
+  // Pictures and the like are asked for without an Origin. Links to the front page may stand anywhere.
+  const std::string_view site = request.header("Sec-Fetch-Site");
+  const bool front_page = request.method == "GET" && request.target.substr(0, request.target.find('?')) == "/" &&
+                          request.header("Sec-Fetch-Mode") == "navigate" &&
+                          request.header("Sec-Fetch-Dest") == "document";
+  if ((site == "cross-site" || site == "same-site") && !front_page)
     throw Refusal{403, "requests from pages of another origin are refused"};
   if (!key.empty()) {
     const std::string_view given = request.header("Authorization");
     std::string brought(lower(given.substr(0, 7)) == "bearer " ? given.substr(7) : request.header("X-API-Key"));
-    if (brought.empty()) brought = key_of_cookie(request.header("Cookie"));
-    // The front page takes the key from its address.
+    // The front page takes the key from its address, or else from an older cookie.
     constexpr std::string_view kSignIn = "/?key=";
     std::string signing_in;
     if (brought.empty() && request.method == "GET" && request.target.starts_with(kSignIn) &&
         decode_url(std::string_view(request.target).substr(kSignIn.size()), signing_in))
       brought = signing_in;
+    if (brought.empty()) brought = key_of_cookie(request.header("Cookie"));
     if (!same_key(brought, key)) throw Refusal{401, "a key is needed: Authorization: Bearer KEY"};
   }
   if (request.method == "POST") {
@@ -116,7 +121,7 @@ std::string folder_of_run(const std::string& root, const std::string& name) {
   if (name == own.filename() && fs::is_regular_file(own / "config.toml", ignored) && !fs::exists(own / name, ignored))
     return root;
   const std::string path = path_below(root, name);
-  if (name == "." || fs::path(path).lexically_relative(root) != name)
+  if (name == "." || fs::path(path).lexically_relative(root).string() != name)
     throw Refusal{404, "there is nothing of that name"};
   return path;
 }

@@ -33,6 +33,9 @@ Response refuse(const Refusal& refusal) {
   return response;
 }
 
+/// Writes to the log; unlike fmt::print it does not throw if that fails.
+void say(const std::string& message) { std::fputs(("gan: " + message + "\n").c_str(), stderr); }
+
 /// Whether a path such as /v1/runs/a%2Fb is of a route's form; fills `parts`.
 bool matches(std::string_view form, std::string_view path, std::map<std::string, std::string>& parts) {
   parts.clear();
@@ -63,6 +66,38 @@ void read_query(std::string_view text, std::map<std::string, std::string>& query
   }
 }
 
+/// The path of a request. Throws a Refusal if its target has none.
+std::string_view path_of(const Request& request) {
+  std::string_view target = request.target;
+  if (target.starts_with("http://")) target.remove_prefix(std::min(target.find('/', 7), target.size()));
+  const std::string_view path = target.substr(0, target.find('?'));
+  if (!path.starts_with('/')) throw Refusal{400, "the target is no path"};
+  return path;
+}
+
+/// The route of a request, if there is one.
+struct Found {
+  const Route* route = nullptr;
+  std::map<std::string, std::string> parts = {};
+  std::string allowed = {};  ///< the methods that the path takes
+};
+
+Found find_route(const Request& request, std::string_view path) {
+  const bool head = request.method == "HEAD";
+  const std::string method = head ? "GET" : request.method;
+  Found found;
+  std::map<std::string, std::string> parts;
+  for (const Route& route : routes()) {
+    if (!matches(route.path, path, parts)) continue;
+    found.allowed += (found.allowed.empty() ? "" : ", ") + std::string(route.method);
+    if (found.route || route.method != method || (head && std::string_view(route.answer) == "text/event-stream"))
+      continue;
+    found.route = &route;
+    found.parts = parts;
+  }
+  return found;
+}
+
 void run(Server::Services& services, const Route& route, Call& call) {
   Response response;
   try {
@@ -91,50 +126,48 @@ Response answer_of(const Server::Services& services, const std::exception_ptr& t
   } catch (const base::Error& error) {
     const std::string message = without_paths(error.what(), services.options.root);
     if (error.kind() == base::ErrorKind::usage) return refuse({400, message});
-    fmt::print(stderr, "gan: {}\n", error.what());
+    say(error.what());
     return refuse({500, message});
   } catch (const std::bad_alloc&) {
     return refuse({503, "out of memory", "", 5});
   } catch (const std::exception& error) {
-    fmt::print(stderr, "gan: {}\n", base::printable(error.what()));
+    say(base::printable(error.what()));
     return refuse({500, "the server failed; its log says how"});
   } catch (...) {
     return refuse({500, "the server failed"});
   }
 }
 
+std::optional<Response> refusal_of(const Server::Services& services, const Request& request) {
+  try {
+    const Found found = find_route(request, path_of(request));
+    services.access.check(request, found.route && found.route->changes);
+    return std::nullopt;
+  } catch (...) {
+    return answer_of(services, std::current_exception());
+  }
+}
+
 void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply) {
   try {
     Call call{.request = request, .reply = reply};
-    std::string_view target = request->target;
-    if (target.starts_with("http://")) target.remove_prefix(std::min(target.find('/', 7), target.size()));
-    const std::string_view path = target.substr(0, target.find('?'));
-    if (!path.starts_with('/')) throw Refusal{400, "the target is no path"};
-    const bool head = request->method == "HEAD";
-    const std::string method = head ? "GET" : request->method;
-    const Route* found = nullptr;
-    std::string allowed;
-    std::map<std::string, std::string> parts;
-    for (const Route& route : routes()) {
-      if (!matches(route.path, path, parts) || (head && std::string_view(route.answer) == "text/event-stream"))
-        continue;
-      allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
-      if (!found && route.method == method) {
-        found = &route;
-        call.parts = parts;
-      }
-    }
-    if (path != "/health") services.access.check(*request, found && found->changes);
-    if (!found && allowed.empty()) throw Refusal{404, "there is nothing at that address"};
-    if (!found) {
-      Response response = refuse({405, "that address takes " + allowed});
-      response.headers.emplace_back("Allow", allowed);
+    const std::string_view path = path_of(*request);
+    Found found = find_route(*request, path);
+    if (path != "/health") services.access.check(*request, found.route && found.route->changes);
+    if (found.allowed.empty()) throw Refusal{404, "there is nothing at that address"};
+    if (!found.route) {
+      Response response = refuse({405, "that address takes " + found.allowed});
+      response.headers.emplace_back("Allow", found.allowed);
       return reply.send(std::move(response));
     }
-    if (path.size() < target.size()) read_query(target.substr(path.size() + 1), call.query);
-    if (found->place == Place::connections && request->body.size() <= kQuickBody) return run(services, *found, call);
+    call.parts = std::move(found.parts);
+    const std::string_view target = request->target;
+    if (const std::size_t query = target.find('?'); query != std::string_view::npos)
+      read_query(target.substr(query + 1), call.query);
+    const Route& route = *found.route;
+    if (route.place == Place::connections && request->body.size() <= kQuickBody) return run(services, route, call);
     const auto waiting = std::make_shared<Call>(std::move(call));
-    if (!services.workers->add([&services, found, waiting] { run(services, *found, *waiting); }))
+    if (!services.workers->add([&services, &route, waiting] { run(services, route, *waiting); }))
       throw Refusal{429, "the server is busy", "", 1};
   } catch (...) {
     reply.send(answer_of(services, std::current_exception()));

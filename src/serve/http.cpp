@@ -29,6 +29,7 @@ constexpr auto kStreamPause = std::chrono::milliseconds(200);  // between looks 
 constexpr auto kStreamBeat = std::chrono::seconds(15);         // a comment then shows whether the client is there
 constexpr std::uint32_t kMostHeaderBytes = 16 << 10;
 constexpr int kBacklog = 1024;
+constexpr std::uint64_t kSmall = 64 << 10;  // bytes of a body that are not counted
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
@@ -46,13 +47,14 @@ int status_of(beast::error_code error) {
 }  // namespace
 
 struct HttpServer::State {
-  State(const HttpOptions& o, Handle h, Done d)
-      : options(o), handle(std::move(h)), done(std::move(d)), acceptor(context), timer(context) {}
+  State(const HttpOptions& o, Check c, Handle h, Done d)
+      : options(o), check(std::move(c)), handle(std::move(h)), done(std::move(d)), acceptor(context), timer(context) {}
 
   void accept();
   void end_when_idle();
 
   HttpOptions options;
+  Check check;
   Handle handle;
   Done done;
   std::set<Session*> sessions;  // those that live; the context, which may end some, is destroyed before it
@@ -98,9 +100,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   /// Answers without reading a request, and closes.
   void turn_away() {
-    request_ = std::make_shared<Request>();
+    begin_request({});
     keep_ = false;
-    stream_.expires_after(std::chrono::seconds(1));
     write({.status = 429, .body = error_json("too many connections"), .headers = {{"Retry-After", "1"}}});
   }
 
@@ -137,8 +138,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void read_body() {
     const auto length = parser_->content_length();
-    if (!hold(length ? *length : parser_->chunked() ? server_.options.body : 0)) {
-      request_ = std::make_shared<Request>();
+    const std::uint64_t bytes = length ? *length : parser_->chunked() ? server_.options.body : 0;
+    // A large body is read from those alone who may send it.
+    if (bytes > kSmall) {
+      begin_request(parser_->get());
+      keep_ = false;
+      if (std::optional<Response> refusal = server_.check(*request_)) return write(std::move(*refusal));
+    }
+    if (!hold(bytes)) {
+      begin_request(parser_->get());
       keep_ = false;
       return write({.status = 503, .body = error_json("too much is being sent"), .headers = {{"Retry-After", "1"}}});
     }
@@ -161,19 +169,24 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  void dispatch() {
-    busy_ = true;
+  /// Makes request_ of what has been read, without its body.
+  std::shared_ptr<Request> begin_request(const http::request<http::string_body>& message) {
     sent_ = 0;
     started_ = Clock::now();
-    auto message = parser_->release();
-    keep_ = message.keep_alive();
     auto request = std::make_shared<Request>();
     request->method = std::string(message.method_string());
     request->target = std::string(message.target());
     for (const auto& field : message)
       request->headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
-    request->body = std::move(message.body());
     request_ = request;
+    return request;
+  }
+
+  void dispatch() {
+    busy_ = true;
+    auto message = parser_->release();
+    keep_ = message.keep_alive();
+    begin_request(message)->body = std::move(message.body());
     stream_.expires_never();
     server_.handle(request_, Reply(shared_from_this()));
   }
@@ -183,8 +196,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (error.category() != http::make_error_code(http::error::bad_method).category() ||
         error == http::error::end_of_stream || error == http::error::partial_message)
       return close();
-    request_ = std::make_shared<Request>();
-    started_ = Clock::now();
+    begin_request({});
     keep_ = false;
     const int status = status_of(error);
     write({.status = status,
@@ -195,7 +207,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void write(Response response) {
     const bool empty = response.status == 204 || response.status == 304, head = request_->method == "HEAD";
-    constexpr std::size_t kSmall = 64 << 10;
+    std::optional<std::uint64_t> file_size;
     if (response.body.size() > kSmall && !hold(response.body.size()))
       response = {.status = 503, .body = error_json("too much is being sent"), .headers = {{"Retry-After", "1"}}};
     if (!response.file.empty()) {
@@ -208,9 +220,12 @@ class Session : public std::enable_shared_from_this<Session> {
         writing->serializer.emplace(writing->message);
         return send_some(writing);
       }
-      response = {.status = error ? 404 : response.status, .body = error_json("there is no such file")};
+      if (error)
+        response = {.status = 404, .body = error_json("there is no such file")};
+      else
+        file_size = file.size();
     }
-    const std::size_t size = response.body.size();
+    const std::uint64_t size = file_size.value_or(response.body.size());
     auto writing = start<http::string_body>(response, head ? std::string() : std::move(response.body));
     if (!empty) writing->message.content_length(size);
     writing->serializer.emplace(writing->message);
@@ -351,8 +366,8 @@ void HttpServer::State::end_when_idle() {
   timer.async_wait([this](beast::error_code) { end_when_idle(); });
 }
 
-HttpServer::HttpServer(const HttpOptions& options, Handle handle, Done done)
-    : state_(std::make_unique<State>(options, std::move(handle), std::move(done))) {
+HttpServer::HttpServer(const HttpOptions& options, Check check, Handle handle, Done done)
+    : state_(std::make_unique<State>(options, std::move(check), std::move(handle), std::move(done))) {
   const auto fail = [&](beast::error_code error) {
     base::fail_run("{}:{}: cannot listen: {}", options.host, options.port, error.message());
   };
@@ -380,7 +395,10 @@ std::pair<int, int> HttpServer::connections() const { return {state_->open, stat
 
 void HttpServer::run(double grace_seconds) {
   state_->grace_seconds = grace_seconds;
-  state_->context.run();
+  for (;;) try {
+      return static_cast<void>(state_->context.run());
+    } catch (const std::bad_alloc&) {  // the connection that wanted the memory has ended
+    }
 }
 
 void HttpServer::stop() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,7 +55,7 @@ struct HttpOptions {
   int port = 0;                    ///< 0: any free one
   int connections = 512;           ///< at once; others are answered with 429
   int streams = 64;                ///< connections that listen to events; others are answered with 429
-  std::uint64_t body = 8 << 20;    ///< bytes of a request
+  std::uint64_t body = 8 << 20;    ///< the largest body of a request, in bytes
   std::uint64_t held = 256 << 20;  ///< bytes of all requests and answers on their way; others are answered with 503
   int idle_seconds = 30;           ///< for which a connection may stay without a request
   int transfer_seconds = 30;       ///< for a request, or a piece of an answer, to come through
@@ -64,13 +65,16 @@ struct HttpOptions {
 /// writes what is replied.
 class HttpServer {
  public:
+  /// Called with a request whose large body has not been read yet; what it returns is answered instead of reading it.
+  /// On the server's thread, as the next.
+  using Check = std::function<std::optional<Response>(const Request&)>;
   /// Called on the server's thread; it must not wait and not throw.
   using Handle = std::function<void(const std::shared_ptr<const Request>&, const Reply&)>;
-  /// Called when an answer, or the beginning of a stream, has been written, or could not be: status 499.
+  /// Called when an answer has been written or could not be (status 499), and when a stream begins.
   using Done = std::function<void(const Request&, int status, std::uint64_t bytes, double seconds)>;
 
   /// Listens from now on; requests wait until run(). Throws a run error if the port is taken or the host is unknown.
-  HttpServer(const HttpOptions& options, Handle handle, Done done);
+  HttpServer(const HttpOptions& options, Check check, Handle handle, Done done);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;

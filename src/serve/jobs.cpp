@@ -131,14 +131,8 @@ void Jobs::work() {
       said.erase(said.find_last_not_of('\n') + 1);
       if (job.state == "running") job.state = job.process.code() == 0 ? "done" : "failed";
       job.message = job.state == "failed" ? without_paths(said.substr(said.rfind('\n') + 1), runs_.root()) : "";
-      done_.push_back(running);
+      end(running);
       running.clear();
-      for (; done_.size() > kMostKept; done_.pop_front()) {
-        std::error_code ignored;
-        const Job& old = jobs_.at(done_.front());
-        for (const std::string& file : {old.output, old.result}) fs::remove(file, ignored);
-        jobs_.erase(done_.front());
-      }
     }
     if (waiting_.empty()) continue;
     Job& job = jobs_.at(waiting_.front());
@@ -150,8 +144,19 @@ void Jobs::work() {
     } catch (const base::Error& error) {
       job.state = "failed";
       job.message = without_paths(error.what(), runs_.root());
-      done_.push_back(job.id);
+      end(job.id);
     }
+  }
+}
+
+/// Counts a job among those that have ended, of which the last are kept.
+void Jobs::end(const std::string& id) {
+  done_.push_back(id);
+  for (; done_.size() > kMostKept; done_.pop_front()) {
+    std::error_code ignored;
+    const Job& old = jobs_.at(done_.front());
+    for (const std::string& file : {old.output, old.result}) fs::remove(file, ignored);
+    jobs_.erase(done_.front());
   }
 }
 
@@ -207,7 +212,7 @@ void Jobs::cancel(const std::string& id) {
   if (job.state != "waiting" && job.state != "running") throw Refusal{409, "the job has ended"};
   job.state = "cancelled";
   job.process.interrupt();
-  if (std::erase(waiting_, id) > 0) done_.push_back(id);
+  if (std::erase(waiting_, id) > 0) end(id);
 }
 
 std::pair<std::string, std::string> Jobs::result(const std::string& id) {

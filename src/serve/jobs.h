@@ -38,13 +38,19 @@ class Jobs {
     Process process = {};
   };
   void work();
+  void end(const std::string& id);
   nlohmann::ordered_json json_of(const Job& job) const;
   Job& find(const std::string& id);
 
   Models& models_;
   Runs& runs_;
   std::mutex mutex_;
-  std::map<std::string, Job> jobs_;
+  struct ByNumber {
+    bool operator()(const std::string& a, const std::string& b) const {
+      return a.size() != b.size() ? a.size() < b.size() : a < b;
+    }
+  };
+  std::map<std::string, Job, ByNumber> jobs_;  // by id
   std::deque<std::string> waiting_;
   std::deque<std::string> done_;
   std::string folder_;  // of results

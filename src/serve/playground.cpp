@@ -26,7 +26,7 @@ class Frames : public EventSource {
   }
   ~Frames() override {
     process_.kill();
-    while (process_.running()) ::usleep(1000);  // it has no say in the matter
+    while (process_.running()) ::usleep(1000);  // SIGKILL cannot be refused, so the wait is short
     ::close(pipe_);
     --playing;
   }

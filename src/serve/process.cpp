@@ -9,8 +9,10 @@
 
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
@@ -44,7 +46,7 @@ void Process::start(const std::vector<std::string>& arguments, const std::string
   posix_spawnattr_init(&attributes);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   if (descriptor < 0)
-    posix_spawn_file_actions_addopen(&files, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
+    posix_spawn_file_actions_addopen(&files, 1, output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0666);
   else
     posix_spawn_file_actions_adddup2(&files, descriptor, 1);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
@@ -85,12 +87,22 @@ bool Process::running() {
 }
 
 void Process::interrupt() const {
-  if (pid_ > 0) ::kill(pid_, SIGINT);
+  if (pid_ > 0) ::kill(pid_, SIGTERM);
 }
 
 void Process::kill() const {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
+
+namespace {
+bool has_open(pid_t pid, const std::string& folder) {
+  std::error_code none;
+  for (std::filesystem::directory_iterator it("/proc/" + std::to_string(pid) + "/fd", none), end; !none && it != end;
+       it.increment(none))
+    if (std::error_code other; std::filesystem::equivalent(it->path(), folder, other)) return true;
+  return false;
+}
+}  // namespace
 
 pid_t holder_of(const std::string& folder) {
   struct stat status {};
@@ -105,8 +117,10 @@ pid_t holder_of(const std::string& folder) {
     unsigned major = 0, minor = 0;
     unsigned long long inode = 0;
     if (kind != "FLOCK" || std::sscanf(file.c_str(), "%x:%x:%llu", &major, &minor, &inode) != 3) continue;
-    if (inode != status.st_ino || major != gnu_dev_major(status.st_dev) || minor != gnu_dev_minor(status.st_dev))
-      continue;
+    if (inode != status.st_ino) continue;
+    // On some file systems (btrfs) the device of a lock is not that of its file.
+    const bool same_device = major == gnu_dev_major(status.st_dev) && minor == gnu_dev_minor(status.st_dev);
+    if (!same_device && !has_open(pid, folder)) continue;
     std::ifstream name("/proc/" + std::to_string(pid) + "/comm");
     std::string command;
     std::getline(name, command);

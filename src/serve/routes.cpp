@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "data/source.h"
 #include "pages/assets.h"
@@ -185,6 +186,7 @@ Answer sample(Services& services, Call& call) {
 
 Answer interpolate(Services& services, Call& call) {
   require_ready(services);
+  const base::ScopedThreads team(services.options.threads);
   return serve::interpolate(call.body, call.request->header("Accept"), services.models.open(model_of(call.body)),
                             services.options.limits);
 }
@@ -198,6 +200,7 @@ Answer neighbours(Services& services, Call& call) {
   if (!wanted.is_number_integer() || wanted < 1 || wanted > 100) throw Refusal{400, "k: expected 1 to 100", "k"};
   const SampleOrder order = make_order(call.body, "application/json", opened, services.options.limits, {"k"});
   if (order.plan.total != 1) throw Refusal{400, "count: the neighbours of one sample can be asked for", "count"};
+  const base::ScopedThreads team(services.options.threads);
   const train::Model& model = opened->model;
   train::Sampler sampler(model);
   std::vector<float> z(static_cast<std::size_t>(model.config.model.latent));
@@ -366,11 +369,11 @@ Response asset_of(const Call& call, std::string_view name, const char* type) {
 
 Answer front_page(Services& services, Call& call) {
   if (!services.options.pages) throw Refusal{404, "this is the API of gan serve: /openapi.json; gan studio has pages"};
-  if (const auto key = call.query.find("key"); key != call.query.end() && !services.access.key.empty()) {
+  if (call.query.count("key") > 0 && !services.access.key.empty()) {
     // The key moves from the address, which histories keep, to a cookie that scripts cannot read.
     Response response{.status = 303, .type = "text/plain", .headers = {{"Location", "/"}}};
     response.headers.emplace_back("Set-Cookie",
-                                  "gan_key=" + encode_url(key->second) + "; Path=/; HttpOnly; SameSite=Strict");
+                                  "gan_key=" + encode_url(services.access.key) + "; Path=/; HttpOnly; SameSite=Lax");
     return response;
   }
   return asset_of(call, "studio.html", "text/html; charset=utf-8");
@@ -447,13 +450,13 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1/presets", "the presets and their values", kHere, false, presets},
     {"GET", "/v1/keys", "the values of a training: help, type, range", kHere, false, keys},
     {"GET", "/v1/data", "what may be training data", kWorker, false, data_sources},
-    {"GET", "/v1/jobs", "long work", kHere, false, jobs},
+    {"GET", "/v1/jobs", "long work", kWorker, false, jobs},
     {"POST", "/v1/jobs", "add a large draw or an evaluation", kWorker, true, add_job, kJobBody},
-    {"GET", "/v1/jobs/{id}", "the state of a job", kHere, false, job},
-    {"DELETE", "/v1/jobs/{id}", "cancel a job", kHere, true, cancel_job},
+    {"GET", "/v1/jobs/{id}", "the state of a job", kWorker, false, job},
+    {"DELETE", "/v1/jobs/{id}", "cancel a job", kWorker, true, cancel_job},
     {"GET", "/v1/jobs/{id}/result", "the file that a job made", kWorker, false, job_result, nullptr,
      "application/octet-stream"},
-    {"GET", "/v1/playground", "frames of GANs on points in the plane", kHere, false, play, nullptr, kEvents},
+    {"GET", "/v1/playground", "frames of GANs on points in the plane", kWorker, false, play, nullptr, kEvents},
     {"GET", "/metrics", "figures for Prometheus", kHere, false, metrics, nullptr, "text/plain"},
     {"GET", "/openapi.json", "this description", kHere, false, openapi},
     {"GET", "/", "the studio", kHere, false, front_page, nullptr, "text/html"},

@@ -66,8 +66,11 @@ RunState state_of(const std::string& folder, const train::Config& config) {
     run.state = "training";
     return run;
   }
-  const std::string said = last_line(end_of_file((path / kTrainLog).string(), kLine));
+  // A log that is older than the metrics is of a training before the last one.
   std::error_code ignored;
+  const auto written = [&](const char* name) { return fs::last_write_time(path / name, ignored); };
+  const bool is_old = written(kTrainLog) < written("metrics.jsonl");
+  const std::string said = is_old ? "" : last_line(end_of_file((path / kTrainLog).string(), kLine));
   if (said.starts_with("gan: ") && !said.starts_with("gan: note") && !said.starts_with("gan: warning")) {
     run.state = "failed";
     run.error = said.substr(5);

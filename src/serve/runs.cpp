@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "data/source.h"
 #include "runs/files.h"
@@ -30,7 +31,7 @@ namespace {
 
 constexpr std::size_t kCurvePoints = 60;
 constexpr std::size_t kLogBytes = 8 << 10;
-constexpr int kMostTrainings = 4;  // started by this server, at once
+constexpr std::size_t kMostTrainings = 4;  // started by this server, at once
 constexpr auto kWatchPause = std::chrono::milliseconds(500);
 constexpr std::int64_t kWatchFor = 3000;  // milliseconds after the last listener asked
 
@@ -50,7 +51,7 @@ std::string fingerprint(const fs::path& folder) {
   return text + std::to_string(holder_of(folder.string()));
 }
 
-/// Columns of the same length, of which even rows are kept.
+/// At most kCurvePoints rows of these columns, evenly spaced.
 Json thinned(const Json& lines, std::initializer_list<std::pair<const char*, const char*>> names) {
   Json out;
   const std::size_t rows = lines.is_object() ? lines["step"].size() : 0, kept = std::min(rows, kCurvePoints);
@@ -262,6 +263,30 @@ Json Runs::describe(const std::string& name) {
   return run;
 }
 
+/// One of the trainings at once, until it is among `started_` or has failed.
+class Runs::Beginning {
+ public:
+  /// Throws a Refusal if there are enough, or if the run is about to begin already.
+  Beginning(Runs& runs, const std::string& name) : runs_(runs), name_(name) {
+    runs.training();  // forgets those that have ended
+    const std::scoped_lock lock(runs.mutex_);
+    if (runs.beginning_.count(name)) throw Refusal{409, "the run is being started"};
+    if (runs.started_.size() + runs.beginning_.size() >= kMostTrainings)
+      throw Refusal{429, "enough trainings run already", "", 30};
+    runs.beginning_.insert(name);
+  }
+  ~Beginning() {
+    const std::scoped_lock lock(runs_.mutex_);
+    runs_.beginning_.erase(name_);
+  }
+  Beginning(const Beginning&) = delete;
+  Beginning& operator=(const Beginning&) = delete;
+
+ private:
+  Runs& runs_;
+  const std::string name_;
+};
+
 Json Runs::start(const Json& body) {
   if (root_.empty()) throw Refusal{404, "this server has no root, so no run can be started"};
   refuse_unknown(body,
@@ -323,14 +348,14 @@ Json Runs::start(const Json& body) {
   const std::string command = quoted_command(arguments);
   if (check) return {{"command", command}};
   if (!fs::is_directory(parent, error)) throw Refusal{400, "name: a part of it is a file", "name"};
-  if (training() >= kMostTrainings) throw Refusal{429, "enough trainings run already", "", 30};
+  const Beginning beginning(*this, name);
   base::create_folder(path.parent_path().string());
   // Only one of two requests makes the folder.
   if (!fs::create_directory(path, error))
     throw Refusal{409, "name: there is a file, folder or run of that name", "name"};
   try {
     launch(name, path.string(), arguments);
-  } catch (const Refusal&) {
+  } catch (...) {
     if (!fs::exists(path / "config.toml", error)) fs::remove_all(path, error);
     throw;
   }
@@ -338,13 +363,13 @@ Json Runs::start(const Json& body) {
 }
 
 void Runs::launch(const std::string& name, const std::string& path, const std::vector<std::string>& arguments) {
-  constexpr auto kStart = std::chrono::seconds(10);
+  constexpr auto kStart = std::chrono::minutes(10);  // large data are read first
   const std::string log = (fs::path(path) / kTrainLog).string();
   std::error_code none;
   const std::uintmax_t said_before = fs::exists(log, none) ? fs::file_size(log, none) : 0;
   Process process(arguments, log);
   // Wrong values and wrong data mostly end the training at once.
-  for (const auto end = Clock::now() + kStart; Clock::now() < end;) {
+  for (const auto end = Clock::now() + kStart; Clock::now() < end && !base::is_interrupted();) {
     if (!process.running()) {
       if (process.code() == 0) return;
       std::string said = end_of_file(log, kLogBytes);
@@ -376,14 +401,14 @@ int Runs::training() {
     }
     it = started_.erase(it);
   }
-  return static_cast<int>(started_.size());
+  return static_cast<int>(started_.size() + beginning_.size());
 }
 
 void Runs::stop(const std::string& name) {
   const std::string path = folder(name);
   const pid_t pid = holder_of(path);
   if (pid <= 0) throw Refusal{409, "the run is not training"};
-  ::kill(pid, SIGINT);
+  if (::kill(pid, SIGTERM) != 0) throw Refusal{409, "the training belongs to another user of this machine"};
 }
 
 void Runs::resume(const std::string& name, const Json& body) {
@@ -392,20 +417,8 @@ void Runs::resume(const std::string& name, const Json& body) {
   if (holder_of(path) > 0) throw Refusal{409, "the run is training"};
   std::vector<std::string> arguments = {"train", "--resume", "--out", path};
   add_length(body, arguments);
-  if (training() >= kMostTrainings) throw Refusal{429, "enough trainings run already", "", 30};
-  {
-    const std::scoped_lock lock(mutex_);
-    if (!starting_.insert(name).second) throw Refusal{409, "the run is being resumed"};
-  }
-  try {
-    launch(name, path, arguments);
-  } catch (...) {
-    const std::scoped_lock lock(mutex_);
-    starting_.erase(name);
-    throw;
-  }
-  const std::scoped_lock lock(mutex_);
-  starting_.erase(name);
+  const Beginning beginning(*this, name);
+  launch(name, path, arguments);
 }
 
 std::shared_ptr<EventSource> Runs::events(const std::string& name, const std::string& last_id, std::int64_t after) {

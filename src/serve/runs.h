@@ -44,10 +44,11 @@ class Runs {
   std::shared_ptr<EventSource> events(const std::string& name, const std::string& last_id, std::int64_t after);
   /// The events of all runs.
   std::shared_ptr<EventSource> list_events();
-  /// The number of trainings that this server has started and that still run.
+  /// The number of trainings that this server has started, or is starting, and that have not ended.
   int training();
 
  private:
+  class Beginning;
   nlohmann::ordered_json card(const std::string& name);
   void launch(const std::string& name, const std::string& folder, const std::vector<std::string>& arguments);
   void watch();
@@ -56,7 +57,7 @@ class Runs {
   std::mutex mutex_;
   std::map<std::string, std::pair<std::string, nlohmann::ordered_json>> cards_;  // by name, with what they depend on
   std::map<std::string, Process> started_;
-  std::set<std::string> starting_;  // resumed, and not yet training
+  std::set<std::string> beginning_;  // started or resumed, and not yet among `started_`
   // A thread looks for changes while somebody listens.
   std::atomic<std::uint64_t> version_ = 0;
   std::atomic<std::int64_t> asked_ = 0;  // milliseconds of the steady clock

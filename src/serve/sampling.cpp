@@ -80,6 +80,9 @@ std::string value_text(const Json& value, const std::string& field, bool in_list
   }
   if (value.is_object()) {
     const Json from = value.value("from", Json()), to = value.value("to", Json()), steps = value.value("steps", Json());
+    constexpr std::int64_t kMostSteps = 10'000;
+    if (steps.is_number_integer() && (steps < 1 || steps > kMostSteps))
+      throw Refusal{400, fmt::format("{}: expected 1 to {} steps", field, base::grouped(kMostSteps)), field};
     if (value.size() == 3 && from.is_number() && to.is_number() && steps.is_number_integer())
       return from.dump() + ":" + to.dump() + ":" + steps.dump();
   }

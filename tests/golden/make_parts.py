@@ -105,6 +105,9 @@ CONFIGS = {
         "penalty.r1": 0.3, "penalty.r2": 0.1, "penalty.every": 3, "train.d_steps": 2, "optim.warmup": 3,
         "optim.schedule": "linear", "optim.schedule_start": 2, "optim.schedule_steps": 5, "optim.d.lr": 3e-3,
         "optim.weight_decay": 1e-3, "train.ema": 0.6, "train.ema_warmup": True, "train.steps": 10}),
+    "residual": ([1, 4, 6], 3, {
+        "model.kind": "residual", "model.g.widths": [8, 8], "model.g.activation": "tanh", "model.d.widths": [8, 16],
+        "model.d.activation": "tanh", "penalty.r1": 0.3, "penalty.r2": 0.2, "train.steps": 2}),
     "conv_columns": ([2, 8, 4], [categories("label", 4), ANGLE], {
         "model.kind": "conv", "model.g.widths": [7, 6, 5], "model.g.batch_norm": True,
         "model.g.condition": "batch_norm", "model.d.widths": [4, 5, 9], "model.d.condition": "projection",
@@ -462,6 +465,88 @@ class Discriminator(Network):
         return logits, [made(h) for made in layers_of(self, "auxiliary", self.columns)]
 
 
+class Weight(nn.Module):
+    """A parameter that multiplies its input, broadcast."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape))
+
+    def forward(self, x):
+        return x * self.weight
+
+
+class Block(nn.Module):
+    """x plus what three convolutions make of it; the modules stand in `model`."""
+
+    def __init__(self, network, width):
+        super().__init__()
+        begin = len(network.model)
+        network.hidden(nn.Conv2d, width, 2 * width, 1, channels=2 * width)
+        network.hidden(nn.Conv2d, 2 * width, 2 * width, 3, 1, 1, 1, width // 8, channels=2 * width)
+        network.place(nn.Conv2d(2 * width, width, 1, bias=False))
+        self.steps = [lambda h, module=module: module(h) for module in network.model[begin:]]
+
+    def forward(self, x):
+        h = x
+        for step in self.steps:
+            h = step(h)
+        return x + h
+
+
+class ResidualNetwork(Network):
+    """R3GAN's networks, resized by the nearest neighbour and by averages."""
+
+    def stages(self, resize):
+        """The stages, as functions; `resize` stands before (G) or behind (D) a change of channels."""
+        widths, steps = self.net["widths"], []
+        for i, width in enumerate(widths):
+            if i > 0:
+                change = []
+                if width != widths[i - 1]:
+                    self.place(nn.Conv2d(widths[i - 1], width, 1, bias=False))
+                    change = [lambda h, module=self.model[-1]: module(h)]
+                steps += change + [resize] if self.name == "generator" else [resize] + change
+            steps += [Block(self, width) for _ in range(2)]
+        return steps
+
+
+class ResidualGenerator(ResidualNetwork):
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "g", sample, columns)
+        widths = self.net["widths"]
+        sides = [side >> (len(widths) - 1) for side in sample[1:]]
+        self.place(nn.Linear(cfg["model.latent"] + self.joined, widths[0]))
+        self.basis = Weight(*sides, widths[0])
+        self.blocks = self.stages(lambda h: F.interpolate(h, scale_factor=2, mode="nearest"))
+        self.place(nn.Conv2d(widths[-1], sample[0], 1))
+
+    def forward(self, z, y):
+        h = self.basis(self.model[0](self.join(z, y))[:, None, None, :]).permute(0, 3, 1, 2)
+        for step in self.blocks:
+            h = step(h)
+        return torch.tanh(self.model[-1](h))
+
+
+class ResidualDiscriminator(ResidualNetwork):
+    def __init__(self, cfg, sample, columns):
+        super().__init__(cfg, "d", sample, columns)
+        widths = self.net["widths"]
+        sides = [side >> (len(widths) - 1) for side in sample[1:]]
+        self.place(nn.Conv2d(sample[0] * self.pack, widths[0], 1))
+        self.blocks = self.stages(lambda h: F.avg_pool2d(h, 2))
+        self.place(nn.Conv2d(widths[-1], widths[-1], sides, groups=widths[-1], bias=False))
+        self.hidden(nn.Linear, widths[-1] + self.joined, widths[-1], channels=widths[-1])
+        self.place(nn.Linear(widths[-1], 1))
+
+    def forward(self, x, y):
+        h = self.model[0](x.reshape(len(x) // self.pack, -1, *self.sample_shape[1:]))
+        for step in self.blocks:
+            h = step(h)
+        h = self.join(self.model[-4](h).flatten(1), y)
+        return self.run(self.model[-3:], h, y), None
+
+
 class PaperNetwork(Network):
     """Input and label through a hidden layer each, then one of both."""
 
@@ -703,9 +788,10 @@ def simulate(cfg, sample, columns, seed, dtype):
     """The steps. Returns the tensors to store, and the distance to the nearest kink."""
     MARGINS[:] = [np.inf]
     rng = np.random.default_rng(seed)
-    paper = cfg["model.kind"] == "cgan-paper"
-    g = (PaperGenerator if paper else Generator)(cfg, sample, columns).to(dtype)
-    d = (PaperDiscriminator if paper else Discriminator)(cfg, sample, columns).to(dtype)
+    families = {"cgan-paper": (PaperGenerator, PaperDiscriminator),
+                "residual": (ResidualGenerator, ResidualDiscriminator)}
+    g, d = (family(cfg, sample, columns).to(dtype)
+            for family in families.get(cfg["model.kind"], (Generator, Discriminator)))
     initialise(g, rng)
     initialise(d, rng)
     networks = (("generator.", g), ("discriminator.", d))

@@ -76,21 +76,25 @@ void add_matmul(std::vector<OpCase>& cases) {
 void add_convolutions(std::vector<OpCase>& cases) {
   struct Geometry {
     const char* name;
-    std::int64_t height, width, in, out, kernel, stride, padding;
+    std::int64_t height, width, in, out, kernel, stride, padding, groups = 1;
   };
-  for (const Geometry g : {Geometry{"3x3", 5, 6, 2, 3, 3, 1, 1}, Geometry{"4x4 stride 2", 6, 8, 3, 4, 4, 2, 1},
-                           Geometry{"rest", 6, 7, 2, 2, 3, 2, 0}, Geometry{"1x1", 3, 3, 5, 4, 1, 1, 0}}) {
+  for (const Geometry& g :
+       {Geometry{"3x3", 5, 6, 2, 3, 3, 1, 1}, Geometry{"4x4 stride 2", 6, 8, 3, 4, 4, 2, 1},
+        Geometry{"rest", 6, 7, 2, 2, 3, 2, 0}, Geometry{"1x1", 3, 3, 5, 4, 1, 1, 0},
+        Geometry{"groups", 5, 6, 4, 6, 3, 1, 1, 2}, Geometry{"groups stride 2", 7, 6, 6, 3, 3, 2, 1, 3},
+        Geometry{"depthwise", 5, 4, 3, 3, 3, 1, 1, 3}}) {
     const std::int64_t h = (g.height + 2 * g.padding - g.kernel) / g.stride + 1;
     const std::int64_t w = (g.width + 2 * g.padding - g.kernel) / g.stride + 1;
-    const Shape src{2, g.height, g.width, g.in}, weights{g.out, g.in, g.kernel, g.kernel}, dst{2, h, w, g.out};
+    const Shape src{2, g.height, g.width, g.in}, weights{g.out, g.in / g.groups, g.kernel, g.kernel},
+        dst{2, h, w, g.out};
     cases.push_back({"conv2d", g.name, {real(src), real(weights)}, [=](const Tensors& t) {
-                       return conv2d(t[0], t[1], g.stride, g.padding);
+                       return conv2d(t[0], t[1], g.stride, g.padding, g.groups);
                      }});
     cases.push_back({"conv2d_data_gradient", g.name, {real(dst), real(weights)}, [=](const Tensors& t) {
-                       return conv2d_data_gradient(t[0], t[1], g.stride, g.padding, g.height, g.width);
+                       return conv2d_data_gradient(t[0], t[1], g.stride, g.padding, g.height, g.width, g.groups);
                      }});
     cases.push_back({"conv2d_weight_gradient", g.name, {real(src), real(dst)}, [=](const Tensors& t) {
-                       return conv2d_weight_gradient(t[0], t[1], g.stride, g.padding, g.kernel, g.kernel);
+                       return conv2d_weight_gradient(t[0], t[1], g.stride, g.padding, g.kernel, g.kernel, g.groups);
                      }});
   }
   cases.push_back({"conv2d", "epilogue", {real({2, 5, 5, 3}), real({4, 3, 3, 3}), real({4})}, [](const Tensors& t) {
@@ -260,6 +264,12 @@ std::vector<OpError> op_errors() {
   });
   refuse("conv2d", "channels", "do not fit", [](Graph& g) {
     conv2d(input(g, "a", {1, 5, 5, 2}), input(g, "b", {4, 3, 3, 3}), 1, 1);
+  });
+  refuse("conv2d", "groups", "do not fit", [](Graph& g) {
+    conv2d(input(g, "a", {1, 5, 5, 6}), input(g, "b", {4, 2, 3, 3}), 1, 1, 3);
+  });
+  refuse("conv2d", "no groups", "0 groups", [](Graph& g) {
+    conv2d(input(g, "a", {1, 5, 5, 6}), input(g, "b", {4, 6, 3, 3}), 1, 1, 0);
   });
   refuse("conv2d", "kernel", "do not fit", [](Graph& g) {
     conv2d(input(g, "a", {1, 2, 2, 3}), input(g, "b", {4, 3, 3, 3}), 1, 0);

@@ -1,6 +1,8 @@
 #include "runtime/backend.h"
 
+#include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -84,12 +86,17 @@ void join_row_products(std::vector<Kernel>& kernels) {
 /// Kernels that divide their work among the threads that were available when they were made.
 class CpuExecutable : public Executable {
  public:
-  explicit CpuExecutable(std::vector<Kernel> kernels) : Executable(std::move(kernels)), threads_(base::threads()) {}
+  explicit CpuExecutable(std::vector<Kernel> kernels)
+      : Executable(std::move(kernels)),
+        threads_(base::threads()),
+        blocks_signals_(std::ranges::any_of(kernels_, &Kernel::blocks_signals)) {}
 
   /// Flushes denormal numbers to zero: where gradients vanish, the moments of Adam decay to denormals, with which a
   /// step takes three times as long.
   void run(Profile* profile) override {
-    const base::ScopedSignalBlock block;
+    // Only where it is needed: system calls, cheap by themselves, empty the TLB of some virtual machines.
+    std::optional<base::ScopedSignalBlock> block;
+    if (blocks_signals_) block.emplace();
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
     const base::ScopedThreads team(threads_);
     if (team.count() < threads_)
@@ -110,6 +117,7 @@ class CpuExecutable : public Executable {
 
  private:
   int threads_;
+  bool blocks_signals_;
 };
 
 class CpuBackend : public Backend {

@@ -54,17 +54,18 @@ constexpr ProductRow kProductRows[] = {
     {"avx512-bf16", "bf16 matrices by vectors of bf16; the tail runs piece by piece", Tail::pieces,
      is_packed<Multiplier::bf16>, 0.5, nothing, make_packed},
     {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Tail::none,
-     [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm},
+     [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm,
+     true},
     {"onednn", "oneDNN's primitive, with the tail as post-ops", Tail::linear,
      [](const Product& p) { return is_matmul(p, DType::f32) || (is_matmul(p, DType::bf16) && onednn_has_bf16()); }, 1.1,
-     nothing, onednn::matmul},
+     nothing, onednn::matmul, true},
     {"f32-copies", "bf16 without AVX-512, where oneDNN has no bf16: f32 copies of the operands", Tail::none,
-     [](const Product& p) { return p.operands() == DType::bf16; }, 3, in_f32_workspace, in_f32},
+     [](const Product& p) { return p.operands() == DType::bf16; }, 3, in_f32_workspace, in_f32, true},
     {"unfolded", "a convolution of bf16 as a product with the unfolded images", Tail::pieces, is_unfolded, 0.3,
      unfolded_workspace, unfolded_kernel},
     {"onednn-convolution", "oneDNN's convolution, with the tail as post-ops", Tail::linear,
      [](const Product& p) { return p.convolution && (p.operands() == DType::f32 || onednn_has_bf16()); }, 1, nothing,
-     onednn::convolution},
+     onednn::convolution, true},
 };
 
 /// Whether the kernel of a row may compute the tail of a product.
@@ -143,6 +144,7 @@ Kernel product_kernel(const Product& product, Workspace& workspace, const std::s
     kernel.run = std::move(made.run);
     kernel.detail = std::move(made.detail);
     kernel.row = row->name;
+    kernel.blocks_signals = row->onednn;
     kernel.reason = row->reason;
     return kernel;
   }

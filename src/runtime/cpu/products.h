@@ -71,6 +71,7 @@ struct ProductRow {
   /// Bytes of workspace, not counting what a separate kernel of the tail needs.
   std::size_t (*workspace)(const Product& product);
   MadeProduct (*make)(const Product& product, Workspace& workspace);
+  bool onednn = false;  ///< runs oneDNN's code, during which no signal handler may run
 };
 
 /// All rows.

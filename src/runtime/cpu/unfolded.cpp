@@ -293,7 +293,7 @@ class Unfolded {
 
 bool is_unfolded(const Product& product) {
   if (!product.convolution || product.operands() != graph::DType::bf16) return false;
-  if (multiplier() == Multiplier::none) return false;
+  if (multiplier() == Multiplier::none || product.convolution->groups() > 1) return false;
   return multiplier() == Multiplier::fp16 || product.convolution->kind == Kind::weight_gradient ||
          product.convolution->src[3] < kFewChannels;
 }

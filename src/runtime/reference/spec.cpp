@@ -58,12 +58,14 @@ struct Evaluate {
   Values operator()(const graph::Convolution& s) const {
     using Kind = graph::Convolution::Kind;
     Values out = zeros(graph::element_count(s.result_shape()));
-    const std::int64_t H = s.src[1], W = s.src[2], I = s.src[3], KH = s.weights[2], KW = s.weights[3];
-    for_each(s.dst, [&](const Shape& d) {  // n, y, x, o
+    const std::int64_t H = s.src[1], W = s.src[2], KH = s.weights[2], KW = s.weights[3];
+    const std::int64_t I = s.weights[1], O = s.dst[3] / (s.src[3] / I);  // channels of a group
+    for_each(s.dst, [&](const Shape& d) {                                // n, y, x, o
       for_each({KH, KW, I}, [&](const Shape& w) {
+        const std::int64_t channel = d[3] / O * I + w[2];
         const std::int64_t y = d[1] * s.stride - s.padding + w[0], x = d[2] * s.stride - s.padding + w[1];
         if (y < 0 || y >= H || x < 0 || x >= W) return;
-        const std::size_t src = at(((d[0] * H + y) * W + x) * I + w[2]);
+        const std::size_t src = at(((d[0] * H + y) * W + x) * s.src[3] + channel);
         const std::size_t weight = at(((d[3] * I + w[2]) * KH + w[0]) * KW + w[1]);
         const std::size_t dst = at(((d[0] * s.dst[1] + d[1]) * s.dst[2] + d[2]) * s.dst[3] + d[3]);
         if (s.kind == Kind::forward) out[dst] += in[0][src] * in[1][weight];

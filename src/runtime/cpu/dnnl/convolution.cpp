@@ -19,6 +19,13 @@ memory::desc activations(const graph::Shape& shape, graph::DType dtype) {
   return {activation_dims(shape), data_type(dtype), memory::format_tag::nhwc};
 }
 
+/// Weights [O, I, KH, KW], of several groups [groups, O / groups, I, KH, KW].
+memory::dims weight_dims(const graph::Convolution& spec) {
+  const graph::Shape& w = spec.weights;
+  const std::int64_t groups = spec.groups();
+  return groups == 1 ? w : memory::dims{groups, w[0] / groups, w[1], w[2], w[3]};
+}
+
 /// The memory of a primitive, reordered from or to the layout of the user if that differs.
 class Reordered {
  public:
@@ -53,8 +60,10 @@ MadeProduct convolution(const Product& product, Workspace&) {
   const graph::DType dst_type = spec.kind == Kind::forward ? result.dtype : spec.operands;
   const memory::desc src = activations(spec.src, src_type);
   const memory::desc dst = activations(spec.dst, dst_type);
-  const memory::desc weights(spec.weights, data_type(weights_type), memory::format_tag::oihw);
-  const memory::desc any_weights = any_layout(spec.weights, weights_type);
+  const memory::dims shape = weight_dims(spec);
+  const memory::desc weights(shape, data_type(weights_type),
+                             spec.groups() == 1 ? memory::format_tag::oihw : memory::format_tag::goihw);
+  const memory::desc any_weights = any_layout(shape, weights_type);
   const memory::dims strides{spec.stride, spec.stride}, padding{spec.padding, spec.padding};
   // Right and bottom padding, negative if the stride leaves a rest of the input unread.
   const auto far_padding = [&](std::size_t axis) {
@@ -90,7 +99,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
     const memory::desc hint_dst = activations(spec.dst, spec.operands);
     const auto hint = describe<dnnl::convolution_forward>(
         engine(), dnnl::primitive_attr(), dnnl::prop_kind::forward_training, algorithm, hint_src,
-        any_layout(spec.weights, spec.operands), hint_dst, strides, padding, far);
+        any_layout(shape, spec.operands), hint_dst, strides, padding, far);
     if (spec.kind == Kind::data_gradient) {
       const auto description = describe_backward<dnnl::convolution_backward_data>(
           engine(), hint, algorithm, src, any_weights, dst, strides, padding, far);
