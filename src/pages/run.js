@@ -69,7 +69,7 @@ export async function show(main, [name], { server }) {
     soon();
   };
   const awaitModel = throttle(() => again(false), 3000);
-  return events(path + "/events", {
+  return events(`${path}/events?after=${report.metrics?.step.at(-1) ?? -1}`, {
     metrics: line => {
       if (!run.has_model) awaitModel();
       if (addLine(report, "metrics", line)) change("curves");

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <set>
 
+#include "base/error.h"
 #include "runs/files.h"
 #include "runs/report_data.h"
 #include "serve/access.h"
@@ -43,6 +44,7 @@ class RunEvents : public EventSource {
       after_ = -1;
     }
     evaluated_ = time_of("eval/eval.json");
+    configured_ = time_of("config.toml");
   }
 
   bool next(std::string& out) override {
@@ -66,6 +68,12 @@ class RunEvents : public EventSource {
     }
     std::error_code gone;
     if (!fs::is_directory(folder_, gone)) return false;
+    // Resuming may have given the run another length.
+    if (const auto time = time_of("config.toml"); time != configured_) try {
+        config_ = train::read_run_config((fs::path(folder_) / "config.toml").string());
+        configured_ = time;
+      } catch (const base::Error&) {  // it is being written
+      }
     if (const RunState now = state_of(folder_, config_); now.state != state_) {
       state_ = now.state;
       event(out, "state",
@@ -120,11 +128,11 @@ class RunEvents : public EventSource {
   }
 
   const std::string folder_, root_, url_;
-  const train::Config config_;
+  train::Config config_;
   std::uint64_t metrics_ = 0, scores_ = 0;  // bytes of the files that were read
   std::int64_t picture_ = -1, after_ = -1;  // the last step that was shown; steps that the client has
   std::string state_;
-  fs::file_time_type evaluated_;
+  fs::file_time_type evaluated_, configured_;
   Clock::time_point looked_{};
 };
 

@@ -222,7 +222,8 @@ TEST(MatmulChain, FrozenOperandsGiveTheSame) {
 }
 
 TEST(MatmulChain, ThreadsChangeNothing) {
-  if (runtime::cpu::multiplier() == Multiplier::none) GTEST_SKIP() << "this processor has neither AMX nor AVX-512 FP16";
+  if (runtime::cpu::multiplier() == Multiplier::none)
+    GTEST_SKIP() << "this processor has none of AMX, AVX-512 FP16 and AVX-512 BF16";
   const Bf16Product product(500, 300, 700, true, false);
   std::vector<float> with[3];
   for (int threads = 1; threads <= 3; ++threads) {

@@ -105,7 +105,7 @@ class UnfoldedKernel : public testing::Test {
  protected:
   void SetUp() override {
     if (runtime::cpu::multiplier() == runtime::cpu::Multiplier::none)
-      GTEST_SKIP() << "this processor has neither AMX nor AVX-512 FP16";
+      GTEST_SKIP() << "this processor has none of AMX, AVX-512 FP16 and AVX-512 BF16";
   }
 };
 
