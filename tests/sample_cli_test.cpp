@@ -300,6 +300,13 @@ TEST_F(SampleCli, TheSameLatentsForEachValue) {
   EXPECT_EQ(drawn({"--count", "3", "--same-latents"}), drawn({"--count", "3"})) << "without a condition";
 }
 
+TEST_F(SampleCli, ProgressTellsTheShareOfALargeDraw) {
+  save(model_of({}));
+  const Result result = run(folder_, args({"--count", "8192", "--progress", "--out", folder_ / "x.npy"}));
+  EXPECT_EQ(result.code, 0);
+  EXPECT_EQ(result.err, "   50%  of 8,192 samples\n  100%  of 8,192 samples\n");
+}
+
 TEST_F(SampleCli, ArraysHoldTheirConditions) {
   train::Model model =
       model_of({{classes("kind", {"cat", "zebra"}), {.name = "x", .categories = 3}, number("angle", 0, 90)}});

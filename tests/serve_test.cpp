@@ -705,8 +705,8 @@ TEST_F(ServeRuns, TrainingsAreBounded) {
   EXPECT_EQ(start("e").status, 429);
   EXPECT_FALSE(fs::exists(folder_ / "root/e"));
   EXPECT_EQ(served_->post("/v1/runs/a/stop", "{}").status, 202);
-  ASSERT_TRUE(wait_for([&] { return state("a") == "stopped"; }));
-  EXPECT_EQ(start("e").status, 201);
+  // The run has stopped a moment before its process has ended.
+  EXPECT_TRUE(wait_for([&] { return start("e").status == 201; }));
 }
 
 TEST_F(ServeRuns, EventStreamsAreBounded) {

@@ -97,7 +97,7 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
   const std::int64_t latent = model.config.model.latent, size = graph::element_count(model.sample_shape);
   const std::int64_t most = std::min(samples_at_once(model), plan.total);
   std::vector<float> z(static_cast<std::size_t>(most * latent)), samples(static_cast<std::size_t>(most * size));
-  for (std::int64_t first = 0; first < plan.total; first += most) {
+  for (std::int64_t first = 0, shown = 0; first < plan.total; first += most) {
     const std::int64_t count = std::min(most, plan.total - first);
     z.resize(static_cast<std::size_t>(count * latent));
     samples.resize(static_cast<std::size_t>(count * size));
@@ -114,6 +114,9 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
     }
     sampler.require_finite(samples, first);
     output.write(samples, rows);
+    const std::int64_t percent = 100 * (first + count) / plan.total;
+    if (options.show_progress && percent > shown)
+      say_progress(fmt::format("{:5}%  of {}", shown = percent, base::counted(plan.total, "sample")));
   }
 }
 
@@ -141,7 +144,7 @@ void run(SampleOptions options) {
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
   options.progress = say_progress;
-  options.after_batch = base::throw_if_interrupted;
+  options.throw_if_cancelled = base::throw_if_interrupted;
   const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
   if (plan.grid)
     for (const std::string& note : data::outside_notes(model.condition, *plan.grid))
@@ -179,6 +182,7 @@ std::function<void()> setup(CLI::App& app) {
   add("--format", options->format, "png, npy, npz, csv or zip, whatever the name ends in", "F")
       ->check(CLI::IsMember({"png", "npy", "npz", "csv", "zip"}));
   app.add_flag("--overwrite", options->overwrite, "Replace the pictures and metadata.csv of a folder");
+  app.add_flag("--progress", options->show_progress, "Print the share that is drawn to standard error");
   CLI::Option* condition =
       add("--condition", options->conditions, "Draw these values of a column; may be repeated", "NAME=VALUE,...")
           ->allow_extra_args(false);

@@ -88,7 +88,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   std::vector<float> samples(static_cast<std::size_t>(total) * size), z, shares;
   std::vector<std::uint32_t> from, to;
   for (std::int64_t first = 0; first < total; first += kBatch) {
-    options.after_batch();
+    options.throw_if_cancelled();
     const std::int64_t count = std::min(kBatch, total - first);
     z.resize(static_cast<std::size_t>(count) * latent);
     from.clear(), to.clear(), shares.clear();

@@ -354,7 +354,10 @@ class FolderOutput : public SampleOutput {
  public:
   FolderOutput(const std::string& folder, const SampleOptions& options, const SamplePlan& plan,
                const train::Model& model)
-      : folder_(folder), model_(model), after_batch_(options.after_batch), listing_(options, plan, model) {
+      : folder_(folder),
+        model_(model),
+        throw_if_cancelled_(options.throw_if_cancelled),
+        listing_(options, plan, model) {
     base::create_folder(folder);
     lock_.emplace(folder);
     if (options.overwrite) earlier_ = names_of_earlier_draw(folder);
@@ -396,7 +399,7 @@ class FolderOutput : public SampleOutput {
     constexpr std::int64_t kFilesAtOnce = 16;
     const std::size_t size = size_of(model_);
     base::parallel_for_each(static_cast<std::int64_t>(files.size()), kFilesAtOnce, [&](std::int64_t i, bool) {
-      after_batch_();
+      throw_if_cancelled_();
       const auto sample = static_cast<std::size_t>(i);
       io::write_png((fs::path(folder_) / files[sample]).string(),
                     io::to_picture(samples.subspan(sample * size, size), model_.sample_shape));
@@ -405,7 +408,7 @@ class FolderOutput : public SampleOutput {
 
   const std::string folder_;
   const train::Model& model_;
-  const std::function<void()> after_batch_;
+  const std::function<void()> throw_if_cancelled_;
   Listing listing_;
   std::set<std::string> earlier_;  // files that --overwrite may remove
   std::optional<base::FolderLock> lock_;

@@ -21,9 +21,10 @@ struct SampleOptions {
   std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
   std::int64_t seed = 1, steps = 0, rate = 12;
   double truncation = 0;
-  bool same_latents = false, overwrite = false, spherical = false;
+  bool same_latents = false, overwrite = false, spherical = false, show_progress = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
-  std::function<void()> after_batch = [] {};              ///< called after each batch; it throws to end the draw
+  std::function<void()> throw_if_cancelled = [] {
+  };  ///< called between batches and between files; throws to end the draw
 };
 
 /// The most samples of a call.

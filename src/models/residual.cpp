@@ -1,4 +1,5 @@
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 #include "models/condition.h"
@@ -34,7 +35,8 @@ std::pair<std::int64_t, std::int64_t> smallest_sides(const ModelSpec& spec, cons
   return {spec.sample[1] / times, spec.sample[2] / times};
 }
 
-/// The gain of the initial weights of a network with this many stages, such that signals keep their size.
+/// The gain of the first weights of a block. It falls with the number of blocks L as L^(-1/4), so that signals keep
+/// their size (Fixup, for blocks of three layers).
 double initial_gain(const NetworkSpec& network) {
   constexpr double kLeakyRelu = 1.3868;  // sqrt(2 / (1 + 0.2^2))
   return kLeakyRelu * std::pow(static_cast<double>(kBlocks * network.widths.size()), -0.25);

@@ -29,7 +29,8 @@ constexpr auto kStreamPause = std::chrono::milliseconds(200);  // between looks 
 constexpr auto kStreamBeat = std::chrono::seconds(15);         // a comment then shows whether the client is there
 constexpr std::uint32_t kMostHeaderBytes = 16 << 10;
 constexpr int kBacklog = 1024;
-constexpr std::uint64_t kSmall = 64 << 10;  // bytes of a body that are not counted
+constexpr std::uint64_t kSmall =
+    64 << 10;  // bytes: access is checked before larger bodies are read; larger answers are counted
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
@@ -139,7 +140,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void read_body() {
     const auto length = parser_->content_length();
     const std::uint64_t bytes = length ? *length : parser_->chunked() ? server_.options.body : 0;
-    // A large body is read from those alone who may send it.
+    // Only clients with access may make the server hold a large body.
     if (bytes > kSmall) {
       begin_request(parser_->get());
       keep_ = false;

@@ -65,8 +65,8 @@ struct HttpOptions {
 /// writes what is replied.
 class HttpServer {
  public:
-  /// Called with a request whose large body has not been read yet; what it returns is answered instead of reading it.
-  /// On the server's thread, as the next.
+  /// Called before a large body is read; an answer that it returns is sent instead of reading it. It runs on the
+  /// server's thread and must not wait or throw.
   using Check = std::function<std::optional<Response>(const Request&)>;
   /// Called on the server's thread; it must not wait and not throw.
   using Handle = std::function<void(const std::shared_ptr<const Request>&, const Reply&)>;

@@ -35,8 +35,7 @@ constexpr Format kFormats[] = {{"npz", "application/x-npz"},
                                {"zip", "application/zip"},
                                {"png", "image/png"}};
 
-/// The share that a line of a job's output ("   40%  loss 0.31", of a classifier in training) says is done; null
-/// without one.
+/// The share that is done as a line of a job's output says ("   40%  of 10,000 samples"); null without one.
 Json share_in(const std::string& line) {
   const std::size_t start = line.find_first_not_of(' '), end = line.find('%');
   if (start == std::string::npos || end == std::string::npos) return {};
@@ -89,13 +88,17 @@ Json Jobs::add(const Json& body) {
     const auto format = std::ranges::find_if(kFormats, [&](const Format& each) { return wanted == each.name; });
     if (format == std::end(kFormats)) throw Refusal{400, "format: expected npz, npy, csv, zip or png", "format"};
     job.type = format->type;
-    if (wanted == "npz" || wanted == "npy")
-      job.bytes = 4 * static_cast<std::uint64_t>(total * graph::element_count(opened->model.sample_shape));
-    job.arguments = {"sample",   opened->path,
-                     "--format", format->name,
-                     "--seed",   std::to_string(options.seed),
-                     "--first",  std::to_string(options.first),
-                     "--count",  std::to_string(options.count)};
+    job.arguments = {"sample",
+                     opened->path,
+                     "--progress",
+                     "--format",
+                     format->name,
+                     "--seed",
+                     std::to_string(options.seed),
+                     "--first",
+                     std::to_string(options.first),
+                     "--count",
+                     std::to_string(options.count)};
     for (const std::string& condition : options.conditions)
       job.arguments.insert(job.arguments.end(), {"--condition", condition});
     if (options.same_latents) job.arguments.emplace_back("--same-latents");
@@ -127,10 +130,8 @@ void Jobs::work() {
     if (!running.empty()) {
       Job& job = jobs_.at(running);
       if (job.process.running()) continue;
-      std::string said = end_of_file(job.output, 2000);
-      said.erase(said.find_last_not_of('\n') + 1);
       if (job.state == "running") job.state = job.process.code() == 0 ? "done" : "failed";
-      job.message = job.state == "failed" ? without_paths(said.substr(said.rfind('\n') + 1), runs_.root()) : "";
+      job.message = job.state == "failed" ? without_paths(last_line(job.output), runs_.root()) : "";
       end(running);
       running.clear();
     }
@@ -163,18 +164,9 @@ void Jobs::end(const std::string& id) {
 Json Jobs::json_of(const Job& job) const {
   const auto place = std::ranges::find(waiting_, job.id);
   std::string message = job.message;
-  if (job.state == "running") {
-    std::string said = end_of_file(job.output, 2000);
-    said.erase(said.find_last_not_of("\r\n ") + 1);
-    message = without_paths(said.substr(said.find_last_of("\r\n") + 1), runs_.root());
-  }
-  // The result grows under a temporary name (base::AtomicFile).
   Json progress = job.state == "done" ? Json(1) : Json();
-  if (job.state == "running" && job.bytes > 0) {
-    std::error_code none;
-    const std::uintmax_t size = fs::file_size(fmt::format("{}.{}.tmp", job.result, job.process.pid()), none);
-    progress = none ? 0 : std::min(1.0, static_cast<double>(size) / static_cast<double>(job.bytes));
-  } else if (job.state == "running") {
+  if (job.state == "running") {
+    message = without_paths(last_line(job.output), runs_.root());
     progress = share_in(message);
   }
   const bool has_result = job.state == "done" && !job.result.empty();

@@ -34,7 +34,6 @@ class Jobs {
     std::string id, kind, state = "waiting", message = {}, run = {};
     std::vector<std::string> arguments = {};
     std::string output, result = {}, type = {};  // files
-    std::uint64_t bytes = 0;                     // that the result will have, about; 0: not known
     Process process = {};
   };
   void work();

@@ -19,6 +19,19 @@
 
 namespace gan::serve {
 
+namespace {
+
+/// Whether a process has this folder open.
+bool has_open(pid_t pid, const std::string& folder) {
+  std::error_code none;
+  for (std::filesystem::directory_iterator it("/proc/" + std::to_string(pid) + "/fd", none), end; !none && it != end;
+       it.increment(none))
+    if (std::error_code other; std::filesystem::equivalent(it->path(), folder, other)) return true;
+  return false;
+}
+
+}  // namespace
+
 Process::Process(const std::vector<std::string>& arguments, const std::string& output) { start(arguments, output, -1); }
 
 Process::Process(const std::vector<std::string>& arguments, int& pipe) {
@@ -93,16 +106,6 @@ void Process::interrupt() const {
 void Process::kill() const {
   if (pid_ > 0) ::kill(pid_, SIGKILL);
 }
-
-namespace {
-bool has_open(pid_t pid, const std::string& folder) {
-  std::error_code none;
-  for (std::filesystem::directory_iterator it("/proc/" + std::to_string(pid) + "/fd", none), end; !none && it != end;
-       it.increment(none))
-    if (std::error_code other; std::filesystem::equivalent(it->path(), folder, other)) return true;
-  return false;
-}
-}  // namespace
 
 pid_t holder_of(const std::string& folder) {
   struct stat status {};

@@ -80,7 +80,7 @@ std::span<const Route> routes();
 /// The answer to what a route has thrown.
 Response answer_of(const Server::Services& services, const std::exception_ptr& thrown);
 
-/// The answer to a request that will be refused whatever its body is, if it is such a one.
+/// The refusal of a request by its header alone (Host, Origin, key, method); none if its body should be read.
 std::optional<Response> refusal_of(const Server::Services& services, const Request& request);
 /// Answers a request: finds its route, checks access and runs it.
 void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply);

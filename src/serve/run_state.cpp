@@ -14,14 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string last_line(const std::string& text) {
-  const std::size_t end = text.find_last_not_of("\r\n ");
-  if (end == std::string::npos) return "";
-  const std::size_t begin = text.find_last_of("\r\n", end);
-  return text.substr(begin == std::string::npos ? 0 : begin + 1,
-                     end - (begin == std::string::npos ? 0 : begin + 1) + 1);
-}
-
 /// Whether training came to its end. What a run of --epochs has to do depends on its data; its log says when it is
 /// done.
 bool is_finished(const train::Config::Train& train, const RunState& run, const std::string& said) {
@@ -32,6 +24,12 @@ bool is_finished(const train::Config::Train& train, const RunState& run, const s
 }
 
 }  // namespace
+
+std::string last_line(const std::string& path) {
+  std::string text = end_of_file(path, 8 << 10);
+  text.erase(text.find_last_not_of("\r\n ") + 1);
+  return text.substr(text.find_last_of("\r\n") + 1);
+}
 
 std::string end_of_file(const std::string& path, std::size_t bytes) {
   // A pipe would not end, and a link may lead anywhere.
@@ -70,7 +68,7 @@ RunState state_of(const std::string& folder, const train::Config& config) {
   std::error_code ignored;
   const auto written = [&](const char* name) { return fs::last_write_time(path / name, ignored); };
   const bool is_old = written(kTrainLog) < written("metrics.jsonl");
-  const std::string said = is_old ? "" : last_line(end_of_file((path / kTrainLog).string(), kLine));
+  const std::string said = is_old ? "" : last_line((path / kTrainLog).string());
   if (said.starts_with("gan: ") && !said.starts_with("gan: note") && !said.starts_with("gan: warning")) {
     run.state = "failed";
     run.error = said.substr(5);

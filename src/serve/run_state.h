@@ -25,5 +25,7 @@ RunState state_of(const std::string& folder, const train::Config& config);
 
 /// The last bytes of a file, whole lines; empty if there is none.
 std::string end_of_file(const std::string& path, std::size_t bytes);
+/// The last line of a log that is not empty; empty if there is none.
+std::string last_line(const std::string& path);
 
 }  // namespace gan::serve

@@ -372,9 +372,7 @@ void Runs::launch(const std::string& name, const std::string& path, const std::v
   for (const auto end = Clock::now() + kStart; Clock::now() < end && !base::is_interrupted();) {
     if (!process.running()) {
       if (process.code() == 0) return;
-      std::string said = end_of_file(log, kLogBytes);
-      said.erase(said.find_last_not_of('\n') + 1);
-      said.erase(0, said.rfind('\n') + 1);
+      std::string said = last_line(log);
       if (said.starts_with("gan: ")) said.erase(0, 5);
       fs::resize_file(log, said_before, none);  // the run has not failed, this request has
       throw Refusal{400, said.empty() ? "the training ended at once" : without_paths(said, root_)};
