@@ -10,7 +10,6 @@ packages=(
   g++ cmake ninja-build ca-certificates
   libdnnl-dev               # CPU kernels
   libhwy-dev                # SIMD
-  libxbyak-dev              # machine code for chains of elementwise operations
   libeigen3-dev             # eigenvalues, for metrics
   libcli11-dev              # command line
   libtomlplusplus-dev       # configuration
@@ -41,6 +40,9 @@ case "${1:-}" in
     exit 2
     ;;
 esac
+
+# Machine code for chains of elementwise operations.
+if [[ "$(uname -m)" == x86_64 ]]; then packages+=(libxbyak-dev); fi
 
 if ! command -v dpkg-query > /dev/null; then
   echo "scripts/deps.sh supports Debian only; install the equivalents of these packages: ${packages[*]}" >&2

@@ -42,7 +42,7 @@ if [[ ! -d "$root/usr/include" ]]; then
   echo "== libraries for AArch64 in $root"
   mkdir -p "$root"/apt/{lists/partial,archives/partial}
   : > "$root/apt/status"
-  mapfile -t packages < <(sed -n '/^packages=(/,/^)/p' scripts/deps.sh | grep -oE '^ +lib[a-z0-9+-]+|nlohmann[a-z0-9-]+')
+  mapfile -t packages < <(sed -n '/^packages=(/,/^)/p' scripts/deps.sh | sed 's/#.*//' | grep -oE '(lib|zlib|nlohmann)[a-z0-9.+-]+')
   apt=(apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o "Dir::State=$root/apt"
     -o "Dir::State::status=$root/apt/status" -o "Dir::Cache=$root/apt" -o APT::Sandbox::User=root)
   "${apt[@]}" update
