@@ -405,6 +405,30 @@ TEST(Arrays, LabelsByASecondPath) {
             (std::vector<std::string>{"one", "two"}));
 }
 
+TEST(Arrays, ColumnsOfATableBeside) {
+  TemporaryFolder folder;
+  const std::string spec = put(folder / "x.npy", npy("|u1", "3, 1, 1", counting(3))) + "," + folder / "y.csv";
+  put(folder / "y.csv", "label,age,id\ncat,1.5,a\ndog,2.5,\ncat,4,c\n");
+  const data::Dataset labelled = data::open_source(spec);
+  EXPECT_EQ(labelled.condition.class_names(), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(std::vector<std::int32_t>(labelled.labels().begin(), labelled.labels().end()),
+            (std::vector<std::int32_t>{0, 1, 0}));
+  data::SourceOptions options;
+  options.read.condition = "age";
+  const data::Dataset aged = data::open_source(spec, options);
+  EXPECT_EQ(std::get<std::vector<float>>(aged.rows.columns.at(0)), (std::vector<float>{1.5f, 2.5f, 4}));
+  options.read.condition = "id";
+  expect_error(ErrorKind::data, "y.csv: line 3, column id: the value is missing",
+               [&] { data::open_source(spec, options); });
+  options.read.condition = "ages";
+  expect_error(ErrorKind::usage, "did you mean \"age\"", [&] { data::open_source(spec, options); });
+  put(folder / "y.csv", "label\ncat\n");
+  expect_error(ErrorKind::data, "y.csv: 1 row below the header for 3 images", [&] { data::open_source(spec); });
+  options.labels = false;
+  options.read.condition = "";
+  EXPECT_EQ(data::open_source(spec, options).items, 3);
+}
+
 TEST(Arrays, NpzNamesSayWhatIsWhat) {
   TemporaryFolder folder;
   const std::string images = npy("|u1", "4, 1, 1", "abcd"), y = npy("|u1", "4,", std::string("\0\1\1\0", 4));
