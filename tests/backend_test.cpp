@@ -19,9 +19,14 @@
 namespace gan::test {
 namespace {
 
-TEST(Backends, TenTrainingStepsAreTheSame) {
+class Backends : public testing::TestWithParam<const char*> {};
+
+TEST_P(Backends, TenTrainingStepsAreTheSame) {
+  if (std::string(GetParam()) == "bf16" && !runtime::default_backend().has_bf16())
+    GTEST_SKIP() << "this processor does not multiply bf16";
   train::Config config = train::load_preset("vector");
-  const std::vector<std::string> settings{"train.batch=32", "model.g.widths=[16,16]", "model.d.widths=[16,16]"};
+  const std::vector<std::string> settings{"train.batch=32", "model.g.widths=[16,16]", "model.d.widths=[16,16]",
+                                          "train.precision=" + std::string(GetParam())};
   train::apply_settings(config, settings);
   const data::Dataset dataset = data::open_source("ring8");
   std::vector<std::map<std::string, runtime::Array>> results;
@@ -38,7 +43,10 @@ TEST(Backends, TenTrainingStepsAreTheSame) {
       EXPECT_LE(relative_error(results[other].at(name).f32(), array.f32(), 1e-6), 1e-3) << name;
 }
 
-TEST(Backends, AnArrayInADevicesMemoryIsReadThroughIt) {
+INSTANTIATE_TEST_SUITE_P(Precision, Backends, testing::Values("f32", "bf16"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(BackendMemory, AnArrayInADevicesMemoryIsReadThroughIt) {
   const runtime::Array host({3}, std::vector<float>{1, 2, 3});
   runtime::Array there = host.in(walled_backend().memory());
   EXPECT_THROW(there.f32(), base::Error);
@@ -49,7 +57,7 @@ TEST(Backends, AnArrayInADevicesMemoryIsReadThroughIt) {
   EXPECT_EQ(host.on_host().bytes(), host.bytes()) << "host memory is shared, not copied";
 }
 
-TEST(Backends, AStateMovesToTheMemoryOfTheProgramThatUsesIt) {
+TEST(BackendMemory, AStateMovesToTheMemoryOfTheProgramThatUsesIt) {
   graph::Graph graph;
   const graph::Tensor x = graph.input("x", {graph::DType::f32, {3}});
   graph.output("x", ops::mul(x, x));
@@ -64,7 +72,7 @@ TEST(Backends, AStateMovesToTheMemoryOfTheProgramThatUsesIt) {
   EXPECT_EQ(state.at("x").on_host().f32()[2], 9);
 }
 
-TEST(Backends, PartsThatCanBeDisabledHaveNamesOfTheirOwn) {
+TEST(BackendParts, PartsThatCanBeDisabledHaveNamesOfTheirOwn) {
   std::set<std::string> names;
   for (const std::string& pass : compiler::pass_names()) names.insert(pass);
   for (const runtime::BackendPart& part : runtime::backend_parts()) {

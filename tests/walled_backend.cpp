@@ -9,6 +9,9 @@
 #include <utility>
 
 #include "base/bf16.h"
+#ifdef GAN_CUDA
+#include "cuda/stand_in.h"
+#endif
 #include "runtime/profile.h"
 #include "runtime/reference/spec.h"
 
@@ -230,7 +233,11 @@ runtime::Backend& walled_backend_with_chains() {
 }
 
 std::vector<const runtime::Backend*> all_backends() {
-  return {&runtime::default_backend(), &walled_backend(), &walled_backend_with_chains()};
+  return {&runtime::default_backend(), &walled_backend(), &walled_backend_with_chains(),
+#ifdef GAN_CUDA
+          &stand_in_backend()
+#endif
+  };
 }
 
 }  // namespace gan::test

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/floor.h"
 #include "cli/output.h"
 #include "cli/protocol.h"
@@ -56,7 +57,7 @@ Examples:
 
 struct Options {
   std::string subject;  // a preset or a model
-  std::string precision = "auto", trace;
+  std::string precision = "auto", device = "auto", trace;
   std::vector<std::string> settings, disabled;
   std::int64_t batch = 0, steps = 100, warmup = 20, side = 28, channels = 1;
   int threads = 0;
@@ -81,6 +82,10 @@ double rounded(double value, double digits) { return std::round(value * digits) 
 void print_line(const Json& json) {
   fmt::print("{}\n", json.dump());
   std::fflush(stdout);
+}
+
+std::string describe(const runtime::Backend* backend) {
+  return (backend ? *backend : runtime::default_backend()).describe();
 }
 
 /// Answers each line "run K" with the JSON of K steps, until "quit" or the end of the input.
@@ -134,7 +139,8 @@ class StepBench {
     train::apply_settings(config_, settings);
     train::validate(config_);
     use_threads(options.threads);
-    precision_ = compiler::choose_precision(config_.train.precision);
+    backend_ = use_device(options.device);
+    precision_ = compiler::choose_precision(config_.train.precision, backend_);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8")
                                                      : random_images(options.channels, options.side);
     if (config_.train.batch > dataset_.count())
@@ -144,7 +150,8 @@ class StepBench {
     Profile* profile = options.profile ? &profile_ : nullptr;
     stepper_ = std::make_unique<train::Stepper>(
         config_, dataset_, nullptr,
-        train::StepperOptions{.disabled = {options.disabled.begin(), options.disabled.end()}, .profile = profile});
+        train::StepperOptions{
+            .disabled = {options.disabled.begin(), options.disabled.end()}, .profile = profile, .backend = backend_});
     for (std::int64_t step = 0; step < period_; ++step)
       for (const bool norms : {false, true}) stepper_->kernels(step, norms);  // compiles
     stepper_->set_profile(nullptr);
@@ -158,12 +165,13 @@ class StepBench {
     std::vector<double> means, lasts, logged;
     for (std::int64_t round = 0; round < rounds; ++round) {
       double total = 0, last = 0;
-      for (std::int64_t i = 0; i < period_; ++i) total += last = seconds_of([&] { run(false); });
+      for (std::int64_t i = 0; i < period_; ++i) total += last = seconds_of_step(false);
+      if (backend_) total = seconds_of([&] { run_together(); }) / kTogether;
       means.push_back(total / static_cast<double>(period_));
       lasts.push_back(last);
       if (round % 8 > 0) continue;
       for (std::int64_t i = 0; i + 1 < period_; ++i) run(false);
-      logged.push_back(seconds_of([&] { run(true); }));
+      logged.push_back(seconds_of_step(true));
     }
     // Every log_every-th step also computes what is logged, whatever its variant.
     const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
@@ -183,7 +191,7 @@ class StepBench {
             {"needed_mflop", rounded(work.operations / 1e6, 100)},
             {"optimizer_mbytes", rounded(work.bytes / 1e6, 100)},
             {"kernels", stepper_->kernels(0, false).size()},
-            {"instruction_set", runtime::default_backend().describe()},
+            {"instruction_set", describe(backend_)},
             {"version", GAN_VERSION}};
   }
 
@@ -212,6 +220,24 @@ class StepBench {
   }
 
  private:
+  static constexpr std::int64_t kTogether =
+      20;  // rounds that a GPU is given before anything waits for it, as a run does
+
+  /// Waits for a GPU.
+  void wait() const {
+    if (backend_) stepper_->scalar("loss.d");
+  }
+  double seconds_of_step(bool norms) {
+    return seconds_of([&] {
+      run(norms);
+      wait();
+    });
+  }
+  void run_together() {
+    for (std::int64_t i = 0; i < kTogether * period_; ++i) run(false);
+    wait();
+  }
+
   void run(bool norms) {
     stepper_->run(step_++, norms);
     if (const auto lost = norms ? stepper_->find_lost_step() : std::nullopt)
@@ -232,6 +258,7 @@ class StepBench {
 
   std::string preset_;
   train::Config config_;
+  const runtime::Backend* backend_ = nullptr;
   compiler::Precision precision_{};
   data::Dataset dataset_;
   std::int64_t period_ = 1, step_ = 0;
@@ -260,7 +287,8 @@ class SampleBench {
   explicit SampleBench(const Options& options)
       : options_(options),
         model_(find_model(options.subject)),
-        sampler_(model_, options.precision, {options.disabled.begin(), options.disabled.end()}) {
+        backend_(use_device(options.device)),
+        sampler_(model_, options.precision, {options.disabled.begin(), options.disabled.end()}, backend_) {
     use_threads(options.threads);
     batch_ = options.batch > 0 ? options.batch : 1;
     y_ = data::values_in_turn(model_.condition, batch_);
@@ -282,7 +310,7 @@ class SampleBench {
             {"mode", "sample"},
             {"precision", options_.precision},
             {"threads", base::threads()},
-            {"instruction_set", runtime::default_backend().describe()},
+            {"instruction_set", describe(backend_)},
             {"version", GAN_VERSION}};
   }
 
@@ -303,6 +331,7 @@ class SampleBench {
 
   const Options& options_;
   train::Model model_;
+  const runtime::Backend* backend_;
   train::Sampler sampler_;
   std::int64_t batch_ = 1, drawn_ = 0;
   data::ConditionRows y_;
@@ -378,6 +407,7 @@ std::function<void()> setup(CLI::App& app) {
     sub->add_option("--precision", options->precision, "auto, f32 or bf16")
         ->type_name("P")
         ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+    add_device_option(*sub, options->device);
     sub->add_option("--steps", options->steps, "Steps or calls to time (default 100)")
         ->type_name("N")
         ->check(CLI::Range(1, 100'000'000));

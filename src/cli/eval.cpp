@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/output.h"
 #include "cli/threads.h"
 #include "data/source.h"
@@ -53,7 +54,7 @@ Examples:
   gan eval --samples drawn/ --data photos/)";
 
 struct Options {
-  std::string model, samples, data, out, embedding, cache, shares = "reference", holdout;
+  std::string model, samples, data, out, embedding, cache, shares = "reference", holdout, device = "auto";
   std::int64_t count = 0, seed = 1, threads = 0;
   bool json = false, fd_curve = false, cas = false;
 };
@@ -85,6 +86,7 @@ void run(const Options& options) {
     base::fail_usage("give a model, or --samples SOURCE in its place");
   if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
   use_threads(options.threads);
+  const runtime::Backend* const backend = use_device(options.device, options.cache);
   std::optional<train::Model> model;
   if (!options.model.empty()) model = train::load_model(options.model);
   data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);
@@ -110,7 +112,7 @@ void run(const Options& options) {
     if (eval::why_no_regressor(reference.train).empty())
       networks.regressor = eval::cached_regressor(reference, options.cache, log);
   }
-  eval::Judge judge(std::move(reference), std::move(networks));
+  eval::Judge judge(std::move(reference), std::move(networks), backend);
   eval::Options settings;
   settings.count = options.count;
   settings.seed = static_cast<std::uint64_t>(options.seed);
@@ -159,6 +161,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
+  add_device_option(app, options->device);
   app.footer(kHelp);
   return [options] { run(*options); };
 }

@@ -14,6 +14,7 @@
 
 #include "base/parallel.h"
 #include "base/text.h"
+#include "cli/device.h"
 #include "data/cache.h"
 #include "data/mnist.h"
 #include "runtime/backend.h"
@@ -102,13 +103,6 @@ Finding fonts() {
   return {"fonts", fmt::format("{} in {}", base::counted(count, "font"), kFolder)};
 }
 
-Finding gpu() {
-  std::error_code error;
-  const bool there = fs::exists("/dev/nvidia0", error);
-  return {"gpu",
-          there ? "there, but this version computes on processors" : "none; this version computes on processors"};
-}
-
 }  // namespace
 
 std::vector<Finding> find_processor() {
@@ -123,6 +117,7 @@ std::vector<Finding> find_processor() {
   else
     found.push_back({"threads", fmt::format("{} (--threads N for fewer)", threads)});
   found.push_back({"precision", runtime::default_backend().describe_precision()});
+  found.push_back({"device", describe_devices()});
   return found;
 }
 
@@ -136,8 +131,7 @@ std::vector<Finding> find_surroundings(const std::string& cache_folder) {
           memory(),
           cache(cache_folder),
           mnist(cache_folder),
-          fonts(),
-          gpu()};
+          fonts()};
 }
 
 }  // namespace gan::cli

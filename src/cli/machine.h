@@ -11,10 +11,10 @@ struct Finding {
   std::string advice = {};  ///< what to do if something is wrong or missing; empty: all is well
 };
 
-/// The processor, its instructions, threads, and the precision that auto takes.
+/// The processor, its instructions, threads, the precision that auto takes, and the device with its reason.
 std::vector<Finding> find_processor();
 
-/// Libraries, memory, the cache of fetched and decoded data ("": the default folder), MNIST, fonts, GPUs.
+/// Libraries, memory, the cache of fetched and decoded data ("": the default folder), MNIST, fonts.
 std::vector<Finding> find_surroundings(const std::string& cache);
 
 }  // namespace gan::cli

@@ -13,6 +13,7 @@
 #include "base/interrupt.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/output.h"
 #include "cli/threads.h"
 #include "draw/interpolate.h"
@@ -93,7 +94,7 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
               std::span<const float> noise, SampleOutput& output) {
   const bool few = plan.total <= kFewSamples;
   use_threads(options.threads == 0 && few ? 1 : options.threads);
-  train::Sampler sampler(model, options.precision);
+  train::Sampler sampler(model, options.precision, {}, options.backend);
   const std::int64_t latent = model.config.model.latent, size = graph::element_count(model.sample_shape);
   const std::int64_t most = std::min(samples_at_once(model), plan.total);
   std::vector<float> z(static_cast<std::size_t>(most * latent)), samples(static_cast<std::size_t>(most * size));
@@ -143,6 +144,7 @@ void run(SampleOptions options) {
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
+  options.backend = use_device(options.device);
   options.progress = say_progress;
   options.throw_if_cancelled = base::throw_if_interrupted;
   const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
@@ -219,6 +221,7 @@ std::function<void()> setup(CLI::App& app) {
   add("--precision", options->precision,
       "f32 (auto means f32, too), or bf16: faster, changes values in [-1, 1] by about 1e-2", "P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+  add_device_option(app, options->device);
   CLI::Option* interpolated =
       add("--interpolate", options->interpolate, "Draw the way from latent to latent, or from value to value", "WHAT")
           ->check(CLI::IsMember({"latent", "condition"}))

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/class_sizes.h"
 #include "cli/command.h"
+#include "cli/device.h"
 #include "cli/floor.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -62,8 +63,8 @@ Examples:
 `gan presets NAME` prints every key for --set and --config, and what it means; optim.lr sets both learning rates.)";
 
 struct Options {
-  std::string preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every, stop_when, on_nan,
-      config_file, init, cache, profile;
+  std::string device = "auto", preset, data, out, steps, epochs, time, batch, seed, threads, precision, eval_every,
+              stop_when, on_nan, config_file, init, cache, profile;
   std::vector<std::string> settings;
   std::shared_ptr<ReadFlags> read;
   bool unconditional = false, resume = false, quiet = false, json = false, tensorboard = false;
@@ -190,7 +191,7 @@ std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const 
   if (reference.held_out.is_image() && !networks.embedding && !networks.regressor)
     base::fail_usage("--eval-every needs a network: {}; leave --eval-every out",
                      eval::why_no_exemplars(reference.train));
-  eval::Judge judge(std::move(reference), std::move(networks));
+  eval::Judge judge(std::move(reference), std::move(networks), use_device(options.device, options.cache));
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
   if (const std::string why = scores->why_no_score(); !why.empty() && config.train.stop_when > 0)
@@ -264,6 +265,7 @@ void run(const Options& options) {
   }
   refuse_standard_output("--out", options.out);
   refuse_standard_output("--profile", options.profile);
+  use_device(options.device, options.cache);  // fails before anything is read or written
   require_positive_budgets(options);
   train::Config config;
   data::Dataset dataset;
@@ -332,6 +334,7 @@ void run(const Options& options) {
   }
   callbacks.on_move = [&](const std::filesystem::path& directory) { out = directory.string(); };
   train::RunOptions run_options;
+  run_options.backend = use_device(options.device, options.cache);
   run_options.directory = options.out;
   run_options.resume = options.resume;
   run_options.init_model = options.init;
@@ -408,6 +411,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->group("Running");
+  add_device_option(app, options->device)->group("Running");
   app.add_flag("--tensorboard", options->tensorboard, "Write losses, pictures and values to RUNDIR/tensorboard, too")
       ->group("Running");
   app.add_option("--profile", options->profile, "Time every part: tables at the end, a trace in this file")

@@ -20,12 +20,14 @@ bool enabled(const Options& options, std::string_view name) {
 using runtime::Profile;
 using Timer = Profile::Timer;
 
-Precision choose_precision(const std::string& text) {
+Precision choose_precision(const std::string& text, const runtime::Backend* chosen) {
+  const runtime::Backend& backend = chosen ? *chosen : runtime::default_backend();
   if (text == "f32") return Precision::f32;
-  if (text == "auto") return runtime::default_backend().has_fast_bf16() ? Precision::bf16 : Precision::f32;
+  if (text == "auto") return backend.has_fast_bf16() ? Precision::bf16 : Precision::f32;
   if (text != "bf16") base::fail_usage("precision {}: auto, f32 and bf16 are known", text);
-  if (const runtime::Backend& backend = runtime::default_backend(); !backend.has_bf16())
-    base::fail_usage("precision bf16: this processor ({}) does not multiply bf16; use f32", backend.describe());
+  if (!backend.has_bf16())
+    base::fail_usage("precision bf16: this {} ({}) does not multiply bf16; use f32",
+                     backend.memory().is_host() ? "processor" : "GPU", backend.describe());
   return Precision::bf16;
 }
 

@@ -13,9 +13,9 @@ namespace gan::compiler {
 /// The type to which the operands of contractions are rounded.
 enum class Precision { f32, bf16 };
 
-/// "f32", "bf16", or "auto": bf16 where the processor multiplies it faster, else f32. Throws a usage error for
-/// other texts, and for bf16 on a processor without it.
-Precision choose_precision(const std::string& text);
+/// "f32", "bf16", or "auto": bf16 where the backend (null: the CPU's) multiplies it faster, else f32. Throws a usage
+/// error for other texts, and for bf16 on a backend without it.
+Precision choose_precision(const std::string& text, const runtime::Backend* backend = nullptr);
 
 struct Options {
   Precision precision = Precision::f32;

@@ -71,7 +71,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   const bool of_latents = options.interpolate == "latent";
   const auto latent = static_cast<std::size_t>(model.config.model.latent);
   const auto size = static_cast<std::size_t>(graph::element_count(model.sample_shape));
-  train::Sampler sampler(model, options.precision);
+  train::Sampler sampler(model, options.precision, {}, options.backend);
   std::int64_t keys = of_latents ? ways.stops : ways.count;  // latents to start from
   if (of_latents && !options.same_latents) keys *= ways.count;
   std::vector<float> key_latents(noise.begin(), noise.end());

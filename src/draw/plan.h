@@ -16,11 +16,12 @@ namespace gan::draw {
 /// The options of `gan sample`; 0 and "": not given.
 struct SampleOptions {
   std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, interpolate,
-      precision = "auto";
+      precision = "auto", device = "auto";
   std::vector<std::string> conditions;
   std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
   std::int64_t seed = 1, steps = 0, rate = 12;
   double truncation = 0;
+  const runtime::Backend* backend = nullptr;  ///< of the device; null: the CPU
   bool same_latents = false, overwrite = false, spherical = false, show_progress = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
   std::function<void()> throw_if_cancelled = [] {

@@ -527,7 +527,7 @@ Networks cached_networks(const Reference& reference, const std::string& cache, c
   return networks;
 }
 
-Embedder::Embedder(const Classifier& classifier)
+Embedder::Embedder(const Classifier& classifier, const runtime::Backend* backend)
     : sample_shape_(classifier.sample_shape),
       classes_(classifier.classes),
       numbers_(classifier.numbers),
@@ -536,7 +536,7 @@ Embedder::Embedder(const Classifier& classifier)
   for (const Variable& variable : build_embedding(graph, classifier, embedding_batch(sample_shape_)))
     state_[variable.name] = runtime::Array(variable.shape, classifier.weights.at(variable.name).f32());
   program_ = std::make_unique<runtime::Program>(
-      compiler::compile(graph, {.precision = compiler::Precision::f32, .disabled = {}}, state_, arena_));
+      compiler::compile(graph, {.precision = compiler::Precision::f32, .backend = backend}, state_, arena_));
 }
 
 Embedded Embedder::embed(const data::Dataset& images) {
@@ -544,16 +544,20 @@ Embedded Embedder::embed(const data::Dataset& images) {
     base::fail_usage("{}: images of shape {}; the embedding's classifier is for {}", images.source,
                      graph::to_string(images.sample_shape), graph::to_string(sample_shape_));
   Embedded result;
-  const std::span<const float> features = state_.at("features").f32(), head = state_.at("head").f32();
   const std::int64_t size = graph::element_count(sample_shape_);
   const std::int64_t batch = embedding_batch(sample_shape_);
   for (std::int64_t first = 0; first < images.count(); first += batch) {
     const std::int64_t rows = std::min(batch, images.count() - first);
-    float* x = state_.at("x").f32().data();
-    base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) copy_shifted(images, first + row, 0, 0, x + row * size);
-    });
+    {
+      const runtime::Writing input(state_.at("x"));
+      float* const x = input.f32().data();
+      base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) copy_shifted(images, first + row, 0, 0, x + row * size);
+      });
+    }
     program_->run();
+    const runtime::Array in_host[] = {state_.at("features").on_host(), state_.at("head").on_host()};
+    const std::span<const float> features = in_host[0].f32(), head = in_host[1].f32();
     result.features.insert(result.features.end(), features.begin(), features.begin() + rows * kFeatures);
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto own = head.subspan(static_cast<std::size_t>(row * outputs_), static_cast<std::size_t>(outputs_));

@@ -123,7 +123,8 @@ struct Embedded {
 /// Runs a classifier or a regressor, in f32.
 class Embedder {
  public:
-  explicit Embedder(const Classifier& classifier);
+  /// `backend`: null is the CPU.
+  explicit Embedder(const Classifier& classifier, const runtime::Backend* backend = nullptr);
   /// Throws a usage error for images of another shape.
   Embedded embed(const data::Dataset& images);
 

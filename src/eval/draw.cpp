@@ -13,7 +13,8 @@ namespace {
 std::int64_t chunk_of(std::int64_t size) { return size > 8192 ? 256 : 2048; }
 }  // namespace
 
-data::Dataset draw(const train::Model& model, std::int64_t count, const data::ConditionRows& y, std::uint64_t seed) {
+data::Dataset draw(const train::Model& model, std::int64_t count, const data::ConditionRows& y, std::uint64_t seed,
+                   const runtime::Backend* backend) {
   data::Dataset drawn;
   drawn.source = "samples";
   drawn.name = "samples";
@@ -27,7 +28,7 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const data::Co
       drawn.is_image() ? new std::uint8_t[static_cast<std::size_t>(count * size)] : nullptr);
   drawn.pixels = pixels;
   const std::int64_t chunk = chunk_of(size);
-  train::Sampler sampler(model);
+  train::Sampler sampler(model, "auto", {}, backend);
   for (std::int64_t first = 0; first < count; first += chunk) {
     const std::int64_t rows = std::min(chunk, count - first);
     std::vector<float> z(static_cast<std::size_t>(rows * latent)), values(static_cast<std::size_t>(rows * size));

@@ -50,8 +50,8 @@ double difference(const data::NumberColumn& column, float a, float b) {
 
 }  // namespace
 
-Judge::Judge(Reference reference, Networks networks)
-    : reference_(std::move(reference)), classifier_(std::move(networks.embedding)) {
+Judge::Judge(Reference reference, Networks networks, const runtime::Backend* backend)
+    : reference_(std::move(reference)), backend_(backend), classifier_(std::move(networks.embedding)) {
   const std::optional<Classifier>& regressor = networks.regressor;
   const data::Dataset& real = reference_.held_out;
   class_column_.name = "";
@@ -72,7 +72,7 @@ Judge::Judge(Reference reference, Networks networks)
   why_no_numbers_ = "needs a regressor";
   if (const std::string why = why_no_regressor(reference_.train); !why.empty()) why_no_numbers_ += ": " + why;
   if (regressor) {
-    regressor_ = std::make_unique<Embedder>(*regressor);
+    regressor_ = std::make_unique<Embedder>(*regressor, backend_);
     numbers_ = regressor->numbers;
   }
   if (!classifier_ && !regressor) {
@@ -84,7 +84,7 @@ Judge::Judge(Reference reference, Networks networks)
   if (classifier_ && !classifier_->exemplars && classes > 1 && classifier_->classes != classes)
     base::fail_usage("{}: {}; the embedding's classifier has {}", real.source,
                      base::counted(classes, "class", "classes"), classifier_->classes);
-  if (classifier_) embedder_ = std::make_unique<Embedder>(*classifier_);
+  if (classifier_) embedder_ = std::make_unique<Embedder>(*classifier_, backend_);
   real_ = read(real);
   embedding_ = {.hash = hash_of(classifier_ ? *classifier_ : *regressor),
                 .exemplars = classifier_ && classifier_->exemplars,
@@ -232,7 +232,7 @@ data::Dataset Judge::conditions(const train::Model& model, const Options& option
 data::Dataset Judge::draw_with(const train::Model& model, const data::Dataset& wanted, std::uint64_t seed) const {
   data::Dataset aligned = wanted;
   if (!model.condition.empty()) data::align_condition(aligned, model.condition);
-  data::Dataset samples = draw(model, wanted.count(), aligned.rows, seed);
+  data::Dataset samples = draw(model, wanted.count(), aligned.rows, seed, backend_);
   samples.condition = wanted.condition;
   samples.rows = wanted.rows;
   return samples;

@@ -41,7 +41,8 @@ class Judge {
   /// The reference is one that fit_reference fitted to the models. Vectors need no network; images without any are
   /// compared by their pixels alone. Throws a usage error if the shape or the number of classes differs (any number
   /// fits data of one class and a classifier of exemplars).
-  explicit Judge(Reference reference, Networks networks = {});
+  /// `backend` draws samples and computes features; null is the CPU.
+  explicit Judge(Reference reference, Networks networks = {}, const runtime::Backend* backend = nullptr);
 
   /// Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
@@ -108,6 +109,7 @@ class Judge {
   Reference reference_;
   data::ConditionColumn class_column_;   // of the reference; no name without one
   std::vector<std::uint32_t> distinct_;  // samples of reference_.held_out, the first of each set of equal ones
+  const runtime::Backend* backend_;
   std::optional<Classifier> classifier_;
   std::string why_no_classifier_;  // if no network gives features
   std::unique_ptr<Embedder> embedder_, regressor_;

@@ -27,6 +27,7 @@ void save_checkpoint(const std::string& path, const Position& position, const st
                               {"class_names", position.class_names}};
   if (position.config) json["config"] = to_json(*position.config);
   json["retries"] = position.retries;
+  if (!position.device.empty()) json["device"] = position.device;
   if (position.good_steps) json["good_steps"] = *position.good_steps;
   json["watch"] = {
       {"seen", position.watch.seen}, {"said", position.watch.said}, {"references", position.watch.references}};
@@ -49,6 +50,7 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
                 json.value("class_names", std::vector<std::string>())};
     if (json.contains("config")) position.config = config_of_json(json.at("config"), path);
     position.retries = json.value("retries", 0);
+    position.device = json.value("device", "");
     if (json.contains("good_steps")) position.good_steps = json.at("good_steps").get<std::int64_t>();
     if (json.contains("watch")) {
       const auto& watch = json.at("watch");

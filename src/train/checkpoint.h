@@ -22,6 +22,7 @@ struct Position {
   int retries = 0;                              ///< how often the run diverged and went back; each time the rates fell
   std::optional<std::int64_t> good_steps = {};  ///< of the state that a run goes back to; absent: this one
   WatchState watch = {};
+  std::string device = {};  ///< the GPU of the run that wrote it; "": the processor
 };
 
 /// Writes every variable of a run. Throws a data error if the file cannot be written, and then keeps the old one.

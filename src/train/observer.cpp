@@ -161,7 +161,7 @@ struct Observer::Generator {
           (averaged != stepper.state().end() ? averaged->second : stepper.state().at(variable.name)).share();
     }
     program = std::make_unique<runtime::Program>(
-        compiler::compile(graph, {.precision = compiler::Precision::f32}, state, arena));
+        compiler::compile(graph, {.precision = compiler::Precision::f32, .backend = stepper.backend()}, state, arena));
 
     const auto seed = static_cast<std::uint64_t>(config.train.seed);
     const base::RandomStream random(seed, base::stream_of("watchdog.latents"));

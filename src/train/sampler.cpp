@@ -16,8 +16,9 @@ namespace {
 constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
 }
 
-Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled)
-    : model_(model.share()), precision_(precision), disabled_(disabled) {
+Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled,
+                 const runtime::Backend* backend)
+    : model_(model.share()), precision_(precision), disabled_(disabled), backend_(backend) {
   compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // throws for an unknown precision
 }
 
@@ -42,8 +43,9 @@ void Sampler::compile(Compiled& entry) const {
   const bool several = entry.batch > 1;
   graph::Graph graph;
   const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.condition);
-  compiler::Options options{.precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}};
-  if (precision_ == "bf16" && several && runtime::default_backend().has_bf16())
+  compiler::Options options{
+      .precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}, .backend = backend_};
+  if (precision_ == "bf16" && several && (backend_ ? *backend_ : runtime::default_backend()).has_bf16())
     options.precision = compiler::Precision::bf16;
   if (precision_ == "bf16" && !several) options.frozen.compact = true;
   for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch, entry.blended)) {
@@ -51,9 +53,9 @@ void Sampler::compile(Compiled& entry) const {
     options.frozen.inputs.insert(variable.name);
   }
   entry.program = std::make_unique<runtime::Program>(compiler::compile(graph, options, entry.state, entry.arena));
-  entry.z = entry.state.at("z").f32();
+  entry.z = entry.state.at("z").share();
   entry.y = condition_inputs(entry.state, "y", model_.condition);
-  entry.samples = entry.state.at("samples").f32();
+  entry.samples = entry.state.at("samples").share();
 }
 
 /// Draws batch after batch; write(inputs, first, count) writes these rows of the condition.
@@ -72,10 +74,10 @@ void Sampler::draw(std::span<const float> z, std::span<float> out, bool blended,
   for (std::size_t done = 0; done < count;) {
     const std::size_t batch = std::min<std::size_t>(count - done, kLargestBatch);
     Compiled& entry = compiled(static_cast<std::int64_t>(batch), blended);
-    std::copy_n(z.data() + done * latent, batch * latent, entry.z.data());
+    entry.z.memory().write(z.data() + done * latent, entry.z.bytes(), entry.z.size_bytes());
     write(entry.y, static_cast<std::int64_t>(done), static_cast<std::int64_t>(batch));
     entry.program->run();
-    std::copy_n(entry.samples.data(), batch * size, out.data() + done * size);
+    entry.samples.memory().read(entry.samples.bytes(), out.data() + done * size, entry.samples.size_bytes());
     done += batch;
   }
 }

@@ -20,9 +20,9 @@ class Sampler {
   /// or "auto". auto is f32, where a sample differs by at most 1e-5 between batch sizes. bf16 is faster: for a single
   /// sample, weights have 16 bits and a scale for each row (errors of about 1e-3); larger batches multiply in bf16 if
   /// the processor supports it (errors of about 1e-2). `disabled`: passes and kernels to leave out, to measure what
-  /// they are worth (compiler::Options).
+  /// they are worth (compiler::Options). `backend`: null is the CPU; it must outlive the sampler.
   explicit Sampler(const Model& model, const std::string& precision = "auto",
-                   const std::set<std::string>& disabled = {});
+                   const std::set<std::string>& disabled = {}, const runtime::Backend* backend = nullptr);
 
   /// Writes the samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an
   /// unconditional model), to out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not
@@ -56,7 +56,7 @@ class Sampler {
     runtime::State state;
     runtime::Arena arena;
     std::unique_ptr<runtime::Program> program;
-    std::span<float> z, samples;
+    runtime::Array z, samples;
     std::vector<runtime::Array> y;
   };
   Compiled& compiled(std::int64_t batch, bool blended);
@@ -67,6 +67,7 @@ class Sampler {
   Model model_;
   std::string precision_;
   std::set<std::string> disabled_;
+  const runtime::Backend* backend_;
   std::list<Compiled> programs_;  // the most recently used first
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "runtime/out_of_memory.h"
 
 namespace gan::train {
 
@@ -46,15 +47,38 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
     variables_ = std::move(variables);
     initialize(load);
   }
-  entry = std::make_unique<runtime::Program>(
-      compiler::compile(graph,
-                        {.precision = compiler::choose_precision(config_.train.precision),
-                         .disabled = options_.disabled,
-                         .profile = options_.profile,
-                         .backend = options_.backend},
-                        state_, arena_));
+  entry = std::make_unique<runtime::Program>(compile(graph));
   return *entry;
 }
+
+/// Throws a run error with the batch that would fit if a device has no room.
+runtime::Program Stepper::compile(graph::Graph& graph) {
+  try {
+    return compiler::compile(graph,
+                             {.precision = compiler::choose_precision(config_.train.precision, options_.backend),
+                              .disabled = options_.disabled,
+                              .profile = options_.profile,
+                              .backend = options_.backend},
+                             state_, arena_);
+  } catch (const runtime::OutOfMemory& error) {
+    // The values of a step, which take most of the memory, are proportional to the batch.
+    const double share = static_cast<double>(error.free()) / static_cast<double>(error.wanted());
+    const auto fits = static_cast<std::int64_t>(static_cast<double>(config_.train.batch) * share);
+    const std::int64_t whole = fits - fits % config_.model.pack;
+    if (whole < config_.model.pack) base::fail_run("{}; try smaller networks", error.what());
+    base::fail_run("{}; a batch of {} would fit", error.what(), whole);
+  }
+}
+
+namespace {
+
+/// Writes a scalar of the state.
+template <typename T>
+void write_scalar(const runtime::Array& array, T value) {
+  array.memory().write(&value, array.bytes(), sizeof value);
+}
+
+}  // namespace
 
 /// Throws a run error, before minutes are spent on filling it, if the state exceeds the machine's memory.
 void Stepper::require_memory() const {
@@ -79,17 +103,28 @@ void Stepper::fill_batch(std::int64_t step) {
   const data::Batches::Batch batch = batches_.at(step, config_.train.batch);
   const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-  std::vector<runtime::Array> condition = condition_inputs(state_, "batch.y", condition_);
+  if (!samples_) {
+    samples_ = {state_.at("batch.x").share(), state_.at("batch.x").on_host()};
+    for (const runtime::Array& array : condition_inputs(state_, "batch.y", condition_))
+      condition_values_.push_back({array.share(), array.on_host()});
+  }
+  std::vector<runtime::Array> condition;
+  for (const Staged& staged : condition_values_) condition.push_back(staged.host.share());
   write_condition(condition, condition_, batch.y);
-  const runtime::Writing samples(state_.at("batch.x"));
-  float* const x = samples.f32().data();
+  float* const x = samples_->host.f32().data();
   base::parallel_for(config_.train.batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
       dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
     }
   });
-  runtime::Writing(state_.at("step")).i32()[0] = static_cast<std::int32_t>(step);
+  const auto send = [](const Staged& staged) {
+    if (staged.array.bytes() != staged.host.bytes())
+      staged.array.memory().write(staged.host.bytes(), staged.array.bytes(), staged.array.size_bytes());
+  };
+  send(*samples_);
+  for (const Staged& staged : condition_values_) send(staged);
+  write_scalar(state_.at("step"), static_cast<std::int32_t>(step));
 }
 
 void Stepper::run(std::int64_t step, bool norms, double done) {
@@ -97,7 +132,7 @@ void Stepper::run(std::int64_t step, bool norms, double done) {
   fill_batch(step);
   const runtime::Program& chosen = program({variant_of_step(config_, step), norms});
   if (const auto budget = state_.find("budget.done"); budget != state_.end())
-    runtime::Writing(budget->second).f32()[0] = static_cast<float>(done);
+    write_scalar(budget->second, static_cast<float>(done));
   const Timer timer(options_.profile, Profile::Kind::phase, norms ? "step with gradient norms" : "step");
   chosen.run(options_.profile);
 }
@@ -105,7 +140,7 @@ void Stepper::run(std::int64_t step, bool norms, double done) {
 std::optional<Stepper::LostStep> Stepper::find_lost_step() {
   const bool g = scalar("lost.g") != 0, d = scalar("lost.d") != 0;
   if (g || d) return LostStep{first_unchecked_.value_or(0) + static_cast<std::int64_t>(scalar("sound_steps")), g, d};
-  runtime::Writing(state_.at("sound_steps")).f32()[0] = 0;
+  write_scalar(state_.at("sound_steps"), 0.0f);
   first_unchecked_.reset();
   return std::nullopt;
 }

@@ -52,6 +52,8 @@ class Stepper {
   const data::ConditionSpec& condition() const { return condition_; }
   const std::vector<nn::Variable>& variables() const { return variables_; }
   const runtime::State& state() const { return state_; }
+  /// Null: the CPU.
+  const runtime::Backend* backend() const { return options_.backend; }
   /// The value of a scalar in the state, such as "loss.g".
   float scalar(const char* name) const { return state_.at(name).on_host().f32()[0]; }
 
@@ -63,7 +65,13 @@ class Stepper {
     auto operator<=>(const Kind&) const = default;
   };
 
+  /// An array of a batch, and where the host writes it: the array itself, or a copy that is sent to a device.
+  struct Staged {
+    runtime::Array array, host;
+  };
+
   const runtime::Program& program(const Kind& kind, const Load& load = nullptr);
+  runtime::Program compile(graph::Graph& graph);
   void require_memory() const;
   void initialize(const Load& load);
   void fill_batch(std::int64_t step);
@@ -77,6 +85,8 @@ class Stepper {
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;
+  std::optional<Staged> samples_;         // since the first step
+  std::vector<Staged> condition_values_;  // the same
   std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
 };
 

@@ -68,7 +68,7 @@ class Run {
     total_steps_ = total_steps(config, dataset.count());
     base::set_threads(static_cast<int>(config.train.threads));
     // Throws if bf16 is set but not supported, before the run's files are touched.
-    const compiler::Precision precision = compiler::choose_precision(config.train.precision);
+    const compiler::Precision precision = compiler::choose_precision(config.train.precision, options.backend);
     config_.train.precision = precision == compiler::Precision::bf16 ? "bf16" : "f32";
   }
 
@@ -166,7 +166,8 @@ class Run {
       config.optim.g.lr *= std::pow(kRetryRate, retries);
       config.optim.d.lr *= std::pow(kRetryRate, retries);
       observer_.reset();
-      stepper_.emplace(config, dataset_, load, StepperOptions{.profile = options_.profile});
+      stepper_.emplace(config, dataset_, load,
+                       StepperOptions{.profile = options_.profile, .backend = options_.backend});
     }
   }
 
@@ -221,6 +222,15 @@ class Run {
     if (position.threads != base::threads())
       note(fmt::format("the run used {} so far, now {}: results may differ in the last digits",
                        base::counted(position.threads, "thread"), base::threads()));
+    if (position.device != device())
+      note(fmt::format("the run was on {} so far, now it is on {}: results may differ in the last digits",
+                       position.device.empty() ? "the processor" : position.device,
+                       device().empty() ? "the processor" : device()));
+  }
+
+  /// The GPU of the run; "" on the processor.
+  std::string device() const {
+    return options_.backend && !options_.backend->memory().is_host() ? options_.backend->describe() : "";
   }
 
   /// The values in the run's model file, if that can be read: checkpoints of older programs hold none.
@@ -516,6 +526,7 @@ class Run {
     const bool good = !stopped || position_.steps == good_steps_ || due(config_.train.checkpoint_every) ||
                       (due(config_.train.eval_every) && callbacks_.on_evaluate);
     position_.threads = base::threads();
+    position_.device = device();
     position_.data_hash = dataset_.hash;
     position_.class_names = dataset_.condition.class_names();
     position_.config = config_;
@@ -545,7 +556,7 @@ class Run {
     if (!dataset_.can_be_drawn()) return;
     const Timer timer(options_.profile, Profile::Kind::phase, "pictures");
     const Model model = current_model();
-    Sampler sampler(model);
+    Sampler sampler(model, "auto", {}, options_.backend);
     const std::int64_t rows = image ? std::min(data::values_period(condition_), kLargestPictureRows) : 100;
     const std::int64_t count = rows * kSamplesPerRow;
     std::vector<std::uint32_t> row_of;  // of each sample

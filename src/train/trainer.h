@@ -51,9 +51,10 @@ struct Callbacks {
 struct RunOptions {
   std::filesystem::path directory;
   bool resume = false;
-  std::string init_model;               ///< a model whose weights the run starts from; empty = none
-  std::string command = {};             ///< the command line, added to command.txt; empty = none
-  runtime::Profile* profile = nullptr;  ///< times the parts of the run
+  std::string init_model;                     ///< a model whose weights the run starts from; empty = none
+  std::string command = {};                   ///< the command line, added to command.txt; empty = none
+  runtime::Profile* profile = nullptr;        ///< times the parts of the run
+  const runtime::Backend* backend = nullptr;  ///< computes steps, checks and pictures; null: the CPU
 };
 
 inline constexpr int kMostRetries = 3;
@@ -72,7 +73,8 @@ std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 /// Trains, from the start or from the run's last checkpoint, until the budget is used up or a stop is requested, and
 /// leaves in the directory: config.toml, command.txt, metrics.jsonl, samples/STEP.png, model.safetensors,
 /// checkpoint.safetensors. The directory may be renamed meanwhile. A run that was stopped, or killed, and resumed gives
-/// the same bytes as one that was not, on the same kind of processor with as many threads and in the same precision.
+/// the same bytes as one that was not, on the same kind of processor or GPU with as many threads and in the same
+/// precision.
 /// Throws a usage error for values that do not fit the data, for a folder that holds another run or in which another
 /// process trains, a data error for files that cannot be read or written, other data than the run had, and a folder
 /// that is deleted meanwhile. When training diverges (losses or state are not finite, or too large to recover from) it

@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/cuda/blas.h"
+#include "runtime/cuda/functions.h"
+#include "runtime/cuda/source.h"
+#include "runtime/memory.h"
+
+namespace gan::runtime::cuda {
+
+/// A GPU: its memory, one stream on which everything runs in order, and the kernels loaded so far. It lives as long as
+/// the program. Its public functions may be called by any thread.
+class Device : public Memory {
+ public:
+  /// Throws a run error if there is no device of this number or it is older than compute capability 7.5. Compiled
+  /// kernels are kept in `cache`/kernels; "": in memory only. The functions must outlive the device.
+  Device(const Functions& functions, int number, std::string cache);
+
+  const std::string& name() const { return name_; }
+  /// Ten times the major number, plus the minor one: 75, 80, 90.
+  int capability() const { return capability_; }
+
+  /// Throws OutOfMemory (runtime/out_of_memory.h) if the device has no room.
+  std::shared_ptr<std::byte> allocate(std::size_t bytes) override;
+  void read(const std::byte* from, void* to, std::size_t bytes) override;
+  /// Returns once the bytes are copied to pinned memory; the device takes them from there in the order of the stream.
+  void write(const void* from, std::byte* to, std::size_t bytes) override;
+
+  /// A kernel, a product or a copy that is ready to be put on the stream.
+  using Task = std::function<void()>;
+  Task task(const SourceKernel& kernel);
+  /// Null if cuBLASLt has no algorithm for the product.
+  Task task(const Product& product);
+  Task copy_task(const std::byte* from, std::byte* to, std::size_t bytes);
+  /// Compiles and loads the kernels that are not loaded yet, all in one source.
+  void load(const std::vector<SourceKernel>& kernels);
+
+  /// Holds the stream for one thread and makes the device current for it.
+  std::unique_lock<std::recursive_mutex> lock();
+  /// Waits until everything on the stream is done. Errors of kernels show here.
+  void wait();
+
+  const Functions& functions() const { return functions_; }
+  CUstream stream() const { return stream_; }
+
+ private:
+  /// Pinned memory from which the device takes what the host writes.
+  struct Slot {
+    void* data = nullptr;
+    CUevent taken = nullptr;
+    bool used = false;
+  };
+  static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20;
+
+  CUmodule load_module(const std::string& source);
+  void check(CUresult result, const char* what) const { cuda::check(functions_, result, what); }
+
+  const Functions& functions_;
+  std::string cache_, name_, versions_;
+  int capability_ = 0;
+  std::recursive_mutex mutex_;
+  CUcontext context_ = nullptr;
+  CUstream stream_ = nullptr;
+  std::shared_ptr<std::byte> blas_workspace_;
+  std::optional<Blas> blas_;
+  std::map<std::string, CUfunction> loaded_;
+  Slot slots_[kSlots];
+  std::size_t next_slot_ = 0;
+};
+
+}  // namespace gan::runtime::cuda

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda.h>
+#include <nvrtc.h>
+
+#include <memory>
+#include <string>
+
+namespace gan::runtime::cuda {
+
+// The functions of the driver, NVRTC and cuBLASLt that this backend calls. cuda.h defines some of the names as macros
+// for versioned ones (cuMemAlloc is cuMemAlloc_v2), which apply to the members and to the symbols alike.
+#define GAN_CUDA_DRIVER_FUNCTIONS(X) \
+  X(cuInit)                          \
+  X(cuDriverGetVersion)              \
+  X(cuDeviceGetCount)                \
+  X(cuDeviceGet)                     \
+  X(cuDeviceGetName)                 \
+  X(cuDeviceGetAttribute)            \
+  X(cuDevicePrimaryCtxRetain)        \
+  X(cuCtxSetCurrent)                 \
+  X(cuGetErrorName)                  \
+  X(cuGetErrorString)                \
+  X(cuMemGetInfo)                    \
+  X(cuMemAlloc)                      \
+  X(cuMemFree)                       \
+  X(cuMemAllocHost)                  \
+  X(cuMemcpyHtoDAsync)               \
+  X(cuMemcpyDtoHAsync)               \
+  X(cuMemcpyDtoDAsync)               \
+  X(cuMemsetD8Async)                 \
+  X(cuStreamCreate)                  \
+  X(cuStreamSynchronize)             \
+  X(cuStreamBeginCapture)            \
+  X(cuStreamEndCapture)              \
+  X(cuGraphInstantiateWithFlags)     \
+  X(cuGraphLaunch)                   \
+  X(cuGraphExecDestroy)              \
+  X(cuGraphDestroy)                  \
+  X(cuModuleLoadData)                \
+  X(cuModuleGetFunction)             \
+  X(cuLaunchKernel)                  \
+  X(cuEventCreate)                   \
+  X(cuEventRecord)                   \
+  X(cuEventSynchronize)              \
+  X(cuEventElapsedTime)
+#define GAN_CUDA_NVRTC_FUNCTIONS(X) \
+  X(nvrtcVersion)                   \
+  X(nvrtcGetErrorString)            \
+  X(nvrtcGetNumSupportedArchs)      \
+  X(nvrtcGetSupportedArchs)         \
+  X(nvrtcCreateProgram)             \
+  X(nvrtcDestroyProgram)            \
+  X(nvrtcCompileProgram)            \
+  X(nvrtcGetProgramLogSize)         \
+  X(nvrtcGetProgramLog)             \
+  X(nvrtcGetCUBINSize)              \
+  X(nvrtcGetCUBIN)                  \
+  X(nvrtcGetPTXSize)                \
+  X(nvrtcGetPTX)
+#define GAN_CUDA_BLAS_FUNCTIONS(X)        \
+  X(cublasLtCreate)                       \
+  X(cublasLtGetVersion)                   \
+  X(cublasLtMatmulDescCreate)             \
+  X(cublasLtMatmulDescDestroy)            \
+  X(cublasLtMatmulDescSetAttribute)       \
+  X(cublasLtMatrixLayoutCreate)           \
+  X(cublasLtMatrixLayoutDestroy)          \
+  X(cublasLtMatmulPreferenceCreate)       \
+  X(cublasLtMatmulPreferenceDestroy)      \
+  X(cublasLtMatmulPreferenceSetAttribute) \
+  X(cublasLtMatmulAlgoGetHeuristic)       \
+  X(cublasLtMatmul)
+
+/// The table of these functions: those of the installed libraries, or a test's.
+struct Functions {
+#define GAN_CUDA_MEMBER(name) decltype(&::name) name = nullptr;
+  GAN_CUDA_DRIVER_FUNCTIONS(GAN_CUDA_MEMBER)
+  GAN_CUDA_NVRTC_FUNCTIONS(GAN_CUDA_MEMBER)
+  GAN_CUDA_BLAS_FUNCTIONS(GAN_CUDA_MEMBER)
+#undef GAN_CUDA_MEMBER
+};
+
+/// The functions of the installed libraries, by the names of CUDA 13 and 12, opened at the first call. Throws a run
+/// error that names the library or function that is missing.
+const Functions& load_functions();
+/// Fills in those of NVRTC alone, which needs no GPU. Throws a run error if it is missing.
+void load_nvrtc(Functions& functions);
+
+/// Throws a run error with the name and the driver's text of the error unless the call of `what` succeeded.
+void check(const Functions& functions, CUresult result, const char* what);
+/// The same for cuBLASLt.
+void check(cublasStatus_t status, const char* what);
+
+/// What NVRTC makes of a source.
+struct Binary {
+  std::string image;  ///< for cuModuleLoadData: machine code, or PTX for architectures that NVRTC does not know
+  std::string log;    ///< its warnings, and what the options make it print
+};
+/// Compiles CUDA C++ for a compute capability, such as 75. `options`: further options of NVRTC, separated by spaces.
+/// Throws a run error with the first line of its log.
+Binary compile(const Functions& functions, const std::string& source, int capability, const std::string& options = "");
+
+}  // namespace gan::runtime::cuda

@@ -1,0 +1,1003 @@
+#include "runtime/cuda/source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+#include <initializer_list>
+#include <utility>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "graph/type.h"
+
+namespace gan::runtime::cuda {
+
+using graph::Access;
+using graph::Chain;
+using graph::DType;
+using graph::ElementwiseOp;
+using graph::Shape;
+
+namespace {
+
+constexpr std::int64_t kThreads = 256;         // of most blocks
+constexpr std::int64_t kBlocks = 256;          // wanted at least: enough for every processor of a large GPU
+constexpr std::int64_t kLeastRows = 32;        // of a part, where sums over rows are cut into parts
+constexpr std::int64_t kLeastSummands = 1024;  // of a part, where sums along rows are
+constexpr std::int64_t kSerialSum = 32;        // summands that one thread adds up alone
+constexpr std::int64_t kLeastDepth = 256;      // of a part, where the depth of a product is cut
+constexpr std::int64_t kUnfolded = 256 << 20;  // most bytes of an unfolded batch
+constexpr std::size_t kAlignment = 64;         // of workspaces
+
+std::int64_t divided(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// ---- text ----
+
+using Values = std::initializer_list<std::pair<std::string_view, std::string>>;
+
+/// The text with $name replaced by its value.
+std::string filled(std::string_view text, Values values) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '$') {
+      out += text[i];
+      continue;
+    }
+    std::size_t end = i + 1;
+    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_')) ++end;
+    const std::string_view name = text.substr(i + 1, end - i - 1);
+    const auto found = std::ranges::find(values, name, &Values::value_type::first);
+    if (found == values.end()) base::fail_run("a kernel has no value for {}", name);
+    out += found->second;
+    i = end - 1;
+  }
+  return out;
+}
+
+std::string text(std::int64_t value) { return std::to_string(value); }
+/// A constant by its bits: exact, and the same for infinities and NaN.
+std::string text(float value) { return fmt::format("float_of({:#x}u)", std::bit_cast<std::uint32_t>(value)); }
+
+std::string_view type_of(DType dtype) { return dtype == DType::bf16 ? "bf16" : dtype == DType::i32 ? "int" : "float"; }
+
+/// The type of indices below `count`: 32 bits are divided several times as fast.
+std::string index_type(std::int64_t count) { return count < (std::int64_t{1} << 31) - 1024 ? "unsigned" : "long long"; }
+
+/// A pointer of a kernel: its address, its type and the number of its elements.
+struct Parameter {
+  std::string name;
+  Address address;
+  std::string type;
+  std::int64_t elements;
+  bool written = false;
+  bool shared = false;  ///< read, and written by another parameter of the kernel
+};
+
+/// A kernel of this body. `$index` in the body stands for the type of indices below `count`.
+SourceKernel kernel_of(const std::vector<Parameter>& parameters, std::string_view body, std::int64_t grid_x,
+                       std::int64_t threads = kThreads, std::int64_t grid_y = 1) {
+  SourceKernel kernel;
+  kernel.grid_x = static_cast<unsigned>(grid_x);
+  kernel.grid_y = static_cast<unsigned>(grid_y);
+  kernel.threads = static_cast<unsigned>(threads);
+  std::string list;
+  for (const Parameter& p : parameters) {
+    list += fmt::format("{}{}({}, {}, {})", list.empty() ? "" : ", ",
+                        p.written  ? "OUT"
+                        : p.shared ? "SAME"
+                                   : "IN",
+                        p.type, p.elements, p.name);
+    kernel.arguments.push_back(p.address);
+  }
+  const std::string unnamed = fmt::format("({}) {{\n{}}}\n", list, body);
+  kernel.name = "k" + base::sha256(unnamed + std::to_string(threads)).substr(0, 16);
+  kernel.text = fmt::format("KERNEL({}) {}{}EXPORT({})\n", threads, kernel.name, unnamed, kernel.name);
+  return kernel;
+}
+
+/// A kernel whose thread number `i` does `statements`, for i in [0, count).
+SourceKernel kernel_of_each(const std::vector<Parameter>& parameters, std::int64_t count,
+                            const std::string& statements) {
+  std::int64_t indices = count;
+  for (const Parameter& parameter : parameters) indices = std::max(indices, parameter.elements);
+  return kernel_of(parameters,
+                   fmt::format("  THREADS {{\n    const {0} i = ({0})blockIdx.x * {1} + threadIdx.x;\n"
+                               "    if (i < {2}) {{\n{3}    }}\n  }}\n",
+                               index_type(indices), kThreads, count, statements),
+                   divided(count, kThreads));
+}
+
+// ---- axes ----
+
+struct Axis {
+  std::int64_t length, stride;
+};
+
+/// The same elements in the same order with as few axes as possible.
+std::vector<Axis> merged(const std::vector<Axis>& axes) {
+  std::vector<Axis> out;
+  for (const Axis& axis : axes) {
+    if (axis.length == 1) continue;
+    if (!out.empty() && out.back().stride == axis.length * axis.stride)
+      out.back() = {out.back().length * axis.length, axis.stride};
+    else
+      out.push_back(axis);
+  }
+  return out;
+}
+
+/// The offset of element number `index` of these axes, as text.
+std::string offset_of(const std::vector<Axis>& axes, const std::string& index) {
+  std::string sum;
+  std::int64_t inner = 1;
+  for (std::size_t i = axes.size(); i-- > 0;) {
+    if (axes[i].stride != 0) {
+      std::string term = inner == 1 ? index : fmt::format("{} / {}", index, inner);
+      if (i > 0) term = fmt::format("({}) % {}", term, axes[i].length);
+      sum += fmt::format("{}({}) * {}", sum.empty() ? "" : " + ", term, axes[i].stride);
+    }
+    inner *= axes[i].length;
+  }
+  return sum.empty() ? "0" : sum;
+}
+
+std::int64_t count_of(const std::vector<Axis>& axes) {
+  std::int64_t count = 1;
+  for (const Axis& axis : axes) count *= axis.length;
+  return count;
+}
+
+std::int64_t reach_of(const std::vector<Axis>& axes) {
+  std::int64_t last = 0;
+  for (const Axis& axis : axes) last += (axis.length - 1) * axis.stride;
+  return last + 1;
+}
+
+/// The axes of a chain's operand of access strided.
+std::vector<Axis> axes_of(const graph::ChainOperand& operand) {
+  std::vector<Axis> axes;
+  for (std::size_t i = 0; i < operand.lengths.size(); ++i) axes.push_back({operand.lengths[i], operand.strides[i]});
+  return axes;
+}
+
+// ---- chains ----
+
+/// The value of an instruction, as text.
+std::string value_of(const graph::Instruction& instruction) {
+  const std::string a = fmt::format("s{}", instruction.a), b = fmt::format("s{}", instruction.b);
+  const std::string alpha = text(instruction.alpha);
+  switch (instruction.op) {
+    case ElementwiseOp::none:
+    case ElementwiseOp::copy:
+      return a;
+    case ElementwiseOp::add:
+      return a + " + " + b;
+    case ElementwiseOp::sub:
+      return a + " - " + b;
+    case ElementwiseOp::mul:
+      return a + " * " + b;
+    case ElementwiseOp::div:
+      return a + " / " + b;
+    case ElementwiseOp::maximum:
+      return fmt::format("maximum_of({}, {})", a, b);
+    case ElementwiseOp::square:
+      return a + " * " + a;
+    case ElementwiseOp::sqrt:
+      return fmt::format("sqrtf({})", a);
+    case ElementwiseOp::exp:
+      return fmt::format("expf({})", a);
+    case ElementwiseOp::expm1:
+      return fmt::format("expm1f({})", a);
+    case ElementwiseOp::log:
+      return fmt::format("logf({})", a);
+    case ElementwiseOp::tanh:
+      return fmt::format("tanhf({})", a);
+    case ElementwiseOp::sigmoid:
+      return fmt::format("sigmoid_of({})", a);
+    case ElementwiseOp::softplus:
+      return fmt::format("softplus_of({})", a);
+    case ElementwiseOp::relu:
+      return fmt::format("relu_of({})", a);
+    case ElementwiseOp::step:
+      return fmt::format("{} > 0 ? 1.0f : 0.0f", a);
+    case ElementwiseOp::leaky_relu:
+      return fmt::format("{0} > 0 ? {0} : {1} * {0}", a, alpha);
+    case ElementwiseOp::leaky_step:
+      return fmt::format("{} > 0 ? 1.0f : {}", a, alpha);
+  }
+  base::fail_run("the CUDA backend has no elementwise operation {}", static_cast<int>(instruction.op));
+}
+
+/// The elements that an operand of a chain has.
+std::int64_t elements_of(const graph::ChainOperand& operand, std::int64_t chain) {
+  switch (operand.access) {
+    case Access::scalar:
+      return 1;
+    case Access::row:
+    case Access::sum:
+      return operand.period;
+    case Access::column:
+      return divided(chain, operand.period);
+    case Access::strided:
+      return reach_of(axes_of(operand));
+    case Access::full:
+    case Access::product:
+      break;
+  }
+  return chain;
+}
+
+/// A chain with the addresses of its operands and results.
+struct BoundChain {
+  Chain chain;
+  std::vector<Address> operands, results;
+};
+
+bool is_aligned(Address address, DType dtype) { return address % (4 * size_of(dtype)) == 0; }
+
+/// Whether each thread may move four elements at once.
+bool moves_four(const BoundChain& bound) {
+  const Chain& chain = bound.chain;
+  bool fits = chain.elements % 4 == 0;
+  for (std::size_t i = 0; i < chain.operands.size(); ++i)
+    if (chain.operands[i].access == Access::full || chain.operands[i].access == Access::product)
+      fits &= is_aligned(bound.operands[i], chain.operands[i].dtype);
+  for (std::size_t i = 0; i < chain.results.size(); ++i)
+    fits &= is_aligned(bound.results[i], chain.results[i].dtype) && chain.results[i].access == Access::full;
+  return fits;
+}
+
+/// The parameters of the kernel of a chain: operands a0, a1, ..., results r0, r1, ...
+std::vector<Parameter> parameters_of(const BoundChain& bound) {
+  std::vector<Parameter> parameters;
+  const Chain& chain = bound.chain;
+  for (std::size_t i = 0; i < chain.operands.size(); ++i) {
+    const DType dtype = chain.operands[i].dtype;
+    const std::int64_t elements = elements_of(chain.operands[i], chain.elements);
+    const Address begin = bound.operands[i], end = begin + static_cast<Address>(elements) * size_of(dtype);
+    bool shared = false;
+    for (std::size_t r = 0; r < chain.results.size(); ++r) {
+      const bool sum = chain.results[r].access == Access::sum;
+      const Address bytes =
+          static_cast<Address>(sum ? chain.results[r].period : chain.elements) * size_of(chain.results[r].dtype);
+      shared |= bound.results[r] < end && begin < bound.results[r] + bytes;
+    }
+    parameters.push_back({fmt::format("a{}", i), begin, std::string(type_of(dtype)), elements, false, shared});
+  }
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    parameters.push_back(
+        {fmt::format("r{}", r), bound.results[r], std::string(type_of(chain.results[r].dtype)), chain.elements, true});
+  return parameters;
+}
+
+/// Statements that read operand `number` at element i + e into `to`.
+std::string read_operand(const graph::ChainOperand& operand, std::size_t number, const std::string& to,
+                         const std::string& at) {
+  std::string index = at;
+  if (operand.access == Access::scalar) index = "0";
+  if (operand.access == Access::row) index = fmt::format("({}) % {}", at, operand.period);
+  if (operand.access == Access::column) index = fmt::format("({}) / {}", at, operand.period);
+  if (operand.access == Access::strided) index = offset_of(merged(axes_of(operand)), "(" + at + ")");
+  return fmt::format("{} = widened(fetch<{}>(a{}, {}));\n", to, type_of(operand.dtype), number, index);
+}
+
+/// Statements that compute every slot s0, s1, ... of an element from the operands x0[e], x1[e], ...
+std::string compute_slots(const Chain& chain) {
+  std::string out;
+  std::size_t slot = 0;
+  for (std::size_t i = 0; i < chain.operands.size(); ++i) out += fmt::format("const float s{0} = x{0}[e];\n", slot++);
+  for (const float constant : chain.constants) out += fmt::format("const float s{} = {};\n", slot++, text(constant));
+  for (const graph::Instruction& instruction : chain.instructions)
+    out += fmt::format("const float s{} = {};\n", instruction.dst, value_of(instruction));
+  return out;
+}
+
+/// A chain without sums.
+SourceKernel plain_chain(const BoundChain& bound) {
+  const Chain& chain = bound.chain;
+  const std::int64_t width = moves_four(bound) ? 4 : 1, count = chain.elements / width;
+  const std::string index = index_type(chain.elements);
+  std::string body = width == 1 ? "" : fmt::format("const {} n = i * 4;\n", index);
+  const std::string at = width == 1 ? "i" : "n + e";
+  for (std::size_t i = 0; i < chain.operands.size(); ++i) {
+    const graph::ChainOperand& operand = chain.operands[i];
+    body += fmt::format("float x{}[{}];\n", i, width);
+    if (width == 4 && (operand.access == Access::full || operand.access == Access::product))
+      body += fmt::format(
+          "const Four<{0}> f{1} = fetch<Four<{0}>>(a{1}, n);\nUNROLL\n"
+          "for (int e = 0; e < 4; ++e) x{1}[e] = widened(f{1}.values[e]);\n",
+          type_of(operand.dtype), i);
+    else
+      body += fmt::format("UNROLL\nfor (int e = 0; e < {}; ++e) {}", width,
+                          read_operand(operand, i, fmt::format("x{}[e]", i), at));
+  }
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    body += width == 4 ? fmt::format("Four<{}> y{};\n", type_of(chain.results[r].dtype), r)
+                       : fmt::format("{} y{};\n", type_of(chain.results[r].dtype), r);
+  body += fmt::format("UNROLL\nfor (int e = 0; e < {}; ++e) {{\n{}", width, compute_slots(chain));
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    body += fmt::format("assign(y{}{}, s{});\n", r, width == 4 ? ".values[e]" : "", chain.results[r].source);
+  body += "}\n";
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    body += fmt::format("store(r{0}, {1}, y{0});\n", r, width == 4 ? "n" : "i");
+  return kernel_of_each(parameters_of(bound), count, body);
+}
+
+// ---- sums ----
+
+/// A lowering under way: the work so far and the end of the workspace.
+struct Lowering {
+  Address workspace;
+  Lowered out = {};
+
+  Address scratch(std::int64_t bytes) {
+    const Address at = workspace + out.workspace;
+    out.workspace += (static_cast<std::size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
+    return at;
+  }
+};
+
+/// Sums or largest elements: `kept` and `reduced` are axes of src, the result is dense.
+struct Reduction {
+  bool sum = true;
+  std::vector<Axis> kept, reduced;
+  Address src = 0, dst = 0;
+};
+
+/// The number of parts into which `length` summands are cut so that there are enough blocks; parts are added in order.
+std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t least) {
+  const std::int64_t parts = std::clamp<std::int64_t>(kBlocks / blocks, 1, divided(length, least));
+  return divided(length, divided(length, parts));
+}
+
+void lower_reduction(Lowering& lowering, const Reduction& r) {
+  const std::int64_t outputs = count_of(r.kept), length = count_of(r.reduced);
+  const bool along_rows = r.kept.empty() || (!r.reduced.empty() && r.reduced.back().stride < r.kept.back().stride);
+  const std::vector<Parameter> ends{{"src", r.src, "float", reach_of(r.kept) + reach_of(r.reduced) - 1}};
+  const std::string first = r.sum ? "0.0f" : "float_of(0xFF800000u)";
+  const std::string combine = r.sum ? "$to = $to + $x;" : "$to = fmaxf($to, $x);";
+  const auto combined = [&](const std::string& to, const std::string& x) {
+    return filled(combine, {{"to", to}, {"x", x}});
+  };
+  const auto element = [&](const std::string& o, const std::string& i) {
+    return fmt::format("fetch<float>(src, {} + {})", offset_of(r.kept, o), offset_of(r.reduced, i));
+  };
+  std::vector<Parameter> parameters = ends;
+  if (along_rows && length <= kSerialSum) {
+    parameters.push_back({"dst", r.dst, "float", outputs, true});
+    lowering.out.work.push_back(
+        kernel_of_each(parameters, outputs,
+                       fmt::format("float sum = {};\nfor (int k = 0; k < {}; ++k) {{\n{}\n}}\nstore(dst, i, sum);\n",
+                                   first, length, combined("sum", element("i", "k")))));
+    return;
+  }
+  const std::int64_t columns = 32, lines = kThreads / columns;  // of a block that sums over rows
+  const std::int64_t blocks = along_rows ? outputs : divided(outputs, columns);
+  const std::int64_t parts = parts_of(length, blocks, along_rows ? kLeastSummands : kLeastRows);
+  const std::int64_t part = divided(length, parts);
+  const Address dst = parts == 1 ? r.dst : lowering.scratch(parts * outputs * 4);
+  parameters.push_back({"dst", dst, "float", parts * outputs, true});
+  const std::string index = index_type(std::max(ends[0].elements, parts * outputs));
+  std::string body;
+  if (along_rows) {
+    body = filled(R"(  SHARED float sums[$threads];
+  const $index o = blockIdx.x, begin = blockIdx.y * ($index)$part;
+  const $index end = begin + $part < $length ? begin + $part : $length;
+  PHASE {
+    float sum = $first;
+    for ($index k = begin + threadIdx.x; k < end; k += $threads) {
+      $add
+    }
+    sums[threadIdx.x] = sum;
+  }
+  for (int half = $threads / 2; half > 0; half /= 2)
+    PHASE {
+      if (threadIdx.x < half) { $join }
+    }
+  THREADS {
+    if (threadIdx.x == 0) store(dst, blockIdx.y * ($index)$outputs + o, sums[0]);
+  }
+)",
+                  {{"threads", text(kThreads)},
+                   {"index", index},
+                   {"part", text(part)},
+                   {"length", text(length)},
+                   {"first", first},
+                   {"add", combined("sum", element("o", "k"))},
+                   {"join", combined("sums[threadIdx.x]", "sums[threadIdx.x + half]")},
+                   {"outputs", text(outputs)}});
+  } else {
+    body = filled(R"(  SHARED float sums[$lines][$columns];
+  const $index begin = blockIdx.y * ($index)$part;
+  const $index end = begin + $part < $length ? begin + $part : $length;
+  PHASE {
+    const $index o = blockIdx.x * ($index)$columns + threadIdx.x % $columns;
+    float sum = $first;
+    if (o < $outputs)
+      for ($index k = begin + threadIdx.x / $columns; k < end; k += $lines) {
+        $add
+      }
+    sums[threadIdx.x / $columns][threadIdx.x % $columns] = sum;
+  }
+  THREADS {
+    const $index o = blockIdx.x * ($index)$columns + threadIdx.x;
+    if (threadIdx.x < $columns && o < $outputs) {
+      float sum = $first;
+      for (int line = 0; line < $lines; ++line) { $join }
+      store(dst, blockIdx.y * ($index)$outputs + o, sum);
+    }
+  }
+)",
+                  {{"lines", text(lines)},
+                   {"columns", text(columns)},
+                   {"index", index},
+                   {"part", text(part)},
+                   {"length", text(length)},
+                   {"first", first},
+                   {"add", combined("sum", element("o", "k"))},
+                   {"join", combined("sum", "sums[line][threadIdx.x]")},
+                   {"outputs", text(outputs)}});
+  }
+  lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
+  if (parts > 1) lower_reduction(lowering, {r.sum, {{outputs, 1}}, {{parts, outputs}}, dst, r.dst});
+}
+
+/// The chain with its sums: a block sums 32 columns of a part of the rows while it computes them.
+void lower_chain(Lowering& lowering, BoundChain bound) {
+  Chain& chain = bound.chain;
+  struct Sum {
+    std::size_t result;
+    std::int64_t period;
+    Address dst;
+  };
+  std::vector<Sum> sums;
+  for (std::size_t i = 0; i < chain.results.size(); ++i)
+    if (chain.results[i].access == Access::sum) sums.push_back({i, chain.results[i].period, bound.results[i]});
+  if (sums.empty()) {
+    lowering.out.work.push_back(plain_chain(bound));
+    return;
+  }
+  const std::int64_t period = sums[0].period, rows = chain.elements / period;
+  if (std::ranges::any_of(sums, [&](const Sum& sum) { return sum.period != period; })) {
+    // Sums over rows of several lengths: the summands are stored.
+    for (const Sum& sum : sums) {
+      chain.results[sum.result].access = Access::full;
+      bound.results[sum.result] = lowering.scratch(chain.elements * 4);
+    }
+    lowering.out.work.push_back(plain_chain(bound));
+    for (const Sum& sum : sums)
+      lower_reduction(
+          lowering,
+          {true, {{sum.period, 1}}, {{chain.elements / sum.period, sum.period}}, bound.results[sum.result], sum.dst});
+    return;
+  }
+  const std::int64_t columns = 32, lines = kThreads / columns, blocks = divided(period, columns);
+  const std::int64_t parts = parts_of(rows, blocks, kLeastRows), part = divided(rows, parts);
+  for (const Sum& sum : sums)
+    if (parts > 1) bound.results[sum.result] = lowering.scratch(parts * period * 4);
+  std::vector<Parameter> parameters = parameters_of(bound);
+  for (const Sum& sum : sums) parameters[chain.operands.size() + sum.result].elements = parts * period;
+
+  std::string compute, keep, join;
+  for (std::size_t i = 0; i < chain.operands.size(); ++i)
+    compute += fmt::format("float x{}[1];\n", i) + read_operand(chain.operands[i], i, fmt::format("x{}[e]", i), "i");
+  compute += compute_slots(chain);
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    if (chain.results[r].access == Access::full)
+      compute += fmt::format("{0} y{1};\nassign(y{1}, s{2});\nstore(r{1}, i, y{1});\n", type_of(chain.results[r].dtype),
+                             r, chain.results[r].source);
+  for (std::size_t k = 0; k < sums.size(); ++k) {
+    compute += fmt::format("sum[{0}] = sum[{0}] + s{1};\n", k, chain.results[sums[k].result].source);
+    join += fmt::format(
+        "float sum{0} = 0.0f;\nfor (int line = 0; line < {1}; ++line) sum{0} = sum{0} + sums[{0}][line][threadIdx.x];\n"
+        "store(r{2}, blockIdx.y * (long long){3} + column, sum{0});\n",
+        k, lines, sums[k].result, period);
+  }
+  const std::string body = filled(R"(  SHARED float sums[$count][$lines][$columns];
+  const $index begin = blockIdx.y * ($index)$part;
+  const $index end = begin + $part < $rows ? begin + $part : $rows;
+  PHASE {
+    const $index column = blockIdx.x * ($index)$columns + threadIdx.x % $columns;
+    const int e = 0;
+    float sum[$count] = {};
+    if (column < $period)
+      for ($index row = begin + threadIdx.x / $columns; row < end; row += $lines) {
+        const $index i = row * $period + column;
+        $compute
+      }
+    UNROLL
+    for (int k = 0; k < $count; ++k) sums[k][threadIdx.x / $columns][threadIdx.x % $columns] = sum[k];
+  }
+  THREADS {
+    const $index column = blockIdx.x * ($index)$columns + threadIdx.x;
+    if (threadIdx.x < $columns && column < $period) {
+      $join
+    }
+  }
+)",
+                                  {{"count", text(static_cast<std::int64_t>(sums.size()))},
+                                   {"lines", text(lines)},
+                                   {"columns", text(columns)},
+                                   {"index", index_type(chain.elements)},
+                                   {"part", text(part)},
+                                   {"rows", text(rows)},
+                                   {"period", text(period)},
+                                   {"compute", compute},
+                                   {"join", join}});
+  lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
+  if (parts == 1) return;
+  for (const Sum& sum : sums)
+    lower_reduction(lowering, {true, {{period, 1}}, {{parts, period}}, bound.results[sum.result], sum.dst});
+}
+
+// ---- products and convolutions ----
+
+/// A product whose operands are computed from indices: `a` and `b` are statements that set `value` for (m, k) and
+/// (k, n) of `group`, and `to` the index in the result of (m, n).
+struct Tiled {
+  std::int64_t m, n, k, groups = 1;
+  std::string a, b, to;
+  bool a_along_k = true, b_along_k = true;  ///< which index neighbouring threads load along
+  std::int64_t a_elements = 0, b_elements = 0, d_elements = 0;
+  bool may_cut = true;      ///< into parts along k, which are added in order
+  bool accumulate = false;  ///< adds to the result; not if it may be cut
+};
+
+/// Tiles of the result in registers, their operands in shared memory.
+void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, Address b, Address d) {
+  std::int64_t tile_n = 4;
+  while (tile_n < 64 && tile_n < t.n) tile_n *= 2;
+  const std::int64_t tile_m = tile_n == 64 ? 64 : std::min<std::int64_t>(256, 2048 / tile_n), tile_k = 16;
+  const std::int64_t threads = tile_m * tile_n / 16;
+  const std::int64_t tiles = divided(t.m, tile_m) * divided(t.n, tile_n);
+  const std::int64_t parts = t.may_cut ? parts_of(t.k, tiles * t.groups, kLeastDepth) : 1;
+  const std::int64_t part = divided(divided(t.k, parts), tile_k) * tile_k;
+  const std::int64_t used = divided(t.k, part);  // rounding up may leave the last part empty
+  const Address dst = used == 1 ? d : lowering.scratch(used * t.d_elements * 4);
+  const auto load = [&](const char* tile, const char* row, std::int64_t length, std::int64_t limit, bool along_k,
+                        const std::string& statements) {
+    return filled(R"(      for (int e = threadIdx.x; e < $count; e += $threads) {
+        const int depth = $depth, line = $line;
+        const $index $row = $row0 + line, k = k0 + depth;
+        float value = 0.0f;
+        if ($row < $limit && k < end) { $statements }
+        $tile[depth][line] = value;
+      }
+)",
+                  {{"count", text(length * tile_k)},
+                   {"threads", text(threads)},
+                   {"depth", along_k ? "e % " + text(tile_k) : "e / " + text(length)},
+                   {"line", along_k ? "e / " + text(tile_k) : "e % " + text(length)},
+                   {"index", index_type(std::max({t.a_elements, t.b_elements, t.d_elements}))},
+                   {"row", row},
+                   {"row0", std::string(row) + "0"},
+                   {"limit", text(limit)},
+                   {"statements", statements},
+                   {"tile", tile}});
+  };
+  const std::string body = filled(
+      R"(  SHARED float left[$tile_k][$tile_m + 1], right[$tile_k][$tile_n + 1];
+  PerThread<float, 16> sums;
+  const $index group = blockIdx.y / $parts, begin = blockIdx.y % $parts * ($index)$part;
+  const $index end = begin + $part < $depth ? begin + $part : $depth;
+  const $index m0 = blockIdx.x / $tiles_n * ($index)$tile_m, n0 = blockIdx.x % $tiles_n * ($index)$tile_n;
+  PHASE {
+    UNROLL
+    for (int i = 0; i < 16; ++i) sums[i] = 0.0f;
+  }
+  for ($index k0 = begin; k0 < end; k0 += $tile_k) {
+    PHASE {
+$load_a$load_b    }
+    PHASE {
+      const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;
+      for (int depth = 0; depth < $tile_k; ++depth) {
+        UNROLL
+        for (int i = 0; i < 4; ++i) {
+          UNROLL
+          for (int j = 0; j < 4; ++j)
+            sums[4 * i + j] = multiply_add(left[depth][y + i], right[depth][x + j], sums[4 * i + j]);
+        }
+      }
+    }
+  }
+  THREADS {
+    const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;
+    UNROLL
+    for (int i = 0; i < 4; ++i) {
+      UNROLL
+      for (int j = 0; j < 4; ++j) {
+        const $index m = m0 + y + i, n = n0 + x + j;
+        const long long at = blockIdx.y % $parts * (long long)$result + $to;
+        if (m < $m && n < $n) store(d, at, sums[4 * i + j]$plus);
+      }
+    }
+  }
+)",
+      {{"tile_m", text(tile_m)},
+       {"tile_n", text(tile_n)},
+       {"tile_k", text(tile_k)},
+       {"index", index_type(std::max({t.a_elements, t.b_elements, t.d_elements}))},
+       {"parts", text(used)},
+       {"part", text(part)},
+       {"depth", text(t.k)},
+       {"tiles_n", text(divided(t.n, tile_n))},
+       {"across", text(tile_n / 4)},
+       {"load_a", load("left", "m", tile_m, t.m, t.a_along_k, t.a)},
+       {"load_b", load("right", "n", tile_n, t.n, t.b_along_k, t.b)},
+       {"m", text(t.m)},
+       {"n", text(t.n)},
+       {"result", text(t.d_elements)},
+       {"plus", t.accumulate ? " + fetch<float>(d, at)" : ""},
+       {"to", t.to}});
+  const std::string type(type_of(operands));
+  lowering.out.work.push_back(kernel_of(
+      {{"a", a, type, t.a_elements}, {"b", b, type, t.b_elements}, {"d", dst, "float", used * t.d_elements, true}},
+      body, tiles, threads, used * t.groups));
+  if (used > 1) lower_reduction(lowering, {true, {{t.d_elements, 1}}, {{used, t.d_elements}}, dst, d});
+}
+
+/// The numbers of a convolution: N images of H x W x C, `h` x `w` x `o` results, taps KH x KW; I and O are the channels
+/// of one group.
+struct Geometry {
+  explicit Geometry(const graph::Convolution& s)
+      : N(s.src[0]),
+        H(s.src[1]),
+        W(s.src[2]),
+        C(s.src[3]),
+        h(s.dst[1]),
+        w(s.dst[2]),
+        c(s.dst[3]),
+        I(s.weights[1]),
+        O(s.dst[3] / s.groups()),
+        KW(s.weights[3]),
+        taps(s.weights[2] * s.weights[3]) {}
+  std::int64_t N, H, W, C, h, w, c, I, O, KW, taps;
+};
+
+/// `template_` with the numbers of a convolution in place of $H, $stride and so on.
+std::string with_geometry(std::string_view template_, const graph::Convolution& s, const std::string& type) {
+  const Geometry g(s);
+  return filled(template_, {{"N", text(g.N)},
+                            {"H", text(g.H)},
+                            {"W", text(g.W)},
+                            {"C", text(g.C)},
+                            {"h", text(g.h)},
+                            {"w", text(g.w)},
+                            {"c", text(g.c)},
+                            {"I", text(g.I)},
+                            {"O", text(g.O)},
+                            {"KW", text(g.KW)},
+                            {"taps", text(g.taps)},
+                            {"stride", text(s.stride)},
+                            {"padding", text(s.padding)},
+                            {"T", type}});
+}
+
+// The element of src that result `p` (of N h w) reads at `tap` in channel `ch`: `value` stays 0 outside of the image.
+constexpr std::string_view kReadSrc = R"(
+          const int y = (int)(p / $w % $h) * $stride + (int)(tap / $KW) - $padding;
+          const int x = (int)(p % $w) * $stride + (int)(tap % $KW) - $padding;
+          if (y >= 0 && y < $H && x >= 0 && x < $W)
+            value = widened(fetch<$T>($src, ((p / $w / $h * (long long)$H + y) * $W + x) * $C + ch));
+)";
+
+/// kReadSrc of the parameter with this name.
+std::string read_src(std::string_view parameter) {
+  std::string out(kReadSrc);
+  out.replace(out.find("$src"), 4, parameter);
+  return out;
+}
+
+/// A grouped convolution as one kernel.
+void lower_grouped(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d) {
+  using Kind = graph::Convolution::Kind;
+  const Geometry g(s);
+  const std::string type(type_of(s.operands));
+  Tiled t;
+  t.groups = s.groups();
+  t.a_elements = graph::element_count(s.a_shape());
+  t.b_elements = graph::element_count(s.b_shape());
+  t.d_elements = graph::element_count(s.result_shape());
+  std::string of_a, of_b;
+  if (s.kind == Kind::forward) {
+    t.m = g.N * g.h * g.w, t.n = g.O, t.k = g.taps * g.I;
+    of_a = "const auto p = m; const int tap = k / $I, ch = group * $I + k % $I;" + read_src("a");
+    of_b = "value = widened(fetch<$T>(b, ((group * $O + n) * $I + k % $I) * $taps + k / $I));";
+    t.to = "m * $c + group * $O + n";
+  } else if (s.kind == Kind::data_gradient) {
+    t.m = g.N * g.H * g.W, t.n = g.I, t.k = g.taps * g.O;
+    of_a = R"(const int tap = k / $O;
+          const int y = (int)(m / $W % $H) + $padding - tap / $KW, x = (int)(m % $W) + $padding - tap % $KW;
+          if (y >= 0 && x >= 0 && y % $stride == 0 && x % $stride == 0 && y / $stride < $h && x / $stride < $w)
+            value = widened(fetch<$T>(a, ((m / $W / $H * (long long)$h + y / $stride) * $w + x / $stride) * $c +
+                                         group * $O + k % $O));)";
+    of_b = "value = widened(fetch<$T>(b, ((group * $O + k % $O) * $I + n) * $taps + k / $O));";
+    t.b_along_k = false;
+    t.to = "m * $C + group * $I + n";
+  } else {
+    t.m = g.O, t.n = g.I * g.taps, t.k = g.N * g.h * g.w;
+    of_a = "value = widened(fetch<$T>(b, k * $c + group * $O + m));";
+    of_b = "const auto p = k; const int tap = n % $taps, ch = group * $I + n / $taps;" + read_src("a");
+    t.a_along_k = t.b_along_k = false;
+    t.to = "((group * $O + m) * $I * $taps + n)";
+  }
+  t.a = with_geometry(of_a, s, type);
+  t.b = with_geometry(of_b, s, type);
+  t.to = with_geometry(t.to, s, type);
+  lower_tiled(lowering, t, s.operands, a, b, d);
+}
+
+/// Other convolutions as products with the unfolded src [N h w, I taps], some images at a time if all of them would
+/// take too much memory.
+void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d) {
+  using Kind = graph::Convolution::Kind;
+  const Geometry g(s);
+  const bool forward = s.kind == Kind::forward, weights = s.kind == Kind::weight_gradient;
+  const bool plain = g.taps == 1 && s.stride == 1 && s.padding == 0;  // src is unfolded already
+  const DType unfolded_type = s.kind == Kind::data_gradient ? DType::f32 : s.operands;
+  const auto unfolded_size = static_cast<std::int64_t>(size_of(unfolded_type));
+  const auto operand_size = static_cast<Address>(size_of(s.operands));
+  const std::int64_t columns = g.I * g.taps, image = g.h * g.w * columns * unfolded_size;
+  const std::int64_t at_once = plain ? g.N : std::clamp<std::int64_t>(kUnfolded / image, 1, g.N);
+  const Address scratch = plain ? 0 : lowering.scratch(at_once * image);
+  const std::string type(type_of(s.operands));
+  for (std::int64_t first = 0; first < g.N; first += at_once) {
+    const std::int64_t images = std::min(at_once, g.N - first), rows = images * g.h * g.w;
+    const auto of_src = static_cast<Address>(first * g.H * g.W * g.C),
+               of_dst = static_cast<Address>(first * g.h * g.w * g.c);
+    const std::int64_t pixels = images * g.H * g.W * g.C;
+    if (s.kind == Kind::data_gradient) {
+      const Address unfolded = plain ? d + 4 * of_src : scratch;
+      lowering.out.work.push_back(
+          Product{{rows, columns, g.c, false, false, s.operands}, a + of_dst * operand_size, b, unfolded});
+      if (plain) continue;
+      // Every element of src is the sum of those that were copied from it, in order of the taps.
+      lowering.out.work.push_back(kernel_of_each(
+          {{"unfolded", unfolded, "float", rows * columns}, {"src", d + 4 * of_src, "float", pixels, true}}, pixels,
+          with_geometry(R"(const auto p = i / $C;
+      float sum = 0.0f;
+      for (int tap = 0; tap < $taps; ++tap) {
+        const int y = (int)(p / $W % $H) + $padding - tap / $KW, x = (int)(p % $W) + $padding - tap % $KW;
+        if (y >= 0 && x >= 0 && y % $stride == 0 && x % $stride == 0 && y / $stride < $h && x / $stride < $w)
+          sum = sum + fetch<float>(unfolded, ((p / $W / $H * (long long)$h + y / $stride) * $w + x / $stride) *
+                                                 ($C * $taps) + i % $C * $taps + tap);
+      }
+      store(src, i, sum);
+)",
+                        s, type)));
+      continue;
+    }
+    const Address src = a + of_src * operand_size, unfolded = plain ? src : scratch;
+    if (!plain)
+      lowering.out.work.push_back(kernel_of_each(
+          {{"src", src, type, pixels}, {"unfolded", unfolded, type, rows * columns, true}}, rows * columns,
+          with_geometry("const auto p = i / ($C * $taps);\nconst int tap = i % $taps, ch = i / $taps % $C;\n"
+                        "float value = 0.0f;" +
+                            read_src("src") + "$T to;\nassign(to, value);\nstore(unfolded, i, to);\n",
+                        s, type)));
+    if (forward)
+      lowering.out.work.push_back(Product{{rows, g.c, columns, false, true, s.operands}, unfolded, b, d + 4 * of_dst});
+    if (weights)
+      lowering.out.work.push_back(
+          Product{{g.c, columns, rows, true, false, s.operands}, b + of_dst * operand_size, unfolded, d, first > 0});
+  }
+}
+
+// ---- the other descriptions ----
+
+struct LowerSpec {
+  Lowering& lowering;
+  const std::vector<Address>& in;
+  Address dst;
+
+  void each(const std::vector<Parameter>& parameters, std::int64_t count, const std::string& statements) const {
+    lowering.out.work.push_back(kernel_of_each(parameters, count, statements));
+  }
+
+  void operator()(const graph::Matmul& s) const { lowering.out.work.push_back(Product{s, in[0], in[1], dst}); }
+
+  void operator()(const graph::Convolution& s) const {
+    (s.groups() > 1 ? lower_grouped : lower_unfolded)(lowering, s, in[0], in[1], dst);
+  }
+
+  void operator()(const graph::Reduce& s) const {
+    std::vector<Axis> kept, reduced;
+    const std::size_t missing = s.from.size() - s.to.size();
+    std::int64_t stride = 1;
+    for (std::size_t axis = s.from.size(); axis-- > 0;) {
+      const bool keeps = axis >= missing && s.to[axis - missing] == s.from[axis];
+      (keeps ? kept : reduced).insert((keeps ? kept : reduced).begin(), {s.from[axis], stride});
+      stride *= s.from[axis];
+    }
+    lower_reduction(lowering, {s.kind == graph::Reduce::Kind::sum, merged(kept), merged(reduced), in[0], dst});
+  }
+
+  void operator()(const graph::StridedCopy& s) const {
+    // Elements are moved as bits.
+    const std::string type = s.dtype == DType::bf16 ? "bf16" : "int";
+    if (s.zeros)
+      each({{"dst", dst, type, s.elements, true}}, s.elements,
+           fmt::format("{} zero = {{}};\nstore(dst, i, zero);\n", type));
+    for (const graph::StridedCopy::Part& part : s.parts) {
+      std::vector<Axis> from, to;
+      for (std::size_t axis = 0; axis < part.lengths.size(); ++axis) {
+        if (part.lengths[axis] == 1) continue;
+        const Axis src{part.lengths[axis], part.src_strides[axis]},
+            dst_axis{part.lengths[axis], part.dst_strides[axis]};
+        const bool joins = !from.empty() && from.back().stride == src.length * src.stride &&
+                           to.back().stride == src.length * dst_axis.stride;
+        if (joins) {
+          from.back() = {from.back().length * src.length, src.stride};
+          to.back() = {to.back().length * src.length, dst_axis.stride};
+        } else {
+          from.push_back(src);
+          to.push_back(dst_axis);
+        }
+      }
+      const std::int64_t count = count_of(from);
+      std::int64_t begin = part.src_offset, to_begin = part.dst_offset, width = 1;
+      // Four neighbours at once, where every run of them begins at a multiple of four.
+      const auto in_fours = [&](const std::vector<Axis>& axes, std::int64_t offset, Address address) {
+        bool fits = !axes.empty() && axes.back().stride == 1 && axes.back().length % 4 == 0 && offset % 4 == 0 &&
+                    is_aligned(address, s.dtype);
+        for (std::size_t axis = 0; axis + 1 < axes.size(); ++axis) fits &= axes[axis].stride % 4 == 0;
+        return fits;
+      };
+      if (in_fours(from, begin, in[part.input]) && in_fours(to, to_begin, dst)) width = 4;
+      const std::int64_t src_elements = begin + reach_of(from);
+      if (width == 4) {
+        for (std::vector<Axis>* axes : {&from, &to}) {
+          for (std::size_t axis = 0; axis + 1 < axes->size(); ++axis) (*axes)[axis].stride /= 4;
+          axes->back().length /= 4;
+        }
+        begin /= 4, to_begin /= 4;
+      }
+      const std::string moved = width == 4 ? fmt::format("Four<{}>", type) : type;
+      each({{"src", in[part.input], type, src_elements}, {"dst", dst, type, s.elements, true}}, count / width,
+           fmt::format("store(dst, ({} + {}) * {}, fetch<{}>(src, ({} + {}) * {}));\n", to_begin, offset_of(to, "i"),
+                       width, moved, begin, offset_of(from, "i"), width));
+    }
+  }
+
+  void operator()(const graph::Gather& s) const {
+    each({{"table", in[0], "float", s.rows * s.width},
+          {"index", in[1], "int", s.count},
+          {"dst", dst, "float", s.count * s.width, true}},
+         s.count * s.width,
+         filled("const int row = fetch<int>(index, i / $width);\nfloat value = float_of(0x7FC00000u);\n"
+                "if (row >= 0 && row < $rows) value = fetch<float>(table, row * (long long)$width + i % $width);\n"
+                "store(dst, i, value);\n",
+                {{"width", text(s.width)}, {"rows", text(s.rows)}}));
+  }
+
+  void operator()(const graph::ScatterAdd& s) const {
+    each({{"values", in[0], "float", s.count * s.width},
+          {"index", in[1], "int", s.count},
+          {"dst", dst, "float", s.rows * s.width, true}},
+         s.rows * s.width,
+         filled("float sum = 0.0f;\nfor (int k = 0; k < $count; ++k)\n"
+                "  if (fetch<int>(index, k) == (int)(i / $width))\n"
+                "    sum = sum + fetch<float>(values, k * (long long)$width + i % $width);\nstore(dst, i, sum);\n",
+                {{"width", text(s.width)}, {"count", text(s.count)}}));
+  }
+
+  void operator()(const graph::OneHot& s) const {
+    each({{"labels", in[0], "int", s.count}, {"dst", dst, "float", s.count * s.classes, true}}, s.count * s.classes,
+         fmt::format("store(dst, i, fetch<int>(labels, i / {0}) == (int)(i % {0}) ? 1.0f : 0.0f);\n", s.classes));
+  }
+
+  void operator()(const graph::Random& s) const {
+    const char* const make = s.kind == graph::Random::Kind::normal
+                                 ? "normal(w.x[0], w.x[1], x[0], x[1]);\nnormal(w.x[2], w.x[3], x[2], x[3]);\n"
+                                 : "for (int k = 0; k < 4; ++k) x[k] = uniform(w.x[k]);\n";
+    each({{"key", in[0], "int", 2}, {"step", in[1], "int", 1}, {"dst", dst, "float", s.count, true}},
+         divided(s.count, 4),
+         filled("const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), i,\n"
+                "                       (unsigned)fetch<int>(step, 0), $stream);\nfloat x[4];\n$make\n"
+                "for (int k = 0; k < 4; ++k)\n  if (4 * i + k < $count) store(dst, 4 * i + k, x[k]);\n",
+                {{"stream", std::to_string(s.stream) + "u"}, {"make", make}, {"count", text(s.count)}}));
+  }
+
+  void operator()(const graph::ShiftImages& s) const {
+    const std::int64_t count = graph::element_count(s.images);
+    each({{"src", in[0], "float", count}, {"u", in[1], "float", 2 * s.images[0]}, {"dst", dst, "float", count, true}},
+         count,
+         filled(R"(const auto n = i / $image;
+      const int dy = $sign * ((int)floorf(fetch<float>(u, 2 * n) * (float)$spots_y) - $reach_y);
+      const int dx = $sign * ((int)floorf(fetch<float>(u, 2 * n + 1) * (float)$spots_x) - $reach_x);
+      const int y = (int)(i / $W % $H) - dy, x = (int)(i % $W) - dx;
+      const bool inside = y >= 0 && y < $H && x >= 0 && x < $W;
+      float value = 0.0f;
+      if (inside) value = fetch<float>(src, (i / ($H * $W) * (long long)$H + y) * $W + x);
+      store(dst, i, value);
+)",
+                {{"image", text(s.images[1] * s.images[2] * s.images[3])},
+                 {"H", text(s.images[2])},
+                 {"W", text(s.images[3])},
+                 {"sign", text(s.sign)},
+                 {"reach_y", text(s.reach_y)},
+                 {"reach_x", text(s.reach_x)},
+                 {"spots_y", text(2 * s.reach_y + 1)},
+                 {"spots_x", text(2 * s.reach_x + 1)}}));
+  }
+
+  void operator()(const graph::CutoutMask& s) const {
+    each({{"u", in[0], "float", 2 * s.count}, {"dst", dst, "float", s.count * s.height * s.width, true}},
+         s.count * s.height * s.width,
+         filled(R"(const auto n = i / ($H * $W);
+      const int top = (int)floorf(fetch<float>(u, 2 * n) * (float)$spots_y) - $box_y / 2;
+      const int left = (int)floorf(fetch<float>(u, 2 * n + 1) * (float)$spots_x) - $box_x / 2;
+      const int y = (int)(i / $W % $H), x = (int)(i % $W);
+      const bool hidden = y >= top && y < top + $box_y && x >= left && x < left + $box_x;
+      store(dst, i, hidden ? 0.0f : 1.0f);
+)",
+                {{"H", text(s.height)},
+                 {"W", text(s.width)},
+                 {"box_y", text(s.box_height)},
+                 {"box_x", text(s.box_width)},
+                 {"spots_y", text(s.height + 1 - s.box_height % 2)},
+                 {"spots_x", text(s.width + 1 - s.box_width % 2)}}));
+  }
+
+  template <typename Other>
+  void operator()(const Other&) const {
+    base::fail_run("the CUDA backend has no kernel for one of this program's operations");
+  }
+};
+
+std::vector<Address> addresses(const auto& pointers) {
+  std::vector<Address> out;
+  for (const auto* pointer : pointers) out.push_back(reinterpret_cast<Address>(pointer));
+  return out;
+}
+
+/// The elements of the result of a Spec that a chain may follow.
+std::int64_t result_elements(const graph::Spec& spec) {
+  if (const auto* product = std::get_if<graph::Matmul>(&spec)) return product->m * product->n;
+  return graph::element_count(std::get<graph::Convolution>(spec).result_shape());
+}
+
+}  // namespace
+
+SourceKernel product_kernel(const Product& product) {
+  const graph::Matmul& s = product.shape;
+  Tiled t;
+  t.m = s.m, t.n = s.n, t.k = s.k;
+  t.a_elements = s.m * s.k, t.b_elements = s.k * s.n, t.d_elements = s.m * s.n;
+  const std::string type(type_of(s.operands));
+  const auto read = [&](const char* from, const char* outer, std::int64_t length, const char* inner) {
+    return fmt::format("value = widened(fetch<{}>({}, {} * (long long){} + {}));", type, from, outer, length, inner);
+  };
+  t.a = s.transpose_a ? read("a", "k", s.m, "m") : read("a", "m", s.k, "k");
+  t.b = s.transpose_b ? read("b", "n", s.k, "k") : read("b", "k", s.n, "n");
+  t.a_along_k = !s.transpose_a;
+  t.b_along_k = s.transpose_b;
+  t.to = fmt::format("m * (long long){} + n", s.n);
+  t.may_cut = false;
+  t.accumulate = product.accumulate;
+  Lowering lowering{0};
+  lower_tiled(lowering, t, s.operands, product.a, product.b, product.d);
+  return std::get<SourceKernel>(lowering.out.work.front());
+}
+
+Lowered lower(const Launch& launch) {
+  Lowering lowering{reinterpret_cast<Address>(launch.workspace)};
+  std::vector<Address> operands = addresses(launch.operands), results = addresses(launch.results);
+  if (launch.spec) {
+    Address dst = results[0];
+    if (launch.chain) {
+      // The chain reads the result of the Spec from the workspace.
+      dst = lowering.scratch(result_elements(*launch.spec) * 4);
+      for (std::size_t i = 0; i < operands.size(); ++i)
+        if (launch.chain->operands[i].access == Access::product) operands[i] = dst;
+    }
+    const std::vector<Address> inputs = addresses(launch.inputs);
+    std::visit(LowerSpec{lowering, inputs, dst}, *launch.spec);
+  }
+  if (launch.chain) lower_chain(lowering, {*launch.chain, std::move(operands), std::move(results)});
+  return std::move(lowering.out);
+}
+
+}  // namespace gan::runtime::cuda

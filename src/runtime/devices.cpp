@@ -1,0 +1,61 @@
+#include "runtime/devices.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/text.h"
+#ifdef GAN_CUDA
+#include "runtime/cuda/backend.h"
+#endif
+
+namespace gan::runtime {
+
+namespace {
+
+constexpr std::string_view kCuda = "cuda";
+
+/// The number of "cuda" (0) or "cuda:N".
+std::optional<int> number_of(const std::string& device) {
+  if (device == kCuda) return 0;
+  if (!device.starts_with(std::string(kCuda) + ":")) return std::nullopt;
+  const std::optional<int> number = base::parse_number<int>(device.substr(kCuda.size() + 1));
+  return number && *number >= 0 ? number : std::nullopt;
+}
+
+/// The backend of a GPU. Throws a run error that names what is missing.
+const Backend& gpu([[maybe_unused]] int number, [[maybe_unused]] const std::string& cache) {
+#ifdef GAN_CUDA
+  // Never destroyed: when the program ends, the driver may be gone before arrays are freed.
+  static auto& backends = *new std::map<int, std::shared_ptr<Backend>>();
+  std::shared_ptr<Backend>& backend = backends[number];
+  if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache);
+  return *backend;
+#else
+  base::fail_run("this gan was built without CUDA; build it with -DGAN_CUDA=ON where NVIDIA's headers are");
+#endif
+}
+
+}  // namespace
+
+bool is_device(const std::string& device) { return device == "auto" || device == "cpu" || number_of(device); }
+
+DeviceChoice choose_device(const std::string& device, const std::string& cache) {
+  if (device == "cpu") return {nullptr, "the processor, as was asked for"};
+  if (const std::optional<int> number = number_of(device)) {
+    try {
+      const Backend& backend = gpu(*number, cache);
+      return {&backend, backend.describe() + ", as was asked for"};
+    } catch (const base::Error& error) {
+      base::fail_run("--device {}: {}", device, error.what());
+    }
+  }
+  if (device != "auto") base::fail_usage("device {}: auto, cpu, cuda and cuda:N, such as cuda:1, are known", device);
+  // A GPU only once bench/gpu has shown on hardware when it is faster (docs/gpu.md).
+  return {nullptr, "the processor: no step has been timed on a GPU yet"};
+}
+
+std::string describe_gpu() { return gpu(0, "").describe(); }
+
+}  // namespace gan::runtime

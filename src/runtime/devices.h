@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+
+#include "runtime/backend.h"
+
+namespace gan::runtime {
+
+/// A device that was chosen, and why: a sentence for users.
+struct DeviceChoice {
+  const Backend* backend = nullptr;  ///< null: the CPU; lives as long as the program
+  std::string reason;
+};
+
+/// The backend of "cpu", "cuda" or "cuda:N", the GPU of this number, or what "auto" chooses, which opens no library.
+/// `cache`: the folder where a GPU's compiled kernels are kept, "" for none. Throws a usage error for other texts, and
+/// a run error that names what is missing if a GPU is asked for and cannot be used.
+DeviceChoice choose_device(const std::string& device, const std::string& cache);
+
+/// The name of the first GPU. Throws a run error that names what is missing if it cannot be used.
+std::string describe_gpu();
+
+/// Whether this is a text that choose_device knows.
+bool is_device(const std::string& device);
+
+}  // namespace gan::runtime

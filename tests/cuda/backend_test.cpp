@@ -1,0 +1,374 @@
+// The CUDA backend on the stand-in of a GPU. The op suite, the golden tests and ten training steps run on it, too
+// (all_backends).
+#include "runtime/cuda/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <stdexcept>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "compare.h"
+#include "compiler/compile.h"
+#include "cuda/stand_in.h"
+#include "data/source.h"
+#include "ops/ops.h"
+#include "program.h"
+#include "runtime/cuda/device.h"
+#include "runtime/out_of_memory.h"
+#include "train/checkpoint.h"
+#include "train/preset.h"
+#include "train/sampler.h"
+#include "train/stepper.h"
+#include "train/trainer.h"
+#include "untrained_model.h"
+
+namespace gan::test {
+namespace {
+
+using graph::DType;
+using runtime::cuda::SourceKernel;
+
+std::shared_ptr<runtime::Backend> backend_of(const StandIn& stand_in) {
+  return runtime::cuda::make_backend(stand_in.functions(), 0, stand_in_cache());
+}
+
+train::Config small_vectors() {
+  train::Config config = train::load_preset("vector");
+  const std::vector<std::string> settings{"train.batch=32", "model.g.widths=[16,16]", "model.d.widths=[16,16]"};
+  train::apply_settings(config, settings);
+  return config;
+}
+
+/// Small images, a convolutional network, its penalties and augmentation.
+train::Config small_images() {
+  train::Config config = train::load_preset("conv");
+  const std::vector<std::string> settings{"train.batch=8", "model.g.widths=[8,4]", "model.d.widths=[4,8]",
+                                          "penalty.r1=0.5"};
+  train::apply_settings(config, settings);
+  return config;
+}
+
+data::Dataset images(std::int64_t side) {
+  data::Dataset dataset;
+  dataset.source = dataset.name = "random";
+  dataset.sample_shape = {1, side, side};
+  dataset.condition = data::label_condition(3);
+  dataset.items = 64;
+  const auto bytes = static_cast<std::size_t>(dataset.items * side * side);
+  const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[bytes]);
+  const base::RandomStream random(1, 1);
+  for (std::size_t i = 0; i < bytes; ++i) pixels[i] = static_cast<std::uint8_t>(random.bits(i));
+  dataset.pixels = pixels;
+  std::vector<std::int32_t> classes;
+  for (std::int32_t i = 0; i < dataset.items; ++i) classes.push_back(i % 3);
+  dataset.rows = std::move(classes);
+  return dataset;
+}
+
+/// Every variable after some steps.
+std::map<std::string, std::vector<float>> trained(const train::Config& config, const data::Dataset& dataset,
+                                                  const runtime::Backend* backend, std::int64_t steps) {
+  train::Stepper stepper(config, dataset, nullptr, {.backend = backend});
+  for (std::int64_t step = 0; step < steps; ++step) stepper.run(step, /*norms=*/step + 1 == steps);
+  std::map<std::string, std::vector<float>> values;
+  for (const nn::Variable& variable : stepper.variables()) {
+    const runtime::Array array = stepper.state().at(variable.name).on_host();
+    values[variable.name].assign(array.f32().begin(), array.f32().end());
+  }
+  values["loss.d"] = {stepper.scalar("loss.d")};
+  values["norm.g"] = {stepper.scalar("norm.g")};
+  return values;
+}
+
+// ---- bits ----
+
+TEST(Cuda, TwoRunsHaveTheSameBitsInWhateverOrderThreadsRun) {
+  const data::Dataset dataset = images(8);
+  const train::Config config = small_images();
+  const StandIn forwards, backwards({.backwards = true});
+  const auto first = trained(config, dataset, backend_of(forwards).get(), 6);
+  EXPECT_EQ(first, trained(config, dataset, backend_of(forwards).get(), 6));
+  EXPECT_EQ(first, trained(config, dataset, backend_of(backwards).get(), 6));
+  EXPECT_GT(forwards.launched_graphs(), 0);
+}
+
+TEST(Cuda, StepsOfConvolutionsFollowTheProcessor) {
+  const data::Dataset dataset = images(8);
+  train::Config config = small_images();
+  // Adam would turn the rounding of gradients that vanish into whole steps.
+  train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
+  const auto expected = trained(config, dataset, nullptr, 10);
+  const auto actual = trained(config, dataset, &stand_in_backend(), 10);
+  for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(Cuda, GroupedConvolutionsWithPenaltiesFollowTheProcessor) {
+  const data::Dataset dataset = images(8);
+  train::Config config = train::load_preset("residual");
+  train::apply_settings(config,
+                        std::vector<std::string>{"train.batch=4", "model.g.widths=[16,8]", "model.d.widths=[8,16]",
+                                                 "optim.name=sgd", "train.precision=f32"});
+  const auto expected = trained(config, dataset, nullptr, 2);
+  const auto actual = trained(config, dataset, &stand_in_backend(), 2);
+  for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(Cuda, StepsInBf16AreNearThoseInF32) {
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  config.train.precision = "f32";
+  const auto exact = trained(config, dataset, &stand_in_backend(), 1);
+  config.train.precision = "bf16";
+  const auto rounded = trained(config, dataset, &stand_in_backend(), 1);
+  EXPECT_NE(rounded.at("loss.d"), exact.at("loss.d"));
+  EXPECT_NEAR(rounded.at("loss.d")[0], exact.at("loss.d")[0], 2e-2f * std::abs(exact.at("loss.d")[0]));
+  EXPECT_NEAR(rounded.at("norm.g")[0], exact.at("norm.g")[0], 5e-2f * std::abs(exact.at("norm.g")[0]));
+}
+
+TEST(Cuda, RandomNumbersHaveTheBitsOfTheProcessor) {
+  std::vector<std::vector<float>> drawn;
+  for (const runtime::Backend* backend : {static_cast<const runtime::Backend*>(&runtime::default_backend()),
+                                          static_cast<const runtime::Backend*>(&stand_in_backend())}) {
+    graph::Graph graph;
+    const graph::Tensor key = graph.input("key", {DType::i32, {2}}), step = graph.input("step", {DType::i32, {1}});
+    graph.output("normals", ops::random_normal(key, step, 77, {4099}));
+    graph.output("uniforms", ops::random_uniform(key, step, 78, {4099}));
+    runtime::State state;
+    state["key"] = runtime::Array({DType::i32, {2}});
+    state["step"] = runtime::Array({DType::i32, {1}});
+    state["key"].i32()[0] = -5;
+    state["key"].i32()[1] = 9;
+    state["step"].i32()[0] = 1234567;
+    runtime::Arena arena;
+    compiler::compile(graph, {.backend = backend}, state, arena).run();
+    for (const char* name : {"normals", "uniforms"}) {
+      const runtime::Array array = state.at(name).on_host();
+      drawn.emplace_back(array.f32().begin(), array.f32().end());
+    }
+  }
+  EXPECT_EQ(drawn[0], drawn[2]);
+  EXPECT_EQ(drawn[1], drawn[3]);
+}
+
+TEST(Cuda, AResumedRunHasTheBytesOfOneThatWasNotStopped) {
+  const Folder folder;
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  train::apply_settings(config, std::vector<std::string>{"train.steps=12", "train.log_every=4"});
+  const auto run = [&](const std::string& name, std::int64_t stop_after, bool resume) {
+    train::Callbacks callbacks;
+    std::int64_t steps = 0;
+    if (stop_after > 0) callbacks.stop_requested = [&] { return steps++ == stop_after; };
+    std::string notes;
+    callbacks.on_note = [&](const std::string& text) { notes += text; };
+    train::RunOptions options;
+    options.directory = folder / name;
+    options.resume = resume;
+    options.backend = &stand_in_backend();
+    train::train_run(config, dataset, options, callbacks);
+    return notes;
+  };
+  run("whole", 0, false);
+  run("parts", 5, false);
+  const std::string notes = run("parts", 0, true);
+  EXPECT_EQ(notes.find("results may differ"), std::string::npos) << notes;
+  const auto weights = [&](const std::string& name) {
+    return train::load_model(folder / name).weights.at("generator.model.0.weight").on_host();
+  };
+  const runtime::Array whole = weights("whole"), parts = weights("parts");
+  EXPECT_TRUE(std::ranges::equal(whole.f32(), parts.f32()));
+  // On another device it goes on, and says so.
+  train::RunOptions options;
+  options.directory = folder / "whole";
+  options.resume = true;
+  train::apply_settings(config, std::vector<std::string>{"train.steps=14"});
+  std::string said;
+  train::Callbacks callbacks;
+  callbacks.on_note = [&](const std::string& text) { said += text; };
+  train::train_run(config, dataset, options, callbacks);
+  EXPECT_NE(said.find("the run was on stand-in (compute capability 8.0) so far, now it is on the processor"),
+            std::string::npos)
+      << said;
+}
+
+TEST(Cuda, ASamplerDrawsWhatTheProcessorDraws) {
+  const train::Model model = untrained_model("lsgan-r1r2", 1, data::label_condition(10),
+                                             [](train::Config& config) {
+                                               config.model.g.widths = {32, 16};
+                                             },
+                                             {1, 8, 8});
+  std::vector<float> z(static_cast<std::size_t>(3 * model.config.model.latent)), drawn[2];
+  train::Sampler(model).latents(5, 0, z);
+  for (const bool there : {false, true}) {
+    train::Sampler sampler(model, "f32", {}, there ? &stand_in_backend() : nullptr);
+    drawn[there].resize(static_cast<std::size_t>(3 * graph::element_count(model.sample_shape)));
+    for (int i = 0; i < 2; ++i) sampler.sample(z, std::vector<std::int32_t>{0, 1, 2}, drawn[there]);
+  }
+  EXPECT_LE(relative_error(drawn[1], drawn[0]), 1e-5);
+}
+
+// ---- products without cuBLASLt, memory, the cache, profiles ----
+
+TEST(Cuda, ProductsHaveKernelsOfTheirOwnWhereCublasltHasNone) {
+  const StandIn without({.without_blas = true});
+  const data::Dataset dataset = images(8);
+  train::Config config = small_images();
+  train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
+  const auto expected = trained(config, dataset, nullptr, 3);
+  const auto actual = trained(config, dataset, backend_of(without).get(), 3);
+  for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(CudaBadInput, OutOfMemorySaysHowMuchWasWantedAndWhichBatchFits) {
+  const StandIn small({.memory = std::size_t{40} << 20});
+  const auto backend = backend_of(small);
+  train::Config config = small_vectors();
+  train::apply_settings(config, std::vector<std::string>{"train.batch=20000"});
+  data::Dataset dataset = data::open_source("ring8");
+  try {
+    train::Stepper stepper(config, dataset, nullptr, {.backend = backend.get()});
+    FAIL() << "it fits";
+  } catch (const base::Error& error) {
+    const std::string text = error.what();
+    EXPECT_EQ(error.kind(), base::ErrorKind::run);
+    EXPECT_NE(text.find("stand-in: out of memory: "), std::string::npos) << text;
+    const std::size_t at = text.find("; a batch of ");
+    ASSERT_NE(at, std::string::npos) << text;
+    const std::int64_t batch = std::stoll(text.substr(at + 13));
+    EXPECT_GT(batch, 1000);
+    config.train.batch = batch;
+    const StandIn other({.memory = std::size_t{40} << 20});
+    const auto again = backend_of(other);
+    EXPECT_NO_THROW(train::Stepper(config, dataset, nullptr, {.backend = again.get()})) << batch;
+  }
+}
+
+TEST(Cuda, KernelsAreCompiledOnceAndKeptInTheCache) {
+  const Folder folder;
+  const data::Dataset dataset = data::open_source("ring8");
+  const train::Config config = small_vectors();
+  const auto compilations = [&] {
+    const StandIn stand_in;
+    const auto backend = runtime::cuda::make_backend(stand_in.functions(), 0, folder / "cache");
+    trained(config, dataset, backend.get(), 2);
+    return stand_in.compilations();
+  };
+  const int first = compilations();
+  EXPECT_GE(first, 1);
+  EXPECT_LE(first, 4) << "one source for each program";
+  EXPECT_EQ(compilations(), 0);
+  // A file that is cut off is made again.
+  for (const auto& file : std::filesystem::directory_iterator(folder / "cache/kernels"))
+    std::filesystem::resize_file(file.path(), std::filesystem::file_size(file.path()) / 2);
+  EXPECT_EQ(compilations(), first);
+  EXPECT_EQ(compilations(), 0);
+}
+
+TEST(Cuda, AProfileHasTheTimesOfTheKernels) {
+  runtime::Profile profile;
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Stepper stepper(small_vectors(), dataset, nullptr, {.profile = &profile, .backend = &stand_in_backend()});
+  stepper.run(0, false);
+  double seconds = 0;
+  for (const auto& row : profile.rows(runtime::Profile::Kind::kernel, true)) seconds += row.seconds;
+  EXPECT_GT(seconds, 0);
+}
+
+TEST(CudaBadInput, OldGpusAndNumbersThatAreNotThereAreRefused) {
+  const auto message = [](int capability, int number) -> std::string {
+    const StandIn stand_in({.capability = capability});
+    try {
+      runtime::cuda::make_backend(stand_in.functions(), number, "");
+    } catch (const base::Error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(message(70, 0), "stand-in has compute capability 7.0; 7.5 or more is needed");
+  EXPECT_EQ(message(80, 1), "there is no GPU 1: the driver shows 1");
+  EXPECT_EQ(message(75, 0), "");
+}
+
+TEST(Cuda, OlderGpusComputeInF32) {
+  const StandIn turing({.capability = 75}), ampere;
+  EXPECT_FALSE(backend_of(turing)->has_bf16());
+  EXPECT_EQ(compiler::choose_precision("auto", backend_of(turing).get()), compiler::Precision::f32);
+  EXPECT_THROW(compiler::choose_precision("bf16", backend_of(turing).get()), base::Error);
+  EXPECT_EQ(compiler::choose_precision("auto", backend_of(ampere).get()), compiler::Precision::bf16);
+}
+
+// ---- what the stand-in finds ----
+
+/// Runs a kernel of this body on `a` and `r`, tensors of 8 floats; `shift` bytes are added to the address of a.
+void run_kernel(const std::string& body, std::size_t shift = 0, bool written = true) {
+  const StandIn stand_in;
+  runtime::cuda::Device device(stand_in.functions(), 0, stand_in_cache());
+  const auto a = device.allocate(64), r = device.allocate(64);
+  CUdeviceptr fresh = 0;
+  if (!written) stand_in.functions().cuMemAlloc(&fresh, 64);
+  SourceKernel kernel;
+  kernel.name = "probe" + std::to_string(std::hash<std::string>()(body));
+  kernel.text = "KERNEL(32) " + kernel.name + "(IN(float, 8, a), OUT(float, 8, r)) {\n" + body + "\n}\nEXPORT(" +
+                kernel.name + ")\n";
+  kernel.threads = 32;
+  const auto address = [](const auto& at) { return reinterpret_cast<runtime::cuda::Address>(at.get()); };
+  kernel.arguments = {(written ? address(a) : fresh) + shift, address(r)};
+  device.load({kernel});
+  device.task(kernel)();
+  device.wait();
+}
+
+TEST(StandIn, FindsWhatKernelsMayNotDo) {
+  const auto refusal = [](const std::string& body, std::size_t shift = 0, bool written = true) -> std::string {
+    try {
+      run_kernel(body, shift, written);
+    } catch (const std::logic_error& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto contains = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const std::string good = "THREADS { if (threadIdx.x < 8) store(r, threadIdx.x, fetch<float>(a, threadIdx.x)); }";
+  EXPECT_EQ(refusal(good), "");
+  EXPECT_TRUE(contains(refusal("THREADS { store(r, threadIdx.x, 1.0f); }"), "outside of its tensor"));
+  EXPECT_TRUE(contains(refusal("THREADS { fetch<float>(a, (int)threadIdx.x - 1); }"), "outside of its tensor"));
+  EXPECT_TRUE(contains(refusal("THREADS { fetch<Four<float>>(a, 5); }"), "outside of its tensor"));
+  EXPECT_TRUE(contains(refusal("THREADS { fetch<Four<float>>(a, 1); }"), "not aligned"));
+  EXPECT_TRUE(contains(refusal(good, 4 * 3 + 2), "not aligned"));
+  EXPECT_TRUE(contains(refusal(good, 0, false), "nobody wrote"));
+}
+
+TEST(StandIn, FindsACopyBeyondAnAllocation) {
+  const StandIn stand_in;
+  runtime::cuda::Device device(stand_in.functions(), 0, "");
+  const auto memory = device.allocate(100);
+  std::vector<char> host(200);
+  EXPECT_THROW(device.read(memory.get(), host.data(), 101), std::logic_error);
+  EXPECT_THROW(device.write(host.data(), memory.get() + 50, 51), std::logic_error);
+  EXPECT_NO_THROW(device.read(memory.get() + 50, host.data(), 50));
+}
+
+// Reads and writes in the order of the stream, also where more is written than the pinned buffers hold.
+TEST(CudaMemory, WhatIsWrittenIsRead) {
+  runtime::Memory& memory = stand_in_backend().memory();
+  std::vector<std::uint32_t> values(9'000'001);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<std::uint32_t>(i * 2654435761u);
+  const runtime::Buffer buffer(4 * values.size(), memory);
+  std::vector<std::uint32_t> read(values.size(), 1);
+  memory.read(buffer.data(), read.data(), buffer.size());
+  EXPECT_EQ(read, std::vector<std::uint32_t>(values.size(), 0)) << "memory begins as zeros";
+  memory.write(values.data(), buffer.data(), buffer.size());
+  const std::uint32_t first = values[0] = 7;  // the copy is on its way already
+  memory.read(buffer.data(), read.data(), buffer.size());
+  EXPECT_EQ(read[0], 0u) << first;
+  values[0] = 0;
+  EXPECT_EQ(read, values);
+}
+
+}  // namespace
+}  // namespace gan::test

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "runtime/cuda/functions.h"
+
+namespace gan::test {
+
+/// What a stand-in for a GPU is like.
+struct StandInOptions {
+  int capability = 80;
+  std::size_t memory = std::size_t{1} << 30;
+  bool backwards = false;     ///< runs blocks and threads in the opposite order
+  bool without_blas = false;  ///< cuBLASLt has no algorithm for any product
+};
+
+/// Functions of a GPU that does not exist. Its stream does what was put on it when somebody waits for it, so that a
+/// missing wait shows; kernels are compiled for the host and check what they read and write (host_device.h); products
+/// are those of the reference. Every misuse throws std::logic_error from the call that meets it.
+class StandIn {
+ public:
+  explicit StandIn(const StandInOptions& options = {});
+  ~StandIn();
+  /// The device that is made next belongs to this stand-in.
+  const runtime::cuda::Functions& functions() const;
+
+  /// With this, sources are collected and nothing is compiled or run.
+  void only_collect();
+  const std::vector<std::string>& sources() const;
+
+  /// Calls of the driver since the start.
+  int launched_graphs() const;
+  int compilations() const;
+  std::size_t bytes_in_use() const;
+
+ private:
+  std::unique_ptr<struct StandInState> state_;
+};
+
+/// A backend on a stand-in that lives as long as the program; kernels are cached in the build folder.
+runtime::Backend& stand_in_backend();
+/// The folder of these kernels.
+std::string stand_in_cache();
+
+}  // namespace gan::test
