@@ -7,6 +7,7 @@
     python3 bench/torch_step.py --batch 64 --serve       reads "run K" lines, answers each with a line
     python3 bench/torch_step.py --batch 64 --precision bf16 --best
     python3 bench/torch_step.py --batch 64 --check --steps 5     is a step at --best the same step?
+    python3 bench/torch_step.py --batch 64 --device cuda --best --mode reduce-overhead
 
 Prints one line of JSON: {"median_ms": ..., "min_ms": ..., "images_per_s": ..., ...}.
 images_per_s is batch / median. Steps with and without penalties alternate; the median is over whole rounds of them,
@@ -41,6 +42,10 @@ one batch. Images wait in memory as float32: no data loader is timed.
 with --sample), and fused Adam. What is missing is said and left out; "compiled" of the answer names the vector
 instructions that torch.compile found, or is null.
 
+--device cuda computes on a GPU: f32 without TF32, as ours is; steps are given to it in blocks, and the clock stops when
+it is done, as a run does that does not read its losses at each step. --mode is torch.compile's; reduce-overhead and
+max-autotune capture CUDA graphs.
+
 Needs Python 3 with torch (Debian: python3-torch); --best needs PyTorch 2 and a C++ compiler (docs/performance.md,
 "Today's PyTorch").
 """
@@ -56,6 +61,7 @@ from torch import nn
 IMAGE, CLASSES, LATENT, EMBEDDING = (1, 28, 28), 10, 64, 32
 PIXELS = 28 * 28
 GAMMA, PENALTY_EVERY = 0.3, 4
+TOGETHER = 20  # rounds that a GPU is given before the clock is read, as `gan bench step --device cuda` does
 
 
 def note(text):
@@ -170,12 +176,14 @@ class Discriminator(nn.Module):
         return self.model(torch.cat([self.features(images), self.embedding(labels)], dim=-1))
 
 
-def vectors_of_compiler():
-    """The vector instructions that torch.compile uses; nothing where it does not work."""
+def vectors_of_compiler(device):
+    """The vector instructions that torch.compile uses, or the GPU; nothing where it does not work."""
     version = f"PyTorch {torch.__version__}"
     if not hasattr(torch, "compile"):
         note(f"{version} has no torch.compile: nothing is compiled")
         return None
+    if device != "cpu":
+        return torch.cuda.get_device_name()
     try:
         torch.compile(lambda x: x.exp().sum())(torch.zeros(100, requires_grad=True)).backward()
         from torch._inductor.cpu_vec_isa import pick_vec_isa
@@ -198,27 +206,36 @@ def adam(network, fused, **options):
     return torch.optim.Adam(network.parameters(), **options)
 
 
+def compiled(args, function):
+    return torch.compile(function, fullgraph=True, dynamic=False, mode=args.mode)
+
+
+def begin_step(args):
+    """CUDA graphs write their results into the same memory at each step."""
+    if args.best and args.mode:
+        torch.compiler.cudagraph_mark_step_begin()
+
+
 class Trainer:
     def __init__(self, args):
         self.args = args
-        self.g, self.d = make_generator(args.model), make_discriminator(args.model)
+        self.g, self.d = make_generator(args.model).to(args.device), make_discriminator(args.model).to(args.device)
         options = {"lr": 2e-4 if args.model == "default" else 3e-4,
                    "betas": (0.9, 0.999) if args.model == "tutorial" else (0.0, 0.99)}
         self.g_optim, self.d_optim = adam(self.g, args.best, **options), adam(self.d, args.best, **options)
         self.period = 1 if args.model == "tutorial" else PENALTY_EVERY
-        self.average = make_generator(args.model)
+        self.average = make_generator(args.model).to(args.device)
         self.average.load_state_dict(self.g.state_dict())
-        self.images = torch.rand(4 * args.batch, *IMAGE) * 2 - 1
-        self.labels = torch.randint(0, CLASSES, [4 * args.batch])
+        self.images = (torch.rand(4 * args.batch, *IMAGE) * 2 - 1).to(args.device)
+        self.labels = torch.randint(0, CLASSES, [4 * args.batch]).to(args.device)
         self.mse = nn.MSELoss()
         self.count = 0
-        self.compiled = vectors_of_compiler() if args.best else None
+        self.compiled = vectors_of_compiler(args.device) if args.best else None
         if self.compiled:
-            self.g_loss = torch.compile(self.g_loss, fullgraph=True, dynamic=False)
-            self.d_loss = torch.compile(self.d_loss, fullgraph=True, dynamic=False)
+            self.g_loss, self.d_loss = compiled(args, self.g_loss), compiled(args, self.d_loss)
 
     def autocast(self):
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16")
+        return torch.autocast(self.args.device, torch.bfloat16, enabled=self.args.precision == "bf16")
 
     def judge(self, real, fake, labels):
         with self.autocast():
@@ -249,13 +266,13 @@ class Trainer:
         if self.args.model == "residual":
             return nn.functional.softplus(on_real - on_fake).mean(), fake
         if self.args.model == "tutorial":
-            return self.mse(on_fake, torch.ones(len(z), 1)), fake
+            return self.mse(on_fake, torch.ones_like(on_fake)), fake
         return 0.5 * (on_fake - 1).square().mean(), fake
 
     def d_loss(self, real, fake, labels, penalized):
         if self.args.model == "tutorial":
             on_real, on_fake = self.judge(real, fake, labels)
-            return self.mse(on_real, torch.ones(len(real), 1)) + self.mse(on_fake, torch.zeros(len(real), 1))
+            return self.mse(on_real, torch.ones_like(on_real)) + self.mse(on_fake, torch.zeros_like(on_fake))
         if not penalized:
             return self.d_loss_of(*self.judge(real, fake.float(), labels))
         (on_real, on_fake), (r1, r2) = self.judge_with_gradients(real, fake.float(), labels)
@@ -275,10 +292,11 @@ class Trainer:
         penalized = self.count % self.period == 0
         self.count += 1
         real, labels = self.images[first:first + batch], self.labels[first:first + batch]
+        begin_step(self.args)
 
         self.g_optim.zero_grad()
         self.freeze_d(True)
-        g_loss, fake = self.g_loss(torch.randn(batch, LATENT), real, labels)
+        g_loss, fake = self.g_loss(torch.randn(batch, LATENT, device=self.args.device), real, labels)
         g_loss.backward()
         self.g_optim.step()
         self.freeze_d(False)
@@ -288,7 +306,8 @@ class Trainer:
                     average.lerp_(value, 0.001)
 
         self.d_optim.zero_grad()
-        d_loss = self.d_loss(real.detach(), fake.detach(), labels, penalized)
+        fake = fake.detach().clone() if self.args.mode else fake.detach()
+        d_loss = self.d_loss(real.detach(), fake, labels, penalized)
         d_loss.backward()
         self.d_optim.step()
         return g_loss, d_loss
@@ -301,32 +320,36 @@ class Trainer:
 class Sampler:
     def __init__(self, args):
         self.args = args
-        self.g = make_generator(args.model).eval()
-        self.labels = torch.arange(args.batch) % CLASSES
+        self.g = make_generator(args.model).eval().to(args.device)
+        self.labels = (torch.arange(args.batch) % CLASSES).to(args.device)
         self.period = 1
-        self.compiled = vectors_of_compiler() if args.best else None
+        self.compiled = vectors_of_compiler(args.device) if args.best else None
         if self.compiled:
-            self.g = torch.compile(self.g, fullgraph=True, dynamic=False)
+            self.g = compiled(args, self.g)
 
     @torch.no_grad()
     def step(self):
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.args.precision == "bf16"):
-            self.g(torch.randn(self.args.batch, LATENT), self.labels)
+        begin_step(self.args)
+        with torch.autocast(self.args.device, torch.bfloat16, enabled=self.args.precision == "bf16"):
+            self.g(torch.randn(self.args.batch, LATENT, device=self.args.device), self.labels)
 
 
 def measure(work, args, steps):
     times, rounds = [], -(-steps // work.period)
+    together = work.period if args.device == "cpu" else TOGETHER * work.period
     for _ in range(rounds):
         start = time.perf_counter()
-        for _ in range(work.period):
+        for _ in range(together):
             work.step()
-        times.append((time.perf_counter() - start) / work.period)
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - start) / together)
     median = statistics.median(times)
     return json.dumps({"median_ms": round(1e3 * median, 4), "min_ms": round(1e3 * min(times), 4),
                        "images_per_s": round(args.batch / median, 1), "steps": rounds * work.period, "batch": args.batch,
                        "model": args.model, "mode": "sample" if args.sample else "train",
                        "precision": args.precision, "threads": args.threads, "torch": torch.__version__,
-                       "best": args.best, "compiled": work.compiled})
+                       "best": args.best, "compiled": work.compiled, "device": args.device, "compile": args.mode})
 
 
 def check(args):
@@ -351,6 +374,8 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
                         help="f32, or bf16 autocast with f32 weights")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--mode", choices=["reduce-overhead", "max-autotune"], help="of torch.compile, with --best")
     parser.add_argument("--best", action="store_true", help="compiled, with fused Adam, where PyTorch has them")
     parser.add_argument("--check", action="store_true", help="hold --steps steps at --best against eager ones instead")
     parser.add_argument("--threads", type=int, default=2)
@@ -363,7 +388,13 @@ def main():
     args = parser.parse_args()
     if min(args.batch, args.steps, args.threads) < 1 or (args.batch < 2 and not args.sample):
         parser.error("--batch, --steps and --threads must be positive; training needs a batch of at least 2")
+    if args.mode and not args.best:
+        parser.error("--mode needs --best")
     torch.set_num_threads(args.threads)
+    if args.device == "cuda":
+        if not torch.cuda.is_available():
+            sys.exit(f"torch_step.py: PyTorch {torch.__version__} finds no GPU")
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     if args.check:
         print(check(args))
         return

@@ -120,6 +120,65 @@ class Peer(unittest.TestCase):
         self.assertLess(answer["difference_of_weights"], 1e-3)
 
 
+# Stands for `gan` and for a Python with PyTorch: a step takes ours 1 ms, eager 8, with CUDA graphs 3, compiled 4.
+GPU = """
+import json, sys
+words = sys.argv[1:]
+if words[0] == "-c":
+    sys.exit(print("2.9.0"))
+if "residual" in words and "1024" in words:
+    sys.exit("out of memory")
+ms = 1.0 if words[0] == "bench" else 3.0 if "--mode" in words else 4.0 if "--best" in words else 8.0
+print(json.dumps({"median_ms": ms}))
+"""
+
+
+class Gpu(unittest.TestCase):
+    """bench/gpu without a GPU: what it would run, and what it makes of the answers."""
+
+    def gpu(self, *args):
+        return subprocess.run([sys.executable, os.path.join(ROOT, "bench", "gpu"), *args], capture_output=True,
+                              text=True)
+
+    def test_a_dry_call_prints_every_command(self):
+        result = self.gpu("--dry")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = result.stdout.splitlines()
+        self.assertEqual(sum(" bench step " in line and "--device cuda" in line for line in lines), 2 * 24)
+        self.assertEqual(sum("--mode reduce-overhead" in line for line in lines), 24)
+        self.assertEqual(sum("GAN_TEST_DEVICE=cuda" in line for line in lines), min(8, os.cpu_count()) + 2)
+        # The program and PyTorch's script take the options that they are given.
+        step = next(line for line in lines if " bench step conv --batch 64 --precision f32" in line)
+        refused = subprocess.run([os.environ["GAN_BINARY"], *shlex.split(step)[1:]], capture_output=True, text=True)
+        self.assertEqual(refused.returncode, 4, refused.stderr)
+        self.assertIn("--device cuda: ", refused.stderr)
+
+    def test_the_table_comes_last_and_names_the_best_of_pytorch(self):
+        with tempfile.TemporaryDirectory() as folder:
+            fake = os.path.join(folder, "gan")
+            with open(fake, "w") as file:
+                file.write("#!" + sys.executable + GPU)
+            os.chmod(fake, 0o755)
+            path = os.path.join(folder, "gpu.json")
+            result = self.gpu("--build", folder, "--no-tests", "--torch", fake, "--json", path)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            with open(path) as file:
+                written = json.load(file)
+        rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
+        self.assertEqual(result.stdout.splitlines()[-1], rows[-1])
+        self.assertIn("| tutorial-lsgan 64 bf16 | 1.0000 | 8.0000 | 3.0000 | 4.0000 | 1.0000 | 8.0000 | 4.0000 | 3.00 |",
+                      rows)
+        self.assertIn("failed: ours residual 1024 f32: exit code 1: out of memory", result.stdout)
+        self.assertEqual(len(written["figures"]), 4 * 22 + 4 + 12)
+        self.assertEqual(written["about"]["torch"], "2.9.0")
+
+    def test_what_there_is_no_time_for_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            result = self.gpu("--build", folder, "--minutes", "0.1", "--json", os.path.join(folder, "gpu.json"))
+        self.assertIn("left out, no time: tests, ", result.stdout)
+        self.assertIn("tests on the GPU: not run", result.stdout)
+
+
 class Turns(unittest.TestCase):
     class Counter:
         log = []

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <stdexcept>
@@ -12,6 +13,7 @@
 #ifdef GAN_CUDA
 #include "cuda/stand_in.h"
 #endif
+#include "runtime/devices.h"
 #include "runtime/profile.h"
 #include "runtime/reference/spec.h"
 
@@ -233,6 +235,8 @@ runtime::Backend& walled_backend_with_chains() {
 }
 
 std::vector<const runtime::Backend*> all_backends() {
+  if (const char* const device = std::getenv("GAN_TEST_DEVICE"))
+    return {&runtime::default_backend(), runtime::choose_device(device, "").backend};
   return {&runtime::default_backend(), &walled_backend(), &walled_backend_with_chains(),
 #ifdef GAN_CUDA
           &stand_in_backend()

@@ -12,7 +12,7 @@ runtime::Backend& walled_backend();
 /// The same with a target that has epilogues, chains after products and sums in chains.
 runtime::Backend& walled_backend_with_chains();
 
-/// The backends that tests run on.
+/// The backends that tests run on; with GAN_TEST_DEVICE, such as cuda, that device alone beside the CPU.
 std::vector<const runtime::Backend*> all_backends();
 
 }  // namespace gan::test

@@ -16,6 +16,7 @@
 #include "compiler/compile.h"
 #include "cuda/stand_in.h"
 #include "data/source.h"
+#include "eval/classifier.h"
 #include "ops/ops.h"
 #include "program.h"
 #include "runtime/cuda/device.h"
@@ -210,6 +211,15 @@ TEST(Cuda, ASamplerDrawsWhatTheProcessorDraws) {
     for (int i = 0; i < 2; ++i) sampler.sample(z, std::vector<std::int32_t>{0, 1, 2}, drawn[there]);
   }
   EXPECT_LE(relative_error(drawn[1], drawn[0]), 1e-5);
+}
+
+TEST(Cuda, FeaturesOfPicturesAreThoseOfTheProcessor) {
+  const data::Dataset dataset = images(8);
+  const eval::Classifier classifier = eval::train_classifier(dataset, /*seed=*/1, nullptr);
+  const eval::Embedded here = eval::Embedder(classifier).embed(dataset);
+  const eval::Embedded there = eval::Embedder(classifier, &stand_in_backend()).embed(dataset);
+  EXPECT_EQ(there.classes, here.classes);
+  EXPECT_LE(relative_error(there.features, here.features), 1e-5);
 }
 
 // ---- products without cuBLASLt, memory, the cache, profiles ----

@@ -97,7 +97,10 @@ struct StandInState {
   std::unique_ptr<Operations> captured;  // while the stream is captured
   bool only_collect = false;
   std::vector<std::string> sources;
+  std::vector<std::unique_ptr<Module>> modules;
   std::vector<std::unique_ptr<Function>> functions;
+  std::vector<std::unique_ptr<Event>> events;
+  std::vector<std::unique_ptr<std::byte[]>> pinned;
   runtime::cuda::Functions table;
   int launched_graphs = 0, compilations = 0;
 
@@ -197,7 +200,9 @@ CUresult release(CUdeviceptr at) {
   s.blocks.erase(block);
   return CUDA_SUCCESS;
 }
-CUresult allocate_pinned(void** at, std::size_t bytes) { return *at = std::malloc(bytes), CUDA_SUCCESS; }
+CUresult allocate_pinned(void** at, std::size_t bytes) {
+  return *at = now().pinned.emplace_back(new std::byte[bytes]).get(), CUDA_SUCCESS;
+}
 
 CUresult to_device(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
   StandInState& s = now();
@@ -258,7 +263,9 @@ CUresult launch_graph(CUgraphExec exec, CUstream) {
 CUresult destroy_exec(CUgraphExec exec) { return delete reinterpret_cast<Operations*>(exec), CUDA_SUCCESS; }
 CUresult destroy_graph(CUgraph graph) { return delete reinterpret_cast<Operations*>(graph), CUDA_SUCCESS; }
 
-CUresult make_event(CUevent* event, unsigned) { return *event = reinterpret_cast<CUevent>(new Event), CUDA_SUCCESS; }
+CUresult make_event(CUevent* event, unsigned) {
+  return *event = reinterpret_cast<CUevent>(now().events.emplace_back(new Event).get()), CUDA_SUCCESS;
+}
 CUresult record(CUevent event, CUstream) {
   now().push([event] { reinterpret_cast<Event*>(event)->at = std::chrono::steady_clock::now(); });
   return CUDA_SUCCESS;
@@ -272,7 +279,7 @@ CUresult elapsed(float* milliseconds, CUevent first, CUevent last) {
 
 // An image is the length of a shared object and the object itself.
 CUresult load_module(CUmodule* module, const void* image) {
-  auto* const loaded = new Module;
+  Module* const loaded = now().modules.emplace_back(new Module).get();
   *module = reinterpret_cast<CUmodule>(loaded);
   if (now().only_collect) return CUDA_SUCCESS;
   std::uint64_t bytes = 0;

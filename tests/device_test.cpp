@@ -1,0 +1,80 @@
+// --device: what is known, and what is said where a GPU cannot be used.
+#include "runtime/devices.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "program.h"
+
+namespace gan::test {
+namespace {
+
+/// Why no GPU can be used here; "" if one can.
+std::string why_no_gpu() {
+  try {
+    runtime::describe_gpu();
+  } catch (const base::Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Devices, KnowTheirTexts) {
+  for (const char* known : {"auto", "cpu", "cuda", "cuda:0", "cuda:12"})
+    EXPECT_TRUE(runtime::is_device(known)) << known;
+  for (const char* other : {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda0", "CPU"})
+    EXPECT_FALSE(runtime::is_device(other)) << other;
+}
+
+TEST(Devices, AutoTakesTheProcessorAndSaysWhy) {
+  const runtime::DeviceChoice choice = runtime::choose_device("auto", "");
+  EXPECT_EQ(choice.backend, nullptr);
+  EXPECT_NE(choice.reason.find("processor"), std::string::npos) << choice.reason;
+  EXPECT_EQ(runtime::choose_device("cpu", "").backend, nullptr);
+}
+
+TEST(DevicesBadInput, AnUnknownDeviceIsAUsageError) {
+  try {
+    runtime::choose_device("gpu", "");
+    FAIL() << "it is known";
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.kind(), base::ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("device gpu: auto, cpu, cuda and cuda:N"), std::string::npos);
+  }
+}
+
+TEST(CliDevicesBadInput, WithoutAGpuOneLineNamesWhatIsMissing) {
+  const std::string missing = why_no_gpu();
+  if (missing.empty()) GTEST_SKIP() << "this machine has a GPU";
+  const Folder folder;
+  const std::vector<Args> commands = {
+      {"train", "vector", "--data", "ring8", "--out", folder / "run", "--steps", "2", "--device", "cuda"},
+      {"bench", "step", "vector", "--steps", "1", "--device", "cuda"},
+      {"bench", "sample", "vector", "--steps", "1", "--device", "cuda"}};
+  for (const Args& command : commands) {
+    const Result result = run(folder, command);
+    EXPECT_EQ(result.code, 4) << result.err;
+    EXPECT_EQ(result.err, "gan: --device cuda: " + missing + "\n");
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder / "run")) << "nothing is written before";
+  const Result unknown = run(folder, {"bench", "step", "vector", "--steps", "1", "--device", "gpu"});
+  EXPECT_EQ(unknown.code, 2);
+  EXPECT_NE(unknown.err.find("device gpu: auto, cpu, cuda and cuda:N"), std::string::npos) << unknown.err;
+  const Result processor = run(folder, {"bench", "step", "vector", "--steps", "1", "--warmup", "1", "--device", "cpu"});
+  EXPECT_EQ(processor.code, 0) << processor.err;
+}
+
+TEST(CliDevices, InfoSaysWhichDeviceIsChosen) {
+  const Folder folder;
+  const Result result = run(folder, {"info"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("auto chooses the processor"), std::string::npos) << result.out;
+  const std::string missing = why_no_gpu();
+  EXPECT_NE(result.out.find(missing.empty() ? "--device cuda computes on" : missing), std::string::npos) << result.out;
+}
+
+}  // namespace
+}  // namespace gan::test
