@@ -31,9 +31,10 @@ case "${1:-}" in
     ;;
   --test)
     packages+=(chromium python3 python3-pil python3-onnx pkg-config)  # for pages, bench/run, resizing, exported models, installing
+    packages+=(libopenmpi-dev openmpi-bin iproute2)                   # for several processes and hosts
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --package) packages+=(dpkg-dev file) ;;
+  --package) packages+=(dpkg-dev file libopenmpi-dev) ;;
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --package | --docs]" >&2
