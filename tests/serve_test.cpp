@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 
+#include "base/file.h"
 #include "io/npy.h"
 #include "io/npz.h"
 #include "io/picture_file.h"
@@ -652,6 +653,34 @@ TEST_F(ServeRuns, PagesLoadNothingFromElsewhere) {
   EXPECT_EQ(script.header("Content-Type"), "text/javascript; charset=utf-8");
   EXPECT_EQ(served_->get("/studio/studio.js", {{"If-None-Match", script.header("ETag")}}).status, 304);
   EXPECT_EQ(served_->get("/studio/report.html").status, 404);
+}
+
+TEST(Serve, FoldersOfKilledServersAreRemoved) {
+  const Folder folder;
+  const fs::path place = folder / "tmp";
+  const auto names = [&] {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(place)) found.push_back(entry.path().filename().string());
+    std::ranges::sort(found);
+    return found;
+  };
+  for (const char* name : {"gan-jobs-killed", "gan-jobs-in-use", "gan-jobs-new", "other"}) {
+    fs::create_directories(place / name);
+    put((place / name / "1.npz").string(), "x");
+    if (name != std::string("gan-jobs-new"))
+      fs::last_write_time(place / name, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  }
+  const base::FolderLock lock((place / "gan-jobs-in-use").string());
+  fs::create_directory(folder / "root");
+  {
+    Served server(folder, {"studio", folder / "root", "--port", "0"}, {{"TMPDIR", place.string()}});
+    const std::vector<std::string> found = names();
+    EXPECT_EQ(found.size(), 4u) << "its own is the fourth";
+    EXPECT_EQ(std::ranges::count(found, "gan-jobs-killed"), 0);
+    server.process().signal(SIGTERM);
+    EXPECT_EQ(server.process().wait(), 0);
+  }
+  EXPECT_EQ(names(), (std::vector<std::string>{"gan-jobs-in-use", "gan-jobs-new", "other"}));
 }
 
 TEST_F(ServeRuns, JobsDrawMuchAndEvaluate) {

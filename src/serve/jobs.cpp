@@ -14,7 +14,6 @@
 #include "serve/access.h"
 #include "serve/run_state.h"
 #include "serve/sampling.h"
-#include "train/config.h"
 
 namespace gan::serve {
 
@@ -25,6 +24,7 @@ namespace {
 
 constexpr std::size_t kMostWaiting = 16, kMostKept = 32;
 constexpr std::int64_t kMostSamples = 1'000'000;
+constexpr std::string_view kFolder = "gan-jobs-";  // how the names of folders of results begin
 
 struct Format {
   const char *name, *type;
@@ -43,12 +43,28 @@ Json share_in(const std::string& line) {
   return percent ? Json(std::clamp(*percent / 100, 0.0, 1.0)) : Json();
 }
 
+/// Removes the folders of servers that were killed: those that no server has locked for an hour.
+void remove_leftovers() {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
+    const bool old = fs::file_time_type::clock::now() - entry.last_write_time(ignored) > std::chrono::hours(1);
+    if (!entry.path().filename().string().starts_with(kFolder) || !old) continue;
+    try {
+      const base::FolderLock lock(entry.path().string());
+      fs::remove_all(entry.path(), ignored);
+    } catch (const base::Error&) {  // a server has it
+    }
+  }
+}
+
 }  // namespace
 
 Jobs::Jobs(Models& models, Runs& runs) : models_(models), runs_(runs) {
-  std::string name = (fs::temp_directory_path() / "gan-jobs-XXXXXX").string();
+  remove_leftovers();
+  std::string name = (fs::temp_directory_path() / (std::string(kFolder) + "XXXXXX")).string();
   if (!::mkdtemp(name.data())) base::fail_data("{}: no folder can be made for the results of jobs", name);
   folder_ = name;
+  lock_.emplace(folder_);
   thread_ = std::jthread([this] { work(); });
 }
 

@@ -4,10 +4,12 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/file.h"
 #include "serve/models.h"
 #include "serve/process.h"
 #include "serve/runs.h"
@@ -52,7 +54,8 @@ class Jobs {
   std::map<std::string, Job, ByNumber> jobs_;  // by id
   std::deque<std::string> waiting_;
   std::deque<std::string> done_;
-  std::string folder_;  // of results
+  std::string folder_;
+  std::optional<base::FolderLock> lock_;  // of results
   std::uint64_t next_ = 1;
   bool ending_ = false;
   std::jthread thread_;
