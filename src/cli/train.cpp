@@ -301,6 +301,8 @@ void run(const Options& options) {
   ProgressPrinter printer(style, dataset.is_image() ? "images" : "rows");
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
+  if (const runtime::Backend* const backend = use_device(options.device, options.cache))
+    printer.note("on " + backend->describe());
   use_threads(config.train.threads);
   for (const std::string& text : dataset.notes) notes.push_back("note: " + text);
   for (const std::string& text : balance_notes(config, dataset)) notes.push_back("note: " + text);
