@@ -98,6 +98,7 @@ TEST(Cuda, TwoRunsHaveTheSameBitsInWhateverOrderThreadsRun) {
   EXPECT_EQ(first, trained(config, dataset, backend_of(forwards).get(), 6));
   EXPECT_EQ(first, trained(config, dataset, backend_of(backwards).get(), 6));
   EXPECT_GT(forwards.launched_graphs(), 0);
+  EXPECT_GT(forwards.reordered(), 100u) << "independent kernels of a graph run side by side";
 }
 
 TEST(Cuda, StepsOfConvolutionsFollowTheProcessor) {
@@ -373,7 +374,7 @@ void run_kernel(const std::string& body, std::size_t shift = 0, bool written = t
   const auto address = [](const auto& at) { return reinterpret_cast<runtime::cuda::Address>(at.get()); };
   kernel.arguments = {(written ? address(a) : fresh) + shift, address(r)};
   device.load({kernel});
-  device.task(kernel)();
+  device.task(kernel).run();
   device.wait();
 }
 
