@@ -91,6 +91,15 @@ else()
   set(CUDA_INCLUDE_DIR "")
 endif()
 
+# For libgan_mpi.so alone, which the program opens when it runs in several processes.
+set(MPI_CXX_SKIP_MPICXX ON)
+if(NOT GAN_MPI STREQUAL OFF)
+  find_package(MPI QUIET COMPONENTS CXX)
+  if(GAN_MPI STREQUAL ON)
+    gan_require(MPI_CXX_FOUND libopenmpi-dev)
+  endif()
+endif()
+
 if(missing_packages)
   list(REMOVE_DUPLICATES missing_packages)
   list(JOIN missing_packages " " missing_packages)

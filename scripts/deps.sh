@@ -10,7 +10,6 @@ packages=(
   g++ cmake ninja-build ca-certificates
   libdnnl-dev               # CPU kernels
   libhwy-dev                # SIMD
-  libxbyak-dev              # machine code for chains of elementwise operations
   libeigen3-dev             # eigenvalues, for metrics
   libcli11-dev              # command line
   libtomlplusplus-dev       # configuration
@@ -32,15 +31,19 @@ case "${1:-}" in
     ;;
   --test)
     packages+=(chromium python3 python3-pil python3-onnx pkg-config)  # for pages, bench/run, resizing, exported models, installing
+    packages+=(libopenmpi-dev openmpi-bin iproute2)                   # for several processes and hosts
     command -v npm > /dev/null || packages+=(npm)
     ;;
-  --package) packages+=(dpkg-dev file) ;;
+  --package) packages+=(dpkg-dev file libopenmpi-dev) ;;
   --docs) packages+=(gnuplot-nox jq) ;;
   *)
     echo "usage: scripts/deps.sh [--fetch | --test | --package | --docs]" >&2
     exit 2
     ;;
 esac
+
+# Machine code for chains of elementwise operations.
+if [[ "$(uname -m)" == x86_64 ]]; then packages+=(libxbyak-dev); fi
 
 if ! command -v dpkg-query > /dev/null; then
   echo "scripts/deps.sh supports Debian only; install the equivalents of these packages: ${packages[*]}" >&2

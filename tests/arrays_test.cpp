@@ -245,7 +245,7 @@ TEST(NpzBadInput, Archives) {
       {zip({{.name = "x.npy", .content = x, .method = 12}}), "method 12, expected stored or deflated"},
       {zip({{.name = "x.npy", .content = x, .bad_crc = true}}), "the checksum is wrong"},
       {zip({{.name = "x.npy", .content = x, .compressed = true, .bad_crc = true}}), "the checksum is wrong"},
-      {zip({{.name = "x.npy", .content = x}, {.name = "x.npy", .content = x}}), "\"x\" is there twice"},
+      {zip({{.name = "x.npy", .content = x}, {.name = "x.npy", .content = x}}), "\"x.npy\" is there twice"},
       {zip({{.name = "x\n.npy", .content = x}}), "control characters"},
       {zip({{.name = "x.npy", .content = x, .size = 1000}}), "1000 bytes are stored in"},
       {zip({{.name = "x.npy", .content = x, .compressed = true, .size = 1000}}), "needs 8 bytes of data"},
@@ -255,7 +255,7 @@ TEST(NpzBadInput, Archives) {
              .size = npy("<f4", "200,", "").size() + 800}}),
        "the compressed data is shorter than announced"},
       {zip({{.name = "x.npy", .content = zeros, .compressed = true, .size = zeros.size() + 300'000'000}}),
-       "more than 200 times; save it with numpy.savez"},
+       "more than 200 times; store it uncompressed"},
       {zip({{.name = "x.npy", .content = x, .compressed = true, .size = std::uint64_t{1} << 62, .zip64 = true}}),
        "more than 200 times"},
       {zip({{.name = "x.npy", .content = x, .compressed = true, .packed = "\xff\xff\xff\xff"}}), "data is damaged"},
@@ -403,6 +403,30 @@ TEST(Arrays, LabelsByASecondPath) {
   put(folder / "classes.txt", "one\ntwo\n");
   EXPECT_EQ(open(npy("|u1", "4,", std::string("\0\1\0\1", 4))).condition.class_names(),
             (std::vector<std::string>{"one", "two"}));
+}
+
+TEST(Arrays, ColumnsOfATableBeside) {
+  TemporaryFolder folder;
+  const std::string spec = put(folder / "x.npy", npy("|u1", "3, 1, 1", counting(3))) + "," + folder / "y.csv";
+  put(folder / "y.csv", "label,age,id\ncat,1.5,a\ndog,2.5,\ncat,4,c\n");
+  const data::Dataset labelled = data::open_source(spec);
+  EXPECT_EQ(labelled.condition.class_names(), (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(std::vector<std::int32_t>(labelled.labels().begin(), labelled.labels().end()),
+            (std::vector<std::int32_t>{0, 1, 0}));
+  data::SourceOptions options;
+  options.read.condition = "age";
+  const data::Dataset aged = data::open_source(spec, options);
+  EXPECT_EQ(std::get<std::vector<float>>(aged.rows.columns.at(0)), (std::vector<float>{1.5f, 2.5f, 4}));
+  options.read.condition = "id";
+  expect_error(ErrorKind::data, "y.csv: line 3, column id: the value is missing",
+               [&] { data::open_source(spec, options); });
+  options.read.condition = "ages";
+  expect_error(ErrorKind::usage, "did you mean \"age\"", [&] { data::open_source(spec, options); });
+  put(folder / "y.csv", "label\ncat\n");
+  expect_error(ErrorKind::data, "y.csv: 1 row below the header for 3 images", [&] { data::open_source(spec); });
+  options.labels = false;
+  options.read.condition = "";
+  EXPECT_EQ(data::open_source(spec, options).items, 3);
 }
 
 TEST(Arrays, NpzNamesSayWhatIsWhat) {

@@ -645,12 +645,11 @@ TEST(Cli, EvalJudgesAModel) {
   write_data(folder);
   expect_done(folder, train_args(folder, "run", {"--steps", "20", "--quiet"}));
   const auto eval = [&](const Args& more) {
-    Args args = {"eval", folder / "run", "--data", source(folder), "--count",
-                 "150",  "--threads",    "2",      "--cache",      folder / "cache"};
+    Args args = {"eval", folder / "run", "--count", "150", "--threads", "2", "--cache", folder / "cache"};
     args.insert(args.end(), more.begin(), more.end());
     return args;
   };
-  const Result first = run(folder, eval({"--out", folder / "scores"}));
+  const Result first = run(folder, eval({"--data", source(folder), "--out", folder / "scores"}));
   EXPECT_EQ(first.code, 0) << first.err;
   EXPECT_EQ(first.err, "");
   for (const char* part :
@@ -668,7 +667,7 @@ TEST(Cli, EvalJudgesAModel) {
   EXPECT_EQ(json.at("steps"), 20);
   json.erase("seconds");
   written.erase("seconds");
-  EXPECT_EQ(json, written);
+  EXPECT_EQ(json, written) << "without --data it takes the run's";
 
   const std::string classifier = fs::directory_iterator(folder / "cache/classifiers")->path().string();
   expect_done(folder, eval({"--embedding", classifier}));
@@ -677,7 +676,9 @@ TEST(Cli, EvalJudgesAModel) {
   expect_refused(folder, {"eval", folder / "run", "--data", "ring8"}, 2, "draws samples of [1, 8, 8]");
   expect_refused(folder, {"eval", folder / "run", "--data", folder / "x.idx"}, 2, "the model takes labels");
   expect_refused(folder, {"eval", classifier, "--data", source(folder)}, 3, "not a model");
-  expect_refused(folder, {"eval", folder / "run"}, 2, "--data");
+  std::filesystem::copy(folder / "run/model.safetensors", folder / "alone.safetensors");
+  expect_refused(folder, {"eval", folder / "alone.safetensors"}, 2, "--data");
+  expect_refused(folder, {"eval", "--samples", source(folder)}, 2, "--data");
 }
 
 TEST(Cli, EvalComparesWithWhatIsAskedFor) {

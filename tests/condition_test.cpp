@@ -179,7 +179,7 @@ TEST(Vicinity, DrawsNearbySamples) {
       int moved = 0, beyond = 0;
       for (std::uint32_t i = 0; i < 600; ++i) {
         ConditionRows y = rows;
-        const std::uint32_t near = vicinity.draw(i * 2, random, i, y);
+        const std::uint32_t near = vicinity.draw(i * 2, random, i, i, y);
         float distance = std::abs(angles[near] - y.numbers(0)[i]);
         if (period > 0) distance = std::min(std::fmod(distance, 360.0f), 360 - std::fmod(distance, 360.0f));
         EXPECT_LE(distance, std::string(kind) == "hard" ? 6.01 : 6.01 * kFarthestSoft);
@@ -206,7 +206,7 @@ std::vector<double> offsets(const char* kind, int count) {
   for (std::uint32_t step = 0; step < 8000; ++step) {
     ConditionRows y;
     y.columns = {std::vector<float>{numbers[middle]}};
-    const std::uint32_t near = vicinity.draw(middle, base::RandomStream(1, 2, step), 0, y);
+    const std::uint32_t near = vicinity.draw(middle, base::RandomStream(1, 2, step), 0, 0, y);
     const double condition = static_cast<double>(y.numbers(0)[0]);
     if (condition > static_cast<double>(numbers[middle]))
       found.push_back((static_cast<double>(numbers[near]) - condition) / 0.1);
@@ -245,7 +245,7 @@ TEST(Vicinity, KeepsTheDomainOfLogarithms) {
   ConditionRows y = rows;
   int below = 0;
   for (std::uint32_t i = 0; i < 500; ++i) {
-    const std::uint32_t near = vicinity.draw(i, base::RandomStream(1, 2, 3), i, y);
+    const std::uint32_t near = vicinity.draw(i, base::RandomStream(1, 2, 3), i, i, y);
     const float value = y.numbers(0)[i];
     ASSERT_GT(value, 0);
     EXPECT_LE(std::abs(std::log(value / prices[near])), 0.201 * kFarthestSoft);  // kappa: twice the gap 0.1
@@ -270,7 +270,7 @@ TEST(Vicinity, GoesAroundAPeriod) {
   ConditionRows y;
   for (std::uint32_t step = 0; step < 200; ++step) {
     y.columns = {std::vector<float>{355}};
-    drawn.insert(vicinity.draw(0, base::RandomStream(1, 2, step), 0, y));
+    drawn.insert(vicinity.draw(0, base::RandomStream(1, 2, step), 0, 0, y));
   }
   EXPECT_EQ(drawn, (std::set<std::uint32_t>{0, 3, 4}));
 }

@@ -142,7 +142,13 @@ TEST(IdxBadInput, Table) {
   bad_data[10] = '\x07';  // a block of the reserved kind
   const Case cases[] = {
       {"", "not an IDX file: 0 bytes"},
-      {"\x89PNG....", "not an IDX file: starts with 89 50 4e 47, images start with 00 00 08 03"},
+      {"\x89PNX\x01...", "not an IDX file: starts with 89 50 4e 58, images start with 00 00 08 03"},
+      {"\x89PNG....", "a PNG picture, which is not read as data: give the folder in which it lies"},
+      {"\x89HDF\r\n\x1a\n", "an HDF5 file, which is not read as data: save its arrays by numpy.savez"},
+      {"a,b\n1,2\n", "text, which is not read as data: call it FILE.csv"},
+      {"{\"a\": 1}", "JSON, which is not read as data"},
+      {"PK\x03\x04....", "call it FILE.zip if pictures are in it"},
+      {gzip(std::string(257, 'x') + "ustar  \0x"), "a tar archive, which is not read as data: unpack it"},
       {idx({3, 2, 2}, counting(12), 7), "starts with 00 00 07 03"},
       {idx({}, ""), "starts with 00 00 08 00"},
       {idx({12}, counting(12)), "an array of 1 axis [12], expected 3 or 4 (images); labels have one axis"},
@@ -176,7 +182,7 @@ TEST(IdxBadInput, Table) {
   expect_error(ErrorKind::data, "expected 1 or 2 (labels)", [&] { data::read_idx_labels(put(folder / "x", good)); });
   expect_error(ErrorKind::data, "holds no labels", [&] { data::read_idx_labels(put(folder / "x", idx({0}, ""))); });
   expect_error(ErrorKind::data, "labels start with 00 00 08 01",
-               [&] { data::read_idx_labels(put(folder / "x", "text")); });
+               [&] { data::read_idx_labels(put(folder / "x", "\x01xt.")); });
   expect_error(ErrorKind::data, "No such file", [&] { data::read_idx_images(folder / "none"); });
   expect_error(ErrorKind::data, "is a folder", [&] { data::read_idx_images(folder.path()); });
 }

@@ -108,7 +108,7 @@ void expect_golden(const std::vector<Results>& results, std::size_t outputs) {
 /// Random numbers of the golden file's seed.
 void set_random(nn::Variables& variables) {
   Graph& g = variables.graph();
-  variables.set_random(g.input("key", {DType::i32, {2}}), g.input("step", {DType::i32, {1}}));
+  variables.set_random({g.input("key", {DType::i32, {2}}), g.input("step", {DType::i32, {1}})});
 }
 
 runtime::ReferenceValues random_inputs(std::int64_t step) {
@@ -184,7 +184,8 @@ TEST(PenaltyParts, EveryPenaltyAndItsGradientsFollowPyTorch) {
                                                  const Tensor u = golden_input(g, "penalty." + std::string(name));
                                                  EXPECT_EQ(u.shape(), shape);
                                                  return u;
-                                               }});
+                                               },
+                                           .batch_mean = [](Tensor x) { return mean(x); }});
         const std::vector<Tensor> gradients = autodiff::gradient(term, {d.w1, d.b, d.w2});
         g.output(key, term);
         g.output(key + ".by_w1", gradients[0]);

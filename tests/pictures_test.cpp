@@ -20,6 +20,7 @@
 #include "data/shuffle.h"
 #include "data/source.h"
 #include "file_helpers.h"
+#include "io/zip.h"
 #include "picture_helpers.h"
 
 namespace gan {
@@ -244,6 +245,105 @@ TEST_F(Pictures, MetadataOfJsonBesideFolders) {
   EXPECT_EQ(open().items, 1);
 }
 
+TEST_F(Pictures, StyleGansLabels) {
+  add_grey("00000/img0.png", 1);
+  add_grey("00000/img1.png", 2);
+  add("dataset.json", R"({"labels": [["00000/img1.png", 4], ["00000/img0.png", 7]]})");
+  const Dataset dataset = open();
+  EXPECT_EQ(dataset.condition.class_names(), (std::vector<std::string>{"4", "7"}));
+  EXPECT_EQ(labels(dataset), (std::vector<std::int32_t>{1, 0}));
+  EXPECT_TRUE(dataset.notes.empty()) << dataset.notes[0];
+  add("dataset.json", R"({"labels": [["00000/img0.png", [1.5, 0]], ["00000/img1.png", [2.5, 1]]]})");
+  options.read.condition = "label0,label1";
+  EXPECT_EQ(open().condition.columns.size(), 2u);
+  // Without labels it is one of the other files.
+  add("dataset.json", R"({"labels": null})");
+  options.read.condition = "";
+  const Dataset unlabelled = open();
+  EXPECT_EQ(unlabelled.condition.class_names(), std::vector<std::string>{"00000"});
+  EXPECT_TRUE(has_note(unlabelled, "such as dataset.json"));
+  // Metadata goes before it.
+  add("metadata.csv", "file_name,label\n00000/img0.png,x\n00000/img1.png,y\n");
+  add("dataset.json", R"({"labels": [["00000/img1.png", 4], ["00000/img0.png", 7]]})");
+  EXPECT_EQ(open().condition.class_names(), (std::vector<std::string>{"x", "y"}));
+}
+
+TEST_F(Pictures, OtherTablesAreNamed) {
+  add_grey("a.png", 1);
+  add("labels.csv", "image,label\na.png,1\n");
+  EXPECT_TRUE(has_note(open(), "no condition; labels.csv is not read: one called metadata.csv would be"));
+}
+
+TEST_F(Pictures, ArchiveAsTheFolderInIt) {
+  const std::string archive = cache / "a.zip";
+  const auto archived = [&](const std::string& folder_in_it) {
+    io::ZipWriter zip(archive);
+    zip.add(folder_in_it + ".DS_Store", "x");
+    zip.add("__MACOSX/" + folder_in_it + "x.png", "x");
+    std::vector<std::string> names;
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+      if (entry.is_regular_file()) names.push_back(fs::relative(entry.path(), folder.path()).string());
+    for (const std::string& name : names) zip.add(folder_in_it + name, test::get(folder / name));
+    zip.commit();
+    return data::open_source(archive, options);
+  };
+  const auto expect_same = [&](const Dataset& found) {
+    const Dataset expected = open();
+    EXPECT_EQ(found.hash, expected.hash);
+    EXPECT_EQ(pixels(found), pixels(expected));
+    EXPECT_EQ(found.condition, expected.condition);
+    EXPECT_EQ(found.notes, expected.notes);
+  };
+  add_grey("train/cat/a.png", 1);
+  add_grey("train/dog/b.png", 2);
+  add_grey("test/cat/c.png", 3);
+  expect_same(archived(""));
+  EXPECT_TRUE(data::has_test_part(archive));
+  expect_same(archived("pets/all of them/"));
+  options.split = Split::test;
+  expect_same(data::open_source(archive, options));
+  options.split = Split::train;
+  add("metadata.csv", "file_name,label\ntrain/cat/a.png,x\ntrain/dog/b.png,y\ntest/cat/c.png,x\n");
+  expect_same(archived("pets/"));
+  // Decoded once.
+  const std::size_t before = data::cache_entries(cache.path()).size();
+  expect_same(data::open_source(archive, options));
+  EXPECT_EQ(data::cache_entries(cache.path()).size(), before);
+  // Another content under the same names is decoded anew.
+  add_grey("train/cat/a.png", 9);
+  expect_same(archived("pets/"));
+}
+
+TEST_F(PicturesBadInput, Archives) {
+  const std::string archive = cache / "a.zip";
+  const auto expect_bad = [&](const std::string& message) {
+    expect_error(ErrorKind::data, message, [&] { data::open_source(archive, options); });
+  };
+  put(archive, "text");
+  expect_bad("a.zip: not a .zip file, or cut short");
+  const auto write = [&](const std::vector<std::pair<std::string, std::string>>& members) {
+    io::ZipWriter zip(archive);
+    for (const auto& [name, content] : members) zip.add(name, content);
+    zip.commit();
+  };
+  write({});
+  expect_bad("a.zip: the archive has no pictures; expected .png");
+  write({{"a/data.csv", "x"}, {"a/b/", ""}});
+  expect_bad("no pictures: 1 file that is no PNG, JPEG or WebP picture by name ignored, such as data.csv");
+  write({{"a/1.png", png_of(1, 1, 1)}, {"b/2.png", "text"}});
+  expect_bad("a.zip/b/2.png: no picture, expected PNG, JPEG or WebP; --skip-broken leaves");
+  write({{"a/1.png", png_of(1, 1, 1)}, {"b/\xff.png", png_of(1, 1, 1)}});
+  expect_bad("a.zip: the name of member 2 is not UTF-8");
+  write({{"a/1.png", png_of(1, 1, 1)}, {"dataset.json", R"({"labels": [["a/1.png"]]})"}});
+  expect_bad("a.zip/dataset.json: label 1: expected [\"FILE\", LABEL]");
+  // A picture that is damaged, seen by its checksum.
+  write({{"a/1.png", png_of(8, 8, 1)}, {"b/2.png", png_of(8, 8, 1)}});
+  std::string damaged = test::get(archive);
+  damaged[60] = static_cast<char>(damaged[60] ^ 1);
+  put(archive, damaged);
+  expect_bad("a/1.png: the checksum is wrong");
+}
+
 TEST_F(PicturesBadInput, Metadata) {
   add_grey("a.png", 1);
   add_grey("b.png", 2);
@@ -265,6 +365,11 @@ TEST_F(PicturesBadInput, Metadata) {
       {"metadata.jsonl", "{\"file_name\": \"a.png\"}\n{\"file_name\": \"b.png\", \"x\": 1}\n", "",
        "line 2: has a value \"x\""},
       {"metadata.jsonl", "\n", "", "is empty, expected a JSON object on each line"},
+      {"dataset.json", R"({"labels": [["a.png", 1]]})", "", "dataset.json: has no row for b.png"},
+      {"dataset.json", R"({"labels": [["a.png", 1], ["b.png", [1, 2]]]})", "", "dataset.json: label 2: expected"},
+      {"dataset.json", R"({"labels": [["a.png", 1], ["b.png", 1], ["c.png", 1]]})", "",
+       "dataset.json: label 3: c.png is not there"},
+      {"dataset.json", R"({"labels": [["a.png", {}]]})", "", "dataset.json: label 1: expected"},
   };
   for (const auto& [name, content, condition, message, kind] : cases) {
     add(name, content);

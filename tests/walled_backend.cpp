@@ -136,11 +136,20 @@ struct SignatureOf {
   Signature operator()(const graph::Gather& s) const { return {{{f32, s.rows * s.width}, {i32, s.count}}}; }
   Signature operator()(const graph::ScatterAdd& s) const { return {{{f32, s.count * s.width}, {i32, s.count}}}; }
   Signature operator()(const graph::OneHot& s) const { return {{{i32, s.count}}}; }
-  Signature operator()(const graph::Random&) const { return {{{i32, 2}, {i32, 1}}}; }
+  Signature operator()(const graph::Random& s) const {
+    Signature signature{{{i32, 2}, {i32, 1}}};
+    if (s.by_part) signature.inputs.emplace_back(i32, 1);
+    return signature;
+  }
   Signature operator()(const graph::ShiftImages& s) const {
     return {{{f32, graph::element_count(s.images)}, {f32, 2 * s.images[0]}}};
   }
   Signature operator()(const graph::CutoutMask& s) const { return {{{f32, 2 * s.count}}}; }
+  Signature operator()(const graph::AllReduce& s) const {
+    Signature signature;
+    for (const std::int64_t count : s.counts) signature.inputs.emplace_back(f32, count);
+    return signature;
+  }
 };
 
 /// Elements of an operand of a chain.
@@ -151,7 +160,16 @@ std::int64_t length_of(const graph::ChainOperand& operand, std::int64_t elements
   return last + 1;
 }
 
-void run(const Launch& launch) {
+/// Adds up the parts and ranks of an all_reduce, of which `values` are this one's.
+void add_up(const graph::AllReduce& sum, const std::byte* dst, runtime::Communicator& communicator, Values& values) {
+  if (sum.add) std::ranges::transform(load(dst, DType::f32, std::ssize(values)), values, values.begin(), std::plus());
+  if (!sum.exchange) return;
+  std::vector<float> exchanged(values.begin(), values.end());
+  communicator.all_reduce(exchanged);
+  values.assign(exchanged.begin(), exchanged.end());
+}
+
+void run(const Launch& launch, runtime::Communicator& communicator) {
   Values product;
   Signature signature;
   if (launch.spec) {
@@ -160,6 +178,8 @@ void run(const Launch& launch) {
     for (std::size_t i = 0; i < signature.inputs.size(); ++i)
       inputs.push_back(load(launch.inputs[i], signature.inputs[i].first, signature.inputs[i].second));
     product = runtime::reference::evaluate(*launch.spec, inputs);
+    if (const auto* sum = std::get_if<graph::AllReduce>(&*launch.spec))
+      add_up(*sum, launch.results[0], communicator, product);
   }
   if (!launch.chain) return store(product, launch.results[0], signature.result);
   std::vector<Values> operands;
@@ -187,7 +207,8 @@ class WalledExecutable : public runtime::Executable {
 
 class WalledBackend : public runtime::Backend {
  public:
-  explicit WalledBackend(graph::Target target) : target_(std::move(target)) {}
+  explicit WalledBackend(graph::Target target, runtime::Communicator& communicator = runtime::one_rank())
+      : target_(std::move(target)), communicator_(communicator) {}
 
   graph::Target target() const override { return target_; }
   bool has_bf16() const override { return true; }
@@ -198,7 +219,7 @@ class WalledBackend : public runtime::Backend {
   std::size_t workspace(const Launch&) const override { return 0; }
   Kernel kernel(const Launch& launch) const override {
     Kernel kernel;
-    kernel.run = [launch] { test::run(launch); };
+    kernel.run = [launch, this] { test::run(launch, communicator_); };
     return kernel;
   }
   Kernel copy(const std::byte* from, std::byte* to, std::size_t bytes) const override {
@@ -216,13 +237,20 @@ class WalledBackend : public runtime::Backend {
 
  private:
   graph::Target target_;
+  runtime::Communicator& communicator_;
 };
+
+graph::Target plain_target() { return {.name = "walled", .longest_epilogue = 0}; }
 
 }  // namespace
 
 runtime::Backend& walled_backend() {
-  static WalledBackend backend({.name = "walled", .longest_epilogue = 0});
+  static WalledBackend backend(plain_target());
   return backend;
+}
+
+std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator) {
+  return std::make_shared<WalledBackend>(plain_target(), communicator);
 }
 
 runtime::Backend& walled_backend_with_chains() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "runtime/backend.h"
@@ -11,6 +12,9 @@ namespace gan::test {
 runtime::Backend& walled_backend();
 /// The same with a target that has epilogues, chains after products and sums in chains.
 runtime::Backend& walled_backend_with_chains();
+
+/// The first with the ranks of a communicator.
+std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator);
 
 /// The backends that tests run on; with GAN_TEST_DEVICE, such as cuda, that device alone beside the CPU.
 std::vector<const runtime::Backend*> all_backends();

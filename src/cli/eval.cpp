@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,10 +22,11 @@ namespace gan::cli {
 namespace {
 
 constexpr const char* kHelp =
-    R"(MODEL is a model.safetensors or the folder of a run; SOURCE the data it was trained on (gan data --help). Samples
-are compared with the test part of the data, or with a tenth of it if it has none; the output says which. --holdout
-0.3 holds out another share, --holdout none compares with the whole data. Samples have the class shares of what they are
-compared with; with --shares even there are as many of each class.
+    R"(MODEL is a model.safetensors or the folder of a run; SOURCE the data to compare with (gan data --help), if it is not
+given that of the run in whose folder the model lies. Samples are compared with the test part of the data, or with a
+tenth of it if it has none; the output says which. --holdout 0.3 holds out another share, --holdout none compares with
+the whole data. Samples have the class shares of what they are compared with; with --shares even there are as many of
+each class.
 
 Images are compared by the features of a small classifier, trained on the data when first needed (a minute for MNIST)
 and kept in the cache; of data with one class or without labels it learns to tell single images apart. The output has
@@ -45,8 +47,8 @@ DIR receives eval.json, samples.png, neighbours.png (samples, each with the near
 confusion.csv. --cas trains a second classifier, on samples, and tests it on real images; it takes as long as the first.
 
 Examples:
-  gan eval runs/a --data mnist
-  gan eval runs/a --data mnist --out runs/a/eval --fd-curve --cas
+  gan eval runs/a
+  gan eval runs/a --out runs/a/eval --fd-curve --cas
   gan eval runs/a --data mnist --json > scores.json
   gan eval runs/b --data photos/ --holdout 0.5
   gan eval --samples drawn/ --data photos/)";
@@ -56,6 +58,17 @@ struct Options {
   std::int64_t count = 0, seed = 1, threads = 0;
   bool json = false, fd_curve = false, cas = false;
 };
+
+/// The data of the run in whose folder the model lies; throws a usage error if there is none.
+std::string data_of_run(const std::string& model) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::is_directory(model) ? fs::path(model) : fs::path(model).parent_path();
+  std::string source;
+  if (!model.empty() && fs::is_regular_file(folder / "config.toml"))
+    source = train::read_run_config((folder / "config.toml").string()).data.source;
+  if (source.empty()) base::fail_usage("what to compare with? Give the data: --data SOURCE");
+  return source;
+}
 
 /// The share to hold out; 0 for "none", nothing if the option was left out. Throws a usage error.
 std::optional<double> holdout_of(const std::string& text) {
@@ -78,7 +91,8 @@ void run(const Options& options) {
   if (!options.model.empty()) model = train::load_model(options.model);
   data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);
   source.progress = say_progress;
-  eval::Reference reference = eval::open_reference(options.data, source, holdout_of(options.holdout));
+  eval::Reference reference = eval::open_reference(options.data.empty() ? data_of_run(options.model) : options.data,
+                                                   source, holdout_of(options.holdout));
   data::Dataset samples;
   if (model)
     eval::fit_reference(reference, *model);  // fails before a minute is spent on a classifier
@@ -124,7 +138,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--samples", options->samples, "Score these samples in place of a model's")
       ->type_name("SOURCE")
       ->excludes(model);
-  app.add_option("--data", options->data, "Data to compare with (gan data --help)")->type_name("SOURCE")->required();
+  app.add_option("--data", options->data, "Data to compare with (default: the run's)")->type_name("SOURCE");
   app.add_option("--out", options->out, "Write scores and pictures into this folder")->type_name("DIR");
   app.add_flag("--json", options->json, "Print JSON instead of a table");
   app.add_option("--count", options->count, "Samples to draw (default 10000, of points 2500)")

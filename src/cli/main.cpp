@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -18,10 +19,12 @@
 #include <new>
 #include <string_view>
 #include <system_error>
+#include <thread>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "runtime/launcher.h"
 
 namespace gan::cli {
 namespace {
@@ -74,9 +77,19 @@ void require_printed() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) base::fail_data("standard output: cannot be written");
 }
 
-/// Prints an error as one line and returns the exit code.
+/// Prints an error as one line, ends all ranks, and returns the exit code. Ranks that fail alike print one line in all:
+/// each gives those before it the time to end it.
 int report(int code, const std::string& message) {
-  fmt::print(stderr, "gan: {}\n", base::printable(message));
+  const int rank = runtime::launched_rank();
+  if (rank > 0 && runtime::launched_ranks() > 1) {
+    std::signal(SIGTERM, SIG_DFL);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2000 + 500 * std::min(rank, 10)));
+    fmt::print(stderr, "gan: rank {}: {}\n", rank, base::printable(message));
+  } else {
+    fmt::print(stderr, "gan: {}\n", base::printable(message));
+  }
+  std::fflush(stdout);
+  runtime::abort_ranks(code);
   return code;
 }
 
@@ -183,6 +196,7 @@ int run(int argc, char** argv) {
   }
   actions.at(chosen.front())();
   require_printed();
+  runtime::leave_ranks();
   return 0;
 }
 

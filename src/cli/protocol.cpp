@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "base/interrupt.h"
+#include "base/parallel.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/threads.h"
 #include "eval/protocol.h"
+#include "runtime/launcher.h"
 
 namespace gan::cli {
 namespace {
@@ -51,13 +53,19 @@ void run(const Options& options) {
   for (const eval::Protocol& protocol : eval::protocols())
     if (options.name == "all") chosen.push_back(&protocol);
   if (chosen.empty()) chosen.push_back(&eval::find_protocol(options.name));
-  use_threads(options.run.threads);
-  const ProgressStyle style = options.json                 ? ProgressStyle::quiet
+  runtime::Communicator& ranks = runtime::all_ranks();
+  const bool is_first = ranks.rank() == 0;
+  use_threads(runtime::threads_of_rank(ranks, options.run.threads));
+  const ProgressStyle style = options.json || !is_first    ? ProgressStyle::quiet
                               : isatty(STDOUT_FILENO) != 0 ? ProgressStyle::terminal
                                                            : ProgressStyle::lines;
   ProgressPrinter printer(style, "samples");
   eval::ProtocolOptions settings = options.run;
-  settings.log = [&](const std::string& line) { options.json ? say_progress(line) : printer.note(line); };
+  if (ranks.ranks() > 1) {
+    settings.communicator = &ranks;
+    settings.threads = base::threads();
+  }
+  settings.log = [&](const std::string& line) { options.json&& is_first ? say_progress(line) : printer.note(line); };
   settings.callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   settings.callbacks.stop_requested = [] { return base::is_interrupted(); };
   base::watch_interrupts();
@@ -65,12 +73,13 @@ void run(const Options& options) {
   for (const eval::Protocol* protocol : chosen) {
     const auto table = eval::run_protocol(*protocol, settings);
     base::throw_if_interrupted();
+    if (!is_first) continue;
     if (options.json)
       results.push_back(eval::to_json(*table));
     else
       printer.note("\n" + eval::to_text(*table));
   }
-  if (options.json) fmt::print("{}\n", results.dump(2));
+  if (options.json && is_first) fmt::print("{}\n", results.dump(2));
 }
 
 }  // namespace

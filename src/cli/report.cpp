@@ -23,7 +23,7 @@ parts it shows the commands that make them.
 Examples:
   gan report runs/a                           writes runs/a/report.html
   gan report runs/a --out a.html
-  gan eval runs/a --data mnist --out runs/a/eval && gan report runs/a)";
+  gan eval runs/a --out runs/a/eval && gan report runs/a)";
 
 /// JSON that is safe inside <script>: without "<", so that no text in it ends the element. Invalid UTF-8 is replaced.
 std::string script_json(const nlohmann::ordered_json& json) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/device.h"
@@ -20,6 +22,7 @@
 #include "draw/output.h"
 #include "draw/plan.h"
 #include "io/npy.h"
+#include "runtime/launcher.h"
 #include "train/model_file.h"
 #include "train/sampler.h"
 
@@ -90,10 +93,33 @@ std::int64_t samples_at_once(const train::Model& model) {
   return std::clamp(kElements / graph::element_count(model.sample_shape) / kBatch * kBatch, kBatch, kMost);
 }
 
+/// Batches of samples of which each rank has drawn every ranks()-th: rank 0 gets the others' into `samples`. `batch`:
+/// elements of one.
+void collect(runtime::Communicator& ranks, std::span<float> samples, std::size_t batch) {
+  if (ranks.ranks() == 1) return;
+  const auto of_rank = [&](int rank, const auto& visit) {
+    const auto step = batch * static_cast<std::size_t>(ranks.ranks());
+    for (std::size_t i = batch * static_cast<std::size_t>(rank); i < samples.size(); i += step)
+      visit(std::as_writable_bytes(samples.subspan(i, std::min(batch, samples.size() - i))));
+  };
+  std::string own;
+  if (ranks.rank() > 0)
+    of_rank(ranks.rank(), [&](auto bytes) { own.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+  const std::vector<std::string> all = ranks.gather(own);
+  for (std::size_t rank = 1; rank < all.size(); ++rank) {
+    const char* next = all[rank].data();
+    of_rank(static_cast<int>(rank), [&](auto bytes) {
+      std::memcpy(bytes.data(), next, bytes.size());
+      next += bytes.size();
+    });
+  }
+}
+
+/// Draws all samples, the batches in turn on all ranks. Rank 0, which alone has an output, writes them.
 void draw_all(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
-              std::span<const float> noise, SampleOutput& output) {
+              std::span<const float> noise, runtime::Communicator& ranks, SampleOutput* output) {
   const bool few = plan.total <= kFewSamples;
-  use_threads(options.threads == 0 && few ? 1 : options.threads);
+  use_threads(options.threads == 0 && few ? 1 : runtime::threads_of_rank(ranks, options.threads));
   train::Sampler sampler(model, options.precision, {}, options.backend);
   const std::int64_t latent = model.config.model.latent, size = graph::element_count(model.sample_shape);
   const std::int64_t most = std::min(samples_at_once(model), plan.total);
@@ -105,7 +131,7 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
     draw::fill_latents(options, plan, noise, sampler, latent, first, z);
     const data::ConditionRows rows = plan.rows(first, count);
     const std::int64_t at_once = few ? 1 : std::min(count, kBatch);
-    for (std::int64_t i = 0; i < count; i += at_once) {
+    for (std::int64_t i = at_once * ranks.rank(); i < count; i += at_once * ranks.ranks()) {
       base::throw_if_interrupted();
       const std::int64_t n = std::min(at_once, count - i);
       const auto part = [&](std::vector<float>& values, std::int64_t width) {
@@ -113,12 +139,24 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
       };
       sampler.sample(part(z, latent), rows.slice(i, n), part(samples, size));
     }
+    collect(ranks, samples, static_cast<std::size_t>(at_once * size));
+    if (!output) continue;
     sampler.require_finite(samples, first);
-    output.write(samples, rows);
+    output->write(samples, rows);
     const std::int64_t percent = 100 * (first + count) / plan.total;
     if (options.show_progress && percent > shown)
       say_progress(fmt::format("{:5}%  of {}", shown = percent, base::counted(plan.total, "sample")));
   }
+}
+
+/// Throws a run error on all ranks unless they would draw the same.
+void require_same(runtime::Communicator& ranks, const SampleOptions& options, const train::Model& model) {
+  base::Sha256 weights;
+  for (const auto& [name, array] : model.weights) weights.update(array.bytes(), array.size_bytes());
+  std::vector<runtime::Fact> facts = runtime::facts_of_program();
+  facts.emplace_back("the command", command_line());
+  facts.emplace_back(options.model + " with the sha256", weights.finish());
+  runtime::require_agreement(ranks, facts);
 }
 
 /// Runs `function`, which writes to `out`, until it is done or interrupted.
@@ -134,6 +172,8 @@ void run_until_interrupted(const std::string& note, const Function& function) {
 }
 
 void run(SampleOptions options) {
+  runtime::Communicator& ranks = runtime::all_ranks();
+  const bool is_first = ranks.rank() == 0;
   const std::string out = output_path(options.out);
   const bool interpolates = !options.interpolate.empty();
   if (interpolates && options.count == 0 && options.per_class == 0 && options.noise.empty())
@@ -141,18 +181,20 @@ void run(SampleOptions options) {
   std::optional<SampleFormat> format;  // --interpolate has formats of its own
   if (!interpolates) format = draw::sample_format(out, options.format);
   const train::Model model = train::load_model(options.model, train::Networks::generator);
+  if (ranks.ranks() > 1) require_same(ranks, options, model);
+  options.show_progress = options.show_progress && is_first;
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
   options.backend = use_device(options.device);
-  options.progress = say_progress;
+  if (is_first) options.progress = say_progress;
   options.throw_if_cancelled = base::throw_if_interrupted;
   const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);
-  if (plan.grid)
+  if (plan.grid && is_first)
     for (const std::string& note : data::outside_notes(model.condition, *plan.grid))
       fmt::print(stderr, "gan: warning: {}\n", note);
   if (plan.total == 0) {
-    fmt::print(stderr, "gan: note: {}, so there is nothing to draw\n", plan.note);
+    if (is_first) fmt::print(stderr, "gan: note: {}, so there is nothing to draw\n", plan.note);
     return;
   }
   const std::span<const float> latents = has_noise ? std::span<const float>(noise.f32()) : std::span<const float>();
@@ -162,14 +204,15 @@ void run(SampleOptions options) {
       folder ? fmt::format("gan: interrupted; {} has no metadata.csv, as it is not whole\n", out) : "", [&] {
         if (interpolates) {
           use_threads(options.threads);
-          written = draw::interpolate(options, plan, model, latents, out);
+          if (is_first) written = draw::interpolate(options, plan, model, latents, out);
           return;
         }
-        const std::unique_ptr<SampleOutput> output = draw::open_sample_output(out, *format, options, plan, model);
-        draw_all(options, plan, model, latents, *output);
-        output->finish();
+        std::unique_ptr<SampleOutput> output;
+        if (is_first) output = draw::open_sample_output(out, *format, options, plan, model);
+        draw_all(options, plan, model, latents, ranks, output.get());
+        if (output) output->finish();
       });
-  say_written(out, written);
+  if (is_first) say_written(out, written);
 }
 
 std::function<void()> setup(CLI::App& app) {

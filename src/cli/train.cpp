@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "cli/class_sizes.h"
 #include "cli/command.h"
@@ -28,6 +29,7 @@
 #include "data/source.h"
 #include "data/value_notes.h"
 #include "eval/run_scores.h"
+#include "runtime/launcher.h"
 #include "train/config.h"
 #include "train/preset.h"
 #include "train/run_data.h"
@@ -154,21 +156,28 @@ Start configure(const Options& options, const std::string& preset) {
   return {config, default_batch};
 }
 
-data::Dataset open_data(const train::Config& config, const Options& options) {
+/// Opens the data. The first rank of each machine decodes pictures, the others find them in the cache.
+data::Dataset open_data(const train::Config& config, const Options& options, runtime::Communicator& ranks) {
   data::SourceOptions source = train::source_options(config, options.cache);
   source.labels = !config.data.unconditional;
-  if (!options.quiet && !options.json) source.progress = say_progress;
-  return data::open_source(config.data.source, source);
+  if (!options.quiet && !options.json && ranks.rank() == 0) source.progress = say_progress;
+  if (ranks.rank_here() > 0) runtime::wait_for_all(ranks);
+  data::Dataset dataset = data::open_source(config.data.source, source);
+  if (ranks.rank_here() == 0) runtime::wait_for_all(ranks);
+  return dataset;
 }
 
-/// The values of a resumed run. Throws a usage error for a changed value that must not change.
-train::Config configure_resumed(const Options& options) {
+/// The values of a resumed run, whose folder rank 0 reads. Throws a usage error for a changed value that must not
+/// change.
+train::Config configure_resumed(const Options& options, runtime::Communicator& ranks) {
   const std::string path = (std::filesystem::path(options.out) / "config.toml").string();
-  if (!std::filesystem::exists(path)) {
+  const bool reads = ranks.rank() == 0;
+  if (reads && !std::filesystem::exists(path)) {
     base::fail_data("{}: no such file, so there is no run to resume in {}; leave --resume out to start one", path,
                     options.out);
   }
-  const train::Config saved = train::read_run_config(path);
+  const std::string text = runtime::broadcast_text(ranks, reads ? base::read_file(path) : "");
+  const train::Config saved = train::run_config_of(text, path);
   train::Config wanted = saved;
   if (!options.config_file.empty()) {
     train::apply_toml(wanted, base::read_file(options.config_file), options.config_file);
@@ -265,21 +274,25 @@ void run(const Options& options) {
   }
   refuse_standard_output("--out", options.out);
   refuse_standard_output("--profile", options.profile);
-  use_device(options.device, options.cache);  // fails before anything is read or written
+  runtime::Communicator& ranks = runtime::all_ranks();
+  const runtime::Backend* const device = use_device(options.device, options.cache);
+  if (device && ranks.ranks() > 1)
+    base::fail_usage("--device {}: several ranks train on processors alone", options.device);
   require_positive_budgets(options);
+  const bool is_first = ranks.rank() == 0;
   train::Config config;
   data::Dataset dataset;
   std::vector<std::string> notes;
   if (options.resume) {
-    config = configure_resumed(options);
+    config = configure_resumed(options, ranks);
     train::validate(config);
     if (const std::string path = missing_path(config.data.source); !path.empty())
       base::fail_data(
           "{}: the data of the run is missing; give its new place: gan train --resume --out {} --data NEWPLACE", path,
           base::shell_quoted(options.out));
-    dataset = open_data(config, options);
+    dataset = open_data(config, options, ranks);
   } else {
-    train::require_new_run(options.out);
+    if (is_first) train::require_new_run(options.out);
     std::string preset = options.preset;
     if (preset.empty() && !options.config_file.empty()) {
       preset = train::preset_of_toml(base::read_file(options.config_file), options.config_file);
@@ -287,7 +300,7 @@ void run(const Options& options) {
     const bool preset_by_data = preset.empty();
     if (preset_by_data) preset = train::default_preset({1, 1, 1});  // until the data is known
     Start start = configure(options, preset);
-    dataset = open_data(start.config, options);
+    dataset = open_data(start.config, options, ranks);
     if (preset_by_data) start = configure(options, std::string(train::default_preset(dataset.sample_shape)));
     config = start.config;
     if (start.default_batch) shrink_batch(config, dataset.count(), notes);
@@ -297,20 +310,24 @@ void run(const Options& options) {
 
   ProgressStyle style = isatty(STDOUT_FILENO) ? ProgressStyle::terminal : ProgressStyle::lines;
   if (options.json) style = ProgressStyle::json;
-  if (options.quiet) style = ProgressStyle::quiet;
+  if (options.quiet || !is_first) style = ProgressStyle::quiet;
   ProgressPrinter printer(style, dataset.is_image() ? "images" : "rows");
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
-  if (const runtime::Backend* const backend = use_device(options.device, options.cache))
-    printer.note("on " + backend->describe());
-  use_threads(config.train.threads);
+  if (device) printer.note("on " + device->describe());
+  use_threads(runtime::threads_of_rank(ranks, config.train.threads));
+  if (ranks.ranks() > 1)
+    notes.push_back(fmt::format("{} with {} each, {} of every batch", base::counted(ranks.ranks(), "rank"),
+                                base::counted(base::threads(), "thread"),
+                                base::counted(config.train.batch / ranks.ranks(), "row")));
   for (const std::string& text : dataset.notes) notes.push_back("note: " + text);
   for (const std::string& text : balance_notes(config, dataset)) notes.push_back("note: " + text);
   for (const std::string& text : data::value_notes(dataset)) notes.push_back("note: " + text);
   for (const std::string& text : notes) printer.note(text);
   train::Callbacks callbacks;
   std::optional<TensorBoard> tensorboard;
-  if (options.tensorboard) tensorboard.emplace(options.out, [&](const std::string& text) { printer.note(text); });
+  if (options.tensorboard && is_first)
+    tensorboard.emplace(options.out, [&](const std::string& text) { printer.note(text); });
   callbacks.on_log = [&](const train::Progress& progress) {
     printer.report(progress);
     if (tensorboard) tensorboard->add(progress);
@@ -322,12 +339,12 @@ void run(const Options& options) {
   std::string out = options.out;
   const std::int64_t patience = config.train.stop_when;
   if (options.resume && patience > 0) {
-    if (const auto best = eval::RunScores::best_of(out); best && best->since >= patience) {
-      printer.note("nothing to do: " + stalled_text(*best, out) + "; go on with a larger --stop-when, or 0");
-      return;
-    }
+    const auto best = is_first ? eval::RunScores::best_of(out) : std::nullopt;
+    const bool stalled = best && best->since >= patience;
+    if (stalled) printer.note("nothing to do: " + stalled_text(*best, out) + "; go on with a larger --stop-when, or 0");
+    if (runtime::of_first_rank(ranks, stalled)) return;
   }
-  const auto scores = judged ? make_scores(config, options, printer) : nullptr;
+  const auto scores = judged && is_first ? make_scores(config, options, printer) : nullptr;
   if (scores) {
     callbacks.has_stalled = [&] { return patience > 0 && scores->best().since >= patience; };
     callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {
@@ -336,14 +353,15 @@ void run(const Options& options) {
   }
   callbacks.on_move = [&](const std::filesystem::path& directory) { out = directory.string(); };
   train::RunOptions run_options;
-  run_options.backend = use_device(options.device, options.cache);
+  run_options.backend = device;
   run_options.directory = options.out;
   run_options.resume = options.resume;
   run_options.init_model = options.init;
   run_options.command = command_line();
+  if (ranks.ranks() > 1) run_options.communicator = &ranks;
   runtime::Profile profile;
   std::optional<base::AtomicFile> trace;  // opened first, to fail before the training
-  if (!options.profile.empty()) {
+  if (!options.profile.empty() && is_first) {
     // The trace may be the first file in the run's folder.
     if (std::filesystem::path(options.profile).parent_path().lexically_relative(options.out) == ".")
       base::create_folder(options.out);

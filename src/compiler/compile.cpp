@@ -40,11 +40,16 @@ std::vector<std::string> pass_names() {
   return names;
 }
 
-const runtime::Backend& cpu_backend(const std::set<std::string>& disabled) {
-  static std::map<std::set<std::string>, std::shared_ptr<runtime::Backend>> backends;
+std::set<std::string> disabled_parts(const std::set<std::string>& disabled) {
   std::set<std::string> parts;
   for (const runtime::BackendPart& part : runtime::backend_parts())
     if (disabled.count(part.name) || (disabled.count("all") && part.name == kMachineCode)) parts.insert(part.name);
+  return parts;
+}
+
+const runtime::Backend& cpu_backend(const std::set<std::string>& disabled) {
+  static std::map<std::set<std::string>, std::shared_ptr<runtime::Backend>> backends;
+  const std::set<std::string> parts = disabled_parts(disabled);
   if (parts.empty()) return runtime::default_backend();
   std::shared_ptr<runtime::Backend>& backend = backends[parts];
   if (!backend) backend = runtime::make_cpu_backend(parts);
@@ -92,7 +97,7 @@ runtime::Program compile(graph::Graph& graph, const Options& options, runtime::S
   const runtime::Backend& backend = options.backend ? *options.backend : cpu_backend(options.disabled);
   const graph::Schedule schedule = optimize(graph, options, backend.target());
   const Timer timer(options.profile, Profile::Kind::pass, "(kernels)");
-  return runtime::Program(graph, schedule, state, arena, options.frozen, backend);
+  return runtime::Program(graph, schedule, state, arena, options.frozen, backend, options.parts);
 }
 
 }  // namespace gan::compiler

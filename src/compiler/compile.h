@@ -22,6 +22,7 @@ struct Options {
   /// Names of passes, fusions and parts of the backend to leave out; "all" leaves out every pass and fusion.
   std::set<std::string> disabled = {};
   runtime::Frozen frozen = {};  ///< inputs that never change; nodes that depend on them only are computed at once
+  runtime::Parts parts = {};    ///< of a batch, which the program computes one after the other
   runtime::Profile* profile = nullptr;  ///< times every pass
   /// Null: the CPU backend. Must outlive the programs.
   const runtime::Backend* backend = nullptr;
@@ -30,6 +31,8 @@ struct Options {
 /// Names of the passes in order, then of the two fusions, then "machine-code": chains compiled to machine code, also as
 /// epilogues of products.
 std::vector<std::string> pass_names();
+/// The parts of the CPU backend among the names of what is disabled.
+std::set<std::string> disabled_parts(const std::set<std::string>& disabled);
 /// The CPU backend without the parts that are disabled. Backends are cached by their set of parts.
 const runtime::Backend& cpu_backend(const std::set<std::string>& disabled);
 

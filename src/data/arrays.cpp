@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "data/gzip_file.h"
 #include "data/idx_source.h"
 #include "data/image_bytes.h"
 #include "data/reader.h"
@@ -46,6 +48,10 @@ struct Arrays {
 
 bool is_npy(const std::string& path) { return path.ends_with(".npy"); }
 bool is_npz(const std::string& path) { return path.ends_with(".npz"); }
+bool is_table(const std::string& path) {
+  return std::ranges::any_of(std::initializer_list<std::string_view>{".csv", ".tsv", ".csv.gz", ".tsv.gz"},
+                             [&](std::string_view ending) { return path.ends_with(ending); });
+}
 
 // ---- .npz ----
 
@@ -116,7 +122,7 @@ Arrays open_npy(const std::string& spec, const SourceOptions& options) {
   if (samples.empty() || (conditions.empty() && samples.size() < spec.size()))
     base::fail_usage("{}: a name is missing beside the comma; expected x.npy,y.npy", spec);
   Arrays arrays{{"samples", [path = samples] { return io::NpyInput(path); }}, {}};
-  if (!conditions.empty() && options.labels)
+  if (!conditions.empty() && options.labels && !is_table(conditions))
     arrays.conditions.push_back({"label", [path = conditions] { return io::NpyInput(path); }});
   return arrays;
 }
@@ -310,6 +316,36 @@ void name_columns(Stored& stored, std::int64_t count, bool vectors, std::vector<
   stored.columns = std::move(names);
 }
 
+// The table beside an array of `count` samples; none if the source names none.
+std::optional<io::Csv> table_beside(const std::string& spec, const SourceOptions& options, std::int64_t count,
+                                    bool vectors) {
+  const std::string path = split_pair(spec).second;
+  if (!is_table(path) || !options.labels) return std::nullopt;
+  io::Csv csv(path, GzipFile(path).read_rest(), io::csv_delimiter(path));
+  if (csv.rows() != count)
+    base::fail_data("{}: {} below the header for {}; these files do not belong together", path,
+                    base::counted(csv.rows(), "row"), base::counted(count, vectors ? "row" : "image"));
+  return csv;
+}
+
+// Adds the columns of a table that are wanted, else all of them.
+void add_columns(Dataset& dataset, const io::Csv& csv, std::span<const std::string> wanted, const ReadOptions& read) {
+  const TextColumns table = columns_of(csv);
+  ReadOptions strict = read;
+  strict.missing = ReadOptions().missing;  // a row left out would be a sample's
+  for (std::size_t column = 0; column < table.names.size(); ++column) {
+    const bool is_wanted = std::ranges::find(wanted, table.names[column]) != wanted.end();
+    if (!wanted.empty() && !is_wanted) continue;
+    try {
+      const std::vector<std::uint32_t> rows = complete_rows(table, std::array{column}, strict, dataset.notes);
+      add_column(dataset, condition_column(table, column, rows, strict));
+    } catch (const base::Error& error) {
+      if (is_wanted || table.names[column] == "label") throw;
+      dataset.notes.push_back(std::string(error.what()) + "; it is not read as a condition");
+    }
+  }
+}
+
 Dataset open(const std::string& spec, const SourceOptions& options) {
   Arrays arrays = is_npz(spec) ? open_npz(spec, options) : open_npy(spec, options);
   const io::NpyInput samples = arrays.samples.open();
@@ -334,6 +370,12 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   if (!options.labels) arrays.conditions.clear();
   for_each_condition(arrays.conditions, options.read, notes,
                      [&](Stored& stored) { name_columns(stored, shape[0], vectors, known); });
+  const std::optional<io::Csv> table = table_beside(spec, options, shape[0], vectors);
+  for (const std::string& name : table ? table->header() : std::vector<std::string>()) {
+    if (std::ranges::find(known, name) != known.end())
+      base::fail_data("{}: there is another column {}", table->path(), name);
+    known.push_back(name);
+  }
   if (options.labels) check_columns(options.read, known, spec);
   for (const std::string& target : list_of(options.read.target))
     if (std::ranges::find(names, target) == names.end())
@@ -347,6 +389,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   for_each_condition(arrays.conditions, options.read, notes, [&](const Stored& stored) {
     if (wanted.empty() || is_wanted(stored, wanted)) add_condition(dataset, stored, options, folder);
   });
+  if (table) add_columns(dataset, *table, wanted, options.read);
   dataset.notes.insert(dataset.notes.end(), notes.begin(), notes.end());
   dataset.hash = hash_of(dataset);
   return dataset;
@@ -366,13 +409,13 @@ bool has_test(const std::string& spec) {
 }  // namespace
 
 extern const Reader arrays_reader;
-const Reader arrays_reader{
-    .name = "arrays",
-    .help =
-        "X.npy, X.npy,Y.npy or FILE.npz: images [N, H, W], [N, H, W, C] or [N, C, H, W] or vectors [N, D], of any "
-        "real type, and labels or values for each",
-    .accepts = accepts,
-    .open = open,
-    .has_test = has_test};
+const Reader arrays_reader{.name = "arrays",
+                           .help =
+                               "X.npy, X.npy,Y.npy, X.npy,Y.csv or FILE.npz: images [N, H, W], [N, H, W, C] or [N, C, "
+                               "H, W] or vectors [N, D], of any "
+                               "real type, and labels or values for each",
+                           .accepts = accepts,
+                           .open = open,
+                           .has_test = has_test};
 
 }  // namespace gan::data

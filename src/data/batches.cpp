@@ -27,10 +27,11 @@ Batches::Batches(const Dataset& dataset, const ConditionSpec& condition, const B
   categories_ = std::make_unique<Shuffle>(static_cast<std::uint32_t>(members_.size()), options.seed);
 }
 
-std::span<const std::uint32_t> Batches::balanced(std::int64_t step, std::int64_t size) {
+/// The samples of rows [begin, end), counted from the first step on.
+std::span<const std::uint32_t> Batches::balanced(std::int64_t begin, std::int64_t end) {
   const auto categories = static_cast<std::int64_t>(members_.size());
   chosen_.clear();
-  for (std::int64_t row = step * size; row < (step + 1) * size; ++row) {
+  for (std::int64_t row = begin; row < end; ++row) {
     const std::int64_t round = row / categories;  // every category once
     const std::size_t k =
         categories_->epoch(static_cast<std::uint32_t>(round))[static_cast<std::size_t>(row % categories)];
@@ -43,22 +44,24 @@ std::span<const std::uint32_t> Batches::balanced(std::int64_t step, std::int64_t
 
 /// Samples are read when their epoch begins or when as many steps as are read ahead still precede them. Balanced
 /// classes and vicinities have no order that is known so early.
-void Batches::read_ahead(std::int64_t step, std::int64_t size) {
+void Batches::read_ahead(std::int64_t step, std::int64_t size, const Rows& rows) {
   constexpr std::int64_t kRowsAhead = 4096;
   if (!dataset_.streamed || categories_ || vicinity_) return;
   const std::int64_t steps = dataset_.count() / size, in_epoch = step % steps;
   const std::int64_t ahead = std::max<std::int64_t>(kRowsAhead / size, 1);
   const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps));
   const std::int64_t from = in_epoch == 0 ? 0 : in_epoch + ahead, to = in_epoch + ahead + 1;
-  const auto begin = static_cast<std::size_t>(std::min(from, steps) * size),
-             end = static_cast<std::size_t>(std::min(to, steps) * size);
-  dataset_.will_need(order.subspan(begin, end - begin));
+  for (std::int64_t batch = std::min(from, steps); batch < std::min(to, steps); ++batch)
+    dataset_.will_need(
+        order.subspan(static_cast<std::size_t>(batch * size + rows.first), static_cast<std::size_t>(rows.count)));
 }
 
-Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
+Batches::Batch Batches::at(std::int64_t step, std::int64_t size, const Rows& rows) {
   Batch batch;
-  read_ahead(step, size);
-  batch.samples = categories_ ? balanced(step, size) : shuffle_.batch(step, size);
+  read_ahead(step, size, rows);
+  const auto first = static_cast<std::size_t>(rows.first), count = static_cast<std::size_t>(rows.count);
+  batch.samples = categories_ ? balanced(step * size + rows.first, step * size + rows.first + rows.count)
+                              : shuffle_.batch(step, size).subspan(first, count);
   if (!conditional_) return batch;
   batch.y = dataset_.rows.select(batch.samples);
   if (!vicinity_) return batch;
@@ -66,7 +69,7 @@ Batches::Batch Batches::at(std::int64_t step, std::int64_t size) {
   std::vector<std::uint32_t> near(batch.samples.size());
   base::parallel_for(std::ssize(near), /*grain=*/128, [&](std::int64_t begin, std::int64_t end) {
     for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row)
-      near[row] = vicinity_->draw(batch.samples[row], random, row, batch.y);
+      near[row] = vicinity_->draw(batch.samples[row], random, first + row, row, batch.y);
   });
   chosen_ = std::move(near);
   batch.samples = chosen_;

@@ -32,13 +32,19 @@ class Batches {
     std::span<const std::uint32_t> samples;  ///< indices of the real samples
     ConditionRows y;                         ///< their conditions; with vicinities, the conditions near theirs
   };
-  /// The batch of step `step` (from 0), of `size` rows, at most the number of samples; valid until the next call. Has
-  /// streamed samples of later batches read from the disk meanwhile.
-  Batch at(std::int64_t step, std::int64_t size);
+  /// Rows of a batch, which every rank takes its own of.
+  struct Rows {
+    std::int64_t first = 0, count = 0;
+  };
+  /// These rows of the batch of step `step` (from 0), which has `size` rows, at most the number of samples; valid until
+  /// the next call. Has streamed samples of later batches read from the disk meanwhile.
+  Batch at(std::int64_t step, std::int64_t size, const Rows& rows);
+  /// All of them.
+  Batch at(std::int64_t step, std::int64_t size) { return at(step, size, {0, size}); }
 
  private:
-  void read_ahead(std::int64_t step, std::int64_t size);
-  std::span<const std::uint32_t> balanced(std::int64_t step, std::int64_t size);
+  void read_ahead(std::int64_t step, std::int64_t size, const Rows& rows);
+  std::span<const std::uint32_t> balanced(std::int64_t begin, std::int64_t end);
 
   const Dataset& dataset_;
   bool conditional_;

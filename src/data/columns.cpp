@@ -132,6 +132,14 @@ bool is_flag(const std::string& name, std::span<const float> values, const ReadO
 
 }  // namespace
 
+TextColumns columns_of(const io::Csv& csv) {
+  return {.path = csv.path(),
+          .names = csv.header(),
+          .rows = csv.rows(),
+          .cell = [&csv](std::int64_t row, std::size_t column) { return csv.cell(row, column); },
+          .place = [&csv](std::int64_t row) { return fmt::format("line {}", csv.line(row)); }};
+}
+
 std::size_t TextColumns::find(const std::string& name, std::string_view option) const {
   const auto found = std::ranges::find(names, name);
   if (found == names.end())

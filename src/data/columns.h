@@ -10,6 +10,7 @@
 
 #include "data/condition.h"
 #include "data/reader.h"
+#include "io/csv.h"
 
 namespace gan::data {
 
@@ -24,6 +25,9 @@ struct TextColumns {
   /// The index of a column. Throws a usage error that names `option` and the nearest name if there is none.
   std::size_t find(const std::string& name, std::string_view option) const;
 };
+
+/// The columns of a table, which must outlive them.
+TextColumns columns_of(const io::Csv& csv);
 
 /// The array of a .npz file that names the columns of the vectors x.
 inline constexpr const char* kSampleColumns = "x_columns";

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <span>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "data/gzip_file.h"
+#include "io/file_kind.h"
 
 namespace gan::data {
 
@@ -42,6 +44,17 @@ std::string advice_on_axes(std::size_t axes, Item item) {
   return "such arrays are not images";
 }
 
+// Throws a data error that says what the file is instead.
+[[noreturn]] void fail_no_idx(const std::string& path, std::span<const std::uint8_t, 4> magic, Item item,
+                              std::size_t axes) {
+  std::string begin(io::kFileKindBytes, '\0');
+  begin.resize(GzipFile(path).read(begin.data(), begin.size()));
+  if (const io::FileKind kind = io::file_kind(begin); !kind.name.empty())
+    base::fail_data("{}: {}, which is not read as data: {}", path, kind.name, kind.as_data);
+  base::fail_data("{}: not an IDX file: starts with {:02x} {:02x} {:02x} {:02x}, {} start with 00 00 08 {:02x}", path,
+                  magic[0], magic[1], magic[2], magic[3], name_of(item), axes);
+}
+
 IdxFile read_idx(const std::string& path, Item item) {
   const std::size_t min_axes = item == Item::images ? 3 : 1, max_axes = item == Item::images ? 4 : 2;
   GzipFile file(path);
@@ -50,9 +63,7 @@ IdxFile read_idx(const std::string& path, Item item) {
   if (got < 4) base::fail_data("{}: not an IDX file: {}", path, base::counted(static_cast<std::int64_t>(got), "byte"));
   const int type = magic[2];
   const std::size_t axes = magic[3];
-  if (magic[0] != 0 || magic[1] != 0 || element_bytes(type) == 0 || axes == 0)
-    base::fail_data("{}: not an IDX file: starts with {:02x} {:02x} {:02x} {:02x}, {} start with 00 00 08 {:02x}", path,
-                    magic[0], magic[1], magic[2], magic[3], name_of(item), min_axes);
+  if (magic[0] != 0 || magic[1] != 0 || element_bytes(type) == 0 || axes == 0) fail_no_idx(path, magic, item, min_axes);
 
   IdxFile out;
   out.type = type;

@@ -97,7 +97,7 @@ bool accepts(const std::string& spec) {
   std::error_code ignored;
   if (fs::is_directory(spec, ignored)) return false;  // commas may be part of its name
   // Files of other readers.
-  for (const char* ending : {".csv", ".csv.gz", ".npy", ".npz", ".tsv", ".tsv.gz"})
+  for (const char* ending : {".csv", ".csv.gz", ".npy", ".npz", ".zip", ".tsv", ".tsv.gz"})
     if (spec.ends_with(ending)) return false;
   for (const char* ending : {".idx", "-ubyte", ".gz"})
     if (spec.ends_with(ending)) return true;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/text.h"
 
 namespace gan::data {
@@ -56,14 +55,49 @@ std::string csv_of_jsonl(const std::string& path, const std::string& text) {
   return io::csv_row(names) + csv;
 }
 
-io::Csv read(const std::string& path) {
-  if (!is_jsonl(path)) return io::read_csv(path);
-  return {path, csv_of_jsonl(path, base::read_file(path)), ','};
+bool is_stylegan(const std::string& path) { return path.ends_with(".json"); }
+
+// StyleGAN's dataset.json as CSV: label k in line k + 1.
+std::string csv_of_stylegan(const std::string& path, const std::string& text) {
+  using nlohmann::json;
+  const json file = json::parse(text, nullptr, false);
+  const auto labels = file.is_object() ? file.find("labels") : file.end();
+  if (labels == file.end() || !labels->is_array() || labels->empty())
+    base::fail_data("{}: expected a JSON object with \"labels\": [[\"FILE\", LABEL], ...]", path);
+  std::vector<std::string> cells;
+  std::string csv;
+  std::size_t width = 0;  // labels of a file
+  for (std::size_t i = 0; i < labels->size(); ++i) {
+    const json& pair = (*labels)[i];
+    const auto is_label = [](const json& value) { return value.is_number() || value.is_string(); };
+    const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_string();
+    const json list = !is_pair ? json() : pair[1].is_array() ? pair[1] : json::array({pair[1]});
+    if (!list.is_array() || list.empty() || !std::ranges::all_of(list, is_label) || (i > 0 && list.size() != width))
+      base::fail_data("{}: label {}: expected [\"FILE\", LABEL], with as many labels as the others have", path, i + 1);
+    width = list.size();
+    cells = {pair[0].get<std::string>()};
+    for (const json& label : list) cells.push_back(label.is_string() ? label.get<std::string>() : label.dump());
+    csv += io::csv_row(cells);
+  }
+  std::vector<std::string> names = {kFile};
+  for (std::size_t i = 0; i < width; ++i) names.push_back(width == 1 ? "label" : fmt::format("label{}", i));
+  return io::csv_row(names) + csv;
+}
+
+io::Csv read(const std::string& path, const std::string& content) {
+  return {path,
+          is_jsonl(path)      ? csv_of_jsonl(path, content)
+          : is_stylegan(path) ? csv_of_stylegan(path, content)
+                              : content,
+          ','};
 }
 
 }  // namespace
 
-Metadata::Metadata(const std::string& path) : skipped_lines_(is_jsonl(path) ? 1 : 0), table_(read(path)) {
+Metadata::Metadata(const std::string& path, const std::string& content)
+    : skipped_lines_(is_jsonl(path) || is_stylegan(path) ? 1 : 0),
+      place_(is_stylegan(path) ? "label " : "line "),
+      table_(read(path, content)) {
   const auto found = std::ranges::find(table_.header(), kFile);
   if (found == table_.header().end())
     base::fail_data("{}: has no column {}; its columns are {}", path, kFile, base::joined(table_.header()));
@@ -82,7 +116,7 @@ TextColumns Metadata::columns(std::span<const std::string> files, const std::str
     std::string_view file = table_.cell(row, file_column_);
     if (file.starts_with("./")) file.remove_prefix(2);
     if (!file.starts_with(part)) continue;
-    if (!row_of.emplace(file, row).second) base::fail_data("{}: line {}: {} is there twice", path(), line(row), file);
+    if (!row_of.emplace(file, row).second) base::fail_data("{}: {}: {} is there twice", path(), place(row), file);
   }
   std::vector<std::int64_t> rows;
   std::int64_t unlisted = 0;
@@ -101,8 +135,8 @@ TextColumns Metadata::columns(std::span<const std::string> files, const std::str
                     unlisted > 1 ? fmt::format(" and {} more", base::counted(unlisted - 1, "picture")) : "");
   if (!row_of.empty()) {
     const auto missing = std::ranges::min_element(row_of, {}, [](const auto& entry) { return entry.second; });
-    base::fail_data("{}: line {}: {} is not there, or is no PNG, JPEG or WebP file by its name{}", path(),
-                    line(missing->second), missing->first,
+    base::fail_data("{}: {}: {} is not there, or is no PNG, JPEG or WebP file by its name{}", path(),
+                    place(missing->second), missing->first,
                     row_of.size() > 1 ? fmt::format(" ({} such rows)", row_of.size()) : "");
   }
   TextColumns out{
@@ -110,9 +144,7 @@ TextColumns Metadata::columns(std::span<const std::string> files, const std::str
   out.cell = [this, rows](std::int64_t row, std::size_t column) {
     return table_.cell(rows[static_cast<std::size_t>(row)], column + (column >= file_column_ ? 1 : 0));
   };
-  out.place = [this, rows](std::int64_t row) {
-    return fmt::format("line {}", line(rows[static_cast<std::size_t>(row)]));
-  };
+  out.place = [this, rows](std::int64_t row) { return place(rows[static_cast<std::size_t>(row)]); };
   return out;
 }
 

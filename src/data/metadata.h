@@ -13,11 +13,14 @@
 namespace gan::data {
 
 /// The table in metadata.csv or metadata.jsonl about the pictures of a folder, as Hugging Face's imagefolder has it: a
-/// row for each picture, whose column file_name is its path from the folder; all other columns can be a condition.
+/// row for each picture, whose column file_name is its path from the folder; all other columns can be a condition. Or
+/// StyleGAN's dataset.json: an object whose "labels" are pairs of a file and its label, which becomes the column label,
+/// or of a file and a list of numbers, which become label0, label1, ...
 class Metadata {
  public:
-  /// Reads a file. Throws a data error if it is damaged or has no column file_name.
-  explicit Metadata(const std::string& path);
+  /// Reads the content of a file, whose kind its path tells. Throws a data error if it is damaged or has no column
+  /// file_name.
+  Metadata(const std::string& path, const std::string& content);
 
   const std::string& path() const { return table_.path(); }
   /// The names of the columns but file_name.
@@ -28,9 +31,11 @@ class Metadata {
   TextColumns columns(std::span<const std::string> files, const std::string& part) const;
 
  private:
-  std::int64_t line(std::int64_t row) const { return table_.line(row) - skipped_lines_; }
+  // "line 7", or of dataset.json "label 7"
+  std::string place(std::int64_t row) const { return place_ + std::to_string(table_.line(row) - skipped_lines_); }
 
   std::int64_t skipped_lines_;  // lines of the table before those of the file
+  std::string place_;
   io::Csv table_;
   std::size_t file_column_ = 0;
 };

@@ -238,7 +238,7 @@ class Decoder {
       if (file.bytes > kMostFileBytes)
         base::fail_data("{}: has {} bytes, expected at most {}", path, base::grouped(file.bytes),
                         base::grouped(kMostFileBytes));
-      const std::string content = base::read_file(path);
+      const std::string content = folder_.read(folder_.part + file.path);
       io::DecodedPicture picture =
           header_only ? io::read_picture_header(content, path) : io::decode_picture(content, path);
       if (plan_.transpose) transpose(picture);

@@ -9,15 +9,19 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "io/picture_file.h"
+#include "io/zip.h"
 
 namespace gan::data {
 
@@ -25,48 +29,121 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_ignored(std::string_view name) { return name.starts_with('.') || name == "Thumbs.db" || name == "desktop.ini"; }
+bool is_ignored(std::string_view name) {
+  return name.starts_with('.') || name == "Thumbs.db" || name == "desktop.ini" || name == "__MACOSX";
+}
 
-bool is_metadata(std::string_view name) { return name == "metadata.csv" || name == "metadata.jsonl"; }
+// The first two cannot both be there; the third counts only if it has labels and is alone.
+constexpr std::string_view kMetadata[] = {"metadata.csv", "metadata.jsonl", "dataset.json"};
+bool is_metadata(std::string_view name) { return std::ranges::find(kMetadata, name) != std::end(kMetadata); }
+
+bool is_table(std::string_view name) {
+  return name.ends_with(".csv") || name.ends_with(".tsv") || name.ends_with(".json") || name.ends_with(".jsonl");
+}
 
 // Whether base::AtomicFile has not renamed this file to metadata.csv yet.
 bool is_unfinished_metadata(std::string_view name) {
   return name.starts_with("metadata.csv.") && name.ends_with(".tmp");
 }
 
+// Files of one kind that are ignored.
+struct Ignored {
+  std::int64_t count = 0;
+  std::string first = {};
+
+  void add(const std::string& path) {
+    if (++count == 1 || path < first) first = path;
+  }
+  void note(std::string_view one, std::string_view many, std::vector<std::string>& notes) const {
+    if (count > 0)
+      notes.push_back(fmt::format("{} ignored, such as {}", base::counted(count, one, many), base::printable(first)));
+  }
+};
+
+// Sorts what lies in a source by name: pictures, metadata, others.
+class Sorter {
+ public:
+  explicit Sorter(PictureFolder& found) : found_(found) {}
+
+  // Takes a file whose path is from the folder of the part.
+  void take(PictureFile file) {
+    const bool inner = file.path.find('/') != std::string::npos;
+    if (io::is_picture_name(file.path)) {
+      if (!base::is_plain(file.path))
+        base::fail_data("{}: the name is not UTF-8 or has control characters; rename the file or its folder",
+                        found_.path + "/" + file.path);
+      found_.files.push_back(std::move(file));
+    } else if (!inner && is_metadata(file.path)) {
+      file.path = found_.part + file.path;
+      metadata_.push_back(std::move(file));
+    } else {
+      if (!inner && is_unfinished_metadata(file.path)) found_.unfinished = base::printable(file.path);
+      if (!inner && is_table(file.path)) found_.unread_table = base::printable(file.path);
+      others_.add(file.path);
+    }
+  }
+
+  // `above`: metadata in the folder of the source, above that of the part.
+  void finish(std::vector<PictureFile> above) {
+    std::ranges::sort(found_.files, {}, &PictureFile::path);
+    for (std::vector<PictureFile>* candidates : {&metadata_, &above}) choose(*candidates);
+    others_.note("file that is no PNG, JPEG or WebP picture by name",
+                 "files that are no PNG, JPEG or WebP pictures by name", found_.notes);
+  }
+
+ private:
+  // StyleGAN's dataset.json may have no labels, and other programs may call something else so.
+  bool has_labels(const PictureFile& file) const {
+    const auto json = nlohmann::json::parse(found_.read(file.path), nullptr, /*allow_exceptions=*/false);
+    return json.is_object() && json.contains("labels") && json["labels"].is_array() && !json["labels"].empty();
+  }
+
+  void choose(std::vector<PictureFile>& candidates) {
+    std::ranges::sort(candidates, {}, [](const PictureFile& file) { return file.path.ends_with("dataset.json"); });
+    for (PictureFile& file : candidates) {
+      const bool json = file.path.ends_with("dataset.json");
+      if (!json && candidates.size() > 1 && !candidates[1].path.ends_with("dataset.json"))
+        base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
+      if (found_.metadata.path.empty() && (!json || has_labels(file)))
+        found_.metadata = file;
+      else if (json)
+        others_.add(file.path);
+    }
+  }
+
+  PictureFolder& found_;
+  std::vector<PictureFile> metadata_;
+  Ignored others_;
+};
+
 // A walk through a folder and the folders in it.
 class Walk {
  public:
-  explicit Walk(PictureFolder& found) : found_(found) {}
+  explicit Walk(PictureFolder& found) : found_(found), sorter_(found) {}
 
   void run() {
     folder("", /*linked=*/false);
     // Folders that links lead to come last, so that those of the tree have the names that they have there.
     for (std::size_t i = 0; i < links_.size(); ++i) folder(links_[i], /*linked=*/true);
-    std::ranges::sort(found_.files, {}, &PictureFile::path);
-    note(others_, "file that is no PNG, JPEG or WebP picture by name",
-         "files that are no PNG, JPEG or WebP pictures by name");
-    note(special_, "device, pipe or socket", "devices, pipes and sockets");
-    note(repeated_, "link to a folder that is read already", "links to folders that are read already");
+    std::vector<PictureFile> above;
+    for (const std::string_view name : kMetadata)
+      if (struct stat status{}; !found_.part.empty() &&
+                                ::stat((found_.source + "/" + std::string(name)).c_str(), &status) == 0 &&
+                                S_ISREG(status.st_mode))
+        above.push_back(file_of(std::string(name), status));
+    sorter_.finish(std::move(above));
+    special_.note("device, pipe or socket", "devices, pipes and sockets", found_.notes);
+    repeated_.note("link to a folder that is read already", "links to folders that are read already", found_.notes);
   }
 
  private:
   struct Close {
     void operator()(DIR* handle) const { ::closedir(handle); }
   };
-  struct Ignored {
-    std::int64_t count = 0;
-    std::string first = {};
-  };
-
-  static void add(Ignored& ignored, const std::string& path) {
-    if (++ignored.count == 1 || path < ignored.first) ignored.first = path;
-  }
-
-  void note(const Ignored& ignored, std::string_view one, std::string_view many) {
-    if (ignored.count > 0)
-      found_.notes.push_back(fmt::format("{} ignored, such as {}", base::counted(ignored.count, one, many),
-                                         base::printable(ignored.first)));
+  static PictureFile file_of(std::string path, const struct stat& status) {
+    constexpr std::int64_t kNanoseconds = 1'000'000'000;
+    return {std::move(path), static_cast<std::uint64_t>(status.st_size),
+            status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec};
   }
 
   [[noreturn]] void fail(const std::string& path, int error) {
@@ -90,7 +167,7 @@ class Walk {
     if (!handle) {
       ::close(descriptor);
       if (is_new) fail(path, errno);
-      if (linked) add(repeated_, inner);
+      if (linked) repeated_.add(inner);
       return {};
     }
     std::vector<std::string> folders;
@@ -110,10 +187,10 @@ class Walk {
   void look_at(int descriptor, const std::string& inner, const dirent& entry, std::vector<std::string>& folders) {
     const std::string_view name = entry.d_name;
     if (is_ignored(name)) return;
-    const bool picture = io::is_picture_name(name);
+    const bool looked_at = io::is_picture_name(name) || (inner.empty() && is_metadata(name));
     unsigned char type = entry.d_type;
     struct stat status {};
-    if (picture || type == DT_UNKNOWN || type == DT_LNK) {
+    if (looked_at || type == DT_UNKNOWN || type == DT_LNK) {
       if (::fstatat(descriptor, entry.d_name, &status, 0) != 0) {  // a link that leads nowhere: reading it will say so
         status = {};
         status.st_mode = S_IFREG;
@@ -128,23 +205,10 @@ class Walk {
     if (type == DT_DIR) folders.emplace_back(name);
     if (type == DT_DIR || type == DT_LNK) return;
     const std::string path = inner + entry.d_name;
-    if (type != DT_REG) {
-      add(special_, path);
-    } else if (picture) {
-      constexpr std::int64_t kNanoseconds = 1'000'000'000;
-      if (!base::is_plain(path))
-        base::fail_data("{}: the name is not UTF-8 or has control characters; rename the file or its folder",
-                        found_.path + "/" + path);
-      found_.files.push_back({path, static_cast<std::uint64_t>(status.st_size),
-                              status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec});
-    } else if (inner.empty() && is_metadata(name)) {
-      if (!found_.metadata.empty())
-        base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
-      found_.metadata = name;
-    } else {
-      if (inner.empty() && is_unfinished_metadata(name)) found_.unfinished = base::printable(path);
-      add(others_, path);
-    }
+    if (type != DT_REG)
+      special_.add(path);
+    else
+      sorter_.take(file_of(path, status));
   }
 
   static bool is_link(int descriptor, const char* name) {
@@ -153,25 +217,110 @@ class Walk {
   }
 
   PictureFolder& found_;
+  Sorter sorter_;
   std::vector<std::string> links_;
   std::set<std::pair<dev_t, ino_t>> seen_;
-  Ignored others_, special_, repeated_;
+  Ignored special_, repeated_;
 };
+
+bool is_archive(const std::string& source) {
+  std::error_code ignored;
+  return source.ends_with(".zip") && fs::is_regular_file(source, ignored);
+}
+
+// Whether a member of an archive is a file that counts.
+bool is_member(std::string_view path) {
+  if (path.ends_with('/')) return false;
+  while (!path.empty()) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    if (is_ignored(path.substr(0, slash))) return false;
+    path.remove_prefix(std::min(slash + 1, path.size()));
+  }
+  return true;
+}
 
 }  // namespace
 
-PictureFolder find_pictures(const std::string& path) {
+class PictureArchive {
+ public:
+  explicit PictureArchive(const std::string& path) : zip_(path, is_member) {
+    const std::vector<io::ZipFile::Member>& members = zip_.members();
+    for (std::size_t slash = 0; !members.empty();) {
+      slash = members[0].name.find('/', slash);
+      if (slash == std::string::npos) break;
+      const std::string_view folder = std::string_view(members[0].name).substr(0, ++slash);
+      if (!std::ranges::all_of(members, [&](const auto& member) { return member.name.starts_with(folder); })) break;
+      root_ = slash;
+    }
+    for (const io::ZipFile::Member& member : members) members_.emplace(name_of(member), &member);
+  }
+
+  std::string read(const std::string& path) const {
+    const auto found = members_.find(path);
+    if (found == members_.end()) base::fail_data("{}: has no {}", zip_.path(), path);
+    return zip_.read(*found->second);
+  }
+
+  // The files below the folder `part`, "" or ending in a slash, with their paths from there.
+  std::vector<PictureFile> files(const std::string& part) const {
+    std::vector<PictureFile> files;
+    for (const auto& [name, member] : members_)
+      if (name.starts_with(part))
+        files.push_back({std::string(name.substr(part.size())), member->size, std::int64_t{member->crc}});
+    return files;
+  }
+
+ private:
+  std::string_view name_of(const io::ZipFile::Member& member) const {
+    return std::string_view(member.name).substr(root_);
+  }
+
+  io::ZipFile zip_;
+  std::size_t root_ = 0;  // bytes of the folder that holds all others
+  std::map<std::string_view, const io::ZipFile::Member*> members_;
+};
+
+std::string PictureFolder::read(const std::string& path_in_source) const {
+  return archive ? archive->read(path_in_source) : base::read_file(source + "/" + path_in_source);
+}
+
+bool is_picture_source(const std::string& source) {
+  std::error_code ignored;
+  return fs::is_directory(source, ignored) || is_archive(source);
+}
+
+PictureFolder find_pictures(const std::string& source, const std::string& part) {
   PictureFolder found;
-  found.path = path;
-  while (found.path.size() > 1 && found.path.ends_with('/')) found.path.pop_back();
-  Walk(found).run();
+  found.source = source;
+  while (found.source.size() > 1 && found.source.ends_with('/')) found.source.pop_back();
+  found.path = part.empty() ? found.source : found.source + "/" + part;
+  if (!part.empty()) found.part = part + "/";
+  if (!is_archive(source)) {
+    Walk(found).run();
+    return found;
+  }
+  found.archive = std::make_shared<const PictureArchive>(source);
+  Sorter sorter(found);
+  for (PictureFile& file : found.archive->files(found.part)) sorter.take(std::move(file));
+  std::vector<PictureFile> above;
+  if (!part.empty())
+    for (PictureFile& file : found.archive->files(""))
+      if (is_metadata(file.path)) above.push_back(std::move(file));
+  sorter.finish(std::move(above));
   return found;
 }
 
-std::vector<std::string> folders_in(const std::string& path) {
+std::vector<std::string> folders_in(const std::string& source) {
   std::vector<std::string> names;
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path, ignored)) {
+  if (is_archive(source)) {
+    std::set<std::string> folders;
+    for (const PictureFile& file : PictureArchive(source).files(""))
+      if (const std::size_t slash = file.path.find('/'); slash != std::string::npos)
+        folders.insert(file.path.substr(0, slash));
+    return {folders.begin(), folders.end()};
+  }
+  for (const fs::directory_entry& entry : fs::directory_iterator(source, ignored)) {
     const std::string name = entry.path().filename().string();
     if (!is_ignored(name) && entry.is_directory(ignored)) names.push_back(name);
   }

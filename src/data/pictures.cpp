@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <optional>
@@ -51,10 +49,6 @@ Parts parts_of(const std::string& spec) {
   return parts;
 }
 
-std::string within(const std::string& folder, const std::string& name) {
-  return name.empty() ? folder : (fs::path(folder) / name).string();
-}
-
 // ---- the condition ----
 
 // The folder in which a file lies, "" for the top one.
@@ -67,13 +61,14 @@ std::string class_of(const PictureFile& file) {
 // is there, from metadata.
 class Conditions {
  public:
-  // `part` is the folder of the part in that of the metadata, "" or "train/". Leaves out of `folder` the pictures that
-  // miss a value.
-  Conditions(PictureFolder& folder, const std::string& metadata, const std::string& part, const ReadOptions& read)
-      : folder_(folder), read_(read) {
+  // Leaves out of `folder` the pictures that miss a value.
+  Conditions(PictureFolder& folder, const ReadOptions& read) : folder_(folder), read_(read) {
     std::vector<std::string> names;
-    if (!metadata.empty()) {
-      metadata_.emplace(metadata);
+    const std::string metadata = folder.source + "/" + folder.metadata.path;  // for messages
+    if (!folder.metadata.path.empty()) {
+      metadata_.emplace(metadata, folder.read(folder.metadata.path));
+      // Its files are named from its own folder.
+      const std::string part = folder.metadata.path.starts_with(folder.part) ? "" : folder.part;
       std::vector<std::string> files;
       for (const PictureFile& file : folder.files) files.push_back(part + file.path);
       table_ = metadata_->columns(files, part);
@@ -81,7 +76,7 @@ class Conditions {
     }
     labelled_ = has_class_folders();
     if (labelled_ && std::ranges::find(names, kLabel) == names.end()) names.emplace_back(kLabel);
-    check_columns(read, names, metadata.empty() ? folder.path : metadata);
+    check_columns(read, names, metadata_ ? metadata : folder.path);
     wanted_ = list_of(read.condition);
     if (wanted_.empty() && std::ranges::find(names, kLabel) != names.end()) wanted_ = {kLabel};
     if (metadata_) keep_complete();
@@ -90,7 +85,11 @@ class Conditions {
           fmt::format("{}: {} can be a condition (--condition NAME,...)", metadata, base::joined(names)));
     if (wanted_.empty() && names.empty())
       folder.notes.push_back(
-          fmt::format("{}: has no folders that are classes, so the pictures have no condition", folder.path));
+          fmt::format("{}: has no folders that are classes, so the pictures have no condition{}", folder.path,
+                      folder.unread_table.empty()
+                          ? ""
+                          : fmt::format("; {} is not read: one called metadata.csv would be, with a column file_name",
+                                        folder.unread_table)));
   }
 
   void set(std::span<const std::uint32_t> files, Dataset& dataset) const {
@@ -161,18 +160,8 @@ class Conditions {
 
 // ---- opening ----
 
-// The metadata of a part and the part's folder within that of the metadata.
-std::pair<std::string, std::string> metadata_of(const PictureFolder& folder, const std::string& spec,
-                                                const std::string& part) {
-  if (!folder.metadata.empty()) return {within(folder.path, folder.metadata), ""};
-  std::error_code ignored;
-  for (const char* name : {"metadata.csv", "metadata.jsonl"})
-    if (!part.empty() && fs::is_regular_file(within(spec, name), ignored)) return {within(spec, name), part + "/"};
-  return {};
-}
-
 // SHA-256 of all that the decoded pictures and their conditions depend on.
-std::string key_of(const PictureFolder& folder, const std::string& metadata, const SourceOptions& options) {
+std::string key_of(const PictureFolder& folder, const SourceOptions& options) {
   constexpr int kVersion = 1;  // of this file's and the decoders' ways
   const ReadOptions& read = options.read;
   base::Sha256 hash;
@@ -182,8 +171,8 @@ std::string key_of(const PictureFolder& folder, const std::string& metadata, con
   update(line.c_str());
   std::error_code ignored;
   update(fs::weakly_canonical(folder.path, ignored).c_str());
-  if (struct stat status{}; !metadata.empty() && ::stat(metadata.c_str(), &status) == 0) {
-    line = fmt::format("{} {} {}.{}", metadata, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  if (const PictureFile& metadata = folder.metadata; !metadata.path.empty()) {
+    line = fmt::format("{} {} {}", metadata.path, metadata.bytes, metadata.time);
     update(line.c_str());
     for (const std::string& text :
          {read.condition, read.categorical, read.periodic, read.scaling, read.missing, read.target})
@@ -201,10 +190,8 @@ std::string key_of(const PictureFolder& folder, const std::string& metadata, con
 [[noreturn]] void fail_without_pictures(const PictureFolder& folder) {
   std::string found;
   for (const std::string& note : folder.notes) found += (found.empty() ? ": " : ", ") + note;
-  base::fail_data(
-      "{}: the folder has no train-images-idx3-ubyte[.gz] and no pictures{}; expected .png, .jpg or .webp "
-      "files, in a folder for each class",
-      folder.path, found);
+  base::fail_data("{}: {} no pictures{}; expected .png, .jpg or .webp files, in a folder for each class", folder.path,
+                  folder.archive ? "the archive has" : "the folder has no train-images-idx3-ubyte[.gz] and", found);
 }
 
 // The data set in the cache; none also if there is no cache.
@@ -223,22 +210,21 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   if (part.empty() && options.split == Split::test)
     base::fail_usage("{}: has no test part; expected a folder test or val beside one called train", spec);
   const PicturePlan plan(options.read);
-  PictureFolder folder = find_pictures(within(spec, part));
+  PictureFolder folder = find_pictures(spec, part);
   if (folder.files.empty()) fail_without_pictures(folder);
   if (options.split == Split::train && !parts.others.empty())
     folder.notes.push_back(
         fmt::format("{}: is not read, only {} and {}: {}", spec, parts.train, parts.test, base::joined(parts.others)));
-  auto [metadata, inner] = metadata_of(folder, spec, part);
-  if (metadata.empty() && !folder.unfinished.empty())
+  if (folder.metadata.path.empty() && !folder.unfinished.empty())
     base::fail_data(
         "{}: has {} in place of metadata.csv: the pictures are still being written, or the program that wrote them was "
         "killed; write them again, or remove that file to read them without metadata",
         folder.path, folder.unfinished);
-  if (!options.labels) metadata.clear();
-  const std::string key = key_of(folder, metadata, options);
+  if (!options.labels) folder.metadata = {};
+  const std::string key = key_of(folder, options);
   if (std::optional<Dataset> found = cached(options.cache, key)) return *std::move(found);
   std::optional<Conditions> conditions;
-  if (options.labels) conditions.emplace(folder, metadata, inner, options.read);
+  if (options.labels) conditions.emplace(folder, options.read);
   Dataset dataset =
       decode_pictures(folder, plan, options, key, [&](std::span<const std::uint32_t> files, Dataset& decoded) {
         decoded.notes.insert(decoded.notes.begin(), folder.notes.begin(), folder.notes.end());
@@ -252,13 +238,9 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
 extern const Reader pictures_reader;
 const Reader pictures_reader{.name = "pictures",
                              .help =
-                                 "a folder of PNG, JPEG or WebP pictures, in a folder for each class, perhaps below "
-                                 "train and test, or with metadata.csv",
-                             .accepts =
-                                 [](const std::string& spec) {
-                                   std::error_code ignored;
-                                   return fs::is_directory(spec, ignored);
-                                 },
+                                 "a folder or a .zip file of PNG, JPEG or WebP pictures, in a folder for each class, "
+                                 "perhaps below train and test, or with metadata.csv or StyleGAN's dataset.json",
+                             .accepts = is_picture_source,
                              .open = open,
                              .has_test = [](const std::string& spec) { return !parts_of(spec).test.empty(); }};
 

@@ -10,7 +10,7 @@ namespace gan::data {
 
 namespace {
 
-constexpr const char* kKinds = "a folder of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
+constexpr const char* kKinds = "a folder or .zip file of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
 
 const Reader& reader_of(const std::string& spec) {
   const Reader* chosen = nullptr;

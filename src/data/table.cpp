@@ -62,11 +62,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     base::fail_usage("{}: has no test part; name the file of the test rows itself", spec);
   const io::Csv csv(spec, GzipFile(spec).read_rest(), io::csv_delimiter(spec));
   if (csv.rows() == 0) base::fail_data("{}: the table has a header and no rows", spec);
-  const TextColumns table{.path = spec,
-                          .names = csv.header(),
-                          .rows = csv.rows(),
-                          .cell = [&](std::int64_t row, std::size_t column) { return csv.cell(row, column); },
-                          .place = [&](std::int64_t row) { return fmt::format("line {}", csv.line(row)); }};
+  const TextColumns table = columns_of(csv);
   check_columns(options.read, table.names, spec);
 
   Dataset dataset;

@@ -133,7 +133,7 @@ std::optional<std::size_t> Vicinity::choose(const Group& group, std::span<const 
   return samples[std::min(chosen, samples.size() - 1)];
 }
 
-std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& random, std::size_t row,
+std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& random, std::size_t place, std::size_t row,
                              ConditionRows& y) const {
   const Group& group = groups_.at(categories_of(rows_, categorical_, sample));
   const std::size_t columns = numeric_.size();
@@ -141,7 +141,7 @@ std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& ran
   const std::uint64_t noise_blocks = (columns + kBlock - 1) / kBlock, blocks = noise_blocks + kProposals + 1;
   std::vector<double> target(columns), value(columns);
   for (std::uint64_t k = 0; k < kTries; ++k) {
-    const std::uint64_t first = (row * kTries + k) * blocks * kBlock;
+    const std::uint64_t first = (place * kTries + k) * blocks * kBlock;
     for (std::size_t n = 0; n < columns; ++n) {
       const NumberColumn& number = numbers_[n];
       const double noise = static_cast<double>(random.normal(first + n)) * widths_[n].sigma;

@@ -31,8 +31,9 @@ class Vicinity {
   Vicinity(const ConditionSpec& spec, const ConditionRows& rows, const VicinalOptions& options);
 
   /// The index of a real sample for row `row` of `y`, which holds the condition of sample `sample`; its numbers become
-  /// the condition drawn. Depends on `random` and `row` alone.
-  std::uint32_t draw(std::uint32_t sample, const base::RandomStream& random, std::size_t row, ConditionRows& y) const;
+  /// the condition drawn. Depends on `random` and `place`, the row's in the batch, alone.
+  std::uint32_t draw(std::uint32_t sample, const base::RandomStream& random, std::size_t place, std::size_t row,
+                     ConditionRows& y) const;
 
   /// sigma and kappa of each numeric column, in positions.
   struct Width {

@@ -103,7 +103,7 @@ Outputs network(Variables& variables, Tensor x, const Classifier& kind) {
 std::vector<Variable> build_training(Graph& graph, const Classifier& kind, std::int64_t batch, std::int64_t steps) {
   Variables variables(graph, /*training=*/true);
   const Tensor step = graph.input("step", {DType::i32, {1}});
-  variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
+  variables.set_random({graph.input(nn::kRandomKey, {DType::i32, {2}}), step});
   const Tensor x = graph.input("x", {DType::f32, batch_shape(batch, kind.sample_shape)});
   const Tensor head = network(variables, x, kind).head;
   const Tensor loss = kind.classes > 0

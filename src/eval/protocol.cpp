@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -165,24 +166,40 @@ double ProtocolTable::least(std::size_t trial, std::size_t column) const {
 }
 
 std::optional<ProtocolTable> run_protocol(const Protocol& protocol, const ProtocolOptions& options) {
+  runtime::Communicator& ranks = options.communicator ? *options.communicator : runtime::one_rank();
   ProtocolTable table{&protocol, options.steps, {}};
   table.values.resize(protocol.trials.size());
   std::vector<io::Picture> pictures;
+  std::vector<double> own;  // the figures of each run of this rank
   base::create_folder(options.out);
+  const auto folder_of = [&](const Protocol::Trial& trial, std::int64_t seed) {
+    return fmt::format("{}/{}/{}-{}", options.out, protocol.name, file_name(trial.name), seed);
+  };
+  std::int64_t number = 0;
   for (std::int64_t seed = 1; seed <= options.seeds; ++seed)
     for (std::size_t t = 0; t < protocol.trials.size(); ++t) {
+      if (number++ % ranks.ranks() != ranks.rank()) continue;
       const Protocol::Trial& trial = protocol.trials[t];
       train::Config config = config_of(protocol, trial, static_cast<std::uint64_t>(seed));
       config.train.threads = options.threads;
       if (options.steps > 0) config.train.steps = options.steps;
       if (options.log) options.log(fmt::format("{}: {}, seed {}", protocol.name, trial.name, seed));
       const data::Dataset dataset = open_data(config, options);
-      const std::string folder = fmt::format("{}/{}/{}-{}", options.out, protocol.name, file_name(trial.name), seed);
-      const auto model = train_model(config, dataset, folder, options);
+      const auto model = train_model(config, dataset, folder_of(trial, seed), options);
       if (!model) return std::nullopt;
-      table.values[t].push_back(protocol.judge(*model, dataset, options));
-      if (seed == 1) pictures.push_back(picture_of(*model, protocol));
+      const std::vector<double> figures = protocol.judge(*model, dataset, options);
+      own.insert(own.end(), figures.begin(), figures.end());
     }
+  const std::vector<std::string> all =
+      ranks.gather({reinterpret_cast<const char*>(own.data()), own.size() * sizeof(double)});
+  if (ranks.rank() > 0) return table;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(number); ++i) {
+    std::vector<double>& figures = table.values[i % protocol.trials.size()].emplace_back(protocol.columns.size());
+    const std::size_t bytes = figures.size() * sizeof(double);
+    std::memcpy(figures.data(), all[i % all.size()].data() + i / all.size() * bytes, bytes);
+  }
+  for (const Protocol::Trial& trial : protocol.trials)
+    pictures.push_back(picture_of(train::load_model(folder_of(trial, 1)), protocol));
   write_side_by_side(fmt::format("{}/{}.png", options.out, protocol.name), pictures);
   base::write_file(fmt::format("{}/{}.md", options.out, protocol.name), to_text(table));
   return table;

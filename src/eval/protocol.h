@@ -23,6 +23,8 @@ struct ProtocolOptions {
   std::string cache = "";    ///< folder of fetched data and classifiers; "": data::default_cache()
   Log log = nullptr;
   train::Callbacks callbacks = {};  ///< of every run
+  /// Ranks that train the runs in turns, into one folder that all of them reach; null: this process alone.
+  runtime::Communicator* communicator = nullptr;
 };
 
 /// The mean of a figure and its deviation, as far as they are known.

@@ -82,12 +82,14 @@ struct OneHot {
   std::int64_t count = 0, classes = 0;
 };
 
-/// `count` values of base::RandomStream. Inputs: the seed, i32 [2] (low word, high word), and the step, i32 [1].
+/// `count` values of base::RandomStream. Inputs: the seed, i32 [2] (low word, high word), the step, i32 [1], and with
+/// `by_part` the part, i32 [1], whose values begin at index part * count of the stream.
 struct Random {
   enum class Kind : std::uint8_t { uniform, normal };
   Kind kind = Kind::uniform;
   std::uint32_t stream = 0;
   std::int64_t count = 0;
+  bool by_part = false;
 };
 
 /// Images [N, C, H, W], each shifted down and right by sign * (floor(u (2 reach + 1)) - reach) pixels and filled with
@@ -103,8 +105,17 @@ struct CutoutMask {
   std::int64_t count = 0, height = 0, width = 0, box_height = 0, box_width = 0;
 };
 
-using Spec =
-    std::variant<Matmul, Convolution, Reduce, StridedCopy, Gather, ScatterAdd, OneHot, Random, ShiftImages, CutoutMask>;
+/// dst [sum of counts]: the inputs, f32, one after the other, added up over all ranks in their order. A program that
+/// computes a batch in parts has one such kernel for each part: the first sets dst, the others add to it, and the last
+/// exchanges it with other ranks.
+struct AllReduce {
+  std::vector<std::int64_t> counts;  ///< elements of each input
+  bool add = false;                  ///< adds the inputs to what dst holds
+  bool exchange = true;              ///< then dst becomes the sum over ranks
+};
+
+using Spec = std::variant<Matmul, Convolution, Reduce, StridedCopy, Gather, ScatterAdd, OneHot, Random, ShiftImages,
+                          CutoutMask, AllReduce>;
 
 /// Floating-point operations; a multiply-add counts two.
 double operations(const Spec& spec);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/file_kind.h"
 
 namespace gan::io {
 
@@ -157,8 +158,11 @@ Header read_header(const std::string& path, std::uint64_t size, const ByteReader
   if (size < 10)
     base::fail_data("{}: not a .npy file: it has {}", path, base::counted(static_cast<std::int64_t>(size), "byte"));
   read(start, 10);
-  if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0)
-    base::fail_data("{}: not a .npy file: it does not start with \\x93NUMPY", path);
+  if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) {
+    const FileKind kind = file_kind({reinterpret_cast<const char*>(start), 10});
+    if (kind.name.empty()) base::fail_data("{}: not a .npy file: it does not start with \\x93NUMPY", path);
+    base::fail_data("{}: {}, not a .npy file: {}", path, kind.name, kind.as_data);
+  }
   const int version = start[6];
   if (version < 1 || version > 3) base::fail_data("{}: .npy version {}, expected 1, 2 or 3", path, version);
   std::uint64_t header_bytes = start[8] | std::uint64_t{start[9]} << 8;

@@ -15,11 +15,10 @@ namespace gan::io {
 /// The arrays of a .npz file: a zip archive of .npy files, stored or deflated, with or without zip64.
 class NpzFile {
  public:
-  /// Reads the archive's list. Throws a data error if the file is not a zip archive or damaged, encrypted, in parts or
-  /// compressed in another way, if members overlap, or if one of more than 256 MB expands more than 200 times.
+  /// Reads the archive's list. Errors are those of ZipFile.
   explicit NpzFile(const std::string& path);
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return zip_.path(); }
   /// The names of the arrays in the order of the file, without ".npy"; other members are left out.
   const std::vector<std::string>& names() const { return names_; }
   bool has(std::string_view name) const;
@@ -28,16 +27,8 @@ class NpzFile {
   NpyInput open(const std::string& name) const;
 
  private:
-  struct Member {
-    bool deflated;
-    std::uint32_t crc;
-    std::uint64_t packed, size, offset;  // of the local header
-  };
-  void read_list(const std::string& list, std::uint64_t entries, std::uint64_t file_bytes);
-
-  std::string path_;
+  ZipFile zip_;
   std::vector<std::string> names_;
-  std::vector<Member> members_;
 };
 
 /// The code points of a UTF-8 text, as numpy's arrays of strings ("<U5") hold them.

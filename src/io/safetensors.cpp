@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "io/file_kind.h"
 
 namespace gan::io {
 
@@ -46,19 +47,15 @@ std::optional<graph::DType> dtype_of(std::string_view name) {
 
 // The kind of another file that begins with these bytes, with a colon in front; "" if it is not known.
 std::string foreign_format(std::string_view path, std::string_view begin) {
-  const auto is = [&](std::string_view magic) { return begin.starts_with(magic); };
-  if (is("PK\x03\x04"))
+  if (begin.starts_with("PK\x03\x04"))
     return fmt::format(
         ": a zip archive, as .pt files of PyTorch are; to convert one: python3 -c \"import torch; from "
         "safetensors.torch "
         "import save_file; save_file(torch.load('{0}', map_location='cpu'), '{0}.safetensors')\"",
         path);
-  if (begin.size() > 1 && begin[0] == '\x80' && begin[1] >= 2 && begin[1] <= 5) return ": a pickle of Python";
-  if (is("\x93NUMPY")) return ": a .npy file";
-  if (is("\x89HDF")) return ": an HDF5 file";
-  if (is("GGUF")) return ": a GGUF file";
   if (begin.size() > 2 && begin[0] == 8 && begin[1] > 0 && begin[1] < 32 && begin[2] == 18) return ": an ONNX file";
-  return "";
+  const std::string_view name = file_kind(begin).name;
+  return name.empty() ? "" : fmt::format(": {}", name);
 }
 
 // A tensor as the header describes it; offsets count from the end of the header.

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +23,40 @@ inline constexpr std::uint16_t kZip64 = 1;          // the extra field of 64-bit
 inline constexpr int kStored = 0, kDeflated = 8;
 inline constexpr int kEncrypted = 1, kSizesBehind = 8, kUtf8 = 0x800;
 }  // namespace zip
+
+/// A zip archive, with or without zip64, whose members are stored or deflated. Threads may read members at once.
+class ZipFile {
+ public:
+  struct Member {
+    std::string name;  ///< "cat/0001.png"
+    bool deflated = false;
+    std::uint32_t crc = 0;  ///< of the content
+    std::uint64_t packed = 0, size = 0;
+    std::uint64_t offset = 0;  ///< of the local header
+  };
+
+  /// Reads the archive's list; members whose names are not wanted are left out. Throws a data error if the file is not
+  /// a zip archive, damaged or a part of one; or a member is there twice, encrypted, compressed in another way,
+  /// overlaps others, expands more than 200 times to more than 256 MB, or has a name that is not plain text.
+  ZipFile(const std::string& path, const std::function<bool(std::string_view name)>& wanted);
+
+  const std::string& path() const { return path_; }
+  /// In the order of the archive.
+  const std::vector<Member>& members() const { return members_; }
+  /// What reads a member from front to back. Its checksum is compared when its last byte has been read. Throws a data
+  /// error, as what is returned does, if the data is damaged or cut short.
+  std::function<void(void* dst, std::size_t bytes)> open(const Member& member) const;
+  /// The whole content of a member. Throws as open() does.
+  std::string read(const Member& member) const;
+
+ private:
+  void read_list(const std::string& list, std::uint64_t entries,
+                 const std::function<bool(std::string_view name)>& wanted);
+
+  std::string path_;
+  std::uint64_t bytes_ = 0;
+  std::vector<Member> members_;
+};
 
 /// Writes a zip archive, member after member and piece by piece. Members are stored, not compressed; equal members give
 /// equal bytes. Errors are those of AtomicFile and usage errors.
@@ -52,6 +89,7 @@ class ZipWriter {
   base::AtomicFile file_;
   std::uint64_t at_ = 0;  // bytes written
   std::vector<Member> members_;
+  std::set<std::string> names_;
   bool open_ = false;  // the last member
 };
 

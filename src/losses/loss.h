@@ -48,6 +48,8 @@ struct PenaltyInput {
   std::function<Tensor(Tensor samples)> discriminate;
   /// Random elements from U[0, 1), of the stream of this name.
   std::function<Tensor(std::string_view name, const Shape& shape)> uniform;
+  /// The mean over all elements and all parts of the batch: a scalar.
+  std::function<Tensor(Tensor x)> batch_mean;
 };
 
 /// A penalty on D's gradients with respect to its samples, added to D's loss with a weight. Each lives in one file of

@@ -9,8 +9,8 @@ using namespace ops;
 namespace {
 
 Tensor term(const PenaltyInput& input) {
-  const Tensor centred = input.real - mean(input.real);
-  const Tensor deviation = sqrt(mean(square(centred)));
+  const Tensor centred = input.real - input.batch_mean(input.real);
+  const Tensor deviation = sqrt(input.batch_mean(square(centred)));
   const Tensor near = stop_gradient(input.real + input.uniform("near", input.real.shape()) * (deviation * 0.5));
   return gradient_length_penalty(input.discriminate(near), near, 1);
 }

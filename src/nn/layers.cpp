@@ -144,14 +144,14 @@ namespace {
 Tensor normalize_channels(const Scope& s, Tensor x, Tensor weight, Tensor bias) {
   constexpr double kEpsilon = 1e-5, kMomentum = 0.1;
   const std::int64_t channels = x.shape().back();
-  const auto count = static_cast<double>(x.elements() / channels);
+  const auto count = static_cast<double>(x.elements() / channels * s.parts());
   const Tensor running_mean = s.statistic("running_mean", {channels}, Init::constant(0));
   const Tensor running_variance = s.statistic("running_var", {channels}, Init::constant(1));
   Tensor mean = running_mean, variance = running_variance;
   if (s.training()) {
     if (count < 2) base::fail_usage("batch norm needs at least two rows in a batch, {} given", count);
-    mean = sum_to(x, {channels}) * (1.0 / count);
-    variance = sum_to(square(x - mean), {channels}) * (1.0 / count);
+    mean = s.joint_sum(sum_to(x, {channels})) * (1.0 / count);
+    variance = s.joint_sum(sum_to(square(x - mean), {channels})) * (1.0 / count);
     s.update("running_mean", running_mean * (1.0 - kMomentum) + mean * kMomentum);
     s.update("running_var", running_variance * (1.0 - kMomentum) + variance * (kMomentum * count / (count - 1.0)));
   }

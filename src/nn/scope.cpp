@@ -36,13 +36,32 @@ Tensor Variables::next(const std::string& name) const {
 }
 
 Tensor Variables::uniform(const std::string& name, const Shape& shape) const {
-  if (random_.empty()) base::fail_run("{} draws random numbers, but the graph has no random key", name);
-  return ops::random_uniform(random_[0], random_[1], base::stream_of(pass_ + "/" + name), shape);
+  if (!random_) base::fail_run("{} draws random numbers, but the graph has no random key", name);
+  return ops::random_uniform(*random_, base::stream_of(pass_ + "/" + name), shape);
 }
 
 Tensor Variables::normal(const std::string& name, const Shape& shape) const {
-  if (random_.empty()) base::fail_run("{} draws random numbers, but the graph has no random key", name);
-  return ops::random_normal(random_[0], random_[1], base::stream_of(pass_ + "/" + name), shape);
+  if (!random_) base::fail_run("{} draws random numbers, but the graph has no random key", name);
+  return ops::random_normal(*random_, base::stream_of(pass_ + "/" + name), shape);
+}
+
+std::vector<Tensor> Variables::joint_sums(const std::vector<Tensor>& tensors) const {
+  if (parts_ == 1) return tensors;
+  const Tensor flat = ops::all_reduce(tensors);
+  std::vector<Tensor> sums;
+  std::int64_t begin = 0;
+  for (const Tensor& tensor : tensors) {
+    sums.push_back(ops::reshape(ops::slice(flat, 0, begin, tensor.elements()), tensor.shape()));
+    begin += tensor.elements();
+  }
+  return sums;
+}
+
+std::vector<Tensor> Variables::joint_means(const std::vector<Tensor>& tensors) const {
+  std::vector<Tensor> means = joint_sums(tensors);
+  if (parts_ > 1)
+    for (Tensor& mean : means) mean = ops::operator*(mean, 1.0 / static_cast<double>(parts_));
+  return means;
 }
 
 std::vector<Variable> Variables::select(std::string_view prefix, Role role) const {

@@ -1,11 +1,13 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "graph/graph.h"
+#include "ops/ops.h"
 #include "runtime/array.h"
 
 namespace gan::nn {
@@ -62,8 +64,15 @@ class Variables {
   Tensor next(const std::string& name) const;
   bool is_updated(const std::string& name) const { return updates_.count(name) > 0; }
 
-  /// Sets the inputs for random layers: the key (i32 [2], the seed's two words) and the step (i32 [1]).
-  void set_random(Tensor key, Tensor step) { random_ = {key, step}; }
+  /// Sets the inputs for random layers: the key holds the seed's two words.
+  void set_random(const ops::RandomSource& source) { random_ = source; }
+  /// Says that the graph computes one of so many parts of a batch, equal in size; 1 at first.
+  void set_parts(std::int64_t parts) { parts_ = parts; }
+  std::int64_t parts() const { return parts_; }
+  /// The sums over all parts of each of these f32 tensors, by one all_reduce; with one part the tensors themselves.
+  std::vector<Tensor> joint_sums(const std::vector<Tensor>& tensors) const;
+  /// The means over all parts of each of these f32 tensors.
+  std::vector<Tensor> joint_means(const std::vector<Tensor>& tensors) const;
   /// Starts a named forward pass; random layers draw different elements in passes of different names.
   void begin_pass(std::string name) { pass_ = std::move(name); }
   /// Elements from U[0, 1), of the random stream of this name and pass. Throws a run error before set_random.
@@ -84,7 +93,8 @@ class Variables {
   std::vector<Variable> all_;
   std::map<std::string, std::size_t> by_name_;
   std::map<std::string, Tensor> updates_;
-  std::vector<Tensor> random_;  // key and step, once set
+  std::optional<ops::RandomSource> random_;
+  std::int64_t parts_ = 1;
   std::string pass_;
 };
 
@@ -94,6 +104,8 @@ class Scope {
   Scope(Variables& variables, std::string path) : variables_(&variables), path_(std::move(path)) {}
 
   bool training() const { return variables_->training(); }
+  std::int64_t parts() const { return variables_->parts(); }
+  Tensor joint_sum(Tensor x) const { return variables_->joint_sums({x})[0]; }
 
   /// The scope called `name` in this one.
   Scope operator/(std::string_view name) const { return {*variables_, join(name)}; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ using graph::Tensor;
 using graph::to_string;
 
 // Ops that passes recognize by address.
-extern const graph::Op add_op, broadcast_op, cast_op, constant_op, matmul_op, mul_op, reshape_op, slice_op, sum_op;
+extern const graph::Op add_op, all_reduce_op, broadcast_op, cast_op, constant_op, matmul_op, mul_op, reshape_op,
+    slice_op, sum_op;
 
 /// A tensor whose elements all have this value.
 Tensor constant(Graph& graph, double value, const Shape& shape = {});
@@ -119,10 +121,21 @@ Tensor shift_images(Tensor x, Tensor u, std::int64_t reach_y, std::int64_t reach
 /// anywhere in the image.
 Tensor cutout_mask(Tensor u, std::int64_t height, std::int64_t width, std::int64_t box_height, std::int64_t box_width);
 
-/// Standard normal values of base::RandomStream. key: i32 [2], the low and the high word of the seed; step: i32 [1].
-Tensor random_normal(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape);
+/// Where the values of a random op come from. key: i32 [2], the low and the high word of the seed; step: i32 [1]. part:
+/// i32 [1], the number of this part of a batch, whose values follow those of the parts before it.
+struct RandomSource {
+  Tensor key, step;
+  std::optional<Tensor> part = std::nullopt;
+};
+/// Standard normal values of base::RandomStream.
+Tensor random_normal(const RandomSource& source, std::uint32_t stream, const Shape& shape);
 /// Uniform values in [0, 1).
-Tensor random_uniform(Tensor key, Tensor step, std::uint32_t stream, const Shape& shape);
+Tensor random_uniform(const RandomSource& source, std::uint32_t stream, const Shape& shape);
+
+/// f32 tensors one after the other, [sum of their elements], added up over all parts of a batch in their order: those
+/// that a rank computes one after the other, and those of all ranks (runtime::Communicator). Differentiation treats the
+/// losses of all parts as one sum.
+Tensor all_reduce(const std::vector<Tensor>& tensors);
 
 /// x, treated as a constant by differentiation.
 Tensor stop_gradient(Tensor x);

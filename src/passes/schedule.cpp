@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "ops/ops.h"
@@ -53,6 +54,7 @@ class Scheduler {
         visit_kernel(node);
     }
     for (std::size_t set = 0; set < sets_.size(); ++set) emit(static_cast<int>(set));
+    order_by_phase();
     return {std::move(groups_)};
   }
 
@@ -110,6 +112,30 @@ class Scheduler {
     const auto product = std::ranges::find_if(nodes, [&](NodeId id) { return is_product(id); });
     groups_.push_back({nodes, product == nodes.end() ? -1 : *product});
     nodes.clear();
+  }
+
+  /// Puts all that waits for no all_reduce first, then the all_reduces of it, then what waits for these, and so on:
+  /// parts of a batch that run one after the other then keep little until the others are done, and ranks meet seldom.
+  void order_by_phase() {
+    std::vector<int> phase(groups_.size(), 0);  // twice the all_reduces on the longest way, plus 1 for an all_reduce
+    const auto reduces = [&](const Group& group) {
+      return group.root >= 0 && graph_.node(group.root).op == &ops::all_reduce_op;
+    };
+    if (std::ranges::none_of(groups_, reduces)) return;
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      for (NodeId id : groups_[i].nodes)
+        for (NodeId input : graph_.node(id).inputs) {
+          const int source = group_[index(storage(input))];
+          if (source >= 0 && index(source) != i) phase[i] = std::max(phase[i], (phase[index(source)] + 1) / 2 * 2);
+        }
+      if (reduces(groups_[i])) ++phase[i];
+    }
+    std::vector<std::size_t> order(groups_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::stable_sort(order, {}, [&](std::size_t i) { return phase[i]; });
+    std::vector<Group> ordered;
+    for (const std::size_t i : order) ordered.push_back(std::move(groups_[i]));
+    groups_ = std::move(ordered);
   }
 
   void emit_operand(NodeId input) { emit(pending_[index(storage(input))]); }

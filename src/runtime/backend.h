@@ -13,6 +13,7 @@
 #include "graph/spec.h"
 #include "graph/target.h"
 #include "runtime/array.h"
+#include "runtime/communicator.h"
 
 namespace gan::runtime {
 
@@ -92,8 +93,10 @@ class Backend {
   virtual std::unique_ptr<Executable> finish(std::vector<Kernel> kernels) const = 0;
 };
 
-/// A CPU backend. `disabled` names parts (backend_parts) to leave out, to measure their effect.
-std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled = {});
+/// A CPU backend. `disabled` names parts (backend_parts) to leave out, to measure their effect. `communicator` has the
+/// ranks over which its kernels of AllReduce add up, and must outlive them; null: this process alone.
+std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled = {},
+                                          Communicator* communicator = nullptr);
 /// The CPU backend with all parts.
 Backend& default_backend();
 

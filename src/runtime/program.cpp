@@ -67,14 +67,18 @@ std::string shape_of(const Graph& graph, const Group& group) {
   return text;
 }
 
-/// Makes the kernel of a launch, now that every node has its address.
-Kernel make_kernel(const Graph& graph, const Group& group, Planned& planned, Placement& placement, std::byte* workspace,
-                   const Backend& backend) {
-  Launch& launch = planned.launch;
+/// Makes the kernel of a launch for a part, of `parts`, now that every node has its address.
+Kernel make_kernel(const Graph& graph, const Group& group, const Planned& planned, Placement& placement,
+                   std::byte* workspace, std::int64_t part, std::int64_t parts, const Backend& backend) {
+  Launch launch = planned.launch;
+  if (auto* sum = launch.spec ? std::get_if<graph::AllReduce>(&*launch.spec) : nullptr) {
+    sum->add = part > 0;
+    sum->exchange = part == parts - 1;
+  }
   double bytes = 0;
   const auto address = [&](NodeId id) {
     bytes += static_cast<double>(graph.node(id).type.bytes());
-    return placement.address(id);
+    return placement.address(id, part);
   };
   launch.workspace = workspace;
   for (std::size_t i = 0; i < launch.inputs.size(); ++i) launch.inputs[i] = address(graph.node(group.root).inputs[i]);
@@ -102,9 +106,9 @@ Kernel make_copy(const Placement::Copy& copy, const Backend& backend) {
 }  // namespace
 
 Program::Program(const Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena, const Frozen& frozen,
-                 const Backend& backend) {
+                 const Backend& backend, const Parts& parts) {
   const graph::Target target = backend.target();
-  Placement placement(graph, schedule, target, state, frozen, backend.memory());
+  Placement placement(graph, schedule, target, state, frozen, parts, backend.memory());
   std::vector<Planned> planned;
   std::vector<std::size_t> workspaces;
   for (const Group& group : schedule.groups) {
@@ -115,9 +119,11 @@ Program::Program(const Graph& graph, const graph::Schedule& schedule, State& sta
 
   std::vector<Kernel> kernels;
   for (const Placement::Copy& copy : placement.copies_before()) kernels.push_back(make_copy(copy, backend));
-  for (std::size_t i = 0; i < planned.size(); ++i) {
-    const Group& group = schedule.groups[i];
-    Kernel kernel = make_kernel(graph, group, planned[i], placement, placement.workspace(i), backend);
+  for (std::size_t i = 0; i < placement.steps().size(); ++i) {
+    const auto [number, part] = placement.steps()[i];
+    const Group& group = schedule.groups[number];
+    Kernel kernel =
+        make_kernel(graph, group, planned[number], placement, placement.workspace(i), part, parts.count, backend);
     if (!placement.is_frozen(group.nodes.back())) {
       kernels.push_back(std::move(kernel));
       continue;

@@ -19,7 +19,7 @@ class Program {
   /// so that no other program overwrites them. A frozen input must be in the state and have no next value (usage
   /// errors).
   Program(const graph::Graph& graph, const graph::Schedule& schedule, State& state, Arena& arena,
-          const Frozen& frozen = {}, const Backend& backend = default_backend());
+          const Frozen& frozen = {}, const Backend& backend = default_backend(), const Parts& parts = {});
 
   /// Runs every kernel once, except those that ran when the program was made, and times each if there is a profile.
   /// Throws a run error if can_run_here() is false.

@@ -71,8 +71,7 @@ Json Jobs::add(const Json& body) {
     if (!run.is_string()) throw Refusal{400, "run: expected the name of a run", "run"};
     job.run = run.get<std::string>();
     const std::string folder = runs_.folder(job.run);
-    const train::Config config = train::read_run_config((fs::path(folder) / "config.toml").string());
-    job.arguments = {"eval", folder, "--data", config.data.source, "--out", (fs::path(folder) / "eval").string()};
+    job.arguments = {"eval", folder, "--out", (fs::path(folder) / "eval").string()};
   } else if (kind == "sample") {
     Json request = body;
     request.erase("kind");

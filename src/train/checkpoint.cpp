@@ -29,6 +29,8 @@ void save_checkpoint(const std::string& path, const Position& position, const st
   json["retries"] = position.retries;
   if (!position.device.empty()) json["device"] = position.device;
   if (position.good_steps) json["good_steps"] = *position.good_steps;
+  if (position.ranks > 1) json["ranks"] = position.ranks;
+  if (position.parts > 1) json["parts"] = position.parts;
   json["watch"] = {
       {"seen", position.watch.seen}, {"said", position.watch.said}, {"references", position.watch.references}};
   io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
@@ -52,6 +54,8 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
     position.retries = json.value("retries", 0);
     position.device = json.value("device", "");
     if (json.contains("good_steps")) position.good_steps = json.at("good_steps").get<std::int64_t>();
+    position.ranks = json.value("ranks", std::int64_t{1});
+    position.parts = json.value("parts", std::int64_t{1});
     if (json.contains("watch")) {
       const auto& watch = json.at("watch");
       position.watch.seen = watch.at("seen").get<decltype(WatchState::seen)>();

@@ -15,14 +15,15 @@ namespace gan::train {
 struct Position {
   std::int64_t steps = 0;
   double elapsed_seconds = 0;
-  int threads = 0;  ///< of the run that wrote it
+  int threads = 0;  ///< of the run that wrote it, in each rank
   std::string data_hash;
   std::vector<std::string> class_names = {};
   std::optional<Config> config = {};            ///< of the run, as to_json keeps it; old files have none
   int retries = 0;                              ///< how often the run diverged and went back; each time the rates fell
   std::optional<std::int64_t> good_steps = {};  ///< of the state that a run goes back to; absent: this one
   WatchState watch = {};
-  std::string device = {};  ///< the GPU of the run that wrote it; "": the processor
+  std::string device = {};            ///< the GPU of the run that wrote it; "": the processor
+  std::int64_t ranks = 1, parts = 1;  ///< of the run that wrote it; parts of a rank
 };
 
 /// Writes every variable of a run. Throws a data error if the file cannot be written, and then keeps the old one.

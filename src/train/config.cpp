@@ -360,10 +360,12 @@ void apply_settings(Config& config, std::span<const std::string> settings) {
   }
 }
 
-Config read_run_config(const std::string& path) {
+Config read_run_config(const std::string& path) { return run_config_of(base::read_file(path), path); }
+
+Config run_config_of(std::string_view text, const std::string& path) {
   Config config;
   try {
-    apply_toml(config, base::read_file(path), path);
+    apply_toml(config, text, path);
   } catch (const base::Error& error) {
     base::fail_data("{}", error.what());
   }
@@ -436,6 +438,10 @@ void validate(const Config& config) {
           "model.pack = {} with model.d.condition = {}: a pack has several labels; use embedding or one_hot",
           config.model.pack, config.model.d.condition);
   }
+  if (config.train.batch % (config.train.parts * config.model.pack) != 0)
+    base::fail_usage("train.batch = {} does not divide into {} equal parts{} (train.parts)", config.train.batch,
+                     config.train.parts,
+                     config.model.pack > 1 ? fmt::format(" of whole packs of {}", config.model.pack) : "");
   if (config.model.g.batch_norm && config.train.batch < 2) {
     base::fail_usage(
         "train.batch = 1 with model.g.batch_norm = true: the variance of one row is 0; use at least 2 rows, or set "

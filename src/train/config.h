@@ -76,6 +76,7 @@ struct Config {
 
   struct Train {
     std::int64_t batch = 64;
+    std::int64_t parts = 1;
     std::int64_t seed = 1;
     std::int64_t steps = 0, epochs = 0;
     double time = 0;  // seconds
@@ -128,8 +129,8 @@ std::vector<std::string> differing_keys(const Config& a, const Config& b);
 
 /// The values that --resume may change, for messages.
 inline constexpr const char* kResumable =
-    "only --steps, --epochs, --time, --data, --precision, --threads, --stop-when, --on-nan, watchdog.after and the "
-    "intervals of logging, samples, evaluation, checkpoints and the watchdog may change";
+    "only --steps, --epochs, --time, --data, --precision, --threads, --stop-when, --on-nan, train.parts, "
+    "watchdog.after and the intervals of logging, samples, evaluation, checkpoints and the watchdog may change";
 
 /// Names of the keys whose values differ but must not change when a run is resumed (all but those of kResumable).
 std::vector<std::string> fixed_differences(const Config& saved, const Config& wanted);
@@ -137,8 +138,11 @@ std::vector<std::string> fixed_differences(const Config& saved, const Config& wa
 /// Throws a usage error that names the first of fixed_differences, if there is one.
 void require_resumable(const Config& saved, const Config& wanted);
 
-/// The values of a run from its config.toml. Throws a data error naming the file, and the line, if it is not a run's.
+/// The values of a run from its config.toml, which is `path`. Throws a data error naming the file, and the line, if it
+/// is not a run's.
 Config read_run_config(const std::string& path);
+/// The same from the text of the file.
+Config run_config_of(std::string_view text, const std::string& path);
 
 /// The value of a key as it is written in TOML. Throws a usage error for an unknown key.
 std::string value_of(const Config& config, std::string_view key);

@@ -147,18 +147,24 @@ optim::OptimizerSpec optimizer_spec(const Config& config, double lr, const std::
 
 /// Computes the gradient of one network's loss with respect to its parameters, updates them if `update` is set, and
 /// adds the outputs that `options` select. t: the number of updates of this network so far; done: of the budget.
+/// `means`: scalars of this part of the batch, first the loss, which become those of the whole batch; they join the
+/// parts together with the gradients.
 void train_network(Variables& variables, const Config& config, const StepOptions& options, const std::string& network,
-                   double lr, Tensor loss, Tensor t, const std::optional<Tensor>& done, bool update) {
+                   double lr, std::vector<Tensor>& means, Tensor t, const std::optional<Tensor>& done, bool update) {
   Graph& graph = variables.graph();
   const std::vector<Variable> parameters = variables.select(network + ".", Role::parameter);
   std::vector<Tensor> values;
   for (const Variable& parameter : parameters) values.push_back(parameter.value);
-  const std::vector<Tensor> gradients = autodiff::gradient(loss, values);
+  std::vector<Tensor> gradients = autodiff::gradient(means[0], values);
+  gradients.insert(gradients.end(), means.begin(), means.end());
+  gradients = variables.joint_means(gradients);
+  means.assign(gradients.begin() + std::ssize(parameters), gradients.end());
+  gradients.resize(parameters.size());
   if (update)
     optim::find_optimizer(config.optim.name)
         .apply(variables, optimizer_spec(config, lr, done), parameters, gradients, t);
   const std::string letter = network.substr(0, 1);
-  graph.output("loss." + letter, loss);
+  graph.output("loss." + letter, means[0]);
   if (options.gradient_norms) graph.output("norm." + letter, gradient_norm(gradients));
   if (options.gradient_outputs)
     for (std::size_t i = 0; i < gradients.size(); ++i) graph.output("grad." + parameters[i].name, gradients[i]);
@@ -249,7 +255,10 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
   const Tensor step = graph.input("step", {DType::i32, {1}});
-  variables.set_random(graph.input(nn::kRandomKey, {DType::i32, {2}}), step);
+  RandomSource random{graph.input(nn::kRandomKey, {DType::i32, {2}}), step};
+  if (options.parts > 1) random.part = graph.input("batch.part", {DType::i32, {1}});
+  variables.set_random(random);
+  variables.set_parts(options.parts);
   const Tensor t = cast(reshape(step, {}), DType::f32);
   const std::optional<Tensor> done = budget_done(graph, config);
   const auto d_steps = static_cast<double>(config.train.d_steps);
@@ -298,24 +307,31 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
         .fake_squares = [&] { return squares_of(1, detached, detached_logits); },
         .discriminate = [&](Tensor samples) { return d.judge(samples, "penalty").logits; },
         .uniform = [&](std::string_view name,
-                       const Shape& shape) { return variables.uniform(std::string(name), shape); }};
+                       const Shape& shape) { return variables.uniform(std::string(name), shape); },
+        .batch_mean = [&](Tensor samples) { return variables.joint_means({mean(samples)})[0]; }};
     if (const std::optional<Tensor> penalty = penalties(config, input)) loss_d = loss_d + *penalty;
   }
 
+  const auto mean_verdict = [&](Tensor logits) { return mean(loss.verdict(config.loss, logits)); };
+  std::vector<Tensor> means_g{loss_g}, means_d{loss_d};
+  if (options.parts > 1) {  // else last, where they cost least
+    means_d.push_back(mean_verdict(real_logits));
+    means_d.push_back(mean_verdict(detached_logits));
+  }
   const bool update_g = options.variant.update_g;
   if (update_g || options.gradient_norms)  // G's loss is logged in steps without its update, too
-    train_network(variables, config, options, kGenerator, config.optim.g.lr, loss_g, t_g, done, update_g);
+    train_network(variables, config, options, kGenerator, config.optim.g.lr, means_g, t_g, done, update_g);
   if (update_g && config.train.ema > 0) {
     const std::string prefix = std::string(kGenerator) + ".";
     for (const Role role : {Role::parameter, Role::statistic})
       optim::average(variables, variables.select(prefix, role), config.train.ema, config.train.ema_warmup, t_g);
   }
-  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, loss_d, t, done, true);
-  std::vector<std::pair<std::string, Tensor>> watched{{"d", loss_d}};
-  if (update_g || options.gradient_norms) watched.emplace_back("g", loss_g);
+  train_network(variables, config, options, kDiscriminator, config.optim.d.lr, means_d, t, done, true);
+  std::vector<std::pair<std::string, Tensor>> watched{{"d", means_d[0]}};
+  if (update_g || options.gradient_norms) watched.emplace_back("g", means_g[0]);
   watch_losses(graph, watched);
-  graph.output("verdict.real", mean(loss.verdict(config.loss, real_logits)));
-  graph.output("verdict.fake", mean(loss.verdict(config.loss, detached_logits)));
+  graph.output("verdict.real", options.parts > 1 ? means_d[1] : mean_verdict(real_logits));
+  graph.output("verdict.fake", options.parts > 1 ? means_d[2] : mean_verdict(detached_logits));
   graph.output("logits.real", real_logits);
   graph.output("logits.fake", detached_logits);
   graph.output("fake", fake);

@@ -61,7 +61,8 @@ inline bool is_lost(float value) { return !(std::abs(value) < kLargestState); }
 StepVariant variant_of_step(const Config& config, std::int64_t step);
 
 struct StepOptions {
-  std::int64_t batch = 64;
+  std::int64_t batch = 64;  ///< rows of a part
+  std::int64_t parts = 1;   ///< of the batch, on all ranks together
   StepVariant variant = {};
   bool gradient_norms = false;    ///< also compute "norm.g" and "norm.d", the lengths of the two gradients
   bool gradient_outputs = false;  ///< also output every gradient as "grad.PARAMETER"
@@ -69,6 +70,9 @@ struct StepOptions {
 };
 
 /// Builds the graph of one training step: state' = step(state, batch).
+///
+/// The graph computes one part of the batch, N rows, and all_reduces join it with the others; every loss, gradient and
+/// statistic is that of the whole batch. With several parts the input "batch.part", i32 [1], is the number of this one.
 ///
 /// Inputs besides the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
 /// conditional models; other columns as column_input says), "step" i32 [1], the number of steps done, and "random.key"
@@ -84,6 +88,9 @@ struct StepOptions {
 /// `config` does not fit `spec`. Returns the variables that the graph declares.
 std::vector<nn::Variable> build_step(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                      const StepOptions& options);
+
+/// Whether an input of that graph differs between the parts of a batch.
+inline bool differs_by_part(const std::string& input) { return input.starts_with("batch."); }
 
 /// Builds the generator for inference: inputs "z" f32 [N, latent] and "y" i32 [N] (labels, other columns as
 /// column_input says; with `shares` f32 [N, categories], the share of each category), output "samples" [N, ...sample].

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "runtime/out_of_memory.h"
 
 namespace gan::train {
@@ -23,10 +24,28 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
                 .balance = config.train.balance == "classes",
                 .vicinal = config.train.vicinal,
                 .block = static_cast<std::uint32_t>(config.data.block)}) {
+  if (options.communicator) {
+    rank_ = options.communicator->rank();
+    ranks_ = options.communicator->ranks();
+  }
+  require_whole_parts(config, ranks_);
+  if (ranks_ > 1 && !options.backend) {
+    backend_ = runtime::make_cpu_backend(compiler::disabled_parts(options.disabled), options.communicator);
+    options_.backend = backend_.get();
+  }
   // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
   program({.variant = {}, .norms = false});
   nn::set_random_key(static_cast<std::uint64_t>(config_.train.seed), state_);
+  if (const auto part = state_.find("batch.part"); part != state_.end()) {
+    const runtime::Writing numbers(part->second);
+    std::iota(numbers.i32().begin(), numbers.i32().end(), static_cast<std::int32_t>(rank_ * config.train.parts));
+  }
+}
+
+data::Batches::Rows Stepper::rows() const {
+  const std::int64_t count = config_.train.batch / ranks_;
+  return {rank_ * count, count};
 }
 
 /// The program of this kind, compiled at first use. The first one must be the whole step: it declares every variable,
@@ -41,7 +60,10 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
   {
     const Timer timer(options_.profile, Profile::Kind::pass, "(build)");
     variables = build_step(graph, config_, spec,
-                           {.batch = config_.train.batch, .variant = kind.variant, .gradient_norms = kind.norms});
+                           {.batch = config_.train.batch / all_parts(),
+                            .parts = all_parts(),
+                            .variant = kind.variant,
+                            .gradient_norms = kind.norms});
   }
   if (variables_.empty()) {
     variables_ = std::move(variables);
@@ -53,19 +75,23 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
 
 /// Throws a run error with the batch that would fit if a device has no room.
 runtime::Program Stepper::compile(graph::Graph& graph) {
+  compiler::Options how;
+  how.precision = compiler::choose_precision(config_.train.precision, options_.backend);
+  how.disabled = options_.disabled;
+  how.profile = options_.profile;
+  how.backend = options_.backend;
+  how.parts.count = config_.train.parts;
+  if (all_parts() > 1)
+    for (const auto& [name, id] : graph.inputs())
+      if (differs_by_part(name)) how.parts.inputs.insert(name);
   try {
-    return compiler::compile(graph,
-                             {.precision = compiler::choose_precision(config_.train.precision, options_.backend),
-                              .disabled = options_.disabled,
-                              .profile = options_.profile,
-                              .backend = options_.backend},
-                             state_, arena_);
+    return compiler::compile(graph, how, state_, arena_);
   } catch (const runtime::OutOfMemory& error) {
     // The values of a step, which take most of the memory, are proportional to the batch.
     const double share = static_cast<double>(error.free()) / static_cast<double>(error.wanted());
     const auto fits = static_cast<std::int64_t>(static_cast<double>(config_.train.batch) * share);
-    const std::int64_t whole = fits - fits % config_.model.pack;
-    if (whole < config_.model.pack) base::fail_run("{}; try smaller networks", error.what());
+    const std::int64_t least = config_.model.pack * all_parts(), whole = fits - fits % least;
+    if (whole < least) base::fail_run("{}; try smaller networks", error.what());
     base::fail_run("{}; a batch of {} would fit", error.what(), whole);
   }
 }
@@ -96,11 +122,14 @@ void Stepper::initialize(const Load& load) {
   require_memory();
   if (load) load(variables_, state_);
   nn::initialize(variables_, static_cast<std::uint64_t>(config_.train.seed), state_);
+  if (ranks_ == 1) return;
+  for (const nn::Variable& variable : variables_)  // those of rank 0, which alone reads files
+    options_.communicator->broadcast(std::as_writable_bytes(state_.at(variable.name).f32()));
 }
 
 void Stepper::fill_batch(std::int64_t step) {
   const Timer timer(options_.profile, Profile::Kind::phase, "batch");
-  const data::Batches::Batch batch = batches_.at(step, config_.train.batch);
+  const data::Batches::Batch batch = batches_.at(step, config_.train.batch, rows());
   const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
   if (!samples_) {
@@ -112,7 +141,7 @@ void Stepper::fill_batch(std::int64_t step) {
   for (const Staged& staged : condition_values_) condition.push_back(staged.host.share());
   write_condition(condition, condition_, batch.y);
   float* const x = samples_->host.f32().data();
-  base::parallel_for(config_.train.batch, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+  base::parallel_for(rows().count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
       dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
@@ -143,6 +172,16 @@ std::optional<Stepper::LostStep> Stepper::find_lost_step() {
   write_scalar(state_.at("sound_steps"), 0.0f);
   first_unchecked_.reset();
   return std::nullopt;
+}
+
+void require_whole_parts(const Config& config, std::int64_t ranks) {
+  const std::int64_t parts = ranks * config.train.parts, rows = parts * config.model.pack, batch = config.train.batch;
+  if (batch % rows == 0) return;
+  std::string into = base::counted(ranks, "rank");
+  if (config.train.parts > 1) into += fmt::format(" with {} each", base::counted(config.train.parts, "part"));
+  base::fail_usage("train.batch = {} does not divide among {}{}; the nearest that do: {}{}", batch, into,
+                   config.model.pack > 1 ? fmt::format(" into whole packs of {}", config.model.pack) : "",
+                   batch > rows ? fmt::format("{} and ", batch / rows * rows) : "", (batch / rows + 1) * rows);
 }
 
 double step_seconds(const Profile& profile) {

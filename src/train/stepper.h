@@ -19,6 +19,8 @@ struct StepperOptions {
   std::set<std::string> disabled = {};        ///< passes of the compiler to leave out
   runtime::Profile* profile = nullptr;        ///< times batches, programs, passes and kernels
   const runtime::Backend* backend = nullptr;  ///< null: the CPU
+  /// The ranks among which the rows of each batch are divided; null: this process alone. A backend must have the same.
+  runtime::Communicator* communicator = nullptr;
 };
 
 /// Runs training steps: fills the batch and runs the program of the step's variant. The programs share one state and
@@ -28,7 +30,8 @@ class Stepper {
   /// Puts initial values into the state; variables that it leaves out are initialized at random.
   using Load = std::function<void(const std::vector<nn::Variable>& variables, runtime::State& state)>;
 
-  /// The data must have at least a batch of samples. `dataset` must outlive the stepper.
+  /// The data must have at least a batch of samples. `dataset` must outlive the stepper. Throws a usage error for a
+  /// batch that does not divide among the ranks and their parts.
   Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options = {});
 
   /// Runs step `step`, counted from 0; with `norms` it also computes the gradient norms "norm.g" and "norm.d". `done`:
@@ -70,6 +73,10 @@ class Stepper {
     runtime::Array array, host;
   };
 
+  /// The rows of a batch that this rank computes.
+  data::Batches::Rows rows() const;
+  /// The parts of a batch on all ranks together.
+  std::int64_t all_parts() const { return ranks_ * config_.train.parts; }
   const runtime::Program& program(const Kind& kind, const Load& load = nullptr);
   runtime::Program compile(graph::Graph& graph);
   void require_memory() const;
@@ -79,6 +86,8 @@ class Stepper {
   Config config_;
   const data::Dataset& dataset_;
   StepperOptions options_;
+  std::int64_t rank_ = 0, ranks_ = 1;
+  std::shared_ptr<runtime::Backend> backend_;  // of its own, with several ranks
   data::ConditionSpec condition_;
   data::Batches batches_;
   std::optional<std::int64_t> first_unchecked_;  // by find_lost_step
@@ -89,6 +98,9 @@ class Stepper {
   std::vector<Staged> condition_values_;  // the same
   std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
 };
+
+/// Throws a usage error if a batch does not divide into equal parts of whole packs, as many as `ranks` have together.
+void require_whole_parts(const Config& config, std::int64_t ranks);
 
 /// The number of steps after which variant_of_step repeats.
 std::int64_t variant_period(const Config& config);

@@ -14,6 +14,7 @@
 #include "compiler/compile.h"
 #include "io/png.h"
 #include "optim/optimizer.h"
+#include "runtime/launcher.h"
 #include "train/checkpoint.h"
 #include "train/model_file.h"
 #include "train/observer.h"
@@ -54,6 +55,8 @@ class Run {
         dataset_(dataset),
         options_(options),
         callbacks_(callbacks),
+        ranks_(options.communicator ? *options.communicator : runtime::one_rank()),
+        is_first_(ranks_.rank() == 0),
         condition_(condition_of(config, dataset.condition)),
         directory_(options.directory) {
     if (config.train.batch > dataset.count()) {
@@ -66,22 +69,28 @@ class Run {
       base::fail_usage("{}; try --batch {}", found, most);
     }
     total_steps_ = total_steps(config, dataset.count());
-    base::set_threads(static_cast<int>(config.train.threads));
+    require_whole_parts(config, ranks_.ranks());
+    base::set_threads(runtime::threads_of_rank(ranks_, config.train.threads));
     // Throws if bf16 is set but not supported, before the run's files are touched.
     const compiler::Precision precision = compiler::choose_precision(config.train.precision, options.backend);
     config_.train.precision = precision == compiler::Precision::bf16 ? "bf16" : "f32";
   }
 
   Outcome train() {
-    if (options_.resume) take_folder();  // before its checkpoint is read
+    require_same_ranks();
+    if (options_.resume && is_first_) take_folder();  // before its checkpoint is read
     start_stepper([this](const auto& variables, runtime::State& state) { load_start(variables, state); });
-    if (!finished()) require_room();
-    if (options_.resume && finished())
-      note(fmt::format(
-          "nothing to do: the run has {} and {:.0f} s of training already; --steps, --epochs and --time are totals",
-          base::counted(position_.steps, "step"), position_.elapsed_seconds));
-    else
-      start_files();
+    note_parts();
+    if (is_first_) {
+      if (!finished()) require_room();
+      if (options_.resume && finished())
+        note(fmt::format(
+            "nothing to do: the run has {} and {:.0f} s of training already; --steps, --epochs and --time are totals",
+            base::counted(position_.steps, "step"), position_.elapsed_seconds));
+      else
+        start_files();
+    }
+    share_position();
     elapsed_before_ = position_.elapsed_seconds;
     start_ = last_log_ = Clock::now();
     last_log_step_ = position_.steps;
@@ -89,7 +98,7 @@ class Run {
       try {
         const Outcome outcome = run_steps();
         save(outcome == Outcome::stopped);
-        draw_samples();
+        if (is_first_) draw_samples();
         return outcome;
       } catch (const Divergence& divergence) {
         go_back(divergence);
@@ -117,38 +126,92 @@ class Run {
     return std::min(used, 1.0);
   }
 
+  // ---- ranks ----
+
+  /// Throws a run error on all ranks unless they would compute the same.
+  void require_same_ranks() {
+    std::vector<runtime::Fact> facts = runtime::facts_of_program();
+    facts.emplace_back("threads =", std::to_string(base::threads()));
+    facts.emplace_back("data with the sha256", dataset_.hash);
+    for (const std::string& key : config_keys())
+      if (key != "data.source") facts.emplace_back(key + " =", value_of(config_, key));
+    runtime::require_agreement(ranks_, facts);
+    evaluates_ = shared(static_cast<bool>(callbacks_.on_evaluate));
+  }
+
+  template <typename Value>
+  Value shared(Value value) {
+    return runtime::of_first_rank(ranks_, value);
+  }
+
+  /// Takes over from rank 0 where the run stands.
+  void share_position() {
+    position_.steps = shared(position_.steps);
+    position_.elapsed_seconds = shared(position_.elapsed_seconds);
+    position_.retries = shared(position_.retries);
+    good_steps_ = shared(good_steps_);
+    const std::int64_t saved = shared(saved_steps_.value_or(-1));
+    if (saved >= 0) saved_steps_ = saved;
+  }
+
+  void note_parts() const {
+    if (config_.train.parts > 1 && config_.model.g.batch_norm)
+      note(fmt::format("train.parts = {} saves no memory with batch norm, whose statistics need all parts at once",
+                       config_.train.parts));
+  }
+
+  enum class Next : int { step, finish, stop };
+
+  /// What the run does next; rank 0, which has the clock and gets signals, decides. `done`: of the budget.
+  Next next(double& done) {
+    struct Decision {
+      Next next;
+      double done;
+    } decision{Next::step, this->done()};
+    if (finished())
+      decision.next = Next::finish;
+    else if (callbacks_.stop_requested && callbacks_.stop_requested())
+      decision.next = Next::stop;
+    decision = shared(decision);
+    done = decision.done;
+    return decision.next;
+  }
+
   /// Trains until the budget is used up or a stop is requested. Throws a Divergence.
   Outcome run_steps() {
-    while (!finished()) {
-      if (callbacks_.stop_requested && callbacks_.stop_requested()) return Outcome::stopped;
+    for (bool save_first = false;;) {
+      double done = 0;
+      const Next what = next(done);
+      if (save_first && what != Next::finish) save();
+      if (what != Next::step) return what == Next::stop ? Outcome::stopped : Outcome::finished;
       const std::int64_t step = position_.steps + 1;
       const bool check = config_.watchdog.every > 0 && step % config_.watchdog.every == 0;
       const bool log = check || step % config_.train.log_every == 0 || step == total_steps_;
-      stepper_->run(position_.steps, log, done());
+      stepper_->run(position_.steps, log, done);
       ++position_.steps;
       position_.elapsed_seconds = elapsed_before_ + seconds_since(start_);
-      const bool evaluate = due(config_.train.eval_every) && callbacks_.on_evaluate;
+      const bool evaluate = due(config_.train.eval_every) && evaluates_;
       if (log || evaluate || due(config_.train.sample_every) || due(config_.train.checkpoint_every))
         require_sound_losses();
       std::optional<Measurements> watched;
-      if (check) watched = watch();
-      if (log) {
+      if (check && is_first_) watched = watch();
+      if (log && is_first_) {
         const double seconds = seconds_since(last_log_);
         const auto images = static_cast<double>((position_.steps - last_log_step_) * config_.train.batch);
         report(images / std::max(seconds, 1e-9), watched);
         last_log_ = Clock::now();
         last_log_step_ = position_.steps;
       }
-      if (due(config_.train.sample_every)) draw_samples();
+      if (due(config_.train.sample_every) && is_first_) draw_samples();
       if (evaluate) run_evaluation();
-      if ((evaluate || due(config_.train.checkpoint_every)) && !finished()) save();
+      save_first = evaluate || due(config_.train.checkpoint_every);
     }
-    return Outcome::finished;
   }
 
   void run_evaluation() {
     const Timer timer(options_.profile, Profile::Kind::phase, "evaluation");
     require_sound_state();
+    if (!is_first_) return;
     const Clock::time_point pause = Clock::now();
     callbacks_.on_evaluate(current_model(), position_.elapsed_seconds, [this] { return directory(); });
     stalled_ = callbacks_.has_stalled && callbacks_.has_stalled();
@@ -166,8 +229,14 @@ class Run {
       config.optim.g.lr *= std::pow(kRetryRate, retries);
       config.optim.d.lr *= std::pow(kRetryRate, retries);
       observer_.reset();
-      stepper_.emplace(config, dataset_, load,
-                       StepperOptions{.profile = options_.profile, .backend = options_.backend});
+      const auto load_and_share = [&](const auto& variables, runtime::State& state) {
+        if (is_first_) load(variables, state);
+        share_position();
+      };
+      stepper_.emplace(
+          config, dataset_, load_and_share,
+          StepperOptions{
+              .profile = options_.profile, .backend = options_.backend, .communicator = options_.communicator});
     }
   }
 
@@ -219,6 +288,10 @@ class Run {
             "the run used precision {} so far, now {}: results may differ from those of an uninterrupted run",
             made_with->train.precision, config_.train.precision));
     }
+    if (position.ranks != ranks_.ranks() || position.parts != config_.train.parts)
+      note(fmt::format("the run used {} of {} so far, now {} of {}: results may differ in the last digits",
+                       base::counted(position.ranks, "rank"), base::counted(position.parts, "part"),
+                       base::counted(ranks_.ranks(), "rank"), base::counted(config_.train.parts, "part")));
     if (position.threads != base::threads())
       note(fmt::format("the run used {} so far, now {}: results may differ in the last digits",
                        base::counted(position.threads, "thread"), base::threads()));
@@ -265,9 +338,11 @@ class Run {
       position_.retries = before.retries + 1;
     });
     position_.elapsed_seconds = before.elapsed_seconds;
-    for (const char* name : {"metrics.jsonl", "scores.jsonl"})
-      if (std::filesystem::exists(path(name))) drop_lines_ahead(name, /*earlier=*/true);
-    drop_pictures_ahead();
+    if (is_first_) {
+      for (const char* name : {"metrics.jsonl", "scores.jsonl"})
+        if (std::filesystem::exists(path(name))) drop_lines_ahead(name, /*earlier=*/true);
+      drop_pictures_ahead();
+    }
     last_log_ = Clock::now();
     last_log_step_ = position_.steps;
     warn(fmt::format(
@@ -524,7 +599,15 @@ class Run {
     require_sound_losses();
     require_sound_state();
     const bool good = !stopped || position_.steps == good_steps_ || due(config_.train.checkpoint_every) ||
-                      (due(config_.train.eval_every) && callbacks_.on_evaluate);
+                      (due(config_.train.eval_every) && evaluates_);
+    if (is_first_) write_saves(good);
+    saved_steps_ = position_.steps;
+    if (good) good_steps_ = position_.steps;
+  }
+
+  void write_saves(bool good) {
+    position_.ranks = ranks_.ranks();
+    position_.parts = config_.train.parts;
     position_.threads = base::threads();
     position_.device = device();
     position_.data_hash = dataset_.hash;
@@ -546,8 +629,6 @@ class Run {
     }
     if (good) std::filesystem::remove(path(kGood), ignored);
     write_in_folder("model.safetensors", [&](const auto& file) { save_model(file, current_model()); });
-    saved_steps_ = position_.steps;
-    if (good) good_steps_ = position_.steps;
   }
 
   /// samples/STEP.png: the same latents in every picture, a row for each label.
@@ -581,6 +662,9 @@ class Run {
   const data::Dataset& dataset_;
   const RunOptions& options_;
   const Callbacks& callbacks_;
+  runtime::Communicator& ranks_;
+  bool is_first_;           // rank 0
+  bool evaluates_ = false;  // rank 0 has a callback for it
   data::ConditionSpec condition_;
   std::int64_t total_steps_ = 0;
   std::filesystem::path directory_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "runtime/communicator.h"
 #include "runtime/profile.h"
 #include "train/config.h"
 #include "train/watchdog.h"
@@ -55,6 +56,9 @@ struct RunOptions {
   std::string command = {};                   ///< the command line, added to command.txt; empty = none
   runtime::Profile* profile = nullptr;        ///< times the parts of the run
   const runtime::Backend* backend = nullptr;  ///< computes steps, checks and pictures; null: the CPU
+  /// The ranks that train together; null: this process alone. Rank 0 alone reads and writes the folder, and it alone
+  /// needs callbacks.
+  runtime::Communicator* communicator = nullptr;
 };
 
 inline constexpr int kMostRetries = 3;
@@ -80,6 +84,10 @@ std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 /// that is deleted meanwhile. When training diverges (losses or state are not finite, or too large to recover from) it
 /// goes back to the last state that was saved at an interval of checkpoints or evaluations, else to the start, and on
 /// with a quarter of the learning rates, as train.on_nan says; a run error after kMostRetries times.
+///
+/// Several ranks train as one on the same batches, of which each computes its own rows: the result is that of one rank
+/// but for rounding, and to the bit that of one with as many parts. Throws a run error, on all of them, if one has
+/// other values, other data, another number of threads, another version of the program or another kind of processor.
 Outcome train_run(const Config& config, const data::Dataset& dataset, const RunOptions& options,
                   const Callbacks& callbacks);
 

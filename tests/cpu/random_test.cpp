@@ -104,8 +104,8 @@ TEST(RandomVectors, ThreadsChangeNoBit) {
   graph::Graph g;
   const ops::Tensor key = g.input("key", {graph::DType::i32, {2}}), step = g.input("step", {graph::DType::i32, {1}});
   const graph::Shape shape{3, 33335};  // odd, and enough for several threads
-  g.output("uniform", ops::random_uniform(key, step, 4, shape));
-  g.output("normal", ops::random_normal(key, step, 4, shape));
+  g.output("uniform", ops::random_uniform({key, step}, 4, shape));
+  g.output("normal", ops::random_normal({key, step}, 4, shape));
   runtime::State state;
   runtime::Arena arena;
   const auto program = compiler::compile(g, {}, state, arena);

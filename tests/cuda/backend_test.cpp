@@ -140,8 +140,8 @@ TEST(Cuda, RandomNumbersHaveTheBitsOfTheProcessor) {
                                           static_cast<const runtime::Backend*>(&stand_in_backend())}) {
     graph::Graph graph;
     const graph::Tensor key = graph.input("key", {DType::i32, {2}}), step = graph.input("step", {DType::i32, {1}});
-    graph.output("normals", ops::random_normal(key, step, 77, {4099}));
-    graph.output("uniforms", ops::random_uniform(key, step, 78, {4099}));
+    graph.output("normals", ops::random_normal({key, step}, 77, {4099}));
+    graph.output("uniforms", ops::random_uniform({key, step}, 78, {4099}));
     runtime::State state;
     state["key"] = runtime::Array({DType::i32, {2}});
     state["step"] = runtime::Array({DType::i32, {1}});

@@ -82,15 +82,21 @@ inline void npz(std::string_view bytes) {
   open_source(path);
 }
 
+inline void zip(std::string_view bytes) {
+  const std::string path = file_of(bytes, "a.zip");
+  attempt([&] { data::has_test_part(path); });
+  open_source(path);
+}
+
 inline void csv(std::string_view bytes) {
   open_source(file_of(bytes, "a.csv"));
   attempt([&] { io::Csv("a.tsv", std::string(bytes), '\t'); });
 }
 
 inline void metadata(std::string_view bytes) {
-  for (const char* name : {"metadata.csv", "metadata.jsonl"})
+  for (const char* name : {"metadata.csv", "metadata.jsonl", "dataset.json"})
     attempt([&] {
-      const data::Metadata table(file_of(bytes, name));
+      const data::Metadata table(name, std::string(bytes));
       const std::vector<std::string> files = {"a.png", "b/c.png"};
       const data::TextColumns columns = table.columns(files, "");
       for (std::size_t column = 0; column < columns.names.size(); ++column)
@@ -214,12 +220,19 @@ struct Door {
   void (*open)(std::string_view bytes);
 };
 inline constexpr Door kDoors[] = {
-    {"idx", idx},           {"npy", npy},
-    {"npz", npz},           {"csv", csv},
-    {"metadata", metadata}, {"png", png},
-    {"jpeg", jpeg},         {"webp", webp},
-    {"toml", toml},         {"safetensors", safetensors},
-    {"model", model},       {"checkpoint", checkpoint},
+    {"idx", idx},
+    {"npy", npy},
+    {"npz", npz},
+    {"zip", zip},
+    {"csv", csv},
+    {"metadata", metadata},
+    {"png", png},
+    {"jpeg", jpeg},
+    {"webp", webp},
+    {"toml", toml},
+    {"safetensors", safetensors},
+    {"model", model},
+    {"checkpoint", checkpoint},
     {"cache", cache},
 };
 

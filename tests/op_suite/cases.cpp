@@ -150,11 +150,22 @@ void add_layout(std::vector<OpCase>& cases) {
                    4e-3});
   const Argument key{{DType::i32, {2}}, 0, 1000, false}, step{{DType::i32, {1}}, 0, 1000, false};
   with("random_normal", "odd count", {key, step}, [](const Tensors& t) {
-    return random_normal(t[0], t[1], 7, {3, 5});
+    return random_normal({t[0], t[1]}, 7, {3, 5});
   });
-  with("random_normal", "long", {key, step}, [](const Tensors& t) { return random_normal(t[0], t[1], 8, {99, 99}); });
+  with("random_normal", "long", {key, step}, [](const Tensors& t) { return random_normal({t[0], t[1]}, 8, {99, 99}); });
+  const Argument part{{DType::i32, {1}}, 0, 9, false};
+  with("random_normal", "of a part", {key, step, part}, [](const Tensors& t) {
+    return random_normal({t[0], t[1], t[2]}, 7, {3, 5});
+  });
+  with("random_uniform", "of a part", {key, step, part}, [](const Tensors& t) {
+    return random_uniform({t[0], t[1], t[2]}, 7, {4, 4});
+  });
+  with("all_reduce", "one", {real({3, 5})}, [](const Tensors& t) { return all_reduce({square(t[0])}); });
+  with("all_reduce", "several", {real({3, 5}), real({}), real({70})}, [](const Tensors& t) {
+    return square(all_reduce({t[0], t[1], tanh(t[2])}));
+  });
   with("random_uniform", "odd count", {key, step}, [](const Tensors& t) {
-    return random_uniform(t[0], t[1], 7, {3, 5});
+    return random_uniform({t[0], t[1]}, 7, {3, 5});
   });
 }
 
@@ -241,6 +252,12 @@ std::vector<OpError> op_errors() {
   refuse("permute", "rank", "order", [](Graph& g) { permute(input(g, "a", {3, 4}), {0, 1, 2}); });
   refuse("concat", "rows", "does not join", [](Graph& g) { concat({input(g, "a", {3, 4}), input(g, "b", {2, 4})}); });
   refuse("concat", "nothing", "no tensors", [](Graph&) { concat({}); });
+  refuse("all_reduce", "integers", "f32 expected", [](Graph& g) { all_reduce({input(g, "a", {3}, DType::i32)}); });
+  refuse("all_reduce", "nothing", "no tensors", [](Graph&) { all_reduce({}); });
+  refuse("random_normal", "part", "i32[1] expected", [](Graph& g) {
+    random_normal({input(g, "k", {2}, DType::i32), input(g, "s", {1}, DType::i32), input(g, "p", {2}, DType::i32)}, 1,
+                  {3});
+  });
   refuse("slice", "end", "entries", [](Graph& g) { slice(input(g, "a", {3, 4}), 1, 2, 3); });
   refuse("pad", "negative", "zeros", [](Graph& g) { pad(input(g, "a", {3, 4}), 1, -1, 0); });
   refuse("gather", "real index", "i32", [](Graph& g) { gather(input(g, "a", {3, 4}), input(g, "i", {2})); });

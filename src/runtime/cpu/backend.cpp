@@ -49,7 +49,7 @@ Product product_of(const Launch& launch, bool use_machine_code) {
 }
 
 /// The kernel of a spec other than Matmul and Convolution.
-std::function<void()> plain_kernel(const Launch& launch) {
+std::function<void()> plain_kernel(const Launch& launch, Communicator* communicator) {
   auto* const dst = reinterpret_cast<float*>(launch.results[0]);
   const graph::Spec& spec = *launch.spec;
   const auto f32 = [&](std::size_t i) { return reinterpret_cast<const float*>(launch.inputs[i]); };
@@ -60,8 +60,11 @@ std::function<void()> plain_kernel(const Launch& launch) {
   if (const auto* s = std::get_if<graph::Gather>(&spec)) return gather_kernel(*s, f32(0), i32(1), dst);
   if (const auto* s = std::get_if<graph::ScatterAdd>(&spec)) return scatter_add_kernel(*s, f32(0), i32(1), dst);
   if (const auto* s = std::get_if<graph::OneHot>(&spec)) return one_hot_kernel(*s, i32(0), dst);
-  if (const auto* s = std::get_if<graph::Random>(&spec)) return random_kernel(*s, u32(0), u32(1), dst);
+  if (const auto* s = std::get_if<graph::Random>(&spec))
+    return random_kernel(*s, u32(0), u32(1), s->by_part ? u32(2) : nullptr, dst);
   if (const auto* s = std::get_if<graph::ShiftImages>(&spec)) return shift_kernel(*s, f32(0), f32(1), dst);
+  if (const auto* s = std::get_if<graph::AllReduce>(&spec))
+    return all_reduce_kernel(*s, launch.inputs, dst, communicator);
   return cutout_kernel(std::get<graph::CutoutMask>(spec), f32(0), dst);
 }
 
@@ -122,7 +125,8 @@ class CpuExecutable : public Executable {
 
 class CpuBackend : public Backend {
  public:
-  explicit CpuBackend(std::set<std::string> disabled) : disabled_(std::move(disabled)) {}
+  CpuBackend(std::set<std::string> disabled, Communicator* communicator)
+      : disabled_(std::move(disabled)), communicator_(communicator) {}
 
   graph::Target target() const override {
     graph::Target target;
@@ -165,7 +169,7 @@ class CpuBackend : public Backend {
       return product_kernel(product_of(launch, machine_code()), workspace, disabled_);
     if (launch.spec && launch.chain) base::fail_run("a chain follows a kernel that is not a product");
     Kernel kernel;
-    kernel.run = launch.spec ? plain_kernel(launch)
+    kernel.run = launch.spec ? plain_kernel(launch, communicator_)
                              : chain_kernel(bind_chain(*launch.chain, launch.operands, launch.results), workspace,
                                             machine_code());
     return kernel;
@@ -186,13 +190,14 @@ class CpuBackend : public Backend {
   bool machine_code() const { return has_machine_code() && !disabled_.count(kMachineCode); }
 
   std::set<std::string> disabled_;
+  Communicator* communicator_;  // null: one rank
 };
 
 }  // namespace
 }  // namespace cpu
 
-std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled) {
-  return std::make_shared<cpu::CpuBackend>(disabled);
+std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled, Communicator* communicator) {
+  return std::make_shared<cpu::CpuBackend>(disabled, communicator);
 }
 
 Backend& default_backend() {

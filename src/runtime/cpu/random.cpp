@@ -171,14 +171,23 @@ void normals(const base::RandomStream& random, std::uint64_t block, float* dst, 
 }
 
 std::function<void()> random_kernel(const graph::Random& spec, const std::uint32_t* key, const std::uint32_t* step,
-                                    float* dst) {
+                                    const std::uint32_t* part, float* dst) {
   constexpr std::int64_t kGrain = 256;  // fewest blocks of four values per thread
   const auto fill = spec.kind == graph::Random::Kind::normal ? normals : uniforms;
   return [=, stream = spec.stream, count = spec.count] {
     const base::RandomStream random(std::uint64_t{key[1]} << 32 | key[0], stream, *step);
-    base::parallel_for((count + 3) / 4, kGrain, [&](std::int64_t begin, std::int64_t end) {
-      fill(random, static_cast<std::uint64_t>(begin), dst + 4 * begin,
-           static_cast<std::size_t>(std::min(4 * end, count) - 4 * begin));
+    // The values of a part may begin within a block of four, whose first ones belong to the part before.
+    const std::int64_t first = part ? static_cast<std::int64_t>(*part) * count : 0;
+    const std::int64_t head = std::min((4 - first % 4) % 4, count);
+    if (head > 0) {
+      float block[4];
+      fill(random, static_cast<std::uint64_t>(first / 4), block, 4);
+      std::copy_n(block + first % 4, head, dst);
+    }
+    const std::int64_t block = (first + head) / 4, rest = count - head;
+    base::parallel_for((rest + 3) / 4, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      fill(random, static_cast<std::uint64_t>(block + begin), dst + head + 4 * begin,
+           static_cast<std::size_t>(std::min(4 * end, rest) - 4 * begin));
     });
   };
 }

@@ -73,4 +73,29 @@ std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src,
   };
 }
 
+std::function<void()> all_reduce_kernel(const graph::AllReduce& spec, std::span<const std::byte* const> inputs,
+                                        float* dst, Communicator* communicator) {
+  constexpr std::int64_t kGrain = 16384;  // fewest elements per thread
+  struct Part {
+    const float* src;
+    float* dst;
+    std::int64_t count;
+  };
+  std::vector<Part> parts;
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < inputs.size(); elements += spec.counts[i++])
+    parts.push_back({reinterpret_cast<const float*>(inputs[i]), dst + elements, spec.counts[i]});
+  if (!spec.exchange) communicator = nullptr;
+  return [=, add = spec.add] {
+    for (const Part& part : parts)
+      base::parallel_for(part.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+        if (add)
+          for (std::int64_t i = begin; i < end; ++i) part.dst[i] += part.src[i];
+        else
+          std::copy(part.src + begin, part.src + end, part.dst + begin);
+      });
+    if (communicator) communicator->all_reduce({dst, static_cast<std::size_t>(elements)});
+  };
+}
+
 }  // namespace gan::runtime::cpu

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "graph/spec.h"
+#include "runtime/communicator.h"
 
 namespace gan::runtime::cpu {
 
@@ -15,5 +18,9 @@ void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t
 
 /// A function that computes sums or maxima on all threads.
 std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src, float* dst);
+
+/// A function that adds up tensors of parts on all threads, and over the ranks of `communicator`, if there is one.
+std::function<void()> all_reduce_kernel(const graph::AllReduce& spec, std::span<const std::byte* const> inputs,
+                                        float* dst, Communicator* communicator);
 
 }  // namespace gan::runtime::cpu

@@ -907,12 +907,25 @@ struct LowerSpec {
     const char* const make = s.kind == graph::Random::Kind::normal
                                  ? "normal(w.x[0], w.x[1], x[0], x[1]);\nnormal(w.x[2], w.x[3], x[2], x[3]);\n"
                                  : "for (int k = 0; k < 4; ++k) x[k] = uniform(w.x[k]);\n";
-    each({{"key", in[0], "int", 2}, {"step", in[1], "int", 1}, {"dst", dst, "float", s.count, true}},
-         divided(s.count, 4),
-         filled("const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), i,\n"
-                "                       (unsigned)fetch<int>(step, 0), $stream);\nfloat x[4];\n$make\n"
-                "for (int k = 0; k < 4; ++k)\n  if (4 * i + k < $count) store(dst, 4 * i + k, x[k]);\n",
-                {{"stream", std::to_string(s.stream) + "u"}, {"make", make}, {"count", text(s.count)}}));
+    std::vector<Parameter> parameters = {{"key", in[0], "int", 2}, {"step", in[1], "int", 1}};
+    if (s.by_part) parameters.push_back({"part", in[2], "int", 1});
+    parameters.push_back({"dst", dst, "float", s.count, true});
+    // A part may begin and end within a block of four: then one more block has values of it.
+    each(parameters, divided(s.count, 4) + (s.by_part && s.count % 4 != 0 ? 1 : 0),
+         filled(R"(const long long first = $first, block = first / 4 + i;
+      const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), block,
+                             (unsigned)fetch<int>(step, 0), $stream);
+      float x[4];
+      $make
+      for (int k = 0; k < 4; ++k) {
+        const long long to = 4 * block + k - first;
+        if (to >= 0 && to < $count) store(dst, to, x[k]);
+      }
+)",
+                {{"first", s.by_part ? "fetch<int>(part, 0) * (long long)" + text(s.count) : "0"},
+                 {"stream", std::to_string(s.stream) + "u"},
+                 {"make", make},
+                 {"count", text(s.count)}}));
   }
 
   void operator()(const graph::ShiftImages& s) const {
@@ -954,6 +967,22 @@ struct LowerSpec {
                  {"box_x", text(s.box_width)},
                  {"spots_y", text(s.height + 1 - s.box_height % 2)},
                  {"spots_x", text(s.width + 1 - s.box_width % 2)}}));
+  }
+
+  /// The parts of a batch on this GPU; it has no other ranks.
+  void operator()(const graph::AllReduce& s) const {
+    std::vector<Parameter> parameters;
+    std::string choose;
+    std::int64_t count = 0;
+    for (std::size_t k = 0; k < s.counts.size(); count += s.counts[k++]) {
+      parameters.push_back({fmt::format("a{}", k), in[k], "float", s.counts[k]});
+      choose += fmt::format("{}if (i < {}) value = fetch<float>(a{}, i - {});\n", k > 0 ? "else " : "",
+                            count + s.counts[k], k, count);
+    }
+    parameters.push_back({"dst", dst, "float", count, true});
+    each(parameters, count,
+         fmt::format("float value = 0.0f;\n{}store(dst, i, {}value);\n", choose,
+                     s.add ? "fetch<float>(dst, i) + " : ""));
   }
 
   template <typename Other>

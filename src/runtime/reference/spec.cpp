@@ -133,7 +133,8 @@ struct Evaluate {
     const auto word = [](double value) { return static_cast<std::uint32_t>(static_cast<std::int64_t>(value)); };
     const base::RandomStream random(std::uint64_t{word(in[0][1])} << 32 | word(in[0][0]), s.stream, word(in[1][0]));
     Values out;
-    for (std::int64_t i = 0; i < s.count; ++i) {
+    const std::int64_t first = s.by_part ? static_cast<std::int64_t>(in[2][0]) * s.count : 0;
+    for (std::int64_t i = first; i < first + s.count; ++i) {
       const auto index = static_cast<std::uint64_t>(i);
       out.push_back(
           static_cast<double>(s.kind == graph::Random::Kind::normal ? random.normal(index) : random.uniform(index)));
@@ -168,6 +169,13 @@ struct Evaluate {
                           covers(in[0][at(2 * i[0] + 1)], s.width, s.box_width, i[2]);
       out.push_back(hidden ? 0 : 1);
     });
+    return out;
+  }
+
+  /// Of one rank and one part.
+  Values operator()(const graph::AllReduce&) const {
+    Values out;
+    for (const Values& values : in) out.insert(out.end(), values.begin(), values.end());
     return out;
   }
 };
