@@ -170,12 +170,12 @@ class Gpu(unittest.TestCase):
                       rows)
         self.assertIn("failed: ours residual 1024 f32: exit code 1: out of memory", result.stdout)
         self.assertEqual(len(written["figures"]), 4 * 22 + 4 + 12)
-        self.assertEqual(written["about"]["torch"], "2.9.0")
+        self.assertEqual(written["about"]["PyTorch"], "2.9.0")
 
     def test_what_there_is_no_time_for_is_named(self):
         with tempfile.TemporaryDirectory() as folder:
             result = self.gpu("--build", folder, "--minutes", "0.1", "--json", os.path.join(folder, "gpu.json"))
-        self.assertIn("left out, no time: tests, ", result.stdout)
+        self.assertIn("left out, no time: PyTorch, tests, ours tutorial-lsgan 64 f32, ", result.stdout)
         self.assertIn("tests on the GPU: not run", result.stdout)
 
 

@@ -314,6 +314,7 @@ void run(const Options& options) {
   ProgressPrinter printer(style, dataset.is_image() ? "images" : "rows");
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
+  if (device) printer.note("on " + device->describe());
   use_threads(runtime::threads_of_rank(ranks, config.train.threads));
   if (ranks.ranks() > 1)
     notes.push_back(fmt::format("{} with {} each, {} of every batch", base::counted(ranks.ranks(), "rank"),

@@ -17,6 +17,8 @@
 #include "cuda/stand_in.h"
 #include "data/source.h"
 #include "eval/classifier.h"
+#include "op_suite/build.h"
+#include "op_suite/cases.h"
 #include "ops/ops.h"
 #include "program.h"
 #include "runtime/cuda/device.h"
@@ -96,6 +98,7 @@ TEST(Cuda, TwoRunsHaveTheSameBitsInWhateverOrderThreadsRun) {
   EXPECT_EQ(first, trained(config, dataset, backend_of(forwards).get(), 6));
   EXPECT_EQ(first, trained(config, dataset, backend_of(backwards).get(), 6));
   EXPECT_GT(forwards.launched_graphs(), 0);
+  EXPECT_GT(forwards.reordered(), 100u) << "independent kernels of a graph run side by side";
 }
 
 TEST(Cuda, StepsOfConvolutionsFollowTheProcessor) {
@@ -137,8 +140,8 @@ TEST(Cuda, RandomNumbersHaveTheBitsOfTheProcessor) {
                                           static_cast<const runtime::Backend*>(&stand_in_backend())}) {
     graph::Graph graph;
     const graph::Tensor key = graph.input("key", {DType::i32, {2}}), step = graph.input("step", {DType::i32, {1}});
-    graph.output("normals", ops::random_normal(key, step, 77, {4099}));
-    graph.output("uniforms", ops::random_uniform(key, step, 78, {4099}));
+    graph.output("normals", ops::random_normal({key, step}, 77, {4099}));
+    graph.output("uniforms", ops::random_uniform({key, step}, 78, {4099}));
     runtime::State state;
     state["key"] = runtime::Array({DType::i32, {2}});
     state["step"] = runtime::Array({DType::i32, {1}});
@@ -221,6 +224,48 @@ TEST(Cuda, FeaturesOfPicturesAreThoseOfTheProcessor) {
   EXPECT_EQ(there.classes, here.classes);
   EXPECT_LE(relative_error(there.features, here.features), 1e-5);
 }
+
+class CudaOrder : public testing::TestWithParam<OpCase> {};
+
+// Threads of one phase do not depend on each other, nor do blocks.
+TEST_P(CudaOrder, OfThreadsChangesNoBit) {
+  std::map<std::string, std::vector<float>> results[2];
+  for (const bool backwards : {false, true}) {
+    const StandIn stand_in({.backwards = backwards});
+    const auto backend = backend_of(stand_in);
+    Built built;
+    build(GetParam(), built);
+    add_outputs(GetParam(), built);
+    runtime::State state;
+    for (const auto& [name, id] : built.graph.inputs()) {
+      const graph::TensorType& type = built.graph.node(id).type;
+      const std::vector<double>& from = built.values.at(name);
+      runtime::Array& array = state[name] = runtime::Array(type);
+      for (std::size_t i = 0; i < from.size(); ++i)
+        if (type.dtype == DType::i32)
+          array.i32()[i] = static_cast<std::int32_t>(from[i]);
+        else
+          array.f32()[i] = static_cast<float>(from[i]);
+    }
+    std::vector<std::string> names;
+    for (const auto& [name, id] : built.graph.outputs()) names.push_back(name);
+    runtime::Arena arena;
+    const runtime::Program program = compiler::compile(built.graph, {.backend = backend.get()}, state, arena);
+    program.run();
+    for (const std::string& name : names) {
+      const runtime::Array array = state.at(name).on_host();
+      results[backwards][name].assign(array.f32().begin(), array.f32().end());
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, CudaOrder, testing::ValuesIn(op_cases()), [](const auto& info) {
+  std::string name = info.param.op + "_" + info.param.name + "_" + std::to_string(info.index);
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+});
 
 // ---- products without cuBLASLt, memory, the cache, profiles ----
 
@@ -329,7 +374,7 @@ void run_kernel(const std::string& body, std::size_t shift = 0, bool written = t
   const auto address = [](const auto& at) { return reinterpret_cast<runtime::cuda::Address>(at.get()); };
   kernel.arguments = {(written ? address(a) : fresh) + shift, address(r)};
   device.load({kernel});
-  device.task(kernel)();
+  device.task(kernel).run();
   device.wait();
 }
 

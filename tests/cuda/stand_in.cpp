@@ -14,7 +14,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <stdexcept>
+#include <utility>
 
 #include "base/bf16.h"
 #include "base/file.h"
@@ -29,7 +31,18 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Operations = std::vector<std::function<void()>>;
+/// An operation of a captured graph and the numbers of those that it waits for.
+struct GraphNode {
+  std::function<void()> operation;
+  std::vector<std::size_t> earlier;
+};
+using GraphNodes = std::vector<GraphNode>;
+
+/// A graph that is being captured, and the nodes that the next one will wait for, by their numbers plus one.
+struct Capture {
+  GraphNodes nodes;
+  std::vector<CUgraphNode> current;
+};
 
 constexpr std::size_t kAlignment = 256;  // of allocations, as cuMemAlloc's are
 
@@ -94,7 +107,7 @@ struct StandInState {
   unsigned char* written = nullptr;  // of each two bytes
   std::map<std::size_t, std::size_t> blocks;
   std::deque<std::function<void()>> queue;
-  std::unique_ptr<Operations> captured;  // while the stream is captured
+  std::unique_ptr<Capture> captured;  // while the stream is captured
   bool only_collect = false;
   std::vector<std::string> sources;
   std::vector<std::unique_ptr<Module>> modules;
@@ -103,12 +116,18 @@ struct StandInState {
   std::vector<std::unique_ptr<std::byte[]>> pinned;
   runtime::cuda::Functions table;
   int launched_graphs = 0, compilations = 0;
+  std::size_t in_graphs = 0, before_graph = 0, reordered = 0;  // operations of graphs
 
   void push(std::function<void()> operation) {
-    if (captured)
-      captured->push_back(std::move(operation));
-    else
+    if (!captured) {
       queue.push_back(std::move(operation));
+      return;
+    }
+    GraphNode& node = captured->nodes.emplace_back();
+    node.operation = std::move(operation);
+    for (const CUgraphNode earlier : captured->current)
+      node.earlier.push_back(reinterpret_cast<std::uintptr_t>(earlier) - 1);
+    captured->current = {reinterpret_cast<CUgraphNode>(captured->nodes.size())};
   }
   void finish() {
     require(!captured, "a wait while the stream is captured");
@@ -206,7 +225,7 @@ CUresult allocate_pinned(void** at, std::size_t bytes) {
 
 CUresult to_device(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
   StandInState& s = now();
-  s.push([&s, to, from, bytes, offset = s.offset(to, bytes)] {
+  s.push([&s, from, bytes, offset = s.offset(to, bytes)] {
     std::memcpy(s.memory + offset, from, bytes);
     s.mark(offset, bytes);
   });
@@ -246,22 +265,54 @@ CUresult wait(CUstream stream) {
 }
 CUresult begin_capture(CUstream, CUstreamCaptureMode) {
   require(!now().captured, "a capture inside of a capture");
-  now().captured = std::make_unique<Operations>();
+  now().captured = std::make_unique<Capture>();
+  return CUDA_SUCCESS;
+}
+CUresult capture_info(CUstream, CUstreamCaptureStatus* status, cuuint64_t*, CUgraph*, const CUgraphNode** nodes,
+                      std::size_t* count) {
+  require(now().captured != nullptr, "a question about a capture that was not begun");
+  *status = CU_STREAM_CAPTURE_STATUS_ACTIVE;
+  *nodes = now().captured->current.data();
+  *count = now().captured->current.size();
+  return CUDA_SUCCESS;
+}
+CUresult set_dependencies(CUstream, CUgraphNode* nodes, std::size_t count, unsigned flags) {
+  require(now().captured && flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES, "dependencies of no capture");
+  now().captured->current.assign(nodes, nodes + count);
   return CUDA_SUCCESS;
 }
 CUresult end_capture(CUstream, CUgraph* graph) {
   require(now().captured != nullptr, "the end of a capture that was not begun");
-  return *graph = reinterpret_cast<CUgraph>(now().captured.release()), CUDA_SUCCESS;
+  return *graph = reinterpret_cast<CUgraph>(std::exchange(now().captured, nullptr).release()), CUDA_SUCCESS;
 }
 CUresult instantiate(CUgraphExec* exec, CUgraph graph, unsigned long long) {
-  return *exec = reinterpret_cast<CUgraphExec>(new Operations(*reinterpret_cast<Operations*>(graph))), CUDA_SUCCESS;
+  return *exec = reinterpret_cast<CUgraphExec>(new GraphNodes(reinterpret_cast<Capture*>(graph)->nodes)), CUDA_SUCCESS;
 }
 CUresult launch_graph(CUgraphExec exec, CUstream) {
-  for (const auto& operation : *reinterpret_cast<Operations*>(exec)) now().push(operation);
+  // The order that differs most from that of the capture, as far as the dependencies allow: always the last node that
+  // may run. A dependency that is missing gives other results.
+  const auto& nodes = *reinterpret_cast<GraphNodes*>(exec);
+  std::vector<std::vector<std::size_t>> later(nodes.size());
+  std::vector<std::size_t> missing(nodes.size());
+  std::set<std::size_t> ready;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    missing[i] = nodes[i].earlier.size();
+    for (const std::size_t j : nodes[i].earlier) later[j].push_back(i);
+    if (missing[i] == 0) ready.insert(i);
+  }
+  while (!ready.empty()) {
+    const std::size_t i = *ready.rbegin();
+    ready.erase(i);
+    now().push(nodes[i].operation);
+    now().reordered += i != now().in_graphs++ - now().before_graph;
+    for (const std::size_t next : later[i])
+      if (--missing[next] == 0) ready.insert(next);
+  }
+  now().before_graph = now().in_graphs;
   return ++now().launched_graphs, CUDA_SUCCESS;
 }
-CUresult destroy_exec(CUgraphExec exec) { return delete reinterpret_cast<Operations*>(exec), CUDA_SUCCESS; }
-CUresult destroy_graph(CUgraph graph) { return delete reinterpret_cast<Operations*>(graph), CUDA_SUCCESS; }
+CUresult destroy_exec(CUgraphExec exec) { return delete reinterpret_cast<GraphNodes*>(exec), CUDA_SUCCESS; }
+CUresult destroy_graph(CUgraph graph) { return delete reinterpret_cast<Capture*>(graph), CUDA_SUCCESS; }
 
 CUresult make_event(CUevent* event, unsigned) {
   return *event = reinterpret_cast<CUevent>(now().events.emplace_back(new Event).get()), CUDA_SUCCESS;
@@ -448,7 +499,8 @@ Algorithm shape_of(const Operation& operation, const Layout& a, const Layout& b,
   const auto [rows, depth] = dims(a, operation.transpose_a);
   const auto [same_depth, columns] = dims(b, operation.transpose_b);
   require(depth == same_depth && c.rows == rows && c.columns == columns, "matrices that do not fit");
-  require(a.type == b.type && (a.type == CUDA_R_32F || a.type == CUDA_R_16BF) && c.type == CUDA_R_32F,
+  require(a.type == b.type && (a.type == CUDA_R_32F || a.type == CUDA_R_16BF) &&
+              (c.type == CUDA_R_32F || c.type == CUDA_R_16BF),
           "types that products do not have");
   return {0, rows, columns, depth, {}};
 }
@@ -462,7 +514,9 @@ cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t operation, cubla
   const auto& preferred = *reinterpret_cast<Preference*>(preference);
   Algorithm algorithm = shape_of(*reinterpret_cast<Operation*>(operation), *reinterpret_cast<Layout*>(a),
                                  *reinterpret_cast<Layout*>(b), *reinterpret_cast<Layout*>(c));
-  algorithm.workspace = preferred.workspace;
+  // Some need a workspace, which then must not be used by two at once.
+  algorithm.workspace = algorithm.depth > 64 ? std::min<std::uint64_t>(preferred.workspace, 4096) : 0;
+  results[0].workspaceSize = algorithm.workspace;
   std::copy_n(preferred.alignment, 4, algorithm.alignment);
   std::memcpy(&results[0].algo, &algorithm, sizeof algorithm);
   *count = 1;
@@ -508,7 +562,7 @@ cublasStatus_t multiply(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const 
   const auto offset = [&](const void* at, const Layout& of) {
     return s.offset(reinterpret_cast<CUdeviceptr>(at), of.rows * of.columns * (of.type == CUDA_R_16BF ? 2 : 4));
   };
-  s.offset(reinterpret_cast<CUdeviceptr>(workspace), bytes);
+  const std::size_t scratch = bytes > 0 ? s.offset(reinterpret_cast<CUdeviceptr>(workspace), bytes) : 0;
   float factor, kept;
   std::memcpy(&factor, alpha, sizeof factor);
   std::memcpy(&kept, beta, sizeof kept);
@@ -516,17 +570,22 @@ cublasStatus_t multiply(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const 
   // The transpose of a column-major matrix is row-major: d^T = op(b)^T op(a)^T.
   const graph::Matmul spec{static_cast<std::int64_t>(algorithm.columns), static_cast<std::int64_t>(algorithm.rows),
                            static_cast<std::int64_t>(algorithm.depth), op.transpose_b, op.transpose_a};
-  s.push([&s, spec, kept, left, right, result, a = offset(a, left), b = offset(b, right), d = offset(d, result)] {
+  s.push([&s, spec, kept, left, right, result, scratch, bytes, a = offset(a, left), b = offset(b, right),
+          d = offset(d, result)] {
     const runtime::reference::Values in[] = {load(s, b, right), load(s, a, left)};
     const runtime::reference::Values out = runtime::reference::evaluate(spec, in);
-    if (kept != 0) s.require_written(d, 4 * out.size(), "a product added to what nobody wrote");
+    const std::size_t size = result.type == CUDA_R_16BF ? 2 : 4;
+    if (bytes > 0) std::memset(s.memory + scratch, 0xFF, bytes);
+    if (kept != 0) s.require_written(d, size * out.size(), "a product added to what nobody wrote");
+    require(kept == 0 || size == 4, "a product added to bf16");
     for (std::size_t i = 0; i < out.size(); ++i) {
       float before = 0;
       if (kept != 0) std::memcpy(&before, s.memory + d + 4 * i, 4);
       const float value = static_cast<float>(out[i]) + kept * before;
-      std::memcpy(s.memory + d + 4 * i, &value, 4);
+      const std::uint16_t bits = base::to_bf16(value);
+      std::memcpy(s.memory + d + size * i, size == 2 ? static_cast<const void*>(&bits) : &value, size);
     }
-    s.mark(d, 4 * out.size());
+    s.mark(d, size * out.size());
   });
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -555,6 +614,8 @@ runtime::cuda::Functions table() {
   f.cuStreamSynchronize = wait;
   f.cuStreamBeginCapture = begin_capture;
   f.cuStreamEndCapture = end_capture;
+  f.cuStreamGetCaptureInfo_v2 = capture_info;
+  f.cuStreamUpdateCaptureDependencies = set_dependencies;
   f.cuGraphInstantiateWithFlags = instantiate;
   f.cuGraphLaunch = launch_graph;
   f.cuGraphExecDestroy = destroy_exec;
@@ -615,6 +676,7 @@ const runtime::cuda::Functions& StandIn::functions() const {
 void StandIn::only_collect() { state_->only_collect = true; }
 const std::vector<std::string>& StandIn::sources() const { return state_->sources; }
 int StandIn::launched_graphs() const { return state_->launched_graphs; }
+std::size_t StandIn::reordered() const { return state_->reordered; }
 int StandIn::compilations() const { return state_->compilations; }
 std::size_t StandIn::bytes_in_use() const { return in_use(*state_); }
 

@@ -20,8 +20,9 @@ struct StandInOptions {
 };
 
 /// Functions of a GPU that does not exist. Its stream does what was put on it when somebody waits for it, so that a
-/// missing wait shows; kernels are compiled for the host and check what they read and write (host_device.h); products
-/// are those of the reference. Every misuse throws std::logic_error from the call that meets it.
+/// missing wait shows; graphs run in the order that differs most from that of their capture; kernels are compiled for
+/// the host and check what they read and write (host_device.h); products are those of the reference. Every misuse
+/// throws std::logic_error from the call that meets it.
 class StandIn {
  public:
   explicit StandIn(const StandInOptions& options = {});
@@ -35,6 +36,8 @@ class StandIn {
 
   /// Calls of the driver since the start.
   int launched_graphs() const;
+  /// Operations of graphs that ran at another place than they were captured.
+  std::size_t reordered() const;
   int compilations() const;
   std::size_t bytes_in_use() const;
 

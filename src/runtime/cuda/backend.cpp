@@ -13,11 +13,26 @@ namespace gan::runtime::cuda {
 
 namespace {
 
-/// What finish() needs of a kernel: sources that must be loaded before it can run.
-using Sources = std::vector<SourceKernel>;
+/// What becomes of a launch: sources, which must be loaded before it can run, and what is put on the stream.
+struct Detail {
+  std::vector<SourceKernel> sources;
+  std::vector<Device::Task> tasks;
+};
 
-/// Kernels on a device's stream. The first run puts them there one by one; then they are captured as a graph, which
-/// the driver starts at once. run() returns before they are done: whoever reads results waits.
+Kernel kernel_of(std::shared_ptr<Detail> detail) {
+  Kernel kernel;
+  kernel.detail = detail;
+  kernel.run = [detail = std::move(detail)] {
+    for (const Device::Task& task : detail->tasks) task.run();
+  };
+  return kernel;
+}
+
+const Detail& detail_of(const Kernel& kernel) { return *static_cast<const Detail*>(kernel.detail.get()); }
+
+/// Kernels on a device's stream. The first run puts them there one by one; then they are captured as a graph, in which
+/// each waits only for those whose memory it uses, and which the driver starts at once. run() returns before they are
+/// done: whoever reads results waits.
 class CudaExecutable : public Executable {
  public:
   CudaExecutable(std::shared_ptr<Device> device, std::vector<Kernel> kernels)
@@ -47,10 +62,50 @@ class CudaExecutable : public Executable {
     const Functions& f = device_->functions();
     CUgraph graph = nullptr;
     check(f.cuStreamBeginCapture(device_->stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
-    for (const Kernel& kernel : kernels_) kernel.run();
+    std::vector<const Device::Task*> tasks;
+    for (const Kernel& kernel : kernels_)
+      for (const Device::Task& task : detail_of(kernel).tasks) tasks.push_back(&task);
+    const bool in_parallel = f.cuStreamGetCaptureInfo_v2 && f.cuStreamUpdateCaptureDependencies;
+    const std::vector<std::vector<std::size_t>> earlier = in_parallel ? dependencies(tasks) : decltype(earlier)();
+    std::vector<std::vector<CUgraphNode>> last(tasks.size());  // of each task
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      if (!in_parallel) {
+        tasks[i]->run();
+        continue;
+      }
+      std::vector<CUgraphNode> nodes;
+      for (const std::size_t j : earlier[i]) nodes.insert(nodes.end(), last[j].begin(), last[j].end());
+      check(f.cuStreamUpdateCaptureDependencies(device_->stream(), nodes.data(), nodes.size(),
+                                                CU_STREAM_SET_CAPTURE_DEPENDENCIES),
+            "cuStreamUpdateCaptureDependencies");
+      tasks[i]->run();
+      CUstreamCaptureStatus status{};
+      const CUgraphNode* now = nullptr;
+      std::size_t count = 0;
+      check(f.cuStreamGetCaptureInfo_v2(device_->stream(), &status, nullptr, nullptr, &now, &count),
+            "cuStreamGetCaptureInfo");
+      last[i].assign(now, now + count);
+    }
     check(f.cuStreamEndCapture(device_->stream(), &graph), "cuStreamEndCapture");
     check(f.cuGraphInstantiateWithFlags(&graph_, graph, 0), "cuGraphInstantiate");
     check(f.cuGraphDestroy(graph), "cuGraphDestroy");
+  }
+
+  /// For each task the earlier ones that it must wait for, without those that another of them waits for.
+  static std::vector<std::vector<std::size_t>> dependencies(const std::vector<const Device::Task*>& tasks) {
+    std::vector<std::vector<std::size_t>> direct(tasks.size());
+    std::vector<std::vector<bool>> all(tasks.size());
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      all[i].assign(i, false);
+      for (std::size_t j = i; j-- > 0;) {
+        if (all[i][j] || !tasks[i]->touched.depends_on(tasks[j]->touched)) continue;
+        direct[i].push_back(j);
+        all[i][j] = true;
+        for (std::size_t k = 0; k < j; ++k)
+          if (all[j][k]) all[i][k] = true;
+      }
+    }
+    return direct;
   }
 
   /// Runs the kernels one by one between events of the device's clock.
@@ -103,36 +158,29 @@ class CudaBackend : public Backend {
   std::size_t workspace(const Launch& launch) const override { return lower(launch).workspace; }
 
   Kernel kernel(const Launch& launch) const override {
-    const auto sources = std::make_shared<Sources>();
-    std::vector<Device::Task> tasks;
-    for (const Work& work : lower(launch).work) tasks.push_back(task(work, *sources));
-    Kernel kernel;
-    kernel.run = [tasks = std::move(tasks)] {
-      for (const Device::Task& task : tasks) task();
-    };
-    kernel.detail = sources;
-    return kernel;
+    auto detail = std::make_shared<Detail>();
+    for (const Work& work : lower(launch).work) detail->tasks.push_back(task(work, detail->sources));
+    return kernel_of(std::move(detail));
   }
 
   Kernel copy(const std::byte* from, std::byte* to, std::size_t bytes) const override {
-    Kernel kernel;
-    kernel.run = device_->copy_task(from, to, bytes);
-    return kernel;
+    auto detail = std::make_shared<Detail>();
+    detail->tasks.push_back(device_->copy_task(from, to, bytes));
+    return kernel_of(std::move(detail));
   }
 
   std::unique_ptr<Executable> finish(std::vector<Kernel> kernels) const override {
-    Sources sources;
+    std::vector<SourceKernel> sources;
     for (const Kernel& kernel : kernels)
-      if (const auto own = std::static_pointer_cast<Sources>(kernel.detail))
-        sources.insert(sources.end(), own->begin(), own->end());
+      sources.insert(sources.end(), detail_of(kernel).sources.begin(), detail_of(kernel).sources.end());
     device_->load(sources);
     return std::make_unique<CudaExecutable>(device_, std::move(kernels));
   }
 
  private:
-  Device::Task task(const Work& work, Sources& sources) const {
+  Device::Task task(const Work& work, std::vector<SourceKernel>& sources) const {
     if (const auto* product = std::get_if<Product>(&work)) {
-      if (Device::Task task = device_->task(*product)) return task;
+      if (std::optional<Device::Task> task = device_->task(*product)) return *std::move(task);
       sources.push_back(product_kernel(*product));
     } else {
       sources.push_back(std::get<SourceKernel>(work));
@@ -148,9 +196,11 @@ class CudaBackend : public Backend {
 graph::Target target() {
   graph::Target target;
   target.name = "cuda";
-  // The chain that follows a product is a kernel of its own, which merges with what follows (docs/design/0019).
-  target.longest_epilogue = 0;
-  target.epilogue_ops.clear();
+  // Products round their result to bf16. Any other chain that follows one is a kernel of its own, which merges with
+  // what follows (docs/design/0019).
+  target.longest_epilogue = 2;
+  target.epilogue_ops = {graph::ElementwiseOp::copy};
+  target.epilogue_wants_transposed_b = false;
   target.chains_sum_rows = true;
   return target;
 }

@@ -26,6 +26,7 @@ struct Blas::Prepared {
   Owned<cublasLtMatmulDesc_t> operation;
   Owned<cublasLtMatrixLayout_t> left, right, result;
   cublasLtMatmulAlgo_t algorithm;
+  std::size_t workspace = 0;  ///< bytes that the algorithm needs
 };
 
 Blas::Blas(const Functions& functions, CUstream stream, Address workspace)
@@ -60,7 +61,7 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
   const cudaDataType_t type = s.operands == graph::DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
   prepared->left = layout(type, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n);
   prepared->right = layout(type, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k);
-  prepared->result = layout(CUDA_R_32F, s.m, s.n);
+  prepared->result = layout(product.result == graph::DType::bf16 ? CUDA_R_16BF : CUDA_R_32F, s.m, s.n);
 
   cublasLtMatmulPreference_t made = nullptr;
   check(f.cublasLtMatmulPreferenceCreate(&made), "cublasLtMatmulPreferenceCreate");
@@ -82,7 +83,14 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || count == 0) return nullptr;
   check(status, "cublasLtMatmulAlgoGetHeuristic");
   prepared->algorithm = found.algo;
+  prepared->workspace = found.workspaceSize;
   return prepared;
+}
+
+Touched Blas::touched(const Prepared& prepared) const {
+  Touched touched = prepared.product.touched();
+  if (prepared.workspace > 0) touched.writes.push_back({workspace_, workspace_ + prepared.workspace});
+  return touched;
 }
 
 void Blas::launch(const Prepared& prepared) const {
@@ -91,7 +99,7 @@ void Blas::launch(const Prepared& prepared) const {
   check(functions_.cublasLtMatmul(handle_, prepared.operation.get(), &alpha, pointer(product.b), prepared.left.get(),
                                   pointer(product.a), prepared.right.get(), &beta, pointer(product.d),
                                   prepared.result.get(), pointer(product.d), prepared.result.get(), &prepared.algorithm,
-                                  pointer(workspace_), kWorkspace, stream_),
+                                  prepared.workspace > 0 ? pointer(workspace_) : nullptr, prepared.workspace, stream_),
         "cublasLtMatmul");
 }
 

@@ -19,6 +19,8 @@ class Blas {
   /// Null if cuBLASLt has no algorithm for the product.
   std::shared_ptr<const Prepared> prepare(const Product& product) const;
   void launch(const Prepared& prepared) const;
+  /// The memory that it uses, the shared workspace included if its algorithm needs any.
+  Touched touched(const Prepared& prepared) const;
 
   static constexpr std::size_t kWorkspace = 32 << 20;  ///< what NVIDIA recommends for compute capability 9.0
 

@@ -111,7 +111,7 @@ void Device::write(const void* from, std::byte* to, std::size_t bytes) {
 }
 
 Device::Task Device::task(const SourceKernel& kernel) {
-  return [this, kernel] {
+  const auto run = [this, kernel] {
     std::vector<Address> arguments = kernel.arguments;
     std::vector<void*> pointers;
     for (Address& argument : arguments) pointers.push_back(&argument);
@@ -119,19 +119,21 @@ Device::Task Device::task(const SourceKernel& kernel) {
                                     stream_, pointers.data(), nullptr),
           "cuLaunchKernel");
   };
+  return {run, kernel.touched};
 }
 
-Device::Task Device::task(const Product& product) {
+std::optional<Device::Task> Device::task(const Product& product) {
   const auto held = lock();
   const std::shared_ptr<const Blas::Prepared> prepared = blas_->prepare(product);
-  if (!prepared) return nullptr;
-  return [this, prepared] { blas_->launch(*prepared); };
+  if (!prepared) return std::nullopt;
+  return Task{[this, prepared] { blas_->launch(*prepared); }, blas_->touched(*prepared)};
 }
 
 Device::Task Device::copy_task(const std::byte* from, std::byte* to, std::size_t bytes) {
-  return [this, from = address(from), to = address(to), bytes] {
+  const auto run = [this, from = address(from), to = address(to), bytes] {
     check(functions_.cuMemcpyDtoDAsync(to, from, bytes, stream_), "cuMemcpyDtoDAsync");
   };
+  return {run, {{{address(from), address(from) + bytes}}, {{address(to), address(to) + bytes}}}};
 }
 
 void Device::load(const std::vector<SourceKernel>& kernels) {

@@ -35,10 +35,13 @@ class Device : public Memory {
   void write(const void* from, std::byte* to, std::size_t bytes) override;
 
   /// A kernel, a product or a copy that is ready to be put on the stream.
-  using Task = std::function<void()>;
+  struct Task {
+    std::function<void()> run;
+    Touched touched;
+  };
   Task task(const SourceKernel& kernel);
-  /// Null if cuBLASLt has no algorithm for the product.
-  Task task(const Product& product);
+  /// None if cuBLASLt has no algorithm for the product.
+  std::optional<Task> task(const Product& product);
   Task copy_task(const std::byte* from, std::byte* to, std::size_t bytes);
   /// Compiles and loads the kernels that are not loaded yet, all in one source.
   void load(const std::vector<SourceKernel>& kernels);

@@ -41,6 +41,11 @@ Functions load() {
   {
     void* const library = open("NVIDIA's driver", {"libcuda.so.1"});
     GAN_CUDA_DRIVER_FUNCTIONS(GAN_CUDA_FIND)
+    const auto find_if_there = [&](const char* name, auto& function) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
+    };
+    find_if_there("cuStreamGetCaptureInfo_v2", functions.cuStreamGetCaptureInfo_v2);
+    find_if_there("cuStreamUpdateCaptureDependencies", functions.cuStreamUpdateCaptureDependencies);
   }
   load_nvrtc(functions);
   {

@@ -4,8 +4,11 @@
 #include <cuda.h>
 #include <nvrtc.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
+
+#undef cuStreamUpdateCaptureDependencies  // a macro for a later version
 
 namespace gan::runtime::cuda {
 
@@ -75,6 +78,10 @@ namespace gan::runtime::cuda {
 
 /// The table of these functions: those of the installed libraries, or a test's.
 struct Functions {
+  /// These two by the versions of CUDA 11.3, which later headers no longer declare. Null if the driver lacks them.
+  CUresult (*cuStreamGetCaptureInfo_v2)(CUstream, CUstreamCaptureStatus*, cuuint64_t*, CUgraph*, const CUgraphNode**,
+                                        std::size_t*) = nullptr;
+  CUresult (*cuStreamUpdateCaptureDependencies)(CUstream, CUgraphNode*, std::size_t, unsigned) = nullptr;
 #define GAN_CUDA_MEMBER(name) decltype(&::name) name = nullptr;
   GAN_CUDA_DRIVER_FUNCTIONS(GAN_CUDA_MEMBER)
   GAN_CUDA_NVRTC_FUNCTIONS(GAN_CUDA_MEMBER)

@@ -73,6 +73,8 @@ struct Parameter {
   std::int64_t elements;
   bool written = false;
   bool shared = false;  ///< read, and written by another parameter of the kernel
+
+  Address bytes() const { return static_cast<Address>(elements) * (type == "bf16" ? 2 : 4); }
 };
 
 /// A kernel of this body. `$index` in the body stands for the type of indices below `count`.
@@ -90,6 +92,7 @@ SourceKernel kernel_of(const std::vector<Parameter>& parameters, std::string_vie
                                    : "IN",
                         p.type, p.elements, p.name);
     kernel.arguments.push_back(p.address);
+    (p.written ? kernel.touched.writes : kernel.touched.reads).push_back({p.address, p.address + p.bytes()});
   }
   const std::string unnamed = fmt::format("({}) {{\n{}}}\n", list, body);
   kernel.name = "k" + base::sha256(unnamed + std::to_string(threads)).substr(0, 16);
@@ -541,8 +544,9 @@ struct Tiled {
   std::string a, b, to;
   bool a_along_k = true, b_along_k = true;  ///< which index neighbouring threads load along
   std::int64_t a_elements = 0, b_elements = 0, d_elements = 0;
-  bool may_cut = true;      ///< into parts along k, which are added in order
-  bool accumulate = false;  ///< adds to the result; not if it may be cut
+  bool may_cut = true;        ///< into parts along k, which are added in order
+  bool accumulate = false;    ///< adds to the result; not if it may be cut
+  DType result = DType::f32;  ///< bf16 only if it may not be cut
 };
 
 /// Tiles of the result in registers, their operands in shared memory.
@@ -610,7 +614,11 @@ $load_a$load_b    }
       for (int j = 0; j < 4; ++j) {
         const $index m = m0 + y + i, n = n0 + x + j;
         const long long at = blockIdx.y % $parts * (long long)$result + $to;
-        if (m < $m && n < $n) store(d, at, sums[4 * i + j]$plus);
+        $T value;
+        if (m < $m && n < $n) {
+          assign(value, sums[4 * i + j]$plus);
+          store(d, at, value);
+        }
       }
     }
   }
@@ -630,11 +638,13 @@ $load_a$load_b    }
        {"n", text(t.n)},
        {"result", text(t.d_elements)},
        {"plus", t.accumulate ? " + fetch<float>(d, at)" : ""},
+       {"T", std::string(type_of(t.result))},
        {"to", t.to}});
   const std::string type(type_of(operands));
-  lowering.out.work.push_back(kernel_of(
-      {{"a", a, type, t.a_elements}, {"b", b, type, t.b_elements}, {"d", dst, "float", used * t.d_elements, true}},
-      body, tiles, threads, used * t.groups));
+  lowering.out.work.push_back(kernel_of({{"a", a, type, t.a_elements},
+                                         {"b", b, type, t.b_elements},
+                                         {"d", dst, std::string(type_of(t.result)), used * t.d_elements, true}},
+                                        body, tiles, threads, used * t.groups));
   if (used > 1) lower_reduction(lowering, {true, {{t.d_elements, 1}}, {{used, t.d_elements}}, dst, d});
 }
 
@@ -731,7 +741,7 @@ void lower_grouped(Lowering& lowering, const graph::Convolution& s, Address a, A
 
 /// Other convolutions as products with the unfolded src [N h w, I taps], some images at a time if all of them would
 /// take too much memory.
-void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d) {
+void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d, DType result) {
   using Kind = graph::Convolution::Kind;
   const Geometry g(s);
   const bool forward = s.kind == Kind::forward, weights = s.kind == Kind::weight_gradient;
@@ -778,7 +788,8 @@ void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, 
                             read_src("src") + "$T to;\nassign(to, value);\nstore(unfolded, i, to);\n",
                         s, type)));
     if (forward)
-      lowering.out.work.push_back(Product{{rows, g.c, columns, false, true, s.operands}, unfolded, b, d + 4 * of_dst});
+      lowering.out.work.push_back(Product{
+          {rows, g.c, columns, false, true, s.operands}, unfolded, b, d + of_dst * size_of(result), false, result});
     if (weights)
       lowering.out.work.push_back(
           Product{{g.c, columns, rows, true, false, s.operands}, b + of_dst * operand_size, unfolded, d, first > 0});
@@ -791,15 +802,19 @@ struct LowerSpec {
   Lowering& lowering;
   const std::vector<Address>& in;
   Address dst;
+  DType result = DType::f32;  ///< of products
 
   void each(const std::vector<Parameter>& parameters, std::int64_t count, const std::string& statements) const {
     lowering.out.work.push_back(kernel_of_each(parameters, count, statements));
   }
 
-  void operator()(const graph::Matmul& s) const { lowering.out.work.push_back(Product{s, in[0], in[1], dst}); }
+  void operator()(const graph::Matmul& s) const {
+    lowering.out.work.push_back(Product{s, in[0], in[1], dst, false, result});
+  }
 
   void operator()(const graph::Convolution& s) const {
-    (s.groups() > 1 ? lower_grouped : lower_unfolded)(lowering, s, in[0], in[1], dst);
+    if (s.groups() > 1) return lower_grouped(lowering, s, in[0], in[1], dst);
+    lower_unfolded(lowering, s, in[0], in[1], dst, result);
   }
 
   void operator()(const graph::Reduce& s) const {
@@ -892,12 +907,25 @@ struct LowerSpec {
     const char* const make = s.kind == graph::Random::Kind::normal
                                  ? "normal(w.x[0], w.x[1], x[0], x[1]);\nnormal(w.x[2], w.x[3], x[2], x[3]);\n"
                                  : "for (int k = 0; k < 4; ++k) x[k] = uniform(w.x[k]);\n";
-    each({{"key", in[0], "int", 2}, {"step", in[1], "int", 1}, {"dst", dst, "float", s.count, true}},
-         divided(s.count, 4),
-         filled("const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), i,\n"
-                "                       (unsigned)fetch<int>(step, 0), $stream);\nfloat x[4];\n$make\n"
-                "for (int k = 0; k < 4; ++k)\n  if (4 * i + k < $count) store(dst, 4 * i + k, x[k]);\n",
-                {{"stream", std::to_string(s.stream) + "u"}, {"make", make}, {"count", text(s.count)}}));
+    std::vector<Parameter> parameters = {{"key", in[0], "int", 2}, {"step", in[1], "int", 1}};
+    if (s.by_part) parameters.push_back({"part", in[2], "int", 1});
+    parameters.push_back({"dst", dst, "float", s.count, true});
+    // A part may begin and end within a block of four: then one more block has values of it.
+    each(parameters, divided(s.count, 4) + (s.by_part && s.count % 4 != 0 ? 1 : 0),
+         filled(R"(const long long first = $first, block = first / 4 + i;
+      const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), block,
+                             (unsigned)fetch<int>(step, 0), $stream);
+      float x[4];
+      $make
+      for (int k = 0; k < 4; ++k) {
+        const long long to = 4 * block + k - first;
+        if (to >= 0 && to < $count) store(dst, to, x[k]);
+      }
+)",
+                {{"first", s.by_part ? "fetch<int>(part, 0) * (long long)" + text(s.count) : "0"},
+                 {"stream", std::to_string(s.stream) + "u"},
+                 {"make", make},
+                 {"count", text(s.count)}}));
   }
 
   void operator()(const graph::ShiftImages& s) const {
@@ -941,6 +969,22 @@ struct LowerSpec {
                  {"spots_x", text(s.width + 1 - s.box_width % 2)}}));
   }
 
+  /// The parts of a batch on this GPU; it has no other ranks.
+  void operator()(const graph::AllReduce& s) const {
+    std::vector<Parameter> parameters;
+    std::string choose;
+    std::int64_t count = 0;
+    for (std::size_t k = 0; k < s.counts.size(); count += s.counts[k++]) {
+      parameters.push_back({fmt::format("a{}", k), in[k], "float", s.counts[k]});
+      choose += fmt::format("{}if (i < {}) value = fetch<float>(a{}, i - {});\n", k > 0 ? "else " : "",
+                            count + s.counts[k], k, count);
+    }
+    parameters.push_back({"dst", dst, "float", count, true});
+    each(parameters, count,
+         fmt::format("float value = 0.0f;\n{}store(dst, i, {}value);\n", choose,
+                     s.add ? "fetch<float>(dst, i) + " : ""));
+  }
+
   template <typename Other>
   void operator()(const Other&) const {
     base::fail_run("the CUDA backend has no kernel for one of this program's operations");
@@ -953,6 +997,15 @@ std::vector<Address> addresses(const auto& pointers) {
   return out;
 }
 
+/// Whether the chain behind a product does no more than round its result, which products do themselves.
+bool only_rounds(const Launch& launch) {
+  const auto* convolution = std::get_if<graph::Convolution>(&*launch.spec);
+  const Chain& chain = *launch.chain;
+  return (!convolution || convolution->groups() == 1) && chain.operands.size() == 1 && chain.results.size() == 1 &&
+         chain.results[0].access == Access::full && chain.instructions.size() == 1 &&
+         chain.instructions[0].op == ElementwiseOp::copy;
+}
+
 /// The elements of the result of a Spec that a chain may follow.
 std::int64_t result_elements(const graph::Spec& spec) {
   if (const auto* product = std::get_if<graph::Matmul>(&spec)) return product->m * product->n;
@@ -960,6 +1013,23 @@ std::int64_t result_elements(const graph::Spec& spec) {
 }
 
 }  // namespace
+
+bool Touched::depends_on(const Touched& earlier) const {
+  const auto meet = [](const std::vector<Range>& a, const std::vector<Range>& b) {
+    return std::ranges::any_of(a, [&](const Range& x) {
+      return std::ranges::any_of(b, [&](const Range& y) { return x.begin < y.end && y.begin < x.end; });
+    });
+  };
+  return meet(reads, earlier.writes) || meet(writes, earlier.reads) || meet(writes, earlier.writes);
+}
+
+Touched Product::touched() const {
+  const auto range = [](Address at, std::int64_t elements, DType dtype) {
+    return Range{at, at + static_cast<Address>(elements) * size_of(dtype)};
+  };
+  return {{range(a, shape.m * shape.k, shape.operands), range(b, shape.k * shape.n, shape.operands)},
+          {range(d, shape.m * shape.n, result)}};
+}
 
 SourceKernel product_kernel(const Product& product) {
   const graph::Matmul& s = product.shape;
@@ -977,6 +1047,7 @@ SourceKernel product_kernel(const Product& product) {
   t.to = fmt::format("m * (long long){} + n", s.n);
   t.may_cut = false;
   t.accumulate = product.accumulate;
+  t.result = product.result;
   Lowering lowering{0};
   lower_tiled(lowering, t, s.operands, product.a, product.b, product.d);
   return std::get<SourceKernel>(lowering.out.work.front());
@@ -985,18 +1056,19 @@ SourceKernel product_kernel(const Product& product) {
 Lowered lower(const Launch& launch) {
   Lowering lowering{reinterpret_cast<Address>(launch.workspace)};
   std::vector<Address> operands = addresses(launch.operands), results = addresses(launch.results);
+  const bool rounds = launch.spec && launch.chain && only_rounds(launch);
   if (launch.spec) {
     Address dst = results[0];
-    if (launch.chain) {
+    if (launch.chain && !rounds) {
       // The chain reads the result of the Spec from the workspace.
       dst = lowering.scratch(result_elements(*launch.spec) * 4);
       for (std::size_t i = 0; i < operands.size(); ++i)
         if (launch.chain->operands[i].access == Access::product) operands[i] = dst;
     }
     const std::vector<Address> inputs = addresses(launch.inputs);
-    std::visit(LowerSpec{lowering, inputs, dst}, *launch.spec);
+    std::visit(LowerSpec{lowering, inputs, dst, rounds ? launch.chain->results[0].dtype : DType::f32}, *launch.spec);
   }
-  if (launch.chain) lower_chain(lowering, {*launch.chain, std::move(operands), std::move(results)});
+  if (launch.chain && !rounds) lower_chain(lowering, {*launch.chain, std::move(operands), std::move(results)});
   return std::move(lowering.out);
 }
 

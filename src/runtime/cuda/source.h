@@ -14,6 +14,19 @@ namespace gan::runtime::cuda {
 /// An address in the memory of a device, as the driver takes it (CUdeviceptr).
 using Address = std::uint64_t;
 
+/// Bytes [begin, end) of a device.
+struct Range {
+  Address begin = 0, end = 0;
+};
+
+/// The memory that a kernel or a product uses.
+struct Touched {
+  std::vector<Range> reads, writes;
+
+  /// Whether this must wait for `earlier`: one of them writes what the other uses.
+  bool depends_on(const Touched& earlier) const;
+};
+
 /// A kernel as CUDA C++ and how it is launched. Everything but addresses is part of its text, so that kernels of one
 /// text are compiled once.
 struct SourceKernel {
@@ -22,13 +35,17 @@ struct SourceKernel {
   unsigned grid_x = 1, grid_y = 1;
   unsigned threads = 256;  ///< of a block
   std::vector<Address> arguments;
+  Touched touched;
 };
 
-/// d[m, n] = sum over k of a[m, k] b[k, n], or d plus that; operands as in graph::Matmul, d f32.
+/// d[m, n] = sum over k of a[m, k] b[k, n], or d plus that; operands as in graph::Matmul, d f32 or rounded to bf16.
 struct Product {
   graph::Matmul shape;
   Address a = 0, b = 0, d = 0;
   bool accumulate = false;
+  graph::DType result = graph::DType::f32;
+
+  Touched touched() const;
 };
 
 using Work = std::variant<SourceKernel, Product>;
