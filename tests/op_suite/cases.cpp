@@ -300,8 +300,8 @@ std::vector<OpError> op_errors() {
   refuse("conv2d_weight_gradient", "size", "do not fit", [](Graph& g) {
     conv2d_weight_gradient(input(g, "a", {1, 5, 5, 4}), input(g, "b", {1, 4, 4, 3}), 1, 1, 3, 3);
   });
-  const auto random = [](Tensor (*build)(Tensor, Tensor, std::uint32_t, const Shape&)) {
-    return [=](Graph& g) { build(input(g, "key", {2}), input(g, "step", {1}, DType::i32), 1, {3}); };
+  const auto random = [](Tensor (*build)(const RandomSource&, std::uint32_t, const Shape&)) {
+    return [=](Graph& g) { build({input(g, "key", {2}), input(g, "step", {1}, DType::i32)}, 1, {3}); };
   };
   refuse("random_normal", "real key", "expected", random(random_normal));
   refuse("random_uniform", "real key", "expected", random(random_uniform));
