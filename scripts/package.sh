@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the packages of the release build in build/packages: three .deb for the Debian that this is run on (program,
-# library, development files), and gan-VERSION-linux-x86_64.tar.gz, which runs on this Debian and newer systems without
+# Makes the packages of the release build in build/packages: four .deb for the Debian that this is run on (program,
+# library, development files, the module for MPI), and gan-VERSION-linux-x86_64.tar.gz, which runs on this Debian and newer systems without
 # being installed: the program, the libraries it needs but the C library, and licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 scripts/deps.sh --package
-cmake --preset release > /dev/null
+cmake --preset release -D GAN_MPI=ON > /dev/null
 cmake --build --preset release -j "$(nproc)"
 build=$PWD/build/release out=$PWD/build/packages
 rm -rf "$out"
@@ -37,6 +37,8 @@ for library in "${libraries[@]}"; do
   [[ -n "$package" ]] || { echo "$library is of no Debian package: its licence is unknown" >&2; exit 3; }
   cp --dereference "/usr/share/doc/$package/copyright" "$stage/licences/$package.txt"
 done
+cp "$build/libgan_mpi.so" "$stage/lib"  # takes the MPI of the system, if it is asked for
+strip --strip-unneeded "$stage/lib/libgan_mpi.so"
 tar --create --gzip --file "$out/$name.tar.gz" --directory "$out" --sort=name --owner=0 --group=0 --numeric-owner "$name"
 rm -rf "$stage"
 ls -l "$out"

@@ -45,8 +45,8 @@ vectors from vector. --config, --set, then the options replace values. Labelled 
 RUNDIR receives config.toml (every value), command.txt (the command line), metrics.jsonl, samples/, model.safetensors
 and checkpoint.safetensors. Ctrl-C saves and stops; --resume continues as if the run had never stopped. It takes every
 value from RUNDIR; only --steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the
-same data is now), --stop-when, --on-nan and the intervals of logging, samples, evaluation, checkpoints and the watchdog
-may change. RUNDIR may be renamed while the run trains.
+same data is now), --stop-when, --on-nan, train.parts and the intervals of logging, samples, evaluation, checkpoints and
+the watchdog may change. RUNDIR may be renamed while the run trains.
 
 A watchdog looks every watchdog.every steps (100; 0 = never) whether samples follow the condition and differ, and
 whether the two networks still learn from each other. What goes wrong is a line that begins with "warning:". When
@@ -55,6 +55,8 @@ training diverges, it goes back to the last good state with a quarter of the rat
 --eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
 best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
 accuracy, the share of modes found and the share of good samples). It needs labelled data. Its time does not count.
+
+Under mpirun or srun several processes share the rows of each batch (docs/scale.md).
 
 Examples:
   gan train --data mnist --out runs/a --time 3m

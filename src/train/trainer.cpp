@@ -132,9 +132,9 @@ class Run {
   void require_same_ranks() {
     std::vector<runtime::Fact> facts = runtime::facts_of_program();
     facts.emplace_back("threads =", std::to_string(base::threads()));
-    facts.emplace_back("data with the sha256", dataset_.hash);
     for (const std::string& key : config_keys())
       if (key != "data.source") facts.emplace_back(key + " =", value_of(config_, key));
+    facts.emplace_back("data with the sha256", dataset_.hash);  // last: the data may depend on values
     runtime::require_agreement(ranks_, facts);
     evaluates_ = shared(static_cast<bool>(callbacks_.on_evaluate));
   }

@@ -112,6 +112,7 @@ class MpiCommunicator : public Communicator {
 
   void abort(int code) override {
     end_soon(code);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // in which the launcher passes on what was printed
     MPI_Abort(MPI_COMM_WORLD, code);
     _exit(code);
   }
