@@ -134,6 +134,29 @@ TEST_F(Mpi, RanksDrawTheSameBytes) {
   }
 }
 
+TEST_F(Mpi, RanksShareAProtocol) {
+  const auto args = [&](const char* out) {
+    return Args{"bench", "protocol",  "ring8", "--seeds", "2",     "--steps",
+                "20",    "--threads", "1",     "--json",  "--out", folder_ / out};
+  };
+  const Result one = run(folder_, args("one")), two = run_ranks(folder_, ranks_of(2, args("two")));
+  ASSERT_EQ(one.code, 0) << one.err;
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(one.out, two.out);
+  for (const char* file : {"ring8.md", "ring8.png"})
+    EXPECT_EQ(get(folder_ / "one" + "/" + file), get(folder_ / "two" + "/" + file)) << file;
+}
+
+TEST_F(Mpi, AnEvaluationIsPrintedOnce) {
+  expect_done(folder_,
+              {"train", "--data", "ring8", "--out", folder_ / "run", "--steps", "2", "--quiet", "--threads", "1"});
+  const Args args{"eval", folder_ / "run", "--data", "ring8", "--count", "200", "--threads", "1"};
+  const Result one = run(folder_, args), two = run_ranks(folder_, ranks_of(2, args));
+  ASSERT_EQ(one.code, 0) << one.err;
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(one.out, two.out);
+}
+
 TEST_F(Mpi, RanksThatDifferStopWithOneLine) {
   const auto refused = [&](const Args& first, const Args& second, const std::string& message, const Args& before = {}) {
     const Args all = joined(joined(joined({"-np", "1", GAN_BINARY}, first), {":", "-np", "1"}),
