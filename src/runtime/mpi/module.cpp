@@ -25,7 +25,7 @@ constexpr std::size_t kSmall = 65536;  // bytes of all ranks that each may recei
 constexpr std::size_t kAlign = 16;     // elements; the part of the sum that a rank adds up begins at a multiple
 constexpr std::size_t kLargest = 1u << 30;  // bytes of one message
 
-constexpr seconds kBeat{1};       // between two signs of life
+constexpr seconds kBeat{1};       // between two heartbeats
 constexpr seconds kSilence{15};   // after which a rank counts as lost
 constexpr seconds kAbortTime{3};  // that MPI may take to end all ranks
 constexpr int kTextTag = 0, kSumTag = 1, kBeatTag = 2;
@@ -224,7 +224,7 @@ class MpiCommunicator : public Communicator {
     check(MPI_Irecv(values.data(), static_cast<int>(values.size()), MPI_FLOAT, from, kSumTag, work_, &request));
   }
 
-  // ---- signs of life ----
+  // ---- heartbeats ----
 
   /// The machines' names, for messages: rank 0 knows all, the others that of rank 0.
   void learn_names() {
@@ -236,7 +236,7 @@ class MpiCommunicator : public Communicator {
     if (rank_ != 0) machines_.emplace_back(name, strnlen(name, sizeof(name)));
   }
 
-  /// Rank 0 and each other rank send each other a sign of life every second. Who misses it for kSilence says so and
+  /// Rank 0 and each other rank send each other a heartbeat every second. Who misses it for kSilence says so and
   /// ends all ranks: a launcher does not notice a machine that is cut off, nor a process that is stopped.
   void watch() {
     sigset_t all;
@@ -283,7 +283,7 @@ class MpiCommunicator : public Communicator {
   }
 
   MpiHost host_;
-  MPI_Comm work_ = MPI_COMM_NULL, beats_ = MPI_COMM_NULL;  // messages of the program, and signs of life
+  MPI_Comm work_ = MPI_COMM_NULL, beats_ = MPI_COMM_NULL;  // messages of the program, and heartbeats
   int rank_ = 0, ranks_ = 1, rank_here_ = 0, ranks_here_ = 1;
   std::vector<std::string> machines_;  // by rank
   std::vector<float> received_;
