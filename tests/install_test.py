@@ -151,6 +151,14 @@ class Installed(unittest.TestCase):
         self.assertEqual(completed("gan", "bench", "step", "--tr"), ["--trace"])
         self.assertEqual(completed("gan", "train", "--steps", ""), [])
 
+    @unittest.skipUnless((pathlib.Path(BUILD) / "libgan_mpi.so").exists(), "built without MPI")
+    def test_the_program_finds_its_module_for_several_processes(self):
+        environment = self.environment | {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+                                          "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+        said = run("mpirun", "-np", "2", self.gan, "train", "--data", "ring8", "--out", self.folder / "ranks",
+                   "--steps", "2", "--threads", "1", env=environment)
+        self.assertIn("2 ranks with 1 thread each", said)
+
 
 if __name__ == "__main__":
     unittest.main()

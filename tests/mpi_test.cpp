@@ -134,6 +134,58 @@ TEST_F(Mpi, RanksDrawTheSameBytes) {
   }
 }
 
+TEST_F(Mpi, RanksGoBackTogether) {
+  const auto args = [&](const char* out, const Args& more) {
+    const Args diverges{"model.g.batch_norm=false", "optim.name=sgd", "optim.lr=900", "loss.name=wasserstein"};
+    return small_run(folder_, out, joined(joined(diverges, more), {"--steps", "100"}));
+  };
+  const Result parts = run(folder_, args("run", {"train.parts=2"}));
+  std::filesystem::remove_all(folder_ / "run");
+  const Result ranks = run_ranks(folder_, ranks_of(2, args("run", {})));
+  EXPECT_EQ(parts.code, 4);
+  EXPECT_EQ(ranks.code, 4);
+  EXPECT_NE(parts.out.find("retry 3 of 3"), std::string::npos) << parts.out;
+  EXPECT_NE(ranks.out.find("retry 3 of 3"), std::string::npos) << ranks.out;
+  ASSERT_EQ(own_lines(ranks.err).size(), 1u) << ranks.err;
+  EXPECT_EQ(own_lines(ranks.err), own_lines(parts.err));
+}
+
+TEST_F(Mpi, AStoppedRunIsSaved) {
+  const std::string out = folder_ / "run";
+  Process process(folder_, ranks_of(2, small_run(folder_, "run", {"--steps", "100000000"})), GAN_MPIRUN, kLauncher);
+  ASSERT_TRUE(wait_for([&] { return std::filesystem::exists(out + "/checkpoint.safetensors") || !process.running(); }));
+  process.signal(SIGINT);
+  process.wait();
+  EXPECT_NE(process.out().find("stopped and saved"), std::string::npos) << process.out() << process.err();
+  const Result resumed = run(folder_, {"train", "--resume", "--out", out, "--steps", "1"});
+  EXPECT_EQ(resumed.code, 0) << resumed.err;
+}
+
+TEST_F(Mpi, RanksShareAProtocol) {
+  const auto args = [&](const char* out) {
+    return Args{"bench", "protocol",  "ring8", "--seeds", "2",     "--steps",
+                "20",    "--threads", "1",     "--json",  "--out", folder_ / out};
+  };
+  const Result one = run(folder_, args("one")), two = run_ranks(folder_, ranks_of(2, args("two")));
+  ASSERT_EQ(one.code, 0) << one.err;
+  ASSERT_EQ(two.code, 0) << two.err;
+  EXPECT_EQ(one.out, two.out);
+  for (const char* file : {"ring8.md", "ring8.png"})
+    EXPECT_EQ(get(folder_ / "one" + "/" + file), get(folder_ / "two" + "/" + file)) << file;
+}
+
+TEST_F(Mpi, AnEvaluationIsPrintedOnce) {
+  expect_done(folder_,
+              {"train", "--data", "ring8", "--out", folder_ / "run", "--steps", "2", "--quiet", "--threads", "1"});
+  const Args args{"eval", folder_ / "run", "--data", "ring8", "--count", "200", "--threads", "1"};
+  const Result one = run(folder_, args), two = run_ranks(folder_, ranks_of(2, args));
+  ASSERT_EQ(one.code, 0) << one.err;
+  ASSERT_EQ(two.code, 0) << two.err;
+  const auto scores = [](const std::string& text) { return text.substr(0, text.find("\ntook ")); };
+  EXPECT_EQ(scores(one.out), scores(two.out));
+  EXPECT_EQ(two.out.find("took "), two.out.rfind("took "));
+}
+
 TEST_F(Mpi, RanksThatDifferStopWithOneLine) {
   const auto refused = [&](const Args& first, const Args& second, const std::string& message, const Args& before = {}) {
     const Args all = joined(joined(joined({"-np", "1", GAN_BINARY}, first), {":", "-np", "1"}),

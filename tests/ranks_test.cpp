@@ -204,7 +204,20 @@ TEST(RanksOfParts, EqualEachOtherOnEveryBackend) {
       EXPECT_LE(relative_error(results[other].at(name), values, 1e-6), 1e-3) << name;
 }
 
-TEST(RanksOfParts, ComputeWeightsAloneOnceAndKeepLittleMemory) {
+TEST(RanksOfParts, ShareMemoryLessWhereBatchNormNeedsAllAtOnce) {
+  const data::Dataset dataset = data::open_source("ring8");
+  const auto bytes = [&](std::int64_t parts, const char* batch_norm) {
+    train::Config config = config_of({"", "", {"train.batch=4096", std::string("model.g.batch_norm=") + batch_norm}});
+    config.train.parts = parts;
+    const std::size_t before = walled_bytes();
+    const train::Stepper stepper(config, dataset, nullptr, {.backend = &walled_backend()});
+    return static_cast<double>(walled_bytes() - before);
+  };
+  EXPECT_LT(bytes(8, "false"), bytes(1, "false") / 3);
+  EXPECT_GT(bytes(8, "true"), 2 * bytes(8, "false"));
+}
+
+TEST(RanksOfParts, ComputeWhatDependsOnWeightsAloneOnce) {
   const data::Dataset dataset = data::open_source("ring8");
   const auto kernels = [&](std::int64_t parts) {
     train::Config config = config_of({"", "", {"model.g.spectral_norm=true", "model.d.spectral_norm=true"}});

@@ -655,7 +655,7 @@ TEST_F(ServeRuns, PagesLoadNothingFromElsewhere) {
   EXPECT_EQ(served_->get("/studio/report.html").status, 404);
 }
 
-TEST(Serve, FoldersOfKilledServersAreRemoved) {
+TEST(ServeJobs, FoldersOfKilledServersAreRemoved) {
   const Folder folder;
   const fs::path place = folder / "tmp";
   const auto names = [&] {

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -33,7 +34,11 @@ class WalledMemory : public runtime::Memory {
     const std::size_t size = std::max<std::size_t>((bytes + 4095) / 4096 * 4096, 4096);
     void* const at = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) throw std::bad_alloc();
-    return {static_cast<std::byte*>(at), [size](std::byte* begin) { munmap(begin, size); }};
+    in_use_ += size;
+    return {static_cast<std::byte*>(at), [size, this](std::byte* begin) {
+              munmap(begin, size);
+              in_use_ -= size;
+            }};
   }
   void read(const std::byte* from, void* to, std::size_t bytes) override {
     const Opened opened(from, bytes);
@@ -43,6 +48,7 @@ class WalledMemory : public runtime::Memory {
     const Opened opened(to, bytes);
     std::memcpy(to, from, bytes);
   }
+  std::size_t in_use() const { return in_use_; }
 
  private:
   struct Opened {
@@ -61,11 +67,13 @@ class WalledMemory : public runtime::Memory {
     void* begin;
     std::size_t size;
   };
+
+  std::atomic<std::size_t> in_use_ = 0;
 };
 
 WalledMemory& walled_memory() {
-  static WalledMemory memory;
-  return memory;
+  static WalledMemory* const memory = new WalledMemory;  // outlives all that is freed at the end
+  return *memory;
 }
 
 Values load(const std::byte* at, DType dtype, std::int64_t count) {
@@ -248,6 +256,8 @@ runtime::Backend& walled_backend() {
   static WalledBackend backend(plain_target());
   return backend;
 }
+
+std::size_t walled_bytes() { return walled_memory().in_use(); }
 
 std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator) {
   return std::make_shared<WalledBackend>(plain_target(), communicator);

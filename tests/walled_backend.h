@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,9 @@ runtime::Backend& walled_backend_with_chains();
 
 /// The first with the ranks of a communicator.
 std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator);
+
+/// The bytes of such memory that are in use now, in whole pages.
+std::size_t walled_bytes();
 
 /// The backends that tests run on; with GAN_TEST_DEVICE, such as cuda, that device alone beside the CPU.
 std::vector<const runtime::Backend*> all_backends();

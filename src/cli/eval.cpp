@@ -16,6 +16,7 @@
 #include "cli/threads.h"
 #include "data/source.h"
 #include "eval/report.h"
+#include "runtime/launcher.h"
 #include "train/run_data.h"
 
 namespace gan::cli {
@@ -81,6 +82,7 @@ std::optional<double> holdout_of(const std::string& text) {
 }
 
 void run(const Options& options) {
+  if (runtime::launched_rank() > 0) return;  // one rank has nothing to share with others
   refuse_standard_output("--out", options.out);
   if (options.model.empty() == options.samples.empty())
     base::fail_usage("give a model, or --samples SOURCE in its place");

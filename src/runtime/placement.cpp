@@ -141,8 +141,8 @@ int Placement::time(int group, std::int64_t part) const {
                    : later_steps_[static_cast<std::size_t>(part - 1) * schedule_.groups.size() + index(group)];
 }
 
-/// Where a part finds a node that owns memory. What is computed once, in a group with what is not, all groups of its
-/// kind read from part 0.
+/// The entry of address_ and last_use_ for a node that owns memory, as a part reads it. A group that is computed for
+/// each part stores all its nodes for each part; groups that are computed once read those of part 0.
 std::size_t Placement::slot(NodeId source, std::int64_t part) const {
   const int group = group_[index(source)];
   const bool by_part = group >= 0 ? by_part_[index(group)] : varies_[index(source)];

@@ -156,8 +156,10 @@ class Run {
 
   void note_parts() const {
     if (config_.train.parts > 1 && config_.model.g.batch_norm)
-      note(fmt::format("train.parts = {} saves no memory with batch norm, whose statistics need all parts at once",
-                       config_.train.parts));
+      note(
+          fmt::format("train.parts = {} saves less memory with batch norm: its statistics need the activations of all "
+                      "parts at once",
+                      config_.train.parts));
   }
 
   enum class Next : int { step, finish, stop };

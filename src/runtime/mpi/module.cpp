@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 namespace gan::runtime {
 
@@ -21,13 +22,13 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
 constexpr std::size_t kSmall = 65536;  // bytes of all ranks that each may receive whole, in one round instead of two
-constexpr std::int64_t kAlign = 16;    // elements; the part of the sum that a rank adds up begins at a multiple
+constexpr std::size_t kAlign = 16;     // elements; the part of the sum that a rank adds up begins at a multiple
 constexpr std::size_t kLargest = 1u << 30;  // bytes of one message
 
-constexpr seconds kBeat{1};       // between two signs of life
+constexpr seconds kBeat{1};       // between two heartbeats
 constexpr seconds kSilence{15};   // after which a rank counts as lost
 constexpr seconds kAbortTime{3};  // that MPI may take to end all ranks
-constexpr int kBeatTag = 1;
+constexpr int kTextTag = 0, kSumTag = 1, kBeatTag = 2;
 
 /// Ends this process at the latest after kAbortTime, whatever MPI does.
 void end_soon(int code) {
@@ -146,7 +147,7 @@ class MpiCommunicator : public Communicator {
     for (std::size_t begin = 0; begin < bytes.size(); begin += kLargest) {
       const std::size_t size = std::min(kLargest, bytes.size() - begin);
       MPI_Request request;
-      check(MPI_Isend(bytes.data() + begin, static_cast<int>(size), MPI_BYTE, 0, 0, work_, &request));
+      check(MPI_Isend(bytes.data() + begin, static_cast<int>(size), MPI_BYTE, 0, kTextTag, work_, &request));
       wait({&request, 1});
     }
   }
@@ -155,17 +156,21 @@ class MpiCommunicator : public Communicator {
     for (std::size_t begin = 0; begin < bytes.size(); begin += kLargest) {
       const std::size_t size = std::min(kLargest, bytes.size() - begin);
       MPI_Request request;
-      check(MPI_Irecv(bytes.data() + begin, static_cast<int>(size), MPI_BYTE, from, 0, work_, &request));
+      check(MPI_Irecv(bytes.data() + begin, static_cast<int>(size), MPI_BYTE, from, kTextTag, work_, &request));
       wait({&request, 1});
     }
   }
 
-  /// sum = parts of all ranks, `length` elements each, added in their order.
-  void add_in_order(const float* parts, std::size_t length, float* sum) const {
-    std::copy_n(parts, length, sum);
-    for (int from = 1; from < ranks_; ++from) {
-      const float* const part = parts + count(from) * length;
-      for (std::size_t i = 0; i < length; ++i) sum[i] += part[i];
+  /// sum = parts of all ranks, `length` elements each, added in their order. One of them may be where the sum goes.
+  static void add_in_order(std::span<const float* const> parts, std::size_t length, float* sum) {
+    constexpr std::size_t kBlock = 2048;  // elements, which stay in the cache until all parts are added
+    float block[kBlock];
+    for (std::size_t begin = 0; begin < length; begin += kBlock) {
+      const std::size_t count = std::min(kBlock, length - begin);
+      std::copy_n(parts[0] + begin, count, block);
+      for (const float* part : parts.subspan(1))
+        for (std::size_t i = 0; i < count; ++i) block[i] += part[begin + i];
+      std::copy_n(block, count, sum + begin);
     }
   }
 
@@ -176,34 +181,50 @@ class MpiCommunicator : public Communicator {
     MPI_Request request;
     check(MPI_Iallgather(values.data(), length, MPI_FLOAT, received_.data(), length, MPI_FLOAT, work_, &request));
     wait({&request, 1});
-    add_in_order(received_.data(), values.size(), values.data());
+    std::vector<const float*> parts;
+    for (int from = 0; from < ranks_; ++from) parts.push_back(received_.data() + count(from) * values.size());
+    add_in_order(parts, values.size(), values.data());
   }
 
   /// Every rank adds up its share of the elements, then all receive the sums.
   void add_shares(std::span<float> values) {
-    const auto elements = static_cast<std::int64_t>(values.size());
-    const std::int64_t share = ((elements + ranks_ - 1) / ranks_ + kAlign - 1) / kAlign * kAlign;
-    std::vector<int> begins, lengths;
-    for (int of = 0; of < ranks_; ++of) {
-      const std::int64_t begin = std::min(of * share, elements);
-      begins.push_back(static_cast<int>(begin));
-      lengths.push_back(static_cast<int>(std::min((of + 1) * share, elements) - begin));
-    }
-    const int own = lengths[count(rank_)];
-    std::vector<int> places, own_lengths(count(ranks_), own);
-    for (int from = 0; from < ranks_; ++from) places.push_back(from * own);
-    received_.resize(std::max(received_.size(), count(own) * count(ranks_)));
-    MPI_Request request;
-    check(MPI_Ialltoallv(values.data(), lengths.data(), begins.data(), MPI_FLOAT, received_.data(), own_lengths.data(),
-                         places.data(), MPI_FLOAT, work_, &request));
-    wait({&request, 1});
-    add_in_order(received_.data(), count(own), values.data() + begins[count(rank_)]);
-    check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), lengths.data(), begins.data(), MPI_FLOAT,
-                          work_, &request));
-    wait({&request, 1});
+    const std::size_t share = ((values.size() + count(ranks_) - 1) / count(ranks_) + kAlign - 1) / kAlign * kAlign;
+    const auto share_of = [&](int rank) {
+      const std::size_t begin = std::min(count(rank) * share, values.size());
+      return values.subspan(begin, std::min(share, values.size() - begin));
+    };
+    const std::span<float> own = share_of(rank_);
+    received_.resize(std::max(received_.size(), own.size() * count(ranks_ - 1)));
+    std::vector<const float*> parts;
+    std::vector<MPI_Request> requests;
+    const auto with_others = [&](const auto& start) {
+      requests.clear();
+      // Each begins with the next rank, so that not all send to the same one.
+      for (int step = 1; step < ranks_; ++step) start((rank_ + step) % ranks_);
+      wait(requests);
+    };
+    float* next = received_.data();
+    for (int from = 0; from < ranks_; ++from)
+      parts.push_back(from == rank_ ? own.data() : std::exchange(next, next + own.size()));
+    with_others([&](int other) {
+      receive_floats({const_cast<float*>(parts[count(other)]), own.size()}, other, requests.emplace_back());
+      send_floats(share_of(other), other, requests.emplace_back());
+    });
+    add_in_order(parts, own.size(), own.data());
+    with_others([&](int other) {
+      receive_floats(share_of(other), other, requests.emplace_back());
+      send_floats(own, other, requests.emplace_back());
+    });
   }
 
-  // ---- signs of life ----
+  void send_floats(std::span<const float> values, int to, MPI_Request& request) const {
+    check(MPI_Isend(values.data(), static_cast<int>(values.size()), MPI_FLOAT, to, kSumTag, work_, &request));
+  }
+  void receive_floats(std::span<float> values, int from, MPI_Request& request) const {
+    check(MPI_Irecv(values.data(), static_cast<int>(values.size()), MPI_FLOAT, from, kSumTag, work_, &request));
+  }
+
+  // ---- heartbeats ----
 
   /// The machines' names, for messages: rank 0 knows all, the others that of rank 0.
   void learn_names() {
@@ -215,7 +236,7 @@ class MpiCommunicator : public Communicator {
     if (rank_ != 0) machines_.emplace_back(name, strnlen(name, sizeof(name)));
   }
 
-  /// Rank 0 and each other rank send each other a sign of life every second. Who misses it for kSilence says so and
+  /// Rank 0 and each other rank send each other a heartbeat every second. Who misses it for kSilence says so and
   /// ends all ranks: a launcher does not notice a machine that is cut off, nor a process that is stopped.
   void watch() {
     sigset_t all;
@@ -262,7 +283,7 @@ class MpiCommunicator : public Communicator {
   }
 
   MpiHost host_;
-  MPI_Comm work_ = MPI_COMM_NULL, beats_ = MPI_COMM_NULL;  // messages of the program, and signs of life
+  MPI_Comm work_ = MPI_COMM_NULL, beats_ = MPI_COMM_NULL;  // messages of the program, and heartbeats
   int rank_ = 0, ranks_ = 1, rank_here_ = 0, ranks_here_ = 1;
   std::vector<std::string> machines_;  // by rank
   std::vector<float> received_;
