@@ -357,6 +357,21 @@ TEST(Cuda, OlderGpusComputeInF32) {
   EXPECT_EQ(compiler::choose_precision("auto", backend_of(ampere).get()), compiler::Precision::bf16);
 }
 
+// Two products that run side by side must not share cuBLASLt's workspace; most need none.
+TEST(Cuda, ProductsThatNeedTheWorkspaceWaitForEachOther) {
+  const StandIn stand_in;
+  runtime::cuda::Device device(stand_in.functions(), 0, "");
+  const auto memory = device.allocate(1 << 20);
+  const auto product = [&](std::int64_t depth, std::size_t place) {
+    const auto at = reinterpret_cast<runtime::cuda::Address>(memory.get()) + (place << 18);
+    return device.task(runtime::cuda::Product{{4, 4, depth}, at, at + 65536, at + 131072}).value().touched;
+  };
+  EXPECT_FALSE(product(16, 1).depends_on(product(16, 0)));
+  EXPECT_FALSE(product(128, 1).depends_on(product(16, 0)));
+  EXPECT_TRUE(product(128, 1).depends_on(product(128, 0)));
+  EXPECT_TRUE(product(16, 0).depends_on(product(16, 0))) << "it writes the same result";
+}
+
 // ---- what the stand-in finds ----
 
 /// Runs a kernel of this body on `a` and `r`, tensors of 8 floats; `shift` bytes are added to the address of a.
