@@ -273,8 +273,11 @@ runtime::Backend& walled_backend_with_chains() {
 }
 
 std::vector<const runtime::Backend*> all_backends() {
-  if (const char* const device = std::getenv("GAN_TEST_DEVICE"))
-    return {&runtime::default_backend(), runtime::choose_device(device, "").backend};
+  if (const char* const device = std::getenv("GAN_TEST_DEVICE")) {
+    const runtime::Backend* const backend = runtime::choose_device(device, "").backend;
+    if (!backend) return {&runtime::default_backend()};
+    return {&runtime::default_backend(), backend};
+  }
   return {&runtime::default_backend(), &walled_backend(), &walled_backend_with_chains(),
 #ifdef GAN_CUDA
           &stand_in_backend()

@@ -20,7 +20,7 @@ std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& com
 /// The bytes of such memory that are in use now, in whole pages.
 std::size_t walled_bytes();
 
-/// The backends that tests run on; with GAN_TEST_DEVICE, such as cuda, that device alone beside the CPU.
+/// The backends that tests run on; with GAN_TEST_DEVICE the CPU and that device alone: cuda, or none with cpu.
 std::vector<const runtime::Backend*> all_backends();
 
 }  // namespace gan::test
