@@ -30,14 +30,6 @@ else
   "${tests[@]}"
 fi
 
-if ((EUID == 0)) && ip netns add gan-trial 2> /dev/null; then
-  ip netns del gan-trial
-  echo "== two hosts"
-  scripts/hosts_test > build/hosts_test.log || { tail "build/hosts_test.log" >&2 && exit 1; }
-else
-  echo "(network namespaces are not permitted here: scripts/hosts_test is left out)"
-fi
-
 echo "== bad input under the sanitizers"
 # Without optimization: most of the time goes into compiling.
 cmake --preset asan -DGAN_TESTS_WITH=BadInput -DGAN_CUDA=OFF -DGAN_MPI=OFF \
