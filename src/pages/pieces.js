@@ -57,7 +57,8 @@ export const pictureSource = png => (png.startsWith("/") ? png : "data:image/png
 /** An enlarged picture with the names of its rows beside it. */
 export function picture(png, alt, labels = []) {
   const img = element("img", { alt, src: pictureSource(png) });
-  img.addEventListener("error", () => fail(alt + ": the picture cannot be shown"));
+  // A page that was left no longer shows it: the run may go on without that picture.
+  img.addEventListener("error", () => img.isConnected && fail(alt + ": the picture cannot be shown"));
   img.addEventListener("load", () => {
     const scale = Math.min(3, Math.max(1, 480 / img.naturalWidth));
     img.style.width = scale * img.naturalWidth + "px";
