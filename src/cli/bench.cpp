@@ -220,8 +220,8 @@ class StepBench {
   }
 
  private:
-  static constexpr std::int64_t kTogether =
-      20;  // rounds that a GPU is given before anything waits for it, as a run does
+  /// Rounds that a GPU is given before anything waits for it, as in a run.
+  static constexpr std::int64_t kTogether = 20;
 
   /// Waits for a GPU.
   void wait() const {

@@ -22,6 +22,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "runtime/launcher.h"
@@ -72,9 +73,11 @@ void refuse_empty(const CLI::App& app) {
   }
 }
 
-/// Throws a data error if printing has failed.
+/// Throws a data error if printing has failed. A launcher that is stopped reads its ranks no longer.
 void require_printed() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout)) base::fail_data("standard output: cannot be written");
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout);
+  if (failed && !(base::is_interrupted() && runtime::launched_ranks() > 1))
+    base::fail_data("standard output: cannot be written");
 }
 
 /// Prints an error as one line, ends all ranks, and returns the exit code. Ranks that fail alike print one line in all:

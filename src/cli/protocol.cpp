@@ -65,7 +65,12 @@ void run(const Options& options) {
     settings.communicator = &ranks;
     settings.threads = base::threads();
   }
-  settings.log = [&](const std::string& line) { options.json&& is_first ? say_progress(line) : printer.note(line); };
+  settings.log = [&](const std::string& line) {
+    if (options.json && is_first)
+      say_progress(line);
+    else
+      printer.note(line);
+  };
   settings.callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
   settings.callbacks.stop_requested = [] { return base::is_interrupted(); };
   base::watch_interrupts();

@@ -20,6 +20,7 @@
 #include "data/idx_source.h"
 #include "data/image_bytes.h"
 #include "data/reader.h"
+#include "io/csv.h"
 #include "io/npy.h"
 #include "io/npz.h"
 
@@ -48,10 +49,6 @@ struct Arrays {
 
 bool is_npy(const std::string& path) { return path.ends_with(".npy"); }
 bool is_npz(const std::string& path) { return path.ends_with(".npz"); }
-bool is_table(const std::string& path) {
-  return std::ranges::any_of(std::initializer_list<std::string_view>{".csv", ".tsv", ".csv.gz", ".tsv.gz"},
-                             [&](std::string_view ending) { return path.ends_with(ending); });
-}
 
 // ---- .npz ----
 
@@ -122,7 +119,7 @@ Arrays open_npy(const std::string& spec, const SourceOptions& options) {
   if (samples.empty() || (conditions.empty() && samples.size() < spec.size()))
     base::fail_usage("{}: a name is missing beside the comma; expected x.npy,y.npy", spec);
   Arrays arrays{{"samples", [path = samples] { return io::NpyInput(path); }}, {}};
-  if (!conditions.empty() && options.labels && !is_table(conditions))
+  if (!conditions.empty() && options.labels && !io::is_table_name(conditions))
     arrays.conditions.push_back({"label", [path = conditions] { return io::NpyInput(path); }});
   return arrays;
 }
@@ -320,7 +317,7 @@ void name_columns(Stored& stored, std::int64_t count, bool vectors, std::vector<
 std::optional<io::Csv> table_beside(const std::string& spec, const SourceOptions& options, std::int64_t count,
                                     bool vectors) {
   const std::string path = split_pair(spec).second;
-  if (!is_table(path) || !options.labels) return std::nullopt;
+  if (!io::is_table_name(path) || !options.labels) return std::nullopt;
   io::Csv csv(path, GzipFile(path).read_rest(), io::csv_delimiter(path));
   if (csv.rows() != count)
     base::fail_data("{}: {} below the header for {}; these files do not belong together", path,
@@ -411,9 +408,8 @@ bool has_test(const std::string& spec) {
 extern const Reader arrays_reader;
 const Reader arrays_reader{.name = "arrays",
                            .help =
-                               "X.npy, X.npy,Y.npy, X.npy,Y.csv or FILE.npz: images [N, H, W], [N, H, W, C] or [N, C, "
-                               "H, W] or vectors [N, D], of any "
-                               "real type, and labels or values for each",
+                               "X.npy, X.npy,Y.npy, X.npy,Y.csv or FILE.npz: images [N, H, W], [N, H, W, C] or "
+                               "[N, C, H, W] or vectors [N, D], of any real type, and labels or values for each",
                            .accepts = accepts,
                            .open = open,
                            .has_test = has_test};

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "data/columns.h"
 #include "data/image_bytes.h"
+#include "io/csv.h"
 
 namespace gan::data {
 
@@ -97,8 +98,9 @@ bool accepts(const std::string& spec) {
   std::error_code ignored;
   if (fs::is_directory(spec, ignored)) return false;  // commas may be part of its name
   // Files of other readers.
-  for (const char* ending : {".csv", ".csv.gz", ".npy", ".npz", ".zip", ".tsv", ".tsv.gz"})
+  for (const char* ending : {".npy", ".npz", ".zip"})
     if (spec.ends_with(ending)) return false;
+  if (io::is_table_name(spec)) return false;
   for (const char* ending : {".idx", "-ubyte", ".gz"})
     if (spec.ends_with(ending)) return true;
   return spec.find(',') != std::string::npos || is_file(spec);

@@ -57,18 +57,23 @@ std::string csv_of_jsonl(const std::string& path, const std::string& text) {
 
 bool is_stylegan(const std::string& path) { return path.ends_with(".json"); }
 
+// The labels of StyleGAN's dataset.json, an array; null if it has none.
+nlohmann::json stylegan_labels(const std::string& text) {
+  const auto file = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto labels = file.is_object() ? file.find("labels") : file.end();
+  return labels != file.end() && labels->is_array() && !labels->empty() ? *labels : nlohmann::json();
+}
+
 // StyleGAN's dataset.json as CSV: label k in line k + 1.
 std::string csv_of_stylegan(const std::string& path, const std::string& text) {
   using nlohmann::json;
-  const json file = json::parse(text, nullptr, false);
-  const auto labels = file.is_object() ? file.find("labels") : file.end();
-  if (labels == file.end() || !labels->is_array() || labels->empty())
-    base::fail_data("{}: expected a JSON object with \"labels\": [[\"FILE\", LABEL], ...]", path);
+  const json labels = stylegan_labels(text);
+  if (labels.is_null()) base::fail_data("{}: expected a JSON object with \"labels\": [[\"FILE\", LABEL], ...]", path);
   std::vector<std::string> cells;
   std::string csv;
   std::size_t width = 0;  // labels of a file
-  for (std::size_t i = 0; i < labels->size(); ++i) {
-    const json& pair = (*labels)[i];
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const json& pair = labels[i];
     const auto is_label = [](const json& value) { return value.is_number() || value.is_string(); };
     const bool is_pair = pair.is_array() && pair.size() == 2 && pair[0].is_string();
     const json list = !is_pair ? json() : pair[1].is_array() ? pair[1] : json::array({pair[1]});
@@ -93,6 +98,8 @@ io::Csv read(const std::string& path, const std::string& content) {
 }
 
 }  // namespace
+
+bool has_stylegan_labels(const std::string& content) { return !stylegan_labels(content).is_null(); }
 
 Metadata::Metadata(const std::string& path, const std::string& content)
     : skipped_lines_(is_jsonl(path) || is_stylegan(path) ? 1 : 0),

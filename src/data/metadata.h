@@ -12,6 +12,10 @@
 
 namespace gan::data {
 
+/// Whether the content of a file called dataset.json is StyleGAN's with labels. It may have none, and other programs
+/// may call something else so.
+bool has_stylegan_labels(const std::string& content);
+
 /// The table in metadata.csv or metadata.jsonl about the pictures of a folder, as Hugging Face's imagefolder has it: a
 /// row for each picture, whose column file_name is its path from the folder; all other columns can be a condition. Or
 /// StyleGAN's dataset.json: an object whose "labels" are pairs of a file and its label, which becomes the column label,

@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -20,6 +19,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "data/metadata.h"
 #include "io/picture_file.h"
 #include "io/zip.h"
 
@@ -84,31 +84,30 @@ class Sorter {
   }
 
   // `above`: metadata in the folder of the source, above that of the part.
-  void finish(std::vector<PictureFile> above) {
+  void finish(const std::vector<PictureFile>& above) {
     std::ranges::sort(found_.files, {}, &PictureFile::path);
-    for (std::vector<PictureFile>* candidates : {&metadata_, &above}) choose(*candidates);
+    choose(metadata_);
+    choose(above);
     others_.note("file that is no PNG, JPEG or WebP picture by name",
                  "files that are no PNG, JPEG or WebP pictures by name", found_.notes);
   }
 
  private:
-  // StyleGAN's dataset.json may have no labels, and other programs may call something else so.
-  bool has_labels(const PictureFile& file) const {
-    const auto json = nlohmann::json::parse(found_.read(file.path), nullptr, /*allow_exceptions=*/false);
-    return json.is_object() && json.contains("labels") && json["labels"].is_array() && !json["labels"].empty();
-  }
-
-  void choose(std::vector<PictureFile>& candidates) {
-    std::ranges::sort(candidates, {}, [](const PictureFile& file) { return file.path.ends_with("dataset.json"); });
-    for (PictureFile& file : candidates) {
-      const bool json = file.path.ends_with("dataset.json");
-      if (!json && candidates.size() > 1 && !candidates[1].path.ends_with("dataset.json"))
-        base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
-      if (found_.metadata.path.empty() && (!json || has_labels(file)))
-        found_.metadata = file;
-      else if (json)
-        others_.add(file.path);
+  void choose(const std::vector<PictureFile>& candidates) {
+    const auto find = [&](std::string_view name) {
+      return std::ranges::find_if(candidates, [&](const PictureFile& file) { return file.path.ends_with(name); });
+    };
+    const auto csv = find(kMetadata[0]), lines = find(kMetadata[1]), stylegan = find(kMetadata[2]);
+    const auto none = candidates.end();
+    if (csv != none && lines != none)
+      base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
+    if (found_.metadata.path.empty()) {
+      if (csv != none || lines != none)
+        found_.metadata = csv != none ? *csv : *lines;
+      else if (stylegan != none && has_stylegan_labels(found_.read(stylegan->path)))
+        found_.metadata = *stylegan;
     }
+    if (stylegan != none && found_.metadata.path != stylegan->path) others_.add(stylegan->path);
   }
 
   PictureFolder& found_;
@@ -131,7 +130,7 @@ class Walk {
                                 ::stat((found_.source + "/" + std::string(name)).c_str(), &status) == 0 &&
                                 S_ISREG(status.st_mode))
         above.push_back(file_of(std::string(name), status));
-    sorter_.finish(std::move(above));
+    sorter_.finish(above);
     special_.note("device, pipe or socket", "devices, pipes and sockets", found_.notes);
     repeated_.note("link to a folder that is read already", "links to folders that are read already", found_.notes);
   }
@@ -306,7 +305,7 @@ PictureFolder find_pictures(const std::string& source, const std::string& part) 
   if (!part.empty())
     for (PictureFile& file : found.archive->files(""))
       if (is_metadata(file.path)) above.push_back(std::move(file));
-  sorter.finish(std::move(above));
+  sorter.finish(above);
   return found;
 }
 

@@ -16,12 +16,6 @@ namespace gan::data {
 
 namespace {
 
-bool accepts(const std::string& spec) {
-  for (const char* ending : {".csv", ".tsv", ".csv.gz", ".tsv.gz"})
-    if (spec.ends_with(ending)) return true;
-  return false;
-}
-
 // The condition: the columns that the option names, else a column called "label" or "class".
 std::vector<std::size_t> condition_columns(const TextColumns& table, const ReadOptions& read) {
   std::vector<std::size_t> columns;
@@ -90,7 +84,7 @@ const Reader table_reader{
     .help =
         "TABLE.csv or TABLE.tsv[.gz] with a header: columns of numbers are generated, a column label or class is "
         "the condition; --target and --condition choose others",
-    .accepts = accepts,
+    .accepts = [](const std::string& spec) { return io::is_table_name(spec); },
     .open = open};
 
 }  // namespace gan::data

@@ -24,8 +24,8 @@ struct SampleOptions {
   const runtime::Backend* backend = nullptr;  ///< of the device; null: the CPU
   bool same_latents = false, overwrite = false, spherical = false, show_progress = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance
-  std::function<void()> throw_if_cancelled = [] {
-  };  ///< called between batches and between files; throws to end the draw
+  /// Called between batches and between files; throws to end the draw.
+  std::function<void()> throw_if_cancelled = [] {};
 };
 
 /// The most samples of a call.

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "exchange/network.h"
+#include "graph/c_expression.h"
 
 namespace gan::exchange {
 
@@ -341,7 +342,7 @@ class CWriter {
     for (const NodeId input : n.inputs) operands.push_back(operand(input, n.type.shape));
     const double alpha = n.attributes.has("alpha") ? n.attributes.real("alpha") : 0;
     body_ += fmt::format("  for (int i = 0; i < {}; ++i) {}[i] = {};\n", n.type.elements(), address(n.id),
-                         expression(n, operands[0], operands.back(), literal(alpha)));
+                         graph::c_expression(n.op->instruction, operands[0], operands.back(), literal(alpha)));
   }
 
   std::string operand(NodeId id, const Shape& result) {
@@ -374,52 +375,6 @@ class CWriter {
         base::fail_run("an operand cannot be exported to C");
     }
     return fmt::format("{}[{}]", address(id), index);
-  }
-
-  static std::string expression(const Node& n, const std::string& a, const std::string& b, const std::string& alpha) {
-    using graph::ElementwiseOp;
-    const auto call = [&](const char* function) { return fmt::format("{}({})", function, a); };
-    switch (n.op->instruction) {
-      case ElementwiseOp::copy:
-        return a;
-      case ElementwiseOp::add:
-        return a + " + " + b;
-      case ElementwiseOp::sub:
-        return a + " - " + b;
-      case ElementwiseOp::mul:
-        return a + " * " + b;
-      case ElementwiseOp::div:
-        return a + " / " + b;
-      case ElementwiseOp::maximum:
-        return fmt::format("{0} > {1} ? {0} : {1}", a, b);
-      case ElementwiseOp::square:
-        return a + " * " + a;
-      case ElementwiseOp::sqrt:
-        return call("sqrtf");
-      case ElementwiseOp::exp:
-        return call("expf");
-      case ElementwiseOp::expm1:
-        return call("expm1f");
-      case ElementwiseOp::log:
-        return call("logf");
-      case ElementwiseOp::tanh:
-        return call("tanhf");
-      case ElementwiseOp::sigmoid:
-        return fmt::format("1.0f / (1.0f + expf(-{}))", a);
-      case ElementwiseOp::softplus:
-        return fmt::format("{0} > 0.0f ? {0} + log1pf(expf(-{0})) : log1pf(expf({0}))", a);
-      case ElementwiseOp::relu:
-        return fmt::format("{0} > 0.0f ? {0} : 0.0f", a);
-      case ElementwiseOp::step:
-        return a + " > 0.0f ? 1.0f : 0.0f";
-      case ElementwiseOp::leaky_relu:
-        return fmt::format("{0} > 0.0f ? {0} : {1} * {0}", a, alpha);
-      case ElementwiseOp::leaky_step:
-        return fmt::format("{} > 0.0f ? 1.0f : {}", a, alpha);
-      case ElementwiseOp::none:
-        break;
-    }
-    base::fail_run("{} cannot be exported to C", n.op->name);
   }
 
   const Part& part_;

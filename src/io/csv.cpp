@@ -174,6 +174,11 @@ std::string_view Csv::cell(std::int64_t row, std::size_t column) const {
 
 char csv_delimiter(const std::string& path) { return path.ends_with(".tsv") || path.ends_with(".tsv.gz") ? '\t' : ','; }
 
+bool is_table_name(std::string_view path) {
+  if (path.ends_with(".gz")) path.remove_suffix(3);
+  return path.ends_with(".csv") || path.ends_with(".tsv");
+}
+
 Csv read_csv(const std::string& path) { return {path, base::read_file(path), csv_delimiter(path)}; }
 
 std::string csv_row(std::span<const std::string> cells) {

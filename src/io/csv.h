@@ -40,6 +40,9 @@ class Csv {
   std::vector<std::uint32_t> cells_;  // [rows, columns], from the row's begin
 };
 
+/// Whether a file of this name holds a table: it ends in .csv, .tsv, .csv.gz or .tsv.gz.
+bool is_table_name(std::string_view path);
+
 /// The delimiter of a file of this name: a tab if it ends in .tsv or .tsv.gz, else a comma.
 char csv_delimiter(const std::string& path);
 

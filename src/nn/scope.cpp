@@ -47,14 +47,9 @@ Tensor Variables::normal(const std::string& name, const Shape& shape) const {
 
 std::vector<Tensor> Variables::joint_sums(const std::vector<Tensor>& tensors) const {
   if (parts_ == 1) return tensors;
-  const Tensor flat = ops::all_reduce(tensors);
-  std::vector<Tensor> sums;
-  std::int64_t begin = 0;
-  for (const Tensor& tensor : tensors) {
-    sums.push_back(ops::reshape(ops::slice(flat, 0, begin, tensor.elements()), tensor.shape()));
-    begin += tensor.elements();
-  }
-  return sums;
+  std::vector<Shape> shapes;
+  for (const Tensor& tensor : tensors) shapes.push_back(tensor.shape());
+  return ops::unflatten(ops::all_reduce(tensors), shapes);
 }
 
 std::vector<Tensor> Variables::joint_means(const std::vector<Tensor>& tensors) const {

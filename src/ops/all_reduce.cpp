@@ -16,15 +16,10 @@ extern const graph::Op all_reduce_op{
     },
     // A loss of every part depends on the sum, so the gradient with respect to a summand is the sum of all gradients.
     .derivative = [](const graph::Node& node, Tensor result, Tensor gradient) -> Gradients {
-      const Tensor joint = all_reduce({gradient});
-      Gradients gradients;
-      std::int64_t begin = 0;
-      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-        const Tensor summand = input(node, i, result);
-        gradients.push_back(reshape(slice(joint, 0, begin, summand.elements()), summand.shape()));
-        begin += summand.elements();
-      }
-      return gradients;
+      std::vector<Shape> shapes;
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) shapes.push_back(input(node, i, result).shape());
+      const std::vector<Tensor> gradients = unflatten(all_reduce({gradient}), shapes);
+      return {gradients.begin(), gradients.end()};
     },
     .describe = [](const graph::Graph& graph, const graph::Node& node) -> graph::Spec {
       graph::AllReduce spec;
@@ -36,6 +31,17 @@ extern const graph::Op all_reduce_op{
 Tensor all_reduce(const std::vector<Tensor>& tensors) {
   if (tensors.empty()) base::fail_usage("all_reduce: no tensors given");
   return tensors[0].graph->add(all_reduce_op, tensors);
+}
+
+std::vector<Tensor> unflatten(Tensor flat, const std::vector<Shape>& shapes) {
+  std::vector<Tensor> tensors;
+  std::int64_t begin = 0;
+  for (const Shape& shape : shapes) {
+    const std::int64_t elements = graph::element_count(shape);
+    tensors.push_back(reshape(slice(flat, 0, begin, elements), shape));
+    begin += elements;
+  }
+  return tensors;
 }
 
 }  // namespace gan::ops

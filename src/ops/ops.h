@@ -137,6 +137,9 @@ Tensor random_uniform(const RandomSource& source, std::uint32_t stream, const Sh
 /// losses of all parts as one sum.
 Tensor all_reduce(const std::vector<Tensor>& tensors);
 
+/// The elements of flat [sum of the elements], one after the other, as tensors of these shapes.
+std::vector<Tensor> unflatten(Tensor flat, const std::vector<Shape>& shapes);
+
 /// x, treated as a constant by differentiation.
 Tensor stop_gradient(Tensor x);
 

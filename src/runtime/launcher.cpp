@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/core.h>
 #include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>

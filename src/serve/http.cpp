@@ -29,8 +29,8 @@ constexpr auto kStreamPause = std::chrono::milliseconds(200);  // between looks 
 constexpr auto kStreamBeat = std::chrono::seconds(15);         // a comment then shows whether the client is there
 constexpr std::uint32_t kMostHeaderBytes = 16 << 10;
 constexpr int kBacklog = 1024;
-constexpr std::uint64_t kSmall =
-    64 << 10;  // bytes: access is checked before larger bodies are read; larger answers are counted
+// Bytes: access is checked before larger bodies are read, and larger answers are counted.
+constexpr std::uint64_t kSmall = 64 << 10;
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });

@@ -54,8 +54,8 @@ class Jobs {
   std::map<std::string, Job, ByNumber> jobs_;  // by id
   std::deque<std::string> waiting_;
   std::deque<std::string> done_;
-  std::string folder_;
-  std::optional<base::FolderLock> lock_;  // of results
+  std::string folder_;                    // of results
+  std::optional<base::FolderLock> lock_;  // which says that a server has it
   std::uint64_t next_ = 1;
   bool ending_ = false;
   std::jthread thread_;

@@ -313,11 +313,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   }
 
   const auto mean_verdict = [&](Tensor logits) { return mean(loss.verdict(config.loss, logits)); };
-  std::vector<Tensor> means_g{loss_g}, means_d{loss_d};
-  if (options.parts > 1) {  // else last, where they cost least
-    means_d.push_back(mean_verdict(real_logits));
-    means_d.push_back(mean_verdict(detached_logits));
-  }
+  std::vector<Tensor> means_g{loss_g}, means_d{loss_d, mean_verdict(real_logits), mean_verdict(detached_logits)};
   const bool update_g = options.variant.update_g;
   if (update_g || options.gradient_norms)  // G's loss is logged in steps without its update, too
     train_network(variables, config, options, kGenerator, config.optim.g.lr, means_g, t_g, done, update_g);
@@ -330,8 +326,8 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   std::vector<std::pair<std::string, Tensor>> watched{{"d", means_d[0]}};
   if (update_g || options.gradient_norms) watched.emplace_back("g", means_g[0]);
   watch_losses(graph, watched);
-  graph.output("verdict.real", options.parts > 1 ? means_d[1] : mean_verdict(real_logits));
-  graph.output("verdict.fake", options.parts > 1 ? means_d[2] : mean_verdict(detached_logits));
+  graph.output("verdict.real", means_d[1]);
+  graph.output("verdict.fake", means_d[2]);
   graph.output("logits.real", real_logits);
   graph.output("logits.fake", detached_logits);
   graph.output("fake", fake);

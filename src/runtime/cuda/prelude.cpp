@@ -57,10 +57,6 @@ DEVICE void assign(float& to, float value) { to = value; }
 DEVICE void assign(bf16& to, float value) { to = rounded(value); }
 DEVICE void assign(int& to, float value) { to = (int)value; }
 
-DEVICE float relu_of(float a) { return a <= 0 ? 0.0f : a; }
-DEVICE float maximum_of(float a, float b) { return a > b || a != a ? a : b; }
-DEVICE float sigmoid_of(float a) { return 1.0f / (1.0f + expf(-a)); }
-DEVICE float softplus_of(float a) { return (a < 0 ? 0.0f : a) + log1pf(expf(-fabsf(a))); }
 
 // base::philox: four words from the key, the number of the block, the step and the stream.
 struct Words {

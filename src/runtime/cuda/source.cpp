@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "graph/c_expression.h"
 #include "graph/type.h"
 
 namespace gan::runtime::cuda {
@@ -17,7 +18,6 @@ namespace gan::runtime::cuda {
 using graph::Access;
 using graph::Chain;
 using graph::DType;
-using graph::ElementwiseOp;
 using graph::Shape;
 
 namespace {
@@ -167,52 +167,6 @@ std::vector<Axis> axes_of(const graph::ChainOperand& operand) {
 
 // ---- chains ----
 
-/// The value of an instruction, as text.
-std::string value_of(const graph::Instruction& instruction) {
-  const std::string a = fmt::format("s{}", instruction.a), b = fmt::format("s{}", instruction.b);
-  const std::string alpha = text(instruction.alpha);
-  switch (instruction.op) {
-    case ElementwiseOp::none:
-    case ElementwiseOp::copy:
-      return a;
-    case ElementwiseOp::add:
-      return a + " + " + b;
-    case ElementwiseOp::sub:
-      return a + " - " + b;
-    case ElementwiseOp::mul:
-      return a + " * " + b;
-    case ElementwiseOp::div:
-      return a + " / " + b;
-    case ElementwiseOp::maximum:
-      return fmt::format("maximum_of({}, {})", a, b);
-    case ElementwiseOp::square:
-      return a + " * " + a;
-    case ElementwiseOp::sqrt:
-      return fmt::format("sqrtf({})", a);
-    case ElementwiseOp::exp:
-      return fmt::format("expf({})", a);
-    case ElementwiseOp::expm1:
-      return fmt::format("expm1f({})", a);
-    case ElementwiseOp::log:
-      return fmt::format("logf({})", a);
-    case ElementwiseOp::tanh:
-      return fmt::format("tanhf({})", a);
-    case ElementwiseOp::sigmoid:
-      return fmt::format("sigmoid_of({})", a);
-    case ElementwiseOp::softplus:
-      return fmt::format("softplus_of({})", a);
-    case ElementwiseOp::relu:
-      return fmt::format("relu_of({})", a);
-    case ElementwiseOp::step:
-      return fmt::format("{} > 0 ? 1.0f : 0.0f", a);
-    case ElementwiseOp::leaky_relu:
-      return fmt::format("{0} > 0 ? {0} : {1} * {0}", a, alpha);
-    case ElementwiseOp::leaky_step:
-      return fmt::format("{} > 0 ? 1.0f : {}", a, alpha);
-  }
-  base::fail_run("the CUDA backend has no elementwise operation {}", static_cast<int>(instruction.op));
-}
-
 /// The elements that an operand of a chain has.
 std::int64_t elements_of(const graph::ChainOperand& operand, std::int64_t chain) {
   switch (operand.access) {
@@ -293,7 +247,9 @@ std::string compute_slots(const Chain& chain) {
   for (std::size_t i = 0; i < chain.operands.size(); ++i) out += fmt::format("const float s{0} = x{0}[e];\n", slot++);
   for (const float constant : chain.constants) out += fmt::format("const float s{} = {};\n", slot++, text(constant));
   for (const graph::Instruction& instruction : chain.instructions)
-    out += fmt::format("const float s{} = {};\n", instruction.dst, value_of(instruction));
+    out += fmt::format("const float s{} = {};\n", instruction.dst,
+                       graph::c_expression(instruction.op, fmt::format("s{}", instruction.a),
+                                           fmt::format("s{}", instruction.b), text(instruction.alpha)));
   return out;
 }
 
@@ -1003,7 +959,7 @@ bool only_rounds(const Launch& launch) {
   const Chain& chain = *launch.chain;
   return (!convolution || convolution->groups() == 1) && chain.operands.size() == 1 && chain.results.size() == 1 &&
          chain.results[0].access == Access::full && chain.instructions.size() == 1 &&
-         chain.instructions[0].op == ElementwiseOp::copy;
+         chain.instructions[0].op == graph::ElementwiseOp::copy;
 }
 
 /// The elements of the result of a Spec that a chain may follow.
