@@ -412,6 +412,22 @@ TEST(Eval, DrawsWhatPicturesHold) {
             (std::vector<std::uint8_t>{255, 128, 0, 255, 128, 0}));
 }
 
+TEST(Eval, OfVeryManyClassesTheTableHasTheWorst) {
+  eval::Scores scores;
+  for (int k = 0; k < 101; ++k) {
+    scores.class_names.push_back("class" + std::to_string(k));
+    scores.per_class.push_back({.accuracy = k == 50 ? 0.25 : 0.5, .fd = std::nullopt});
+  }
+  scores.per_class[3].accuracy.reset();
+  const std::string text = eval::to_text(scores, "m");
+  EXPECT_NE(text.find("class50       0.2500\nclass0        0.5000\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("class3 "), std::string::npos) << text;
+  EXPECT_EQ(text.find("class100"), std::string::npos) << text;
+  EXPECT_NE(text.find("the least accurate of 101 classes"), std::string::npos) << text;
+  scores.per_class.pop_back();
+  EXPECT_NE(eval::to_text(scores, "m").find("class99"), std::string::npos);
+}
+
 TEST(Eval, BadInput) {
   const ImageFolder folder;
   const auto reference = [&] { return eval::open_reference(folder.path(), {}); };

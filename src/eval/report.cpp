@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <span>
 
 #include "base/file.h"
@@ -285,13 +286,21 @@ Json to_json(const Scores::Memorization& m) {
   return json;
 }
 
-/// A row for each class with its scores, "-" for missing ones.
+/// A row for each class with its scores, "-" for missing ones; of very many classes for the least accurate.
 std::string class_table(const Scores& scores) {
+  constexpr std::size_t kMostShown = 100, kWorst = 20;
+  const std::size_t classes = scores.per_class.size();
+  std::vector<std::size_t> order(classes);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (classes > kMostShown) {
+    std::ranges::stable_sort(order, {}, [&](std::size_t k) { return scores.per_class[k].accuracy.value_or(2); });
+    order.resize(kWorst);
+  }
   std::size_t width = 5;
   for (const std::string& name : scores.class_names) width = std::max(width, name.size());
   std::string text = fmt::format("{:<{}}  accuracy{}\n", "class", width,
                                  scores.embedding ? "  Frechet distance (not Inception FID)" : "");
-  for (std::size_t k = 0; k < scores.per_class.size(); ++k) {
+  for (const std::size_t k : order) {
     const auto& [accuracy, fd] = scores.per_class[k];
     text += fmt::format("{:<{}}  {:>8}", class_name(scores, k), width, accuracy ? shown(accuracy, 4) : "-");
     if (scores.embedding)
@@ -299,6 +308,9 @@ std::string class_table(const Scores& scores) {
                           fd && fd->few > 0 ? fmt::format("  of {} rows", fd->few) : "");
     text += '\n';
   }
+  if (classes > order.size())
+    text += fmt::format("the least accurate of {}; --json and eval.json have all\n",
+                        base::counted(static_cast<std::int64_t>(classes), "class", "classes"));
   return text;
 }
 
