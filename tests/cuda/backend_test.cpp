@@ -444,6 +444,22 @@ TEST(CudaRanks, EqualPartsToTheBit) {
   }
 }
 
+TEST(CudaRanks, AddUpOnceForAllPartsOfARank) {
+  const data::Dataset dataset = data::open_source("ring8");
+  int sums[2] = {};
+  for (const int parts : {1, 2}) {
+    train::Config config = small_vectors();
+    config.train.parts = parts;
+    ThreadRanks(2).run([&](Communicator& communicator) {
+      const StandIn stand_in;
+      trained(config, dataset, backend_of(stand_in, communicator).get(), 3, &communicator);
+      if (communicator.rank() == 0) sums[parts - 1] = stand_in.sums() + stand_in.sums_in_graphs();
+    });
+  }
+  EXPECT_EQ(sums[0], 2 * 3) << "of G and of D, in each step";
+  EXPECT_EQ(sums[1], sums[0]);
+}
+
 // Ranks must add up in the same order, also where branches of a graph do not depend on each other.
 TEST(CudaRanks, AddUpOneSumAfterTheOther) {
   ThreadRanks(2).run([](Communicator& communicator) {
