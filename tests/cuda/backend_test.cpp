@@ -444,6 +444,56 @@ TEST(CudaRanks, EqualPartsToTheBit) {
   }
 }
 
+/// A rank whose GPU works while its host waits for other ranks.
+class WorkingRank : public Communicator {
+ public:
+  WorkingRank(Communicator& rank, const StandIn& stand_in) : rank_(rank), stand_in_(stand_in) {}
+  int rank() const override { return rank_.rank(); }
+  int ranks() const override { return rank_.ranks(); }
+  int ranks_here() const override { return rank_.ranks_here(); }
+  int rank_here() const override { return rank_.rank_here(); }
+  void all_reduce(std::span<float>) override { FAIL() << "sums are NCCL's"; }
+  void broadcast(std::span<std::byte> bytes) override {
+    stand_in_.work();
+    rank_.broadcast(bytes);
+  }
+  std::vector<std::string> gather(std::string_view bytes) override {
+    stand_in_.work();
+    return rank_.gather(bytes);
+  }
+  void abort(int code) override { rank_.abort(code); }
+
+ private:
+  Communicator& rank_;
+  const StandIn& stand_in_;
+};
+
+TEST(CudaRanks, ARunHasTheWeightsOfOneInParts) {
+  const Folder folder;
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  train::apply_settings(config, std::vector<std::string>{"train.steps=9", "train.log_every=4", "train.threads=1",
+                                                         "train.checkpoint_every=4", "watchdog.every=0"});
+  const auto run = [&](const std::string& name, const runtime::Backend& backend, Communicator* communicator) {
+    train::Config own = config;
+    if (!communicator) own.train.parts = 2;
+    train::RunOptions options;
+    options.directory = folder / name;
+    options.backend = &backend;
+    options.communicator = communicator;
+    train::train_run(own, dataset, options, {});
+  };
+  run("parts", stand_in_backend(), nullptr);
+  ThreadRanks(2).run([&](Communicator& communicator) {
+    const StandIn stand_in;
+    WorkingRank rank(communicator, stand_in);
+    run("ranks", *backend_of(stand_in, rank), &rank);
+  });
+  const train::Model parts = train::load_model(folder / "parts"), ranks = train::load_model(folder / "ranks");
+  for (const auto& [name, array] : parts.weights)
+    EXPECT_TRUE(std::ranges::equal(array.f32(), ranks.weights.at(name).f32())) << name;
+}
+
 TEST(CudaRanks, AddUpOnceForAllPartsOfARank) {
   const data::Dataset dataset = data::open_source("ring8");
   int sums[2] = {};

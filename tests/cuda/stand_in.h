@@ -37,6 +37,9 @@ class StandIn {
   void only_collect();
   const std::vector<std::string>& sources() const;
 
+  /// Does what is on the stream, as a GPU does while its host waits for something else.
+  void work() const;
+
   /// Calls of the driver since the start.
   int launched_graphs() const;
   /// Operations of graphs that ran at another place than they were captured.
