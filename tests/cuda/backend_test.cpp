@@ -427,7 +427,9 @@ TEST(CudaRanks, EqualPartsToTheBit) {
   train::apply_settings(pictures, std::vector<std::string>{"train.batch=12"});
   const std::pair<train::Config, data::Dataset> trainings[] = {{vectors, data::open_source("ring8")},
                                                                {pictures, images(8)}};
-  for (const auto& [config, dataset] : trainings) {
+  for (const auto& training : trainings) {
+    const train::Config& config = training.first;
+    const data::Dataset& dataset = training.second;
     for (const int count : {2, 3}) {
       train::Config of_parts = config;
       of_parts.train.parts = count;
