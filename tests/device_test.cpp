@@ -66,6 +66,7 @@ TEST(CliDevicesBadInput, WithoutAGpuOneLineNamesWhatIsMissing) {
   const Folder folder;
   const std::vector<Args> commands = {
       {"train", "vector", "--data", "ring8", "--out", folder / "run", "--steps", "2", "--device", "cuda"},
+      {"serve", "--root", folder.path(), "--port", "0", "--device", "cuda"},
       {"bench", "step", "vector", "--steps", "1", "--device", "cuda"},
       {"bench", "sample", "vector", "--steps", "1", "--device", "cuda"}};
   for (const Args& command : commands) {

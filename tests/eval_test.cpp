@@ -173,14 +173,14 @@ TEST(EvalClassifier, LearnsIsKeptAndIsMadeAnewIfItsFileIsBroken_BadInput) {
   lines.clear();
   const Classifier kept = eval::cached_classifier(reference, folder / "cache", log);
   EXPECT_EQ(lines, std::vector<std::string>());
-  EXPECT_EQ(eval::hash_of(kept), eval::hash_of(trained));
+  EXPECT_EQ(runtime::hash_of(kept.weights), runtime::hash_of(trained.weights));
 
   const std::string path = std::filesystem::directory_iterator(folder / "cache/classifiers")->path().string();
   put(path, get(path).substr(0, 1000));
   const Classifier again = eval::cached_classifier(reference, folder / "cache", log);
   ASSERT_FALSE(lines.empty());
   EXPECT_NE(lines.front().find("training it again"), std::string::npos) << lines.front();
-  EXPECT_EQ(eval::hash_of(again), eval::hash_of(trained));  // equal data, equal weights
+  EXPECT_EQ(runtime::hash_of(again.weights), runtime::hash_of(trained.weights));  // equal data, equal weights
   EXPECT_NO_THROW(eval::load_classifier(path));
 }
 
@@ -225,7 +225,7 @@ TEST(EvalClassifier, FilesOfSmallDataThatTookMoreStepsAreLeftAlone) {
     std::filesystem::create_directory(folder / "classifiers");
     eval::save_classifier(folder / "classifiers/" + key + ".safetensors", other);
     const Classifier found = eval::cached_classifier(reference, folder.path(), nullptr);
-    EXPECT_EQ(eval::hash_of(found) == eval::hash_of(other), images == 1'920) << images;
+    EXPECT_EQ(runtime::hash_of(found.weights) == runtime::hash_of(other.weights), images == 1'920) << images;
     EXPECT_GE(accuracy(found, reference.held_out), images == 600 ? 0.98 : 0);
   }
 }
@@ -296,7 +296,7 @@ TEST(Eval, TellsGoodModelsFromWrongAndCollapsedOnes) {
   const ImageFolder folder;
   Reference reference = eval::open_reference(folder.path(), {});
   Classifier classifier = eval::train_classifier(reference.train, 0, nullptr);
-  const std::string hash = eval::hash_of(classifier);
+  const std::string hash = runtime::hash_of(classifier.weights);
   Judge judge(std::move(reference), {.embedding = std::move(classifier)});
   eval::Options options;
   options.count = 600;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "io/safetensors.h"
@@ -160,6 +161,28 @@ TEST_F(Mpi, AStoppedRunIsSaved) {
   EXPECT_TRUE(own_lines(process.err()).empty()) << process.err();
   const Result resumed = run(folder_, {"train", "--resume", "--out", out, "--steps", "1"});
   EXPECT_EQ(resumed.code, 0) << resumed.err;
+}
+
+TEST_F(Mpi, RanksShareAnEvaluation) {
+  expect_done(folder_, small_run(folder_, "run", {"--steps", "20"}));
+  const auto args = [&](const char* out) {
+    return Args{"eval", folder_ / "run", "--cache", folder_ / "cache", "--json", "--out", folder_ / out, "--count",
+                "5000", "--holdout",     "none",    "--threads",       "1"};
+  };
+  // The ranks come first, so that rank 0 trains the classifier.
+  const Result two = run_ranks(folder_, ranks_of(2, args("two"))), one = run(folder_, args("one"));
+  ASSERT_EQ(two.code, 0) << two.err;
+  ASSERT_EQ(one.code, 0) << one.err;
+  const auto scores = [](const Result& result) {
+    nlohmann::json json = nlohmann::json::parse(result.out);
+    EXPECT_TRUE(json.contains("seconds"));
+    json.erase("seconds");
+    return json;
+  };
+  EXPECT_EQ(scores(one), scores(two));
+  for (const char* file : {"samples.png", "neighbours.png", "confusion.csv"})
+    EXPECT_EQ(get(folder_ / "one" + "/" + file), get(folder_ / "two" + "/" + file)) << file;
+  EXPECT_TRUE(own_lines(two.err).empty()) << two.err;
 }
 
 TEST_F(Mpi, RanksShareAProtocol) {

@@ -6,12 +6,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 
 #include "base/error.h"
 #include "base/parallel.h"
 #include "compare.h"
 #include "compiler/compile.h"
 #include "data/source.h"
+#include "eval/pixels.h"
+#include "metrics/parzen.h"
 #include "ops/ops.h"
 #include "thread_ranks.h"
 #include "train/preset.h"
@@ -306,6 +309,64 @@ TEST(RandomParts, AreSlicesOfTheWhole) {
     };
     const Values whole = draw(1);
     for (const std::int64_t parts : {2, 3, 4, 12}) expect_same_bits(draw(parts), whole);
+  }
+}
+
+TEST(RanksShare, PiecesThatTheyFillInTurn) {
+  for (const int ranks : {1, 2, 3, 6}) {
+    ThreadRanks(ranks).run([&](runtime::Communicator& own) {
+      for (const bool on_all : {false, true}) {
+        std::vector<std::uint8_t> values(10);
+        for (std::size_t i = 0; i < values.size(); ++i)
+          if (static_cast<int>(i / 3) % ranks == own.rank()) values[i] = static_cast<std::uint8_t>(i + 1);
+        runtime::collect_pieces(own, std::as_writable_bytes(std::span(values)), 3, on_all);
+        if (own.rank() > 0 && !on_all) continue;
+        EXPECT_EQ(values, (std::vector<std::uint8_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10})) << own.rank();
+      }
+    });
+  }
+}
+
+TEST(RanksShare, TheSearchForNearestImages) {
+  constexpr std::int64_t kImages = 9000;  // three pieces
+  data::Dataset images;
+  images.sample_shape = {1, 4, 4};
+  images.items = kImages;
+  const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[kImages * 16]);
+  std::mt19937 random(1);
+  std::generate_n(pixels.get(), 8192 * 16, [&] { return static_cast<std::uint8_t>(random()); });
+  // The first and the last piece begin alike: of equally near images the first counts.
+  std::copy_n(pixels.get(), (kImages - 8192) * 16, pixels.get() + 8192 * 16);
+  images.pixels = pixels;
+  const std::vector<float> rows = eval::pixel_rows(images, 8000, 500);
+  const metrics::Nearest one = eval::nearest_images(rows, images, runtime::one_rank());
+  const std::vector<double> shifted = eval::nearest_shifted(images, 100, images, runtime::one_rank());
+  EXPECT_EQ(one.index.front(), 8000);
+  EXPECT_EQ(one.index.back(), 8499 - 8192);
+  for (const int ranks : {2, 3, 4}) {
+    ThreadRanks(ranks).run([&](runtime::Communicator& own) {
+      const metrics::Nearest found = eval::nearest_images(rows, images, own);
+      EXPECT_EQ(found.index, one.index) << ranks;
+      EXPECT_EQ(found.distance, one.distance) << ranks;
+      EXPECT_EQ(eval::nearest_shifted(images, 100, images, own), shifted) << ranks;
+    });
+  }
+}
+
+TEST(RanksShare, RowsThatAreComparedWithRows) {
+  std::vector<float> values(1500 * 3);  // blocks of 512
+  std::mt19937 random(2);
+  std::ranges::generate(values, [&] { return std::uniform_real_distribution<float>()(random); });
+  const metrics::Rows rows{values, 3}, validation = rows.slice(0, 600);
+  const std::vector<double> others = metrics::nearest_other(rows);
+  const metrics::Parzen parzen = metrics::parzen(validation, validation, rows);
+  for (const int ranks : {2, 3, 4}) {
+    ThreadRanks(ranks).run([&](runtime::Communicator& own) {
+      EXPECT_EQ(metrics::nearest_other(rows, own), others) << ranks;
+      const metrics::Parzen found = metrics::parzen(validation, validation, rows, own);
+      EXPECT_EQ(found.mean, parzen.mean) << ranks;
+      EXPECT_EQ(found.sigma, parzen.sigma) << ranks;
+    });
   }
 }
 

@@ -81,18 +81,32 @@ std::optional<double> holdout_of(const std::string& text) {
   return share;
 }
 
+/// Throws a run error on all ranks unless they would judge the same.
+void require_same(runtime::Communicator& ranks, const eval::Reference& reference, const train::Model* model,
+                  const data::Dataset& samples) {
+  if (ranks.ranks() == 1) return;
+  std::vector<runtime::Fact> facts = runtime::facts_of_program();
+  facts.emplace_back("the command", command_line());
+  facts.emplace_back("data with the sha256", reference.hash);
+  facts.emplace_back(model ? "a model with the sha256" : "samples with the sha256",
+                     model ? runtime::hash_of(model->weights) : samples.hash);
+  runtime::require_agreement(ranks, facts);
+}
+
 void run(const Options& options) {
-  if (runtime::launched_rank() > 0) return;  // one rank has nothing to share with others
+  runtime::Communicator& ranks = runtime::all_ranks();
+  const bool is_first = ranks.rank() == 0;
   refuse_standard_output("--out", options.out);
   if (options.model.empty() == options.samples.empty())
     base::fail_usage("give a model, or --samples SOURCE in its place");
   if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
-  use_threads(options.threads);
-  const runtime::Backend* const backend = use_device(options.device, options.cache);
+  use_threads(runtime::threads_of_rank(ranks, options.threads));
+  const runtime::Backend* const backend = use_device(options.device, options.cache, ranks);
   std::optional<train::Model> model;
   if (!options.model.empty()) model = train::load_model(options.model);
   data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);
-  source.progress = say_progress;
+  if (is_first) source.progress = say_progress;
+  if (ranks.rank_here() > 0) runtime::wait_for_all(ranks);  // until the first has decoded what is not in the cache
   eval::Reference reference = eval::open_reference(options.data.empty() ? data_of_run(options.model) : options.data,
                                                    source, holdout_of(options.holdout));
   data::Dataset samples;
@@ -100,21 +114,24 @@ void run(const Options& options) {
     eval::fit_reference(reference, *model);  // fails before a minute is spent on a classifier
   else
     samples = data::open_source(options.samples, source);
-  if (!options.out.empty()) base::create_folder(options.out);
+  if (ranks.rank_here() == 0) runtime::wait_for_all(ranks);
+  require_same(ranks, reference, model ? &*model : nullptr, samples);
+  if (!options.out.empty() && is_first) base::create_folder(options.out);
   // With --json standard output is for the scores alone.
   const auto log = [&](const std::string& line) {
+    if (!is_first) return;
     fmt::print(options.json ? stderr : stdout, "{}\n", line);
     std::fflush(options.json ? stderr : stdout);
   };
   eval::Networks networks;
   if (options.embedding.empty()) {
-    networks = eval::cached_networks(reference, options.cache, log);
+    networks = eval::cached_networks(reference, options.cache, log, ranks);
   } else {
     networks.embedding = eval::load_classifier(options.embedding);
     if (eval::why_no_regressor(reference.train).empty())
-      networks.regressor = eval::cached_regressor(reference, options.cache, log);
+      networks.regressor = eval::cached_regressor(reference, options.cache, log, ranks);
   }
-  eval::Judge judge(std::move(reference), std::move(networks), backend);
+  eval::Judge judge(std::move(reference), std::move(networks), backend, ranks);
   eval::Options settings;
   settings.count = options.count;
   settings.seed = static_cast<std::uint64_t>(options.seed);
@@ -123,6 +140,7 @@ void run(const Options& options) {
   settings.cas = options.cas;
   const eval::Evaluation evaluation =
       model ? judge.evaluate(*model, settings, log) : judge.judge(std::move(samples), settings);
+  if (!is_first) return;
   const std::string& name = model ? options.model : options.samples;
   if (!options.out.empty()) eval::write_report(options.out, evaluation, judge.reference(), name);
   if (options.json) {

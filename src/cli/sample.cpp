@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
-#include "base/sha256.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/device.h"
@@ -93,28 +92,6 @@ std::int64_t samples_at_once(const train::Model& model) {
   return std::clamp(kElements / graph::element_count(model.sample_shape) / kBatch * kBatch, kBatch, kMost);
 }
 
-/// Batches of samples of which each rank has drawn every ranks()-th: rank 0 gets the others' into `samples`. `batch`:
-/// elements of one.
-void collect(runtime::Communicator& ranks, std::span<float> samples, std::size_t batch) {
-  if (ranks.ranks() == 1) return;
-  const auto of_rank = [&](int rank, const auto& visit) {
-    const auto step = batch * static_cast<std::size_t>(ranks.ranks());
-    for (std::size_t i = batch * static_cast<std::size_t>(rank); i < samples.size(); i += step)
-      visit(std::as_writable_bytes(samples.subspan(i, std::min(batch, samples.size() - i))));
-  };
-  std::string own;
-  if (ranks.rank() > 0)
-    of_rank(ranks.rank(), [&](auto bytes) { own.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
-  const std::vector<std::string> all = ranks.gather(own);
-  for (std::size_t rank = 1; rank < all.size(); ++rank) {
-    const char* next = all[rank].data();
-    of_rank(static_cast<int>(rank), [&](auto bytes) {
-      std::memcpy(bytes.data(), next, bytes.size());
-      next += bytes.size();
-    });
-  }
-}
-
 /// Draws all samples, the batches in turn on all ranks. Rank 0, which alone has an output, writes them.
 void draw_all(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
               std::span<const float> noise, runtime::Communicator& ranks, SampleOutput* output) {
@@ -139,7 +116,8 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
       };
       sampler.sample(part(z, latent), rows.slice(i, n), part(samples, size));
     }
-    collect(ranks, samples, static_cast<std::size_t>(at_once * size));
+    runtime::collect_pieces(ranks, std::as_writable_bytes(std::span(samples)),
+                            static_cast<std::size_t>(at_once * size) * sizeof(float), /*on_all=*/false);
     if (!output) continue;
     sampler.require_finite(samples, first);
     output->write(samples, rows);
@@ -151,11 +129,9 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
 
 /// Throws a run error on all ranks unless they would draw the same.
 void require_same(runtime::Communicator& ranks, const SampleOptions& options, const train::Model& model) {
-  base::Sha256 weights;
-  for (const auto& [name, array] : model.weights) weights.update(array.bytes(), array.size_bytes());
   std::vector<runtime::Fact> facts = runtime::facts_of_program();
   facts.emplace_back("the command", command_line());
-  facts.emplace_back(options.model + " with the sha256", weights.finish());
+  facts.emplace_back(options.model + " with the sha256", runtime::hash_of(model.weights));
   runtime::require_agreement(ranks, facts);
 }
 

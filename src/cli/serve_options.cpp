@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "cli/device.h"
 
 namespace gan::cli {
 
@@ -16,6 +18,9 @@ void ServeFlags::run(const std::string& what) {
     server.key.erase(server.key.find_last_not_of(" \r\n") + 1);
     if (server.key.size() < 8) base::fail_usage("--api-key {}: expected a key of 8 characters or more", key_file);
   }
+  server.backend = use_device(device);
+  // Trainings and evaluations that the server starts take their --device from these, unless the user has set them.
+  for (const char* variable : {"GAN_TRAIN_DEVICE", "GAN_EVAL_DEVICE"}) ::setenv(variable, device.c_str(), 0);
   base::watch_interrupts();
   serve::Server running(server);
   fmt::print("{} {}\n", what, running.url());
@@ -39,6 +44,7 @@ std::shared_ptr<ServeFlags> add_serve_flags(CLI::App& app) {
   app.add_option("--threads", server.threads, "Threads to draw with; 0 = one less than processors")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
+  add_device_option(app, flags->device);
   return flags;
 }
 

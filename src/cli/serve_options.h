@@ -10,7 +10,7 @@ namespace gan::cli {
 /// The options that `gan serve` and `gan studio` share.
 struct ServeFlags {
   serve::ServerOptions server;
-  std::string key_file;
+  std::string key_file, device = "auto";
 
   /// Runs the server until it is interrupted, after a line of `what` and its address.
   void run(const std::string& what);

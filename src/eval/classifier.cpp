@@ -307,15 +307,6 @@ ReadImages build_classifier(Graph& graph, const Classifier& classifier, Tensor x
   return {outputs.features, outputs.head, variables.all()};
 }
 
-std::string hash_of(const Classifier& classifier) {
-  base::Sha256 hash;
-  for (const auto& [name, array] : classifier.weights) {
-    hash.update(name.data(), name.size());
-    hash.update(array.bytes(), array.size_bytes());
-  }
-  return hash.finish();
-}
-
 std::int64_t Classifier::outputs() const {
   std::int64_t count = classes;
   for (const data::NumberColumn& number : numbers) count += number.features();
@@ -456,7 +447,7 @@ Classifier load_classifier(const std::string& path) {
 namespace {
 
 /// A network like `kind`: read from the cache, or trained on `images` and kept there.
-Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log) {
+Classifier read_or_train(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log) {
   const std::filesystem::path folder =
       std::filesystem::path(cache.empty() ? data::default_cache() : cache) / "classifiers";
   // The hash is that of the whole source, so the key also has the number of training images. For small data and
@@ -505,24 +496,43 @@ Classifier cached(const data::Dataset& images, Classifier kind, const std::strin
   return classifier;
 }
 
+/// The same on all ranks, by rank 0.
+Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log,
+                  runtime::Communicator& ranks) {
+  if (ranks.rank() == 0) kind = read_or_train(images, std::move(kind), cache, log);
+  if (ranks.ranks() == 1) return kind;
+  kind.data_name = runtime::broadcast_text(ranks, kind.data_name);
+  kind.data_hash = runtime::broadcast_text(ranks, kind.data_hash);
+  Graph graph;
+  for (const Variable& variable : build_embedding(graph, kind, 1)) {
+    runtime::Array& weights = kind.weights[variable.name];
+    if (ranks.rank() > 0) weights = runtime::Array({graph::DType::f32, variable.shape});
+    ranks.broadcast(std::as_writable_bytes(weights.f32()));
+  }
+  return kind;
+}
+
 }  // namespace
 
-Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log) {
+Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log,
+                             runtime::Communicator& ranks) {
   const data::Dataset labelled = with_classes(reference.train);
-  return cached(labelled, untrained_classifier(labelled), cache, log);
+  return cached(labelled, untrained_classifier(labelled), cache, log, ranks);
 }
 
-Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log) {
-  return cached(reference.train, untrained_regressor(reference.train), cache, log);
+Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log,
+                            runtime::Communicator& ranks) {
+  return cached(reference.train, untrained_regressor(reference.train), cache, log, ranks);
 }
 
-Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log) {
+Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log,
+                         runtime::Communicator& ranks) {
   Networks networks;
-  if (why_no_classifier(reference.train).empty()) networks.embedding = cached_classifier(reference, cache, log);
-  if (why_no_regressor(reference.train).empty()) networks.regressor = cached_regressor(reference, cache, log);
+  if (why_no_classifier(reference.train).empty()) networks.embedding = cached_classifier(reference, cache, log, ranks);
+  if (why_no_regressor(reference.train).empty()) networks.regressor = cached_regressor(reference, cache, log, ranks);
   if (!networks.embedding && !networks.regressor && why_no_exemplars(reference.train).empty()) {
     const data::Dataset exemplars = exemplars_of(reference.train);
-    networks.embedding = cached(exemplars, untrained_exemplars(exemplars), cache, log);
+    networks.embedding = cached(exemplars, untrained_exemplars(exemplars), cache, log, ranks);
   }
   return networks;
 }
@@ -539,14 +549,18 @@ Embedder::Embedder(const Classifier& classifier, const runtime::Backend* backend
       compiler::compile(graph, {.precision = compiler::Precision::f32, .backend = backend}, state_, arena_));
 }
 
-Embedded Embedder::embed(const data::Dataset& images) {
+Embedded Embedder::embed(const data::Dataset& images, runtime::Communicator& ranks) {
   if (images.sample_shape != sample_shape_)
     base::fail_usage("{}: images of shape {}; the embedding's classifier is for {}", images.source,
                      graph::to_string(images.sample_shape), graph::to_string(sample_shape_));
+  const std::int64_t size = graph::element_count(sample_shape_), batch = embedding_batch(sample_shape_);
+  const auto columns = static_cast<std::int64_t>(numbers_.size());
+  const auto of_each = [&](std::int64_t width) { return static_cast<std::size_t>(images.count() * width); };
   Embedded result;
-  const std::int64_t size = graph::element_count(sample_shape_);
-  const std::int64_t batch = embedding_batch(sample_shape_);
-  for (std::int64_t first = 0; first < images.count(); first += batch) {
+  result.features.resize(of_each(kFeatures));
+  result.classes.resize(classes_ > 0 ? of_each(1) : 0);
+  result.numbers.resize(of_each(columns));
+  for (std::int64_t first = batch * ranks.rank(); first < images.count(); first += batch * ranks.ranks()) {
     const std::int64_t rows = std::min(batch, images.count() - first);
     {
       const runtime::Writing input(state_.at("x"));
@@ -558,18 +572,25 @@ Embedded Embedder::embed(const data::Dataset& images) {
     program_->run();
     const runtime::Array in_host[] = {state_.at("features").on_host(), state_.at("head").on_host()};
     const std::span<const float> features = in_host[0].f32(), head = in_host[1].f32();
-    result.features.insert(result.features.end(), features.begin(), features.begin() + rows * kFeatures);
+    std::copy_n(features.begin(), rows * kFeatures, result.features.begin() + first * kFeatures);
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto own = head.subspan(static_cast<std::size_t>(row * outputs_), static_cast<std::size_t>(outputs_));
-      if (classes_ > 0)
-        result.classes.push_back(static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin()));
+      const auto place = static_cast<std::size_t>(first + row);
+      if (classes_ > 0) result.classes[place] = static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin());
       const float* said = own.data();
-      for (const data::NumberColumn& number : numbers_) {
-        result.numbers.push_back(number_of(number, said));
-        said += number.features();
+      for (std::size_t c = 0; c < numbers_.size(); ++c) {
+        result.numbers[place * numbers_.size() + c] = number_of(numbers_[c], said);
+        said += numbers_[c].features();
       }
     }
   }
+  const auto collect = [&](auto& values, std::int64_t width) {
+    runtime::collect_pieces(ranks, std::as_writable_bytes(std::span(values)),
+                            static_cast<std::size_t>(batch * width) * sizeof(values[0]), /*on_all=*/true);
+  };
+  collect(result.features, kFeatures);
+  if (classes_ > 0) collect(result.classes, 1);
+  if (columns > 0) collect(result.numbers, columns);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "eval/reference.h"
 #include "nn/scope.h"
+#include "runtime/communicator.h"
 #include "runtime/program.h"
 
 namespace gan::eval {
@@ -42,9 +43,6 @@ struct ReadImages {
 
 /// Adds a classifier as it is after training to the graph of images x [N, H, W, C] in [-1, 1].
 ReadImages build_classifier(graph::Graph& graph, const Classifier& classifier, graph::Tensor x);
-
-/// SHA-256 of the weights, in hexadecimal: scores compare only under one embedding.
-std::string hash_of(const Classifier& classifier);
 
 /// Trains a classifier on labelled images (by their class column, see Reference): Adam, softmax cross entropy, three
 /// epochs (more of small data) with a falling learning rate, random shifts of the images, running average of the
@@ -96,10 +94,12 @@ Classifier load_classifier(const std::string& path);
 /// The classifier of `reference.train`: read from the folder `cache` ("": data::default_cache()) if it is there and
 /// valid, else trained and saved there. `log` gets the progress, also that a file is broken or cannot be written.
 /// Throws as train_classifier does.
-Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log);
+Classifier cached_classifier(const Reference& reference, const std::string& cache, const Log& log,
+                             runtime::Communicator& ranks = runtime::one_rank());
 
 /// The regressor of `reference.train`, in the same way.
-Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log);
+Classifier cached_regressor(const Reference& reference, const std::string& cache, const Log& log,
+                            runtime::Communicator& ranks = runtime::one_rank());
 
 /// What reads samples.
 struct Networks {
@@ -110,8 +110,10 @@ struct Networks {
 };
 
 /// The cached networks that `reference.train` gives: the classifier of its labels and the regressor of its numbers, as
-/// far as it has them; of images without either the classifier of exemplars. None for vectors.
-Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log);
+/// far as it has them; of images without either the classifier of exemplars. None for vectors. Rank 0 reads or trains
+/// them, and all ranks get them.
+Networks cached_networks(const Reference& reference, const std::string& cache, const Log& log,
+                         runtime::Communicator& ranks = runtime::one_rank());
 
 /// The features, classes and numbers that are read from samples.
 struct Embedded {
@@ -125,8 +127,8 @@ class Embedder {
  public:
   /// `backend`: null is the CPU.
   explicit Embedder(const Classifier& classifier, const runtime::Backend* backend = nullptr);
-  /// Throws a usage error for images of another shape.
-  Embedded embed(const data::Dataset& images);
+  /// The ranks take batches in turn, and all get the result. Throws a usage error for images of another shape.
+  Embedded embed(const data::Dataset& images, runtime::Communicator& ranks = runtime::one_rank());
 
  private:
   graph::Shape sample_shape_;

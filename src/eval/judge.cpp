@@ -50,8 +50,8 @@ double difference(const data::NumberColumn& column, float a, float b) {
 
 }  // namespace
 
-Judge::Judge(Reference reference, Networks networks, const runtime::Backend* backend)
-    : reference_(std::move(reference)), backend_(backend), classifier_(std::move(networks.embedding)) {
+Judge::Judge(Reference reference, Networks networks, const runtime::Backend* backend, runtime::Communicator& ranks)
+    : reference_(std::move(reference)), backend_(backend), ranks_(&ranks), classifier_(std::move(networks.embedding)) {
   const std::optional<Classifier>& regressor = networks.regressor;
   const data::Dataset& real = reference_.held_out;
   class_column_.name = "";
@@ -86,7 +86,7 @@ Judge::Judge(Reference reference, Networks networks, const runtime::Backend* bac
                      base::counted(classes, "class", "classes"), classifier_->classes);
   if (classifier_) embedder_ = std::make_unique<Embedder>(*classifier_, backend_);
   real_ = read(real);
-  embedding_ = {.hash = hash_of(classifier_ ? *classifier_ : *regressor),
+  embedding_ = {.hash = hash_of((classifier_ ? *classifier_ : *regressor).weights),
                 .exemplars = classifier_ && classifier_->exemplars,
                 .accuracy = std::nullopt,
                 .width = kFeatures};
@@ -126,9 +126,9 @@ std::int64_t Judge::width_of(const data::Dataset& samples) const {
 
 Embedded Judge::read(const data::Dataset& samples) const {
   if (neighbours_) return neighbours_->read(samples);
-  if (!embedder_) return regressor_->embed(samples);
-  Embedded result = embedder_->embed(samples);
-  if (regressor_) result.numbers = regressor_->embed(samples).numbers;
+  if (!embedder_) return regressor_->embed(samples, *ranks_);
+  Embedded result = embedder_->embed(samples, *ranks_);
+  if (regressor_) result.numbers = regressor_->embed(samples, *ranks_).numbers;
   return result;
 }
 
@@ -232,7 +232,7 @@ data::Dataset Judge::conditions(const train::Model& model, const Options& option
 data::Dataset Judge::draw_with(const train::Model& model, const data::Dataset& wanted, std::uint64_t seed) const {
   data::Dataset aligned = wanted;
   if (!model.condition.empty()) data::align_condition(aligned, model.condition);
-  data::Dataset samples = draw(model, wanted.count(), aligned.rows, seed, backend_);
+  data::Dataset samples = draw(model, wanted.count(), aligned.rows, seed, backend_, *ranks_);
   samples.condition = wanted.condition;
   samples.rows = wanted.rows;
   return samples;

@@ -14,6 +14,7 @@
 #include "eval/reference.h"
 #include "eval/scores.h"
 #include "metrics/nearest.h"
+#include "runtime/communicator.h"
 #include "train/model_file.h"
 
 namespace gan::eval {
@@ -41,8 +42,10 @@ class Judge {
   /// The reference is one that fit_reference fitted to the models. Vectors need no network; images without any are
   /// compared by their pixels alone. Throws a usage error if the shape or the number of classes differs (any number
   /// fits data of one class and a classifier of exemplars).
-  /// `backend` draws samples and computes features; null is the CPU.
-  explicit Judge(Reference reference, Networks networks = {}, const runtime::Backend* backend = nullptr);
+  /// `backend` draws samples and computes features; null is the CPU. With several ranks all make the same Judge and
+  /// call the same functions; they share drawing, features and the search for copies, and rank 0 gets all scores.
+  explicit Judge(Reference reference, Networks networks = {}, const runtime::Backend* backend = nullptr,
+                 runtime::Communicator& ranks = runtime::one_rank());
 
   /// Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
@@ -110,6 +113,7 @@ class Judge {
   data::ConditionColumn class_column_;   // of the reference; no name without one
   std::vector<std::uint32_t> distinct_;  // samples of reference_.held_out, the first of each set of equal ones
   const runtime::Backend* backend_;
+  runtime::Communicator* ranks_;
   std::optional<Classifier> classifier_;
   std::string why_no_classifier_;  // if no network gives features
   std::unique_ptr<Embedder> embedder_, regressor_;

@@ -107,7 +107,7 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   else
     miss(scores, {"real_spread"}, why);
   if (const std::string why = too_few_samples(drawn, kFewestRows); why.empty()) {
-    const std::vector<double> others = per_element(metrics::nearest_other({all, width}), width);
+    const std::vector<double> others = per_element(metrics::nearest_other({all, width}, *ranks_), width);
     scores.duplicates =
         static_cast<double>(std::ranges::count_if(others, [](double d) { return d < kDuplicateDistance; })) /
         static_cast<double>(others.size());
@@ -124,7 +124,7 @@ void Judge::judge_copies(Evaluation& evaluation) const {
   const std::int64_t width = graph::element_count(real.sample_shape),
                      most = std::min(kMostSearched, most_images(width));
   const std::int64_t drawn = std::min(samples.count(), most);
-  evaluation.nearest = nearest_images(pixel_rows(samples, 0, drawn), reference_.train);
+  evaluation.nearest = nearest_images(pixel_rows(samples, 0, drawn), reference_.train, *ranks_);
   // A held-out image that is in the training part too would count as a copy.
   const std::vector<std::uint32_t> not_in_training = data::images_not_in(real, reference_.train);
   scores.reference_in_training = real.count() - static_cast<std::int64_t>(not_in_training.size());
@@ -146,12 +146,12 @@ void Judge::judge_copies(Evaluation& evaluation) const {
   const data::Dataset held_out = data::subset(real, unseen);
   const std::int64_t shifted = rows_to_shift(reference_.train);
   const auto distances = [&](const data::Dataset& images) {
-    return nearest_shifted(images, std::min(shifted, images.count()), reference_.train);
+    return nearest_shifted(images, std::min(shifted, images.count()), reference_.train, *ranks_);
   };
   std::vector<double> of_unseen, shifted_unseen;
   if (!unseen.empty()) {
-    of_unseen =
-        per_element(nearest_images(pixel_rows(held_out, 0, held_out.count()), reference_.train).distance, width);
+    of_unseen = per_element(
+        nearest_images(pixel_rows(held_out, 0, held_out.count()), reference_.train, *ranks_).distance, width);
     shifted_unseen = distances(held_out);
   }
   scores.memorization = memorization(per_element(evaluation.nearest.distance, width), of_unseen, distances(samples),
@@ -174,7 +174,7 @@ void Judge::judge_parzen(Evaluation& evaluation) const {
   const std::vector<float> samples = pixel_rows(evaluation.samples, 0, evaluation.samples.count());
   const std::vector<float> chosen_by = pixel_rows(train, train.count() - validation, validation);
   const std::vector<float> test = pixel_rows(real, 0, real.count());
-  scores.parzen = metrics::parzen({samples, width}, {chosen_by, width}, {test, width});
+  scores.parzen = metrics::parzen({samples, width}, {chosen_by, width}, {test, width}, *ranks_);
 }
 
 void Judge::judge_cas(const train::Model& model, const Options& options, Evaluation& evaluation, const Log& log) const {
@@ -192,6 +192,7 @@ void Judge::judge_cas(const train::Model& model, const Options& options, Evaluat
   data::Dataset wanted = conditions_of(train, model);
   wanted.items = train.count();
   const data::Dataset samples = draw_with(model, wanted, options.seed + 1);
+  if (ranks_->rank() > 0) return;  // a network is trained by one rank
   const Classifier classifier = train_classifier(samples, 0, log);
   scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, labels(real)), *embedding_.accuracy};
 }

@@ -98,7 +98,7 @@ void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) co
   // On a line, equal distances are no rarity.
   if (fake.width > 1 && drawn.count() >= kFewestRows) {
     const double limit = kDuplicateDeviation * std::sqrt(static_cast<double>(fake.width));
-    const std::vector<double> others = metrics::nearest_other(drawn);
+    const std::vector<double> others = metrics::nearest_other(drawn, *ranks_);
     scores.duplicates = static_cast<double>(std::ranges::count_if(others, [&](double d) { return d < limit; })) /
                         static_cast<double>(others.size());
   }

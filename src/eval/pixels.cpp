@@ -2,6 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace gan::eval {
 
@@ -28,15 +33,41 @@ std::vector<float> window_rows(const data::Dataset& images, const Window& window
   return values;
 }
 
-/// The nearest of `images` of each row, both within a window.
+/// The nearest of some of the `images` of each row, both within a window: pieces of them are searched by the ranks in
+/// turn.
 void find_nearest_images(const metrics::Rows& rows, const data::Dataset& images, const Window& window,
-                         metrics::Nearest& nearest) {
+                         const runtime::Communicator& ranks, metrics::Nearest& nearest) {
   const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kElements / 16 / rows.width, 16, 4096);
-  for (std::int64_t first = 0; first < images.count(); first += rows_of_piece) {
+  for (std::int64_t first = rows_of_piece * ranks.rank(); first < images.count();
+       first += rows_of_piece * ranks.ranks()) {
     const std::vector<float> piece =
         window_rows(images, window, first, std::min(rows_of_piece, images.count() - first));
     metrics::find_nearest(rows, {piece, rows.width}, first, nearest);
   }
+}
+
+/// The nearest of what each rank has found, on all ranks; of equally near images the first.
+void take_nearest_of_all(runtime::Communicator& ranks, std::int64_t rows, metrics::Nearest& nearest) {
+  if (ranks.ranks() == 1) return;
+  nearest.index.resize(static_cast<std::size_t>(rows), -1);
+  nearest.distance.resize(nearest.index.size(), std::numeric_limits<double>::infinity());
+  const auto text = [](const auto& values) {
+    return std::string_view(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(values[0]));
+  };
+  const std::vector<std::string> indices = ranks.gather(text(nearest.index)),
+                                 distances = ranks.gather(text(nearest.distance));
+  metrics::Nearest other = nearest;
+  for (std::size_t rank = 1; rank < indices.size(); ++rank) {
+    std::memcpy(other.index.data(), indices[rank].data(), indices[rank].size());
+    std::memcpy(other.distance.data(), distances[rank].data(), distances[rank].size());
+    for (std::size_t i = 0; i < other.index.size(); ++i) {
+      if (std::pair(other.distance[i], other.index[i]) >= std::pair(nearest.distance[i], nearest.index[i])) continue;
+      nearest.distance[i] = other.distance[i];
+      nearest.index[i] = other.index[i];
+    }
+  }
+  ranks.broadcast(std::as_writable_bytes(std::span(nearest.index)));
+  ranks.broadcast(std::as_writable_bytes(std::span(nearest.distance)));
 }
 
 Window whole(const data::Dataset& images) { return {0, 0, images.sample_shape[1], images.sample_shape[2]}; }
@@ -55,13 +86,17 @@ std::vector<double> per_element(std::vector<double> distances, std::int64_t elem
   return distances;
 }
 
-metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images) {
+metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images,
+                                runtime::Communicator& ranks) {
   metrics::Nearest nearest;
-  find_nearest_images({rows, graph::element_count(images.sample_shape)}, images, whole(images), nearest);
+  const metrics::Rows all{rows, graph::element_count(images.sample_shape)};
+  find_nearest_images(all, images, whole(images), ranks, nearest);
+  take_nearest_of_all(ranks, all.count(), nearest);
   return nearest;
 }
 
-std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t count, const data::Dataset& others) {
+std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t count, const data::Dataset& others,
+                                    runtime::Communicator& ranks) {
   Window window = whole(images);
   const std::int64_t reach = std::min(window.height, window.width) < 3 ? 0 : 1;
   window = {reach, reach, window.height - 2 * reach, window.width - 2 * reach};
@@ -70,7 +105,8 @@ std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t co
   metrics::Nearest nearest;
   for (window.y = 0; window.y <= 2 * reach; ++window.y)
     for (window.x = 0; window.x <= 2 * reach; ++window.x)
-      find_nearest_images({inner, elements}, others, window, nearest);
+      find_nearest_images({inner, elements}, others, window, ranks, nearest);
+  take_nearest_of_all(ranks, count, nearest);
   return per_element(nearest.distance, elements);
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/dataset.h"
 #include "metrics/nearest.h"
+#include "runtime/communicator.h"
 
 namespace gan::eval {
 
@@ -17,13 +18,16 @@ std::vector<float> pixel_rows(const data::Dataset& images, std::int64_t first, s
 /// Euclidean distances of rows of `elements` elements as root mean square differences.
 std::vector<double> per_element(std::vector<double> distances, std::int64_t elements);
 
-/// The image nearest to each row of pixels.
-metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images);
+/// The image nearest to each row of pixels. Each rank searches some of the images, and all get the result.
+metrics::Nearest nearest_images(const std::vector<float>& rows, const data::Dataset& images,
+                                runtime::Communicator& ranks);
 
 /// The distance, root mean square of pixels in [0, 1], from each of the first `count` of `images` to the nearest image
 /// of `others`, which may be shifted by up to one pixel in each direction. The outermost pixels of `images` are left
-/// out, because a shift brings new ones in there; where images are smaller than 3 x 3, nothing is shifted.
-std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t count, const data::Dataset& others);
+/// out, because a shift brings new ones in there; where images are smaller than 3 x 3, nothing is shifted. Ranks as
+/// above.
+std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t count, const data::Dataset& others,
+                                    runtime::Communicator& ranks);
 
 /// The number of images that nearest_shifted compares with `others` in some seconds, at most 250.
 std::int64_t rows_to_shift(const data::Dataset& others);

@@ -17,15 +17,18 @@ struct Best {
 };
 
 /// The nearest candidate of each row by fast f32 distances; rounding may choose the other of two nearly equal ones.
-std::vector<Best> search(const Rows& rows, const Rows& candidates, bool skip_self) {
+std::vector<Best> search(const Rows& rows, const Rows& candidates, bool skip_self,
+                         runtime::Communicator& ranks = runtime::one_rank()) {
   std::vector<Best> best(static_cast<std::size_t>(rows.count()));
-  for_each_distance(rows, candidates, [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
+  const auto visit = [&](std::int64_t i, std::int64_t first, std::span<const float> squared) {
     Best& mine = best[static_cast<std::size_t>(i)];
     for (std::size_t j = 0; j < squared.size(); ++j) {
       const std::int64_t index = first + static_cast<std::int64_t>(j);
       if (squared[j] < mine.squared && !(skip_self && index == i)) mine = {squared[j], index};
     }
-  });
+  };
+  for_each_distance(rows, candidates, visit, ranks);
+  collect_rows(ranks, rows, std::span(best));
   return best;
 }
 
@@ -48,9 +51,9 @@ void find_nearest(const Rows& rows, const Rows& candidates, std::int64_t first, 
   }
 }
 
-std::vector<double> nearest_other(const Rows& rows) {
+std::vector<double> nearest_other(const Rows& rows, runtime::Communicator& ranks) {
   if (rows.width < 1 || rows.count() < 2) base::fail_usage("a nearest other sample needs at least two samples");
-  const std::vector<Best> best = search(rows, rows, true);
+  const std::vector<Best> best = search(rows, rows, true, ranks);
   std::vector<double> distances;
   for (std::size_t i = 0; i < best.size(); ++i)
     distances.push_back(exact_distance(rows, static_cast<std::int64_t>(i), rows, best[i].index));

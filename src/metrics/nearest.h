@@ -14,8 +14,9 @@ struct Nearest {
 /// candidates can thus be searched piece by piece.
 void find_nearest(const Rows& rows, const Rows& candidates, std::int64_t first, Nearest& nearest);
 
-/// The distance from each row to the nearest of the others. Throws a usage error for fewer than two rows.
-std::vector<double> nearest_other(const Rows& rows);
+/// The distance from each row to the nearest of the others. The ranks share the rows, and all get the result. Throws a
+/// usage error for fewer than two rows.
+std::vector<double> nearest_other(const Rows& rows, runtime::Communicator& ranks = runtime::one_rank());
 
 /// The indices of the k nearest candidates [M, D] of each row [N, D], as [N, k], the nearest first, by f32 distances
 /// (for_each_distance). Throws a usage error if there are fewer than k candidates.

@@ -60,15 +60,18 @@ struct BlockProduct {
   std::int64_t first_of_b = -1;  // of the piece of b in its input
 };
 
+/// The rows of this width that are held at a time.
+std::int64_t most_rows(std::int64_t width) { return std::max<std::int64_t>(kElements / width, 16); }
+
 /// for_each_product of rows minus `centre`.
-void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit) {
+void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit,
+                              const runtime::Communicator& ranks) {
   require_same_width(a, b);
-  const std::int64_t most = std::max<std::int64_t>(kElements / a.width, 16);
-  const std::int64_t block = std::min({kBlock, a.count(), most}), piece = std::min({kPiece, b.count(), most});
+  const std::int64_t block = block_of(a), piece = std::min({kPiece, b.count(), most_rows(b.width)});
   std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // by size
   for (std::int64_t first = 0; first < b.count(); first += piece) {
     const std::int64_t columns = std::min(piece, b.count() - first);
-    for (std::int64_t row = 0; row < a.count(); row += block) {
+    for (std::int64_t row = block * ranks.rank(); row < a.count(); row += block * ranks.ranks()) {
       const std::int64_t rows = std::min(block, a.count() - row);
       std::unique_ptr<BlockProduct>& product = products[{rows, columns}];
       if (!product) product = std::make_unique<BlockProduct>(rows, columns, a.width);
@@ -88,6 +91,8 @@ void for_each_centred_product(const Rows& a, const Rows& b, std::span<const floa
 
 }  // namespace
 
+std::int64_t block_of(const Rows& a) { return std::min({kBlock, a.count(), most_rows(a.width)}); }
+
 void require_same_width(const Rows& a, const Rows& b) {
   if (a.width < 1 || a.width != b.width || a.count() < 1 || b.count() < 1)
     base::fail_usage("[{}, {}] and [{}, {}] elements; expected rows of one width", a.width < 1 ? 0 : a.count(), a.width,
@@ -95,22 +100,26 @@ void require_same_width(const Rows& a, const Rows& b) {
 }
 
 void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit) {
-  for_each_centred_product(a, b, std::vector<float>(static_cast<std::size_t>(a.width)), visit);
+  for_each_centred_product(a, b, std::vector<float>(static_cast<std::size_t>(a.width)), visit, runtime::one_rank());
 }
 
-void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit) {
+void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit, const runtime::Communicator& ranks) {
   require_same_width(a, b);
   const std::vector<double> mean = mean_row(b);
   const std::vector<float> centre(mean.begin(), mean.end());
   const std::vector<float> of_a = squared_norms(a, centre), of_b = squared_norms(b, centre);
-  for_each_centred_product(a, b, centre, [&](std::int64_t i, std::int64_t first, std::span<const float> products) {
-    thread_local std::vector<float> squared;
-    squared.resize(products.size());
-    const float norm = of_a[static_cast<std::size_t>(i)];
-    const float* norms = of_b.data() + first;
-    for (std::size_t j = 0; j < products.size(); ++j) squared[j] = std::max(0.0f, norm + norms[j] - 2 * products[j]);
-    visit(i, first, squared);
-  });
+  for_each_centred_product(
+      a, b, centre,
+      [&](std::int64_t i, std::int64_t first, std::span<const float> products) {
+        thread_local std::vector<float> squared;
+        squared.resize(products.size());
+        const float norm = of_a[static_cast<std::size_t>(i)];
+        const float* norms = of_b.data() + first;
+        for (std::size_t j = 0; j < products.size(); ++j)
+          squared[j] = std::max(0.0f, norm + norms[j] - 2 * products[j]);
+        visit(i, first, squared);
+      },
+      ranks);
 }
 
 double squared_distance(std::span<const float> a, std::span<const float> b) {

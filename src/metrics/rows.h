@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "runtime/communicator.h"
+
 namespace gan::metrics {
 
 /// A view of samples or features [N, D], row-major; the caller owns the memory.
@@ -24,6 +26,9 @@ struct Rows {
 /// Throws a usage error unless both have at least one row, and rows of the same width.
 void require_same_width(const Rows& a, const Rows& b);
 
+/// The number of rows of a in a block.
+std::int64_t block_of(const Rows& a);
+
 /// Receives `values`, the results for row i of a and the rows first, first + 1, ... of b.
 using VisitRow = std::function<void(std::int64_t i, std::int64_t first, std::span<const float> values)>;
 
@@ -34,7 +39,17 @@ void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit);
 /// The same with squared Euclidean distances, >= 0. They are computed as |a|^2 + |b|^2 - 2 ab relative to the mean of
 /// b, with errors of about 1e-6 times the squared distances from that mean, so the result for equal rows may differ
 /// from 0.
-void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit);
+///
+/// Several ranks take blocks of rows of a in turn: each visits its own, and collect_rows gives it the others' results.
+void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit,
+                       const runtime::Communicator& ranks = runtime::one_rank());
+
+/// Completes `values`, one for each row of a, of which this rank has computed those of the rows that it has visited.
+template <typename Value>
+void collect_rows(runtime::Communicator& ranks, const Rows& a, std::span<Value> values) {
+  runtime::collect_pieces(ranks, std::as_writable_bytes(values), static_cast<std::size_t>(block_of(a)) * sizeof(Value),
+                          /*on_all=*/true);
+}
 
 /// The squared distance of two rows, summed in double.
 double squared_distance(std::span<const float> a, std::span<const float> b);

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 namespace gan::runtime {
 
@@ -105,6 +106,15 @@ Array Array::in(Memory& memory) const {
     memory.write(host.bytes(), out.bytes(), size_bytes());
   }
   return out;
+}
+
+std::string hash_of(const State& state) {
+  base::Sha256 hash;
+  for (const auto& [name, array] : state) {
+    hash.update(name.data(), name.size());
+    hash.update(array.bytes(), array.size_bytes());
+  }
+  return hash.finish();
 }
 
 std::span<float> Array::f32() const { return elements<float>(*this, graph::DType::f32); }

@@ -74,4 +74,7 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types);
 /// before that.
 using State = std::map<std::string, Array>;
 
+/// SHA-256 of the names and values of arrays in host memory, in hexadecimal.
+std::string hash_of(const State& state);
+
 }  // namespace gan::runtime

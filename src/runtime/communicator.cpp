@@ -1,7 +1,9 @@
 #include "runtime/communicator.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -43,6 +45,28 @@ std::string broadcast_text(Communicator& communicator, std::string text) {
   text.resize(of_first_rank(communicator, text.size()));
   communicator.broadcast(std::as_writable_bytes(std::span(text)));
   return text;
+}
+
+void collect_pieces(Communicator& communicator, std::span<std::byte> values, std::size_t piece, bool on_all) {
+  if (communicator.ranks() == 1) return;
+  const auto of_rank = [&](int rank, const auto& visit) {
+    const auto step = piece * static_cast<std::size_t>(communicator.ranks());
+    for (std::size_t i = piece * static_cast<std::size_t>(rank); i < values.size(); i += step)
+      visit(values.subspan(i, std::min(piece, values.size() - i)));
+  };
+  std::string own;
+  if (communicator.rank() > 0)
+    of_rank(communicator.rank(),
+            [&](auto bytes) { own.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); });
+  const std::vector<std::string> all = communicator.gather(own);
+  for (std::size_t rank = 1; rank < all.size(); ++rank) {
+    const char* next = all[rank].data();
+    of_rank(static_cast<int>(rank), [&](auto bytes) {
+      std::memcpy(bytes.data(), next, bytes.size());
+      next += bytes.size();
+    });
+  }
+  if (on_all) communicator.broadcast(values);
 }
 
 void wait_for_all(Communicator& communicator) {

@@ -47,6 +47,10 @@ void require_agreement(Communicator& communicator, const std::vector<Fact>& fact
 /// The text of rank 0, on all ranks.
 std::string broadcast_text(Communicator& communicator, std::string text);
 
+/// Completes values that the ranks have computed in turn: of pieces of `piece` bytes, the last one shorter, rank r has
+/// filled number r, r + ranks(), and so on. Rank 0 gets the others'; with on_all all ranks do.
+void collect_pieces(Communicator& communicator, std::span<std::byte> values, std::size_t piece, bool on_all);
+
 /// Returns when all ranks have called it.
 void wait_for_all(Communicator& communicator);
 

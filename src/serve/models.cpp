@@ -89,7 +89,8 @@ std::string Models::name_of(const std::string& file) {
   return name == "model" ? last.parent_path().filename().string() : name;
 }
 
-Models::Models(const std::vector<std::string>& files, std::string root) : root_(std::move(root)) {
+Models::Models(const std::vector<std::string>& files, std::string root, const runtime::Backend* backend)
+    : root_(std::move(root)), backend_(backend) {
   for (const std::string& file : files)
     if (!files_.emplace(name_of(file), fs::absolute(file).lexically_normal().string()).second)
       base::fail_usage("two models are called {}; give one of their files another name", name_of(file));
@@ -161,7 +162,7 @@ std::shared_ptr<const OpenModel> Models::open(const std::string& given) {
   read->name = name;
   read->path = path;
   read->model = train::load_model(path, train::Networks::generator);
-  read->sampler = std::make_shared<train::Sampler>(read->model);
+  read->sampler = std::make_shared<train::Sampler>(read->model, "auto", std::set<std::string>(), backend_);
   read->description = describe(name, run_of(name), read->model);
   const std::scoped_lock lock(mutex_);
   open_[name] = {read, written, Clock::now(), Clock::now()};

@@ -25,9 +25,9 @@ struct OpenModel {
 /// The models of a server: files that it was given, and those of the runs below its root. Any thread may use it.
 class Models {
  public:
-  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty. Throws a
-  /// usage error if two files have one name.
-  Models(const std::vector<std::string>& files, std::string root);
+  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty;
+  /// `backend` draws, null is the CPU. Throws a usage error if two files have one name.
+  Models(const std::vector<std::string>& files, std::string root, const runtime::Backend* backend = nullptr);
 
   /// The name of the model of a file: the file's, or that of its folder if that is a run.
   static std::string name_of(const std::string& file);
@@ -52,6 +52,7 @@ class Models {
 
   std::map<std::string, std::string> files_;
   std::string root_;
+  const runtime::Backend* backend_;
   mutable std::mutex mutex_, reading_;
   std::map<std::string, Entry> open_;
 };

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/backend.h"
 #include "serve/access.h"
 #include "serve/http.h"
 #include "serve/sampling.h"
@@ -18,9 +19,10 @@ struct ServerOptions {
   std::vector<std::string> allow_hosts = {};
   std::string key = {};  ///< needed for every host beyond this machine
   bool read_only = false;
-  bool pages = false;  ///< whether the studio's pages are there
-  bool log = true;     ///< a line of JSON on standard error for each request
-  int threads = 0;     ///< for drawing; 0: one less than there are processors
+  bool pages = false;                         ///< whether the studio's pages are there
+  bool log = true;                            ///< a line of JSON on standard error for each request
+  int threads = 0;                            ///< for drawing; 0: one less than there are processors
+  const runtime::Backend* backend = nullptr;  ///< that draws; null: the CPU
   HttpOptions http = {};
   SampleLimits limits = {};
 };
