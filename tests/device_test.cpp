@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "program.h"
+#include "thread_ranks.h"
 
 namespace gan::test {
 namespace {
@@ -44,6 +45,19 @@ TEST(DevicesBadInput, AnUnknownDeviceIsAUsageError) {
     EXPECT_EQ(error.kind(), base::ErrorKind::usage);
     EXPECT_NE(std::string(error.what()).find("device gpu: auto, cpu, cuda and cuda:N"), std::string::npos);
   }
+}
+
+TEST(DevicesBadInput, OneGpuForSeveralRanksIsAUsageError) {
+  ThreadRanks(2).run([](runtime::Communicator& communicator) {
+    try {
+      runtime::choose_device("cuda:1", "", communicator);
+      FAIL() << "it is given to both";
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.kind(), base::ErrorKind::usage);
+      EXPECT_STREQ(error.what(),
+                   "--device cuda:1: there are 2 processes on this machine; --device cuda gives each a GPU");
+    }
+  });
 }
 
 TEST(CliDevicesBadInput, WithoutAGpuOneLineNamesWhatIsMissing) {

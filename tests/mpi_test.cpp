@@ -232,6 +232,8 @@ TEST_F(Mpi, RanksThatDifferStopWithOneLine) {
   images.back() ^= 1;
   put(folder_ / "z.idx", images);
   refused(good, other, "rank 1 has data with the sha256 ");
+  const Args on_gpu = joined(good, {"--device", "cuda:1"});
+  refused(on_gpu, on_gpu, "--device cuda:1: there are 2 processes on this machine");
   refused(joined(good, {"--batch", "25"}), joined(good, {"--batch", "25"}), "does not divide among 2 ranks");
 }
 

@@ -195,12 +195,13 @@ TEST(RanksOfParts, EqualEachOtherOnEveryBackend) {
     results.push_back(values_of(stepper));
   }
   ThreadRanks ranks(3);
-  results.emplace_back();
   ranks.run([&](runtime::Communicator& communicator) {
-    const auto backend = make_walled_backend(communicator);
-    train::Stepper stepper(config, dataset, nullptr, {.backend = backend.get(), .communicator = &communicator});
-    for (std::int64_t step = 0; step < 3; ++step) stepper.run(step, /*norms=*/step == 2);
-    if (communicator.rank() == 0) results.back() = values_of(stepper);
+    for (const auto& backend : backends_of_rank(communicator)) {
+      train::Stepper stepper(config, dataset, nullptr, {.backend = backend.get(), .communicator = &communicator});
+      for (std::int64_t step = 0; step < 3; ++step) stepper.run(step, /*norms=*/step == 2);
+      const Values values = values_of(stepper);
+      if (communicator.rank() == 0) results.push_back(values);
+    }
   });
   for (std::size_t other = 1; other < results.size(); ++other)
     for (const auto& [name, values] : results[0])
@@ -265,21 +266,22 @@ TEST(AllReduce, AddsInTheOrderOfTheRanks) {
   for (std::size_t i = 1; i < summands.size(); ++i) expected += summands[i];
   ThreadRanks ranks(4);
   ranks.run([&](runtime::Communicator& communicator) {
-    graph::Graph graph;
-    const graph::Tensor x = graph.input("x", {graph::DType::f32, {3}}),
-                        y = graph.input("y", {graph::DType::f32, {2, 2}});
-    graph.output("sum", ops::all_reduce({x, y}));
-    const auto backend = runtime::make_cpu_backend({}, &communicator);
-    runtime::State state;
-    state["x"] = runtime::Array({3}, std::vector<float>(3, summands[static_cast<std::size_t>(communicator.rank())]));
-    state["y"] = runtime::Array({2, 2}, std::vector<float>{1, 2, 3, 4});
-    runtime::Arena arena;
-    compiler::compile(graph, {.disabled = {}, .backend = backend.get()}, state, arena).run();
-    const auto sum = state.at("sum").f32();
-    ASSERT_EQ(sum.size(), 7u);
-    EXPECT_EQ(sum[1], expected);
-    EXPECT_EQ(sum[3], 4);
-    EXPECT_EQ(sum[6], 16);
+    for (const auto& backend : backends_of_rank(communicator)) {
+      graph::Graph graph;
+      const graph::Tensor x = graph.input("x", {graph::DType::f32, {3}}),
+                          y = graph.input("y", {graph::DType::f32, {2, 2}});
+      graph.output("sum", ops::all_reduce({x, y}));
+      runtime::State state;
+      state["x"] = runtime::Array({3}, std::vector<float>(3, summands[static_cast<std::size_t>(communicator.rank())]));
+      state["y"] = runtime::Array({2, 2}, std::vector<float>{1, 2, 3, 4});
+      runtime::Arena arena;
+      compiler::compile(graph, {.disabled = {}, .backend = backend.get()}, state, arena).run();
+      const runtime::Array sum = state.at("sum").on_host();
+      ASSERT_EQ(sum.f32().size(), 7u);
+      EXPECT_EQ(sum.f32()[1], expected);
+      EXPECT_EQ(sum.f32()[3], 4);
+      EXPECT_EQ(sum.f32()[6], 16);
+    }
   });
 }
 

@@ -259,8 +259,12 @@ runtime::Backend& walled_backend() {
 
 std::size_t walled_bytes() { return walled_memory().in_use(); }
 
-std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator) {
-  return std::make_shared<WalledBackend>(plain_target(), communicator);
+std::vector<std::shared_ptr<runtime::Backend>> backends_of_rank(runtime::Communicator& communicator) {
+  return {runtime::make_cpu_backend({}, &communicator), std::make_shared<WalledBackend>(plain_target(), communicator),
+#ifdef GAN_NCCL
+          make_stand_in_backend(communicator)
+#endif
+  };
 }
 
 runtime::Backend& walled_backend_with_chains() {

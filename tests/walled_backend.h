@@ -14,8 +14,9 @@ runtime::Backend& walled_backend();
 /// The same with a target that has epilogues, chains after products and sums in chains.
 runtime::Backend& walled_backend_with_chains();
 
-/// The first with the ranks of a communicator.
-std::shared_ptr<runtime::Backend> make_walled_backend(runtime::Communicator& communicator);
+/// The backends that add up over ranks: the CPU's, the first of these and, where it is built with NCCL, CUDA's on a
+/// stand-in. They keep their order; the communicator must outlive them.
+std::vector<std::shared_ptr<runtime::Backend>> backends_of_rank(runtime::Communicator& communicator);
 
 /// The bytes of such memory that are in use now, in whole pages.
 std::size_t walled_bytes();

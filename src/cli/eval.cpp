@@ -101,7 +101,7 @@ void run(const Options& options) {
     base::fail_usage("give a model, or --samples SOURCE in its place");
   if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
   use_threads(runtime::threads_of_rank(ranks, options.threads));
-  const runtime::Backend* const backend = use_device(options.device, options.cache);
+  const runtime::Backend* const backend = use_device(options.device, options.cache, ranks);
   std::optional<train::Model> model;
   if (!options.model.empty()) model = train::load_model(options.model);
   data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);

@@ -162,7 +162,7 @@ void run(SampleOptions options) {
   const runtime::Array noise = read_noise(options, model);
   const bool has_noise = !options.noise.empty();
   if (options.truncation < 0) base::fail_usage("--truncation {}: expected a number above 0", options.truncation);
-  options.backend = use_device(options.device);
+  options.backend = use_device(options.device, "", ranks);
   if (is_first) options.progress = say_progress;
   options.throw_if_cancelled = base::throw_if_interrupted;
   const SamplePlan plan = draw::make_sample_plan(options, model, has_noise ? noise.type().shape[0] : 0);

@@ -195,14 +195,14 @@ train::Config configure_resumed(const Options& options, runtime::Communicator& r
 
 /// The judge of the run's models. Trains its classifier if none is cached.
 std::shared_ptr<eval::RunScores> make_scores(const train::Config& config, const Options& options,
-                                             ProgressPrinter& printer) {
+                                             const runtime::Backend* device, ProgressPrinter& printer) {
   eval::Reference reference = eval::open_reference(config.data.source, train::source_options(config, options.cache));
   const eval::Log log = [&](const std::string& line) { printer.note(line); };
   eval::Networks networks = eval::cached_networks(reference, options.cache, log);
   if (reference.held_out.is_image() && !networks.embedding && !networks.regressor)
     base::fail_usage("--eval-every needs a network: {}; leave --eval-every out",
                      eval::why_no_exemplars(reference.train));
-  eval::Judge judge(std::move(reference), std::move(networks), use_device(options.device, options.cache));
+  eval::Judge judge(std::move(reference), std::move(networks), device);
   judge.drop_training_part();
   auto scores = std::make_shared<eval::RunScores>(std::move(judge));
   if (const std::string why = scores->why_no_score(); !why.empty() && config.train.stop_when > 0)
@@ -277,9 +277,7 @@ void run(const Options& options) {
   refuse_standard_output("--out", options.out);
   refuse_standard_output("--profile", options.profile);
   runtime::Communicator& ranks = runtime::all_ranks();
-  const runtime::Backend* const device = use_device(options.device, options.cache);
-  if (device && ranks.ranks() > 1)
-    base::fail_usage("--device {}: several ranks train on processors alone", options.device);
+  const runtime::Backend* const device = use_device(options.device, options.cache, ranks);
   require_positive_budgets(options);
   const bool is_first = ranks.rank() == 0;
   train::Config config;
@@ -346,7 +344,7 @@ void run(const Options& options) {
     if (stalled) printer.note("nothing to do: " + stalled_text(*best, out) + "; go on with a larger --stop-when, or 0");
     if (runtime::of_first_rank(ranks, stalled)) return;
   }
-  const auto scores = judged && is_first ? make_scores(config, options, printer) : nullptr;
+  const auto scores = judged && is_first ? make_scores(config, options, device, printer) : nullptr;
   if (scores) {
     callbacks.has_stalled = [&] { return patience > 0 && scores->best().since >= patience; };
     callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -16,21 +17,21 @@ namespace {
 
 constexpr std::string_view kCuda = "cuda";
 
-/// The number of "cuda" (0) or "cuda:N".
+/// The number of "cuda:N".
 std::optional<int> number_of(const std::string& device) {
-  if (device == kCuda) return 0;
   if (!device.starts_with(std::string(kCuda) + ":")) return std::nullopt;
   const std::optional<int> number = base::parse_number<int>(device.substr(kCuda.size() + 1));
   return number && *number >= 0 ? number : std::nullopt;
 }
 
-/// The backend of a GPU. Throws a run error that names what is missing.
-const Backend& gpu([[maybe_unused]] int number, [[maybe_unused]] const std::string& cache) {
+/// The backend of a GPU, by its number or, without, by that of the rank. Throws a run error that names what is missing.
+const Backend& gpu([[maybe_unused]] std::optional<int> number, [[maybe_unused]] const std::string& cache,
+                   [[maybe_unused]] Communicator& ranks) {
 #ifdef GAN_CUDA
   // Never destroyed: when the program ends, the driver may be gone before arrays are freed.
-  static auto& backends = *new std::map<int, std::shared_ptr<Backend>>();
-  std::shared_ptr<Backend>& backend = backends[number];
-  if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache);
+  static auto& backends = *new std::map<std::pair<std::optional<int>, Communicator*>, std::shared_ptr<Backend>>();
+  std::shared_ptr<Backend>& backend = backends[{number, &ranks}];
+  if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache, ranks);
   return *backend;
 #else
   base::fail_run("this gan was built without CUDA; build it with -DGAN_CUDA=ON where NVIDIA's headers are");
@@ -39,13 +40,18 @@ const Backend& gpu([[maybe_unused]] int number, [[maybe_unused]] const std::stri
 
 }  // namespace
 
-bool is_device(const std::string& device) { return device == "auto" || device == "cpu" || number_of(device); }
+bool is_device(const std::string& device) {
+  return device == "auto" || device == "cpu" || device == kCuda || number_of(device);
+}
 
-DeviceChoice choose_device(const std::string& device, const std::string& cache) {
+DeviceChoice choose_device(const std::string& device, const std::string& cache, Communicator& ranks) {
   if (device == "cpu") return {nullptr, "the processor, as was asked for"};
-  if (const std::optional<int> number = number_of(device)) {
+  if (const std::optional<int> number = number_of(device); number || device == kCuda) {
+    if (number && ranks.ranks_here() > 1)
+      base::fail_usage("--device {}: there are {} processes on this machine; --device cuda gives each a GPU", device,
+                       ranks.ranks_here());
     try {
-      const Backend& backend = gpu(*number, cache);
+      const Backend& backend = gpu(number, cache, ranks);
       return {&backend, backend.describe() + ", as was asked for"};
     } catch (const base::Error& error) {
       base::fail_run("--device {}: {}", device, error.what());
@@ -56,6 +62,6 @@ DeviceChoice choose_device(const std::string& device, const std::string& cache) 
   return {nullptr, "the processor: no step has been timed on a GPU yet"};
 }
 
-std::string describe_gpu() { return gpu(0, "").describe(); }
+std::string describe_gpu() { return gpu(std::nullopt, "", one_rank()).describe(); }
 
 }  // namespace gan::runtime

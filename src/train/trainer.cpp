@@ -131,6 +131,7 @@ class Run {
   /// Throws a run error on all ranks unless they would compute the same.
   void require_same_ranks() {
     std::vector<runtime::Fact> facts = runtime::facts_of_program();
+    facts.emplace_back("the device", options_.backend ? options_.backend->describe() : "cpu");
     facts.emplace_back("threads =", std::to_string(base::threads()));
     for (const std::string& key : config_keys())
       if (key != "data.source") facts.emplace_back(key + " =", value_of(config_, key));

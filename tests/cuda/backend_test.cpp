@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <mutex>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -23,6 +24,7 @@
 #include "program.h"
 #include "runtime/cuda/device.h"
 #include "runtime/out_of_memory.h"
+#include "thread_ranks.h"
 #include "train/checkpoint.h"
 #include "train/preset.h"
 #include "train/sampler.h"
@@ -75,8 +77,9 @@ data::Dataset images(std::int64_t side) {
 
 /// Every variable after some steps.
 std::map<std::string, std::vector<float>> trained(const train::Config& config, const data::Dataset& dataset,
-                                                  const runtime::Backend* backend, std::int64_t steps) {
-  train::Stepper stepper(config, dataset, nullptr, {.backend = backend});
+                                                  const runtime::Backend* backend, std::int64_t steps,
+                                                  runtime::Communicator* communicator = nullptr) {
+  train::Stepper stepper(config, dataset, nullptr, {.backend = backend, .communicator = communicator});
   for (std::int64_t step = 0; step < steps; ++step) stepper.run(step, /*norms=*/step + 1 == steps);
   std::map<std::string, std::vector<float>> values;
   for (const nn::Variable& variable : stepper.variables()) {
@@ -371,6 +374,242 @@ TEST(Cuda, ProductsThatNeedTheWorkspaceWaitForEachOther) {
   EXPECT_TRUE(product(128, 1).depends_on(product(128, 0)));
   EXPECT_TRUE(product(16, 0).depends_on(product(16, 0))) << "it writes the same result";
 }
+
+// ---- several ranks ----
+
+using runtime::Communicator;
+
+std::shared_ptr<runtime::Backend> backend_of(const StandIn& stand_in, Communicator& communicator) {
+  return runtime::cuda::make_backend(stand_in.functions(), std::nullopt, stand_in_cache(), communicator);
+}
+
+/// What each rank's work throws, "" if nothing.
+template <typename Error>
+std::vector<std::string> messages_of(int count, const std::function<void(Communicator&)>& work) {
+  std::vector<std::string> messages(static_cast<std::size_t>(count));
+  ThreadRanks(count).run([&](Communicator& communicator) {
+    try {
+      work(communicator);
+    } catch (const Error& error) {
+      messages[static_cast<std::size_t>(communicator.rank())] = error.what();
+    }
+  });
+  return messages;
+}
+
+TEST(CudaRanks, AloneNeedNoNccl) {
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  config.train.parts = 2;  // else there is no sum at all
+  const StandIn stand_in({.without_nccl = true});
+  ThreadRanks(1).run([&](Communicator& communicator) {
+    trained(config, dataset, backend_of(stand_in, communicator).get(), 2, &communicator);
+  });
+  EXPECT_EQ(stand_in.sums() + stand_in.sums_in_graphs(), 0);
+}
+
+TEST(CudaRanks, TakeTheGpuOfTheirNumber) {
+  std::vector<int> devices(3);
+  ThreadRanks(3).run([&](Communicator& communicator) {
+    const StandIn stand_in({.devices = 2});
+    backend_of(stand_in, communicator);
+    devices[static_cast<std::size_t>(communicator.rank())] = stand_in.device();
+  });
+  EXPECT_EQ(devices, (std::vector<int>{0, 1, 0}));
+}
+
+#ifdef GAN_NCCL
+
+TEST(CudaRanks, EqualPartsToTheBit) {
+  train::Config vectors = small_vectors(), pictures = small_images();
+  train::apply_settings(vectors, std::vector<std::string>{"train.batch=24", "model.g.batch_norm=true",
+                                                          "model.d.spectral_norm=true", "penalty.every=2"});
+  train::apply_settings(pictures, std::vector<std::string>{"train.batch=12"});
+  const std::pair<train::Config, data::Dataset> trainings[] = {{vectors, data::open_source("ring8")},
+                                                               {pictures, images(8)}};
+  for (const auto& training : trainings) {
+    const train::Config& config = training.first;
+    const data::Dataset& dataset = training.second;
+    for (const int count : {2, 3}) {
+      train::Config of_parts = config;
+      of_parts.train.parts = count;
+      const auto expected = trained(of_parts, dataset, &stand_in_backend(), 6);
+      ThreadRanks(count).run([&](Communicator& communicator) {
+        const StandIn stand_in;
+        const auto actual = trained(config, dataset, backend_of(stand_in, communicator).get(), 6, &communicator);
+        for (const auto& [name, values] : expected)
+          EXPECT_TRUE(actual.at(name) == values) << name << " of rank " << communicator.rank() << " of " << count;
+        EXPECT_GT(stand_in.sums(), 0);
+        EXPECT_GT(stand_in.sums_in_graphs(), 0);
+      });
+    }
+  }
+}
+
+/// A rank whose GPU works while its host waits for other ranks.
+class WorkingRank : public Communicator {
+ public:
+  WorkingRank(Communicator& rank, const StandIn& stand_in) : rank_(rank), stand_in_(stand_in) {}
+  int rank() const override { return rank_.rank(); }
+  int ranks() const override { return rank_.ranks(); }
+  int ranks_here() const override { return rank_.ranks_here(); }
+  int rank_here() const override { return rank_.rank_here(); }
+  void all_reduce(std::span<float>) override { FAIL() << "sums are NCCL's"; }
+  void broadcast(std::span<std::byte> bytes) override {
+    stand_in_.work();
+    rank_.broadcast(bytes);
+  }
+  std::vector<std::string> gather(std::string_view bytes) override {
+    stand_in_.work();
+    return rank_.gather(bytes);
+  }
+  void abort(int code) override { rank_.abort(code); }
+
+ private:
+  Communicator& rank_;
+  const StandIn& stand_in_;
+};
+
+TEST(CudaRanks, ARunHasTheWeightsOfOneInParts) {
+  const Folder folder;
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  train::apply_settings(config, std::vector<std::string>{"train.steps=9", "train.log_every=4", "train.threads=1",
+                                                         "train.checkpoint_every=4", "watchdog.every=0"});
+  const auto run = [&](const std::string& name, const runtime::Backend& backend, Communicator* communicator) {
+    train::Config own = config;
+    if (!communicator) own.train.parts = 2;
+    train::RunOptions options;
+    options.directory = folder / name;
+    options.backend = &backend;
+    options.communicator = communicator;
+    train::train_run(own, dataset, options, {});
+  };
+  run("parts", stand_in_backend(), nullptr);
+  ThreadRanks(2).run([&](Communicator& communicator) {
+    const StandIn stand_in;
+    WorkingRank rank(communicator, stand_in);
+    run("ranks", *backend_of(stand_in, rank), &rank);
+  });
+  const train::Model parts = train::load_model(folder / "parts"), ranks = train::load_model(folder / "ranks");
+  for (const auto& [name, array] : parts.weights)
+    EXPECT_TRUE(std::ranges::equal(array.f32(), ranks.weights.at(name).f32())) << name;
+}
+
+TEST(CudaRanks, AddUpOnceForAllPartsOfARank) {
+  const data::Dataset dataset = data::open_source("ring8");
+  int sums[2] = {};
+  for (const int parts : {1, 2}) {
+    train::Config config = small_vectors();
+    config.train.parts = parts;
+    ThreadRanks(2).run([&](Communicator& communicator) {
+      const StandIn stand_in;
+      trained(config, dataset, backend_of(stand_in, communicator).get(), 3, &communicator);
+      if (communicator.rank() == 0) sums[parts - 1] = stand_in.sums() + stand_in.sums_in_graphs();
+    });
+  }
+  EXPECT_EQ(sums[0], 2 * 3) << "of G and of D, in each step";
+  EXPECT_EQ(sums[1], sums[0]);
+}
+
+// Ranks must add up in the same order, also where branches of a graph do not depend on each other.
+TEST(CudaRanks, AddUpOneSumAfterTheOther) {
+  ThreadRanks(2).run([](Communicator& communicator) {
+    const StandIn stand_in;
+    runtime::cuda::Device device(stand_in.functions(), std::nullopt, "", communicator);
+    const auto a = device.allocate(64), b = device.allocate(64);
+    const runtime::cuda::Touched first = device.sum_task(a.get(), 16).touched;
+    EXPECT_TRUE(device.sum_task(b.get(), 16).touched.depends_on(first));
+    EXPECT_FALSE(device.copy_task(b.get(), b.get() + 32, 32).touched.depends_on(first));
+  });
+}
+
+TEST(CudaRanksBadInput, NcclThatIsMissingIsNamed) {
+  const data::Dataset dataset = data::open_source("ring8");
+  const auto messages = messages_of<base::Error>(2, [&](Communicator& communicator) {
+    const StandIn stand_in({.without_nccl = true});
+    trained(small_vectors(), dataset, backend_of(stand_in, communicator).get(), 1, &communicator);
+  });
+  const std::string expected = "--device cuda: several processes need NCCL (libnccl.so.none)";
+  EXPECT_EQ(messages, std::vector<std::string>(2, expected));
+}
+
+TEST(CudaRanksBadInput, TwoRanksOnOneGpuAreRefused) {
+  const StandIn stand_in;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<runtime::cuda::Device>> devices;
+  std::vector<std::shared_ptr<std::byte>> memory;  // freed by one thread after the other
+  const auto messages = messages_of<base::Error>(2, [&](Communicator& communicator) {
+    runtime::cuda::Device* device = nullptr;
+    std::byte* at = nullptr;
+    {
+      const std::lock_guard lock(mutex);
+      device = devices.emplace_back(new runtime::cuda::Device(stand_in.functions(), 0, "", communicator)).get();
+      at = memory.emplace_back(device->allocate(64)).get();
+    }
+    device->sum_task(at, 16);
+  });
+  for (const int rank : {0, 1})
+    EXPECT_EQ(messages[static_cast<std::size_t>(rank)],
+              fmt::format("NCCL on rank {}: ncclCommInitRank: invalid usage (Duplicate GPU detected)", rank));
+}
+
+TEST(CudaRanksBadInput, ARankThatFailsEndsTheOthers) {
+  const data::Dataset dataset = data::open_source("ring8");
+  train::Config config = small_vectors();
+  config.train.batch = 24;
+  const auto messages = messages_of<base::Error>(3, [&](Communicator& communicator) {
+    const StandIn stand_in;
+    const auto backend = backend_of(stand_in, communicator);
+    train::Stepper stepper(config, dataset, nullptr, {.backend = backend.get(), .communicator = &communicator});
+    for (std::int64_t step = 0; step < 8; ++step) {
+      if (communicator.rank() == 1 && step == 3) base::fail_run("it breaks");
+      stepper.run(step, /*norms=*/false);
+      stepper.scalar("loss.d");
+    }
+  });
+  EXPECT_EQ(messages[0], "NCCL on rank 0: all_reduce: remote process exited or there was a network error");
+  EXPECT_EQ(messages[1], "it breaks");
+  EXPECT_EQ(messages[2], "NCCL on rank 2: all_reduce: remote process exited or there was a network error");
+}
+
+// What the stand-in does not show: that the functions have these names in NVIDIA's library.
+TEST(CudaRanks, NcclHasTheFunctionsThatAreCalled) {
+  try {
+    const runtime::cuda::NcclFunctions& nccl = runtime::cuda::load_nccl();
+    EXPECT_STREQ(nccl.ncclGetErrorString(ncclSuccess), "no error");
+  } catch (const base::Error& error) {
+    if (std::string(error.what()).find("too old") != std::string::npos) throw;
+    GTEST_SKIP() << error.what();
+  }
+}
+
+/// Sums `count` floats, or those of its own rank, at a place in an allocation of 8.
+std::vector<std::string> refusals_of_sums(const std::function<std::size_t(int)>& count, bool on_host = false) {
+  return messages_of<std::logic_error>(2, [&](Communicator& communicator) {
+    const StandIn stand_in;
+    runtime::cuda::Device device(stand_in.functions(), std::nullopt, "", communicator);
+    const auto memory = device.allocate(32);
+    std::vector<float> values(8, static_cast<float>(communicator.rank() + 1));
+    device.write(values.data(), memory.get(), 32);
+    std::byte* const at = on_host ? reinterpret_cast<std::byte*>(values.data()) : memory.get();
+    device.sum_task(at, count(communicator.rank())).run();
+    device.read(memory.get(), values.data(), 32);
+    EXPECT_EQ(values[0], 3);
+    EXPECT_EQ(values[7], 3);
+  });
+}
+
+TEST(StandIn, FindsSumsOverRanksThatDoNotFit) {
+  EXPECT_EQ(refusals_of_sums([](int) { return 8; }), std::vector<std::string>(2));
+  for (const auto& [refusals, part] :
+       {std::pair(refusals_of_sums([](int rank) { return 8 - static_cast<std::size_t>(rank); }), "of other sizes"),
+        std::pair(refusals_of_sums([](int) { return 9; }), "behind the end"),
+        std::pair(refusals_of_sums([](int) { return 8; }, /*on_host=*/true), "allocat")})
+    for (const std::string& refusal : refusals) EXPECT_NE(refusal.find(part), std::string::npos) << refusal;
+}
+
+#endif
 
 // ---- what the stand-in finds ----
 

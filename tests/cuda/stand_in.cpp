@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -14,8 +16,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "base/bf16.h"
@@ -99,6 +103,9 @@ struct Algorithm {
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
+/// Thrown by an operation that never ends: it waits for a rank that has left.
+struct Endless {};
+
 }  // namespace
 
 struct StandInState {
@@ -115,7 +122,8 @@ struct StandInState {
   std::vector<std::unique_ptr<Event>> events;
   std::vector<std::unique_ptr<std::byte[]>> pinned;
   runtime::cuda::Functions table;
-  int launched_graphs = 0, compilations = 0;
+  int launched_graphs = 0, compilations = 0, device = -1;
+  int sums = 0, sums_in_graphs = 0;                            // over ranks
   std::size_t in_graphs = 0, before_graph = 0, reordered = 0;  // operations of graphs
 
   void push(std::function<void()> operation) {
@@ -129,13 +137,28 @@ struct StandInState {
       node.earlier.push_back(reinterpret_cast<std::uintptr_t>(earlier) - 1);
     captured->current = {reinterpret_cast<CUgraphNode>(captured->nodes.size())};
   }
-  void finish() {
+  /// Does what is on the stream; false if an operation never ends.
+  [[nodiscard]] bool is_done() {
     require(!captured, "a wait while the stream is captured");
     const base::ScopedFloatMode flush(base::ScopedFloatMode::without_denormals());
     while (!queue.empty()) {
       const std::function<void()> operation = std::move(queue.front());
       queue.pop_front();  // first: a misuse is thrown once
-      if (!only_collect) operation();
+      if (only_collect) continue;
+      try {
+        operation();
+      } catch (const Endless&) {
+        queue.push_front(operation);
+        return false;
+      }
+    }
+    return true;
+  }
+  /// Waits as the driver does, also for a sum whose communicator another thread is about to abort.
+  void finish() {
+    for (int turn = 0; !is_done(); ++turn) {
+      require(turn < 5000, "a wait that never ends");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   }
   std::size_t offset(CUdeviceptr at, std::size_t bytes) const {
@@ -155,7 +178,7 @@ struct StandInState {
 
 namespace {
 
-StandInState* latest = nullptr;                // whose devices the driver lists
+thread_local StandInState* latest = nullptr;   // whose devices the driver lists
 thread_local StandInState* current = nullptr;  // by cuCtxSetCurrent
 
 StandInState& now() {
@@ -171,8 +194,8 @@ void fail_in_kernel(const char* reason, long long index, long long count) {
 
 CUresult init(unsigned) { return CUDA_SUCCESS; }
 CUresult driver_version(int* version) { return *version = 13000, CUDA_SUCCESS; }
-CUresult device_count(int* count) { return *count = latest ? 1 : 0, CUDA_SUCCESS; }
-CUresult get_device(CUdevice* device, int number) { return *device = number, CUDA_SUCCESS; }
+CUresult device_count(int* count) { return *count = latest ? latest->options.devices : 0, CUDA_SUCCESS; }
+CUresult get_device(CUdevice* device, int number) { return *device = latest->device = number, CUDA_SUCCESS; }
 CUresult device_name(char* name, int length, CUdevice) {
   return std::strncpy(name, "stand-in", static_cast<std::size_t>(length)), CUDA_SUCCESS;
 }
@@ -263,6 +286,7 @@ CUresult wait(CUstream stream) {
   require(stream == reinterpret_cast<CUstream>(&now()), "another stream");
   return now().finish(), CUDA_SUCCESS;
 }
+CUresult is_stream_done(CUstream) { return now().is_done() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY; }
 CUresult begin_capture(CUstream, CUstreamCaptureMode) {
   require(!now().captured, "a capture inside of a capture");
   now().captured = std::make_unique<Capture>();
@@ -321,6 +345,7 @@ CUresult record(CUevent event, CUstream) {
   now().push([event] { reinterpret_cast<Event*>(event)->at = std::chrono::steady_clock::now(); });
   return CUDA_SUCCESS;
 }
+CUresult is_event_done(CUevent) { return is_stream_done(nullptr); }
 CUresult wait_for(CUevent) { return now().finish(), CUDA_SUCCESS; }
 CUresult elapsed(float* milliseconds, CUevent first, CUevent last) {
   const auto at = [](CUevent event) { return reinterpret_cast<Event*>(event)->at; };
@@ -336,7 +361,7 @@ CUresult load_module(CUmodule* module, const void* image) {
   std::uint64_t bytes = 0;
   std::memcpy(&bytes, image, sizeof bytes);
   // A name of its own: dlopen takes a second file of a name for the first.
-  static int count = 0;
+  static std::atomic<int> count = 0;
   const std::string path =
       (fs::temp_directory_path() / fmt::format("gan-kernels-{}-{}.so", getpid(), ++count)).string();
   base::write_file(path, {static_cast<const char*>(image) + sizeof bytes, bytes}, base::Durability::unsynced);
@@ -406,6 +431,12 @@ nvrtcResult compile(nvrtcProgram program, int, const char* const*) {
   s.sources.push_back(source.text);
   ++s.compilations;
   if (s.only_collect) return NVRTC_SUCCESS;
+  // Ranks compile the same sources at the same time.
+  static std::mutex mutex;
+  static std::map<std::string, std::string> images;
+  const std::lock_guard lock(mutex);
+  source.image = images[source.text];
+  if (!source.image.empty()) return NVRTC_SUCCESS;
   const fs::path folder = fs::temp_directory_path() / fmt::format("gan-kernels-{}", getpid());
   fs::create_directories(folder);
   base::write_file((folder / "kernels.cpp").string(), source.text, base::Durability::unsynced);
@@ -417,7 +448,7 @@ nvrtcResult compile(nvrtcProgram program, int, const char* const*) {
   if (compiled) {
     const std::string object = base::read_file((folder / "kernels.so").string());
     const std::uint64_t bytes = object.size();
-    source.image = std::string(reinterpret_cast<const char*>(&bytes), sizeof bytes) + object;
+    source.image = images[source.text] = std::string(reinterpret_cast<const char*>(&bytes), sizeof bytes) + object;
   } else {
     source.log = base::read_file((folder / "log").string());
   }
@@ -590,8 +621,145 @@ cublasStatus_t multiply(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const 
   return CUBLAS_STATUS_SUCCESS;
 }
 
-runtime::cuda::Functions table() {
+// ---- NCCL ----
+
+#ifdef GAN_NCCL
+
+/// Stand-ins that add up together.
+struct Group {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<StandInState*> devices;       // by rank
+  std::vector<std::vector<float>> brought;  // by rank, for the sum that comes next
+  std::vector<float> sum;
+  std::size_t joined = 0, here = 0, elements = 0;
+  int sums = 0;
+  bool is_left = false, is_same = true;  // a rank has left; all ranks brought as many elements
+
+  void wait(std::unique_lock<std::mutex>& lock, const std::function<bool()>& condition) {
+    require(changed.wait_for(lock, std::chrono::seconds(60), condition), "a rank that other ranks wait for");
+  }
+  std::vector<float> add_up(std::size_t rank, std::vector<float> values) {
+    std::unique_lock lock(mutex);
+    if (is_left) throw Endless();
+    if (here == 0) elements = values.size();
+    is_same = is_same && values.size() == elements;
+    brought[rank] = std::move(values);
+    const int before = sums;
+    if (++here == devices.size()) {
+      if (is_same) sum = brought[0];
+      for (std::size_t other = 1; other < devices.size() && is_same; ++other)
+        for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += brought[other][i];
+      here = 0;
+      ++sums;
+      changed.notify_all();
+    }
+    wait(lock, [&] { return sums > before || is_left; });
+    if (sums == before) throw Endless();
+    require(is_same, "a sum of other sizes on other ranks");
+    return sum;
+  }
+};
+struct Member {
+  std::shared_ptr<Group> group;
+  std::size_t rank;
+  StandInState* device;
+  std::atomic<bool> has_left = false;
+};
+std::shared_ptr<Member>& member_of(ncclComm_t communicator) {
+  require(communicator != nullptr, "a rank that has not joined");
+  return *reinterpret_cast<std::shared_ptr<Member>*>(communicator);
+}
+thread_local std::string nccl_text;
+
+ncclResult_t make_id(ncclUniqueId* id) {
+  static std::atomic<int> count = 0;
+  const int number = ++count;
+  *id = {};
+  return std::memcpy(id->internal, &number, sizeof number), ncclSuccess;
+}
+ncclResult_t join(ncclComm_t* communicator, int ranks, ncclUniqueId id, int rank) {
+  static std::mutex mutex;
+  static std::map<std::string, std::shared_ptr<Group>> groups;
+  require(!now().captured && rank >= 0 && rank < ranks, "a rank that cannot join");
+  std::shared_ptr<Group> group;
+  {
+    const std::lock_guard lock(mutex);
+    std::shared_ptr<Group>& known = groups[{id.internal, sizeof id.internal}];
+    if (!known) known = std::make_shared<Group>();
+    group = known;
+  }
+  std::unique_lock lock(group->mutex);
+  const auto count = static_cast<std::size_t>(ranks), place = static_cast<std::size_t>(rank);
+  group->devices.resize(count);
+  group->brought.resize(count);
+  require(!group->devices[place], "a rank that joins twice");
+  group->devices[place] = &now();
+  ++group->joined;
+  group->changed.notify_all();
+  group->wait(lock, [&] { return group->joined == count; });
+  if (std::set(group->devices.begin(), group->devices.end()).size() < count) {
+    nccl_text = "Duplicate GPU detected\nand more";
+    return ncclInvalidUsage;
+  }
+  *communicator = reinterpret_cast<ncclComm_t>(new std::shared_ptr<Member>(new Member{group, place, &now()}));
+  return ncclSuccess;
+}
+ncclResult_t leave(ncclComm_t communicator) {
+  const std::shared_ptr<Member> member = member_of(communicator);
+  delete &member_of(communicator);
+  const std::lock_guard lock(member->group->mutex);
+  member->has_left = member->group->is_left = true;
+  return member->group->changed.notify_all(), ncclSuccess;
+}
+ncclResult_t asynchronous_error(ncclComm_t communicator, ncclResult_t* result) {
+  Group& group = *member_of(communicator)->group;
+  const std::lock_guard lock(group.mutex);
+  return *result = group.is_left ? ncclRemoteError : ncclSuccess, ncclSuccess;
+}
+const char* nccl_error(ncclResult_t result) {
+  return result == ncclRemoteError ? "remote process exited or there was a network error" : "invalid usage";
+}
+const char* last_nccl_error(ncclComm_t) { return nccl_text.c_str(); }
+ncclResult_t add_over_ranks(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op,
+                            ncclComm_t communicator, cudaStream_t stream) {
+  StandInState& s = now();
+  const std::shared_ptr<Member> member = member_of(communicator);
+  require(member->device == &s && stream == reinterpret_cast<CUstream>(&s), "another rank's stream");
+  require(from == to && type == ncclFloat32 && op == ncclSum, "a sum that nobody needs");
+  s.push([&s, member, count, in_graph = s.captured != nullptr,
+          offset = s.offset(reinterpret_cast<CUdeviceptr>(to), 4 * count)] {
+    if (member->has_left) return;
+    s.require_written(offset, 4 * count, "a sum over ranks of what nobody wrote");
+    std::vector<float> values(count);
+    std::memcpy(values.data(), s.memory + offset, 4 * count);
+    values = member->group->add_up(member->rank, std::move(values));
+    std::memcpy(s.memory + offset, values.data(), 4 * count);
+    ++(in_graph ? s.sums_in_graphs : s.sums);
+  });
+  return ncclSuccess;
+}
+
+const runtime::cuda::NcclFunctions& nccl() {
+  static const runtime::cuda::NcclFunctions functions{
+      make_id, join, leave, asynchronous_error, nccl_error, last_nccl_error, add_over_ranks};
+  return functions;
+}
+
+#else
+
+const runtime::cuda::NcclFunctions& nccl() { return runtime::cuda::load_nccl(); }
+
+#endif
+
+const runtime::cuda::NcclFunctions& no_nccl() {
+  static const runtime::cuda::NcclFunctions functions = runtime::cuda::open_nccl("libnccl.so.none");
+  return functions;
+}
+
+runtime::cuda::Functions table(const StandInOptions& options) {
   runtime::cuda::Functions f;
+  f.nccl = options.without_nccl ? no_nccl : nccl;
   f.cuInit = init;
   f.cuDriverGetVersion = driver_version;
   f.cuDeviceGetCount = device_count;
@@ -612,6 +780,7 @@ runtime::cuda::Functions table() {
   f.cuMemsetD8Async = set_bytes;
   f.cuStreamCreate = make_stream;
   f.cuStreamSynchronize = wait;
+  f.cuStreamQuery = is_stream_done;
   f.cuStreamBeginCapture = begin_capture;
   f.cuStreamEndCapture = end_capture;
   f.cuStreamGetCaptureInfo_v2 = capture_info;
@@ -626,6 +795,7 @@ runtime::cuda::Functions table() {
   f.cuEventCreate = make_event;
   f.cuEventRecord = record;
   f.cuEventSynchronize = wait_for;
+  f.cuEventQuery = is_event_done;
   f.cuEventElapsedTime = elapsed;
   f.nvrtcVersion = compiler_version;
   f.nvrtcGetErrorString = compiler_error;
@@ -659,7 +829,7 @@ StandIn::StandIn(const StandInOptions& options) : state_(std::make_unique<StandI
   state_->options = options;
   state_->memory = static_cast<char*>(mapped(options.memory));
   state_->written = static_cast<unsigned char*>(mapped(options.memory / 2));
-  state_->table = table();
+  state_->table = table(options);
 }
 
 StandIn::~StandIn() {
@@ -675,10 +845,14 @@ const runtime::cuda::Functions& StandIn::functions() const {
 }
 void StandIn::only_collect() { state_->only_collect = true; }
 const std::vector<std::string>& StandIn::sources() const { return state_->sources; }
+void StandIn::work() const { state_->finish(); }
 int StandIn::launched_graphs() const { return state_->launched_graphs; }
 std::size_t StandIn::reordered() const { return state_->reordered; }
 int StandIn::compilations() const { return state_->compilations; }
 std::size_t StandIn::bytes_in_use() const { return in_use(*state_); }
+int StandIn::sums() const { return state_->sums; }
+int StandIn::sums_in_graphs() const { return state_->sums_in_graphs; }
+int StandIn::device() const { return state_->device; }
 
 std::string stand_in_cache() { return GAN_CUDA_TEST_CACHE; }
 
@@ -687,6 +861,16 @@ runtime::Backend& stand_in_backend() {
   static auto& stand_in = *new StandIn();
   static auto& backend = *new std::shared_ptr(runtime::cuda::make_backend(stand_in.functions(), 0, stand_in_cache()));
   return *backend;
+}
+
+std::shared_ptr<runtime::Backend> make_stand_in_backend(runtime::Communicator& communicator) {
+  struct Both {
+    StandIn stand_in;
+    std::shared_ptr<runtime::Backend> backend;
+  };
+  const auto both = std::make_shared<Both>();
+  both->backend = runtime::cuda::make_backend(both->stand_in.functions(), std::nullopt, stand_in_cache(), communicator);
+  return {both, both->backend.get()};
 }
 
 }  // namespace gan::test

@@ -1,6 +1,8 @@
 #include "runtime/cuda/backend.h"
 
 #include <chrono>
+#include <numeric>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -75,9 +77,7 @@ class CudaExecutable : public Executable {
       }
       std::vector<CUgraphNode> nodes;
       for (const std::size_t j : earlier[i]) nodes.insert(nodes.end(), last[j].begin(), last[j].end());
-      check(f.cuStreamUpdateCaptureDependencies(device_->stream(), nodes.data(), nodes.size(),
-                                                CU_STREAM_SET_CAPTURE_DEPENDENCIES),
-            "cuStreamUpdateCaptureDependencies");
+      wait_in_capture(std::move(nodes));
       tasks[i]->run();
       CUstreamCaptureStatus status{};
       const CUgraphNode* now = nullptr;
@@ -86,9 +86,22 @@ class CudaExecutable : public Executable {
             "cuStreamGetCaptureInfo");
       last[i].assign(now, now + count);
     }
+    // NCCL may capture streams of its own, which must be joined when the capture ends.
+    if (in_parallel) {
+      std::set<CUgraphNode> ends;
+      for (const std::vector<CUgraphNode>& nodes : last) ends.insert(nodes.begin(), nodes.end());
+      wait_in_capture({ends.begin(), ends.end()});
+    }
     check(f.cuStreamEndCapture(device_->stream(), &graph), "cuStreamEndCapture");
     check(f.cuGraphInstantiateWithFlags(&graph_, graph, 0), "cuGraphInstantiate");
     check(f.cuGraphDestroy(graph), "cuGraphDestroy");
+  }
+
+  /// Makes what is captured next wait for these nodes.
+  void wait_in_capture(std::vector<CUgraphNode> nodes) const {
+    check(device_->functions().cuStreamUpdateCaptureDependencies(device_->stream(), nodes.data(), nodes.size(),
+                                                                 CU_STREAM_SET_CAPTURE_DEPENDENCIES),
+          "cuStreamUpdateCaptureDependencies");
   }
 
   /// For each task the earlier ones that it must wait for, without those that another of them waits for.
@@ -160,6 +173,10 @@ class CudaBackend : public Backend {
   Kernel kernel(const Launch& launch) const override {
     auto detail = std::make_shared<Detail>();
     for (const Work& work : lower(launch).work) detail->tasks.push_back(task(work, detail->sources));
+    const auto* sum = launch.spec ? std::get_if<graph::AllReduce>(&*launch.spec) : nullptr;
+    if (sum && sum->exchange && device_->has_ranks())
+      detail->tasks.push_back(device_->sum_task(
+          launch.results[0], static_cast<std::size_t>(std::reduce(sum->counts.begin(), sum->counts.end()))));
     return kernel_of(std::move(detail));
   }
 
@@ -205,8 +222,9 @@ graph::Target target() {
   return target;
 }
 
-std::shared_ptr<Backend> make_backend(const Functions& functions, int number, const std::string& cache) {
-  return std::make_shared<CudaBackend>(std::make_shared<Device>(functions, number, cache));
+std::shared_ptr<Backend> make_backend(const Functions& functions, std::optional<int> number, const std::string& cache,
+                                      Communicator& communicator) {
+  return std::make_shared<CudaBackend>(std::make_shared<Device>(functions, number, cache, communicator));
 }
 
 }  // namespace gan::runtime::cuda

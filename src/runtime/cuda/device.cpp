@@ -26,12 +26,13 @@ Address address(const std::byte* at) { return reinterpret_cast<Address>(at); }
 
 }  // namespace
 
-Device::Device(const Functions& functions, int number, std::string cache)
-    : functions_(functions), cache_(std::move(cache)) {
+Device::Device(const Functions& functions, std::optional<int> wanted, std::string cache, Communicator& communicator)
+    : functions_(functions), cache_(std::move(cache)), communicator_(communicator) {
   const Functions& f = functions;
   check(f.cuInit(0), "cuInit");
   int count = 0;
   check(f.cuDeviceGetCount(&count), "cuDeviceGetCount");
+  const int number = wanted ? *wanted : communicator.rank_here() % std::max(count, 1);
   if (number < 0 || number >= count)
     base::fail_run("there is no GPU {}: the driver shows {}", number, count == 0 ? "none" : std::to_string(count));
   CUdevice device = 0;
@@ -61,7 +62,15 @@ std::unique_lock<std::recursive_mutex> Device::lock() {
   return held;
 }
 
-void Device::wait() { check(functions_.cuStreamSynchronize(stream_), "waiting for the GPU"); }
+void Device::wait() {
+  watch_ranks();
+  check(functions_.cuStreamSynchronize(stream_), "waiting for the GPU");
+}
+
+void Device::watch_ranks(CUevent event) {
+  const auto query = [&] { return event ? functions_.cuEventQuery(event) : functions_.cuStreamQuery(stream_); };
+  while (nccl_ && query() == CUDA_ERROR_NOT_READY) nccl_->require_ranks();
+}
 
 std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) {
   const auto held = lock();
@@ -87,6 +96,7 @@ std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) {
 void Device::read(const std::byte* from, void* to, std::size_t bytes) {
   if (bytes == 0) return;
   const auto held = lock();
+  watch_ranks();  // the copy itself waits, as `to` is not pinned
   check(functions_.cuMemcpyDtoHAsync(to, address(from), bytes, stream_), "cuMemcpyDtoHAsync");
   wait();
 }
@@ -100,7 +110,10 @@ void Device::write(const void* from, std::byte* to, std::size_t bytes) {
       check(functions_.cuMemAllocHost(&slot.data, kSlotBytes), "cuMemAllocHost");
       check(functions_.cuEventCreate(&slot.taken, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
     }
-    if (slot.used) check(functions_.cuEventSynchronize(slot.taken), "waiting for the GPU");
+    if (slot.used) {
+      watch_ranks(slot.taken);
+      check(functions_.cuEventSynchronize(slot.taken), "waiting for the GPU");
+    }
     const std::size_t part = std::min(bytes - done, kSlotBytes);
     std::memcpy(slot.data, static_cast<const std::byte*>(from) + done, part);
     check(functions_.cuMemcpyHtoDAsync(address(to) + done, slot.data, part, stream_), "cuMemcpyHtoDAsync");
@@ -134,6 +147,14 @@ Device::Task Device::copy_task(const std::byte* from, std::byte* to, std::size_t
     check(functions_.cuMemcpyDtoDAsync(to, from, bytes, stream_), "cuMemcpyDtoDAsync");
   };
   return {run, {{{address(from), address(from) + bytes}}, {{address(to), address(to) + bytes}}}};
+}
+
+Device::Task Device::sum_task(std::byte* values, std::size_t count) {
+  const auto held = lock();
+  if (!nccl_) nccl_.emplace(functions_, stream_, communicator_);
+  const Address at = address(values);
+  const Range summed{at, at + 4 * count};
+  return {[this, at, count] { nccl_->all_reduce(at, count); }, {{summed}, {summed, Nccl::kOrder}}};
 }
 
 void Device::load(const std::vector<SourceKernel>& kernels) {

@@ -11,6 +11,7 @@
 
 #include "runtime/cuda/blas.h"
 #include "runtime/cuda/functions.h"
+#include "runtime/cuda/nccl.h"
 #include "runtime/cuda/source.h"
 #include "runtime/memory.h"
 
@@ -20,9 +21,11 @@ namespace gan::runtime::cuda {
 /// the program. Its public functions may be called by any thread.
 class Device : public Memory {
  public:
-  /// Throws a run error if there is no device of this number or it is older than compute capability 7.5. Compiled
-  /// kernels are kept in `cache`/kernels; "": in memory only. The functions must outlive the device.
-  Device(const Functions& functions, int number, std::string cache);
+  /// The device of a number; none: that of the rank's number on its machine, from 0 again where devices are fewer.
+  /// Throws a run error if there is no such device or it is older than compute capability 7.5. Compiled kernels are
+  /// kept in `cache`/kernels; "": in memory only. The functions and the communicator must outlive the device.
+  Device(const Functions& functions, std::optional<int> number, std::string cache,
+         Communicator& communicator = one_rank());
 
   const std::string& name() const { return name_; }
   /// Ten times the major number, plus the minor one: 75, 80, 90.
@@ -43,12 +46,16 @@ class Device : public Memory {
   /// None if cuBLASLt has no algorithm for the product.
   std::optional<Task> task(const Product& product);
   Task copy_task(const std::byte* from, std::byte* to, std::size_t bytes);
+  bool has_ranks() const { return communicator_.ranks() > 1; }
+  /// Replaces `count` floats by their sums over all ranks. The first call waits for all of them, and throws a run error
+  /// if NCCL is missing or refuses.
+  Task sum_task(std::byte* values, std::size_t count);
   /// Compiles and loads the kernels that are not loaded yet, all in one source.
   void load(const std::vector<SourceKernel>& kernels);
 
   /// Holds the stream for one thread and makes the device current for it.
   std::unique_lock<std::recursive_mutex> lock();
-  /// Waits until everything on the stream is done. Errors of kernels show here.
+  /// Waits until everything on the stream is done. Errors of kernels show here, and those of other ranks.
   void wait();
 
   const Functions& functions() const { return functions_; }
@@ -63,17 +70,21 @@ class Device : public Memory {
   };
   static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20;
 
+  /// With other ranks, waits for an event or, without one, for the stream, and throws if a rank has failed meanwhile.
+  void watch_ranks(CUevent event = nullptr);
   CUmodule load_module(const std::string& source);
   void check(CUresult result, const char* what) const { cuda::check(functions_, result, what); }
 
   const Functions& functions_;
   std::string cache_, name_, versions_;
+  Communicator& communicator_;
   int capability_ = 0;
   std::recursive_mutex mutex_;
   CUcontext context_ = nullptr;
   CUstream stream_ = nullptr;
   std::shared_ptr<std::byte> blas_workspace_;
   std::optional<Blas> blas_;
+  std::optional<Nccl> nccl_;
   std::map<std::string, CUfunction> loaded_;
   Slot slots_[kSlots];
   std::size_t next_slot_ = 0;

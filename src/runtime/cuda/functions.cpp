@@ -14,11 +14,11 @@ namespace gan::runtime::cuda {
 namespace {
 
 /// Opens the first library that is there, also where NVIDIA's installer puts them without telling the linker.
-void* open(const char* what, std::initializer_list<const char*> names) {
+void* open(const char* missing, std::initializer_list<const char*> names) {
   for (const std::string folder : {"", "/usr/local/cuda/lib64/"})
     for (const char* name : names)
       if (void* const library = ::dlopen((folder + name).c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-  base::fail_run("{} is missing ({})", what, *names.begin());
+  base::fail_run("{} ({})", missing, *names.begin());
 }
 
 template <typename Function>
@@ -39,7 +39,7 @@ void find(void* library, const char* name, Function& function) {
 Functions load() {
   Functions functions;
   {
-    void* const library = open("NVIDIA's driver", {"libcuda.so.1"});
+    void* const library = open("NVIDIA's driver is missing", {"libcuda.so.1"});
     GAN_CUDA_DRIVER_FUNCTIONS(GAN_CUDA_FIND)
     const auto find_if_there = [&](const char* name, auto& function) {
       function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
@@ -49,7 +49,8 @@ Functions load() {
   }
   load_nvrtc(functions);
   {
-    void* const library = open("cuBLASLt, a part of the CUDA toolkit,", {"libcublasLt.so.13", "libcublasLt.so.12"});
+    void* const library =
+        open("cuBLASLt, a part of the CUDA toolkit, is missing", {"libcublasLt.so.13", "libcublasLt.so.12"});
     GAN_CUDA_BLAS_FUNCTIONS(GAN_CUDA_FIND)
   }
   return functions;
@@ -62,8 +63,24 @@ void check(const Functions& functions, nvrtcResult result, const char* what) {
 }  // namespace
 
 void load_nvrtc(Functions& functions) {
-  void* const library = open("NVRTC, a part of the CUDA toolkit,", {"libnvrtc.so.13", "libnvrtc.so.12"});
+  void* const library = open("NVRTC, a part of the CUDA toolkit, is missing", {"libnvrtc.so.13", "libnvrtc.so.12"});
   GAN_CUDA_NVRTC_FUNCTIONS(GAN_CUDA_FIND)
+}
+
+NcclFunctions open_nccl([[maybe_unused]] const char* name) {
+#ifdef GAN_NCCL
+  NcclFunctions functions;
+  void* const library = open("--device cuda: several processes need NCCL", {name});
+  GAN_CUDA_NCCL_FUNCTIONS(GAN_CUDA_FIND)
+  return functions;
+#else
+  base::fail_run("--device cuda: several processes need NCCL, and this gan was built without its header");
+#endif
+}
+
+const NcclFunctions& load_nccl() {
+  static const NcclFunctions functions = open_nccl("libnccl.so.2");
+  return functions;
 }
 
 const Functions& load_functions() {

@@ -3,6 +3,9 @@
 #include <cublasLt.h>
 #include <cuda.h>
 #include <nvrtc.h>
+#ifdef GAN_NCCL
+#include <nccl.h>
+#endif
 
 #include <cstddef>
 #include <memory>
@@ -35,6 +38,7 @@ namespace gan::runtime::cuda {
   X(cuMemsetD8Async)                 \
   X(cuStreamCreate)                  \
   X(cuStreamSynchronize)             \
+  X(cuStreamQuery)                   \
   X(cuStreamBeginCapture)            \
   X(cuStreamEndCapture)              \
   X(cuGraphInstantiateWithFlags)     \
@@ -47,6 +51,7 @@ namespace gan::runtime::cuda {
   X(cuEventCreate)                   \
   X(cuEventRecord)                   \
   X(cuEventSynchronize)              \
+  X(cuEventQuery)                    \
   X(cuEventElapsedTime)
 #define GAN_CUDA_NVRTC_FUNCTIONS(X) \
   X(nvrtcVersion)                   \
@@ -75,6 +80,28 @@ namespace gan::runtime::cuda {
   X(cublasLtMatmulPreferenceSetAttribute) \
   X(cublasLtMatmulAlgoGetHeuristic)       \
   X(cublasLtMatmul)
+#ifdef GAN_NCCL
+#define GAN_CUDA_NCCL_FUNCTIONS(X) \
+  X(ncclGetUniqueId)               \
+  X(ncclCommInitRank)              \
+  X(ncclCommAbort)                 \
+  X(ncclCommGetAsyncError)         \
+  X(ncclGetErrorString)            \
+  X(ncclGetLastError)              \
+  X(ncclAllReduce)
+#else
+#define GAN_CUDA_NCCL_FUNCTIONS(X)
+#endif
+
+#define GAN_CUDA_MEMBER(name) decltype(&::name) name = nullptr;
+
+struct NcclFunctions {
+  GAN_CUDA_NCCL_FUNCTIONS(GAN_CUDA_MEMBER)
+};
+/// The functions of NCCL. Throws a run error if this library is missing or the program was built without its header.
+NcclFunctions open_nccl(const char* library);
+/// Those of the installed NCCL, opened at the first call. Throws as open_nccl does.
+const NcclFunctions& load_nccl();
 
 /// The table of these functions: those of the installed libraries, or a test's.
 struct Functions {
@@ -82,12 +109,13 @@ struct Functions {
   CUresult (*cuStreamGetCaptureInfo_v2)(CUstream, CUstreamCaptureStatus*, cuuint64_t*, CUgraph*, const CUgraphNode**,
                                         std::size_t*) = nullptr;
   CUresult (*cuStreamUpdateCaptureDependencies)(CUstream, CUgraphNode*, std::size_t, unsigned) = nullptr;
-#define GAN_CUDA_MEMBER(name) decltype(&::name) name = nullptr;
   GAN_CUDA_DRIVER_FUNCTIONS(GAN_CUDA_MEMBER)
   GAN_CUDA_NVRTC_FUNCTIONS(GAN_CUDA_MEMBER)
   GAN_CUDA_BLAS_FUNCTIONS(GAN_CUDA_MEMBER)
-#undef GAN_CUDA_MEMBER
+  /// Called by several ranks alone.
+  const NcclFunctions& (*nccl)() = load_nccl;
 };
+#undef GAN_CUDA_MEMBER
 
 /// The functions of the installed libraries, by the names of CUDA 13 and 12, opened at the first call. Throws a run
 /// error that names the library or function that is missing.

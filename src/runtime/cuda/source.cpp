@@ -925,7 +925,7 @@ struct LowerSpec {
                  {"spots_x", text(s.width + 1 - s.box_width % 2)}}));
   }
 
-  /// The parts of a batch on this GPU; it has no other ranks.
+  /// The parts of a batch on this GPU; sums over other ranks follow as a task of their own (Device::sum_task).
   void operator()(const graph::AllReduce& s) const {
     std::vector<Parameter> parameters;
     std::string choose;
