@@ -420,7 +420,7 @@ TEST(Eval, OfVeryManyClassesTheTableHasTheWorst) {
   }
   scores.per_class[3].accuracy.reset();
   const std::string text = eval::to_text(scores, "m");
-  EXPECT_NE(text.find("class50       0.2500\nclass0        0.5000\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("class50     0.2500\nclass0      0.5000\n"), std::string::npos) << text;
   EXPECT_EQ(text.find("class3 "), std::string::npos) << text;
   EXPECT_EQ(text.find("class100"), std::string::npos) << text;
   EXPECT_NE(text.find("the least accurate of 101 classes"), std::string::npos) << text;
