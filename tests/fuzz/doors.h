@@ -50,12 +50,15 @@ inline std::string file_of(std::string_view bytes, const std::string& name) {
   return test::put(folder / name, bytes);
 }
 
+/// Opens a source twice, with a cache beside it that is empty at first.
 inline void open_source(const std::string& path) {
+  data::SourceOptions options;
+  options.cache = (std::filesystem::path(path).parent_path() / "cache").string();
   for (const char* missing : {"refuse", "drop"}) {
-    data::SourceOptions options;
     options.read.missing = missing;
     attempt([&] { data::open_source(path, options); });
   }
+  data::clear_cache(options.cache);
 }
 
 inline void idx(std::string_view bytes) {
