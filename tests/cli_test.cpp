@@ -233,7 +233,8 @@ TEST(Cli, DoctorSaysWhatIsMissing) {
   const Result result = run(folder, {"doctor", "--cache", folder / "cache"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err, "");
-  for (const char* topic : {"processor", "instructions", "threads", "precision", "libraries", "memory", "fonts", "device"})
+  for (const char* topic :
+       {"processor", "instructions", "threads", "precision", "libraries", "memory", "fonts", "device"})
     EXPECT_NE(result.out.find(std::string(topic) + " "), std::string::npos) << topic << "\n" << result.out;
   EXPECT_NE(result.out.find("--  mnist         not fetched\n"), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("-> gan data fetch mnist\n"), std::string::npos) << result.out;
