@@ -163,6 +163,24 @@ TEST_F(Mpi, AStoppedRunIsSaved) {
   EXPECT_EQ(resumed.code, 0) << resumed.err;
 }
 
+TEST_F(Mpi, ARankWithAModuleOfAnotherVersionIsNamed) {
+  const std::filesystem::path built = std::filesystem::path(GAN_BINARY).parent_path(), other = folder_ / "other";
+  std::filesystem::create_directory(other);
+  std::filesystem::copy_file(built / "gan", other / "gan");
+  std::string module = get((built / "libgan_mpi.so").string());
+  const std::size_t at = module.find(std::string(GAN_VERSION) + '\0');
+  ASSERT_NE(at, std::string::npos);
+  module[at] = '9';
+  put((other / "libgan_mpi.so").string(), module);
+  const Args train = small_run(folder_, "run", {"--steps", "4"});
+  const Result result =
+      run_ranks(folder_, joined(joined(ranks_of(1, train), {":", "-np", "1", (other / "gan").string()}), train));
+  EXPECT_NE(result.code, 0);
+  ASSERT_EQ(own_lines(result.err).size(), 1u) << result.err;
+  EXPECT_NE(own_lines(result.err)[0].find("rank 1: libgan_mpi.so is of version 9"), std::string::npos) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/config.toml"));
+}
+
 TEST_F(Mpi, RanksShareAnEvaluation) {
   expect_done(folder_, small_run(folder_, "run", {"--steps", "20"}));
   const auto args = [&](const char* out) {
