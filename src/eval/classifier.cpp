@@ -496,7 +496,7 @@ Classifier read_or_train(const data::Dataset& images, Classifier kind, const std
   return classifier;
 }
 
-/// The same on all ranks, by rank 0.
+/// The network that rank 0 reads or trains, on all ranks.
 Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log,
                   runtime::Communicator& ranks) {
   if (ranks.rank() == 0) kind = read_or_train(images, std::move(kind), cache, log);

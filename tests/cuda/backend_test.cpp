@@ -573,7 +573,7 @@ TEST(CudaRanksBadInput, ARankThatFailsEndsTheOthers) {
   EXPECT_EQ(messages[2], "NCCL on rank 2: all_reduce: remote process exited or there was a network error");
 }
 
-// What the stand-in does not show: that the functions have these names in NVIDIA's library.
+// The stand-in cannot show that the functions have these names in NVIDIA's library.
 TEST(CudaRanks, NcclHasTheFunctionsThatAreCalled) {
   try {
     const runtime::cuda::NcclFunctions& nccl = runtime::cuda::load_nccl();

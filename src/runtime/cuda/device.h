@@ -70,7 +70,7 @@ class Device : public Memory {
   };
   static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20;
 
-  /// With other ranks, waits for an event or, without one, for the stream, and throws if a rank has failed meanwhile.
+  /// Waits for an event, or for the stream without one, and throws if another rank fails meanwhile. Alone it returns.
   void watch_ranks(CUevent event = nullptr);
   CUmodule load_module(const std::string& source);
   void check(CUresult result, const char* what) const { cuda::check(functions_, result, what); }
