@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "data/cache.h"
 #include "data/dataset.h"
+#include "data/pixels.h"
 #include "data/shuffle.h"
 #include "data/source.h"
 #include "file_helpers.h"
@@ -562,6 +563,24 @@ TEST_F(PictureCache, RowsAreReadAhead) {
   for (int i = 0; i < 500 && !(resident(3) && resident(4) && resident(9)); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   for (const int row : {3, 4, 9}) EXPECT_TRUE(resident(row)) << row;
+}
+
+TEST(MappedPixels, AreAFileWithoutAName) {
+  const TemporaryFolder cache;
+  constexpr std::uint64_t kBytes = 100'000;
+  const auto pixels = data::mapped_pixels(kBytes, cache.path());
+  for (std::uint64_t i = 0; i < kBytes; ++i) pixels[i] = static_cast<std::uint8_t>(i);
+  for (std::uint64_t i = 0; i < kBytes; ++i) ASSERT_EQ(pixels[i], static_cast<std::uint8_t>(i));
+  EXPECT_TRUE(fs::is_empty(cache.path()));
+}
+
+TEST(MappedPixels, BadInputNoRoom) {
+  const TemporaryFolder cache;
+  expect_error(ErrorKind::data, "cannot hold 1,152,921,504,606,846,976 bytes",
+               [&] { data::mapped_pixels(std::uint64_t{1} << 60, cache.path()); });
+  put(cache / "file", "");
+  expect_error(ErrorKind::data, "file", [&] { data::mapped_pixels(10, cache / "file"); });
+  EXPECT_EQ(std::distance(fs::directory_iterator(cache.path()), {}), 1);
 }
 
 // ---- shuffled blocks ----

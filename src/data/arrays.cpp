@@ -19,6 +19,7 @@
 #include "data/gzip_file.h"
 #include "data/idx_source.h"
 #include "data/image_bytes.h"
+#include "data/pixels.h"
 #include "data/reader.h"
 #include "io/csv.h"
 #include "io/npy.h"
@@ -154,7 +155,7 @@ bool has_channels_first(const io::NpyInput& input, std::vector<std::string>& not
   return !last;
 }
 
-Dataset images_of(const Stored& stored, const ReadOptions& read) {
+Dataset images_of(const Stored& stored, const SourceOptions& options) {
   io::NpyInput input = stored.open();
   const graph::Shape& shape = input.shape();
   Dataset dataset;
@@ -165,7 +166,7 @@ Dataset images_of(const Stored& stored, const ReadOptions& read) {
                                            : graph::Shape{shape[3], shape[1], shape[2]};
   const std::int64_t size = graph::element_count(dataset.sample_shape);
   const auto elements = static_cast<std::size_t>(input.elements());
-  auto pixels = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
+  auto pixels = make_pixels(elements, options.cache);
   if (input.is_bytes()) {
     input.read(std::span(pixels.get(), elements));
   } else {
@@ -180,7 +181,7 @@ Dataset images_of(const Stored& stored, const ReadOptions& read) {
     });
   }
   if (channels_first) make_channels_last(pixels.get(), dataset.items, shape[1], shape[2] * shape[3]);
-  if (read.transpose) transpose_images(dataset, pixels.get());
+  if (options.read.transpose) transpose_images(dataset, pixels.get());
   dataset.pixels = std::move(pixels);
   return dataset;
 }
@@ -379,7 +380,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
       base::fail_usage("target: only columns of vectors can be generated, and {} has no column \"{}\"{}", spec, target,
                        base::did_you_mean(target, names));
   Dataset dataset =
-      vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options.read);
+      vectors ? vectors_of(arrays.samples, names, options.read, spec) : images_of(arrays.samples, options);
   const std::vector<std::string> wanted = list_of(options.read.condition);
   const auto [first, second] = split_pair(spec);
   const std::string folder = fs::path(second.empty() ? first : second).parent_path().string();

@@ -45,10 +45,12 @@ std::span<const std::uint32_t> Batches::balanced(std::int64_t begin, std::int64_
 /// Samples are read when their epoch begins or when as many steps as are read ahead still precede them. Balanced
 /// classes and vicinities have no order that is known so early.
 void Batches::read_ahead(std::int64_t step, std::int64_t size, const Rows& rows) {
-  constexpr std::int64_t kRowsAhead = 4096;
+  // Where memory is short, more would be driven out before it is used.
+  constexpr std::int64_t kBytesAhead = std::int64_t{2} << 20;
   if (!dataset_.streamed || categories_ || vicinity_) return;
   const std::int64_t steps = dataset_.count() / size, in_epoch = step % steps;
-  const std::int64_t ahead = std::max<std::int64_t>(kRowsAhead / size, 1);
+  const std::int64_t ahead =
+      std::max<std::int64_t>(kBytesAhead / (size * graph::element_count(dataset_.sample_shape)), 1);
   const std::span<const std::uint32_t> order = shuffle_.epoch(static_cast<std::uint32_t>(step / steps));
   const std::int64_t from = in_epoch == 0 ? 0 : in_epoch + ahead, to = in_epoch + ahead + 1;
   for (std::int64_t batch = std::min(from, steps); batch < std::min(to, steps); ++batch)

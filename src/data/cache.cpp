@@ -1,7 +1,6 @@
 #include "data/cache.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "base/error.h"
 #include "data/condition_json.h"
 #include "data/mnist.h"
+#include "data/pixels.h"
 
 namespace gan::data {
 
@@ -35,38 +35,6 @@ struct Footer {
 constexpr std::uint64_t kMagic = 0x67616e2d70697832;  // "gan-pix2"
 
 fs::path folder_of(const std::string& cache) { return fs::path(cache.empty() ? default_cache() : cache) / "decoded"; }
-
-// ---- memory and maps ----
-
-// The memory that a control group leaves to this process, in bytes; 0 if none limits it.
-std::uint64_t group_limit() {
-  std::uint64_t limit = 0;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t colon = line.find(':'), second = line.find(':', colon + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(colon + 1, second - colon - 1);
-    const bool unified = controllers.empty();
-    if (!unified && controllers != "memory") continue;
-    const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    // In a container the path may be one of the host; the root is then the container's own.
-    for (fs::path path = line.substr(second + 2);; path = path.parent_path()) {
-      std::ifstream file(root / path / (unified ? "memory.max" : "memory.limit_in_bytes"));
-      std::uint64_t bytes = 0;
-      if (file >> bytes && bytes > 0) limit = limit == 0 ? bytes : std::min(limit, bytes);
-      if (path.empty()) break;
-    }
-  }
-  return limit;
-}
-
-// Whether memory may not hold a mapped file beside what training needs.
-bool exceeds_memory(std::uint64_t bytes) {
-  const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
-  std::uint64_t memory = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  if (const std::uint64_t limit = group_limit(); limit > 0) memory = std::min(memory, limit);
-  return bytes > memory / 2;
-}
 
 // An open file; -1 in place of what cannot be opened.
 class Descriptor {
@@ -93,18 +61,6 @@ std::optional<std::string> read_part(int file, std::uint64_t begin, std::uint64_
     done += static_cast<std::size_t>(got);
   }
   return part;
-}
-
-// Maps the first `bytes` bytes of a file as the pixels.
-bool map_pixels(int file, std::uint64_t bytes, Dataset& dataset) {
-  void* const map = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file, 0);
-  if (map == MAP_FAILED) return false;
-  dataset.pixels = {static_cast<const std::uint8_t*>(map),
-                    [bytes](const std::uint8_t* pixels) { ::munmap(const_cast<std::uint8_t*>(pixels), bytes); }};
-  dataset.streamed = exceeds_memory(bytes);
-  // Pages that the system reads beside those that are needed would drive others out.
-  if (dataset.streamed) ::madvise(map, bytes, MADV_RANDOM);
-  return true;
 }
 
 // ---- the data set without its pixels ----
@@ -245,7 +201,9 @@ bool read_cached(const std::string& cache, const std::string& key, Dataset& data
   const std::optional<std::string> rows = read_part(file, parts->footer.pixel_bytes, parts->footer.row_bytes);
   Dataset found;
   try {
-    if (!rows || !fill(found, *parts, *rows) || !map_pixels(file, parts->footer.pixel_bytes, found)) return false;
+    if (!rows || !fill(found, *parts, *rows)) return false;
+    found.pixels = map_pixels(file, parts->footer.pixel_bytes);
+    if (!found.pixels) return false;
   } catch (const json::exception&) {  // damaged: it is decoded again
     return false;
   } catch (const base::Error&) {
@@ -281,29 +239,9 @@ void CacheWriter::commit(Dataset& dataset) {
   const Footer footer{written_, row_bytes, text.size(), kMagic};
   file_.write(&footer, sizeof(footer));
   file_.commit();
-  if (const Descriptor file(path_); file < 0 || !map_pixels(file, written_, dataset))
-    base::fail_data("{}: cannot be mapped: {}", path_, std::generic_category().message(errno));
-}
-
-void Dataset::will_need(std::span<const std::uint32_t> indices) const {
-  if (!streamed || indices.empty()) return;
-  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  const auto size = static_cast<std::uint64_t>(graph::element_count(sample_shape));
-  std::vector<std::uint32_t> sorted(indices.begin(), indices.end());
-  std::ranges::sort(sorted);
-  std::uint64_t begin = 0, end = 0;  // of what is not asked for yet
-  const auto ask = [&] {
-    if (end > begin) ::madvise(const_cast<std::uint8_t*>(pixels.get()) + begin, end - begin, MADV_WILLNEED);
-  };
-  for (const std::uint32_t index : sorted) {
-    const std::uint64_t first = index * size / page * page, last = (index + 1) * size;
-    if (first > end) {
-      ask();
-      begin = first;
-    }
-    end = last;
-  }
-  ask();
+  const Descriptor file(path_);
+  if (file >= 0) dataset.pixels = map_pixels(file, written_);
+  if (!dataset.pixels) base::fail_data("{}: cannot be mapped: {}", path_, std::generic_category().message(errno));
 }
 
 }  // namespace gan::data

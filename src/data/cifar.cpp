@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "data/columns.h"
 #include "data/image_bytes.h"
+#include "data/pixels.h"
 #include "data/reader.h"
 
 namespace gan::data {
@@ -79,7 +80,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
                       base::counted(static_cast<std::int64_t>(file->size()), "byte"), record);
     dataset.items += static_cast<std::int64_t>(file->size() / record);
   }
-  auto pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * kImage));
+  auto pixels = make_pixels(static_cast<std::uint64_t>(dataset.items * kImage), options.cache);
   std::vector<std::vector<std::int32_t>> labels(form.labels.size());
   std::uint8_t* next = pixels.get();
   for (const auto& file : files)

@@ -92,9 +92,10 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   if (options.labels && labels.empty())
     base::fail_data("{}: the folder has no {}-labels-idx1-ubyte[.gz]; without labels only unconditional models train",
                     spec, part);
-  Dataset dataset = image_dataset(images, read_idx_images(images), options.read.transpose);
+  Dataset dataset = image_dataset(images, read_idx_images(images, options.cache), options);
   if (options.labels)
-    add_labels(dataset, labels, read_idx_labels(labels), options.read, "; these two files do not belong together");
+    add_labels(dataset, labels, read_idx_labels(labels, options.cache), options.read,
+               "; these two files do not belong together");
   return dataset;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/gzip_file.h"
+#include "data/pixels.h"
 #include "io/file_kind.h"
 
 namespace gan::data {
@@ -55,7 +56,7 @@ std::string advice_on_axes(std::size_t axes, Item item) {
                   magic[0], magic[1], magic[2], magic[3], name_of(item), axes);
 }
 
-IdxFile read_idx(const std::string& path, Item item) {
+IdxFile read_idx(const std::string& path, Item item, const std::string& cache) {
   const std::size_t min_axes = item == Item::images ? 3 : 1, max_axes = item == Item::images ? 4 : 2;
   GzipFile file(path);
   std::uint8_t magic[4] = {};
@@ -90,7 +91,7 @@ IdxFile read_idx(const std::string& path, Item item) {
                     graph::to_string(out.shape));
 
   // Not zeroed, so that a file with a false size costs no memory: the system provides pages only as data arrives.
-  out.bytes = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  out.bytes = make_pixels(bytes, cache);
   const std::size_t filled = file.read(out.bytes.get(), bytes);
   if (filled < bytes)
     base::fail_data("{}: is cut short: {} of {} for shape {}", path,
@@ -125,9 +126,13 @@ double IdxFile::value(std::size_t element) const {
   }
 }
 
-IdxFile read_idx_images(const std::string& path) { return read_idx(path, Item::images); }
+IdxFile read_idx_images(const std::string& path, const std::string& cache) {
+  return read_idx(path, Item::images, cache);
+}
 
-IdxFile read_idx_labels(const std::string& path) { return read_idx(path, Item::labels); }
+IdxFile read_idx_labels(const std::string& path, const std::string& cache) {
+  return read_idx(path, Item::labels, cache);
+}
 
 int idx_axes(const std::string& path) {
   try {

@@ -10,19 +10,20 @@
 #include "base/text.h"
 #include "data/columns.h"
 #include "data/image_bytes.h"
+#include "data/pixels.h"
 #include "io/csv.h"
 
 namespace gan::data {
 
 namespace fs = std::filesystem;
 
-Dataset image_dataset(const std::string& path, IdxFile images, bool transpose) {
+Dataset image_dataset(const std::string& path, IdxFile images, const SourceOptions& options) {
   Dataset dataset;
   dataset.items = images.shape[0];
   const std::int64_t channels = images.shape.size() == 4 ? images.shape[3] : 1;
   dataset.sample_shape = {channels, images.shape[1], images.shape[2]};
   dataset.hash = std::move(images.hash);
-  std::unique_ptr<std::uint8_t[]> pixels;
+  std::shared_ptr<std::uint8_t[]> pixels;
   if (images.is_bytes()) {
     pixels = std::move(images.bytes);
   } else {
@@ -33,10 +34,10 @@ Dataset image_dataset(const std::string& path, IdxFile images, bool transpose) {
       range.add({&value, 1}, graph::element_count(dataset.sample_shape), path);
     }
     set_units(dataset, range, images.is_whole(), path);
-    pixels = std::make_unique_for_overwrite<std::uint8_t[]>(elements);
+    pixels = make_pixels(elements, options.cache);
     for (std::size_t i = 0; i < elements; ++i) pixels[i] = byte_of(images.value(i), dataset.units);
   }
-  if (transpose) transpose_images(dataset, pixels.get());
+  if (options.read.transpose) transpose_images(dataset, pixels.get());
   dataset.pixels = std::move(pixels);
   return dataset;
 }
@@ -114,9 +115,10 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     base::fail_usage("{}: a name is missing beside the comma; expected images.idx,labels.idx", spec);
   if (!labels.empty() && idx_axes(images) == 1 && idx_axes(labels) > 2)
     base::fail_data("{}: images and labels are swapped; give {},{}", spec, labels, images);
-  Dataset dataset = image_dataset(images, read_idx_images(images), options.read.transpose);
+  Dataset dataset = image_dataset(images, read_idx_images(images, options.cache), options);
   if (labels.empty() || !options.labels) return dataset;
-  add_labels(dataset, labels, read_idx_labels(labels), options.read, "; these two files do not belong together");
+  add_labels(dataset, labels, read_idx_labels(labels, options.cache), options.read,
+             "; these two files do not belong together");
   return dataset;
 }
 

@@ -10,8 +10,8 @@
 namespace gan::data {
 
 /// The unlabelled data set of these images. Values that are not bytes are scaled to bytes (see set_units); `path` is
-/// for messages. `transpose` swaps the axes of height and width.
-Dataset image_dataset(const std::string& path, IdxFile images, bool transpose);
+/// for messages. With options.read.transpose, the axes of height and width are swapped.
+Dataset image_dataset(const std::string& path, IdxFile images, const SourceOptions& options);
 
 /// Sets the condition of a data set of images, read from `path`: integers [N] are labels, whose names are in
 /// classes.txt in the same folder, floats [N] a column "value", and arrays [N, K] columns "label0" or "value0" and so

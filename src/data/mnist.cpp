@@ -40,11 +40,11 @@ namespace {
 constexpr const char* kAdvice = "; fetch it again with gan data fetch mnist";
 
 // Reads one file of the cache; every error ends with the same advice.
-template <typename Content>
-Content read_checked(const std::string& path, const MnistFile& file, Content (*read)(const std::string&)) {
-  Content out;
+IdxFile read_checked(const std::string& path, const MnistFile& file, const std::string& cache,
+                     IdxFile (*read)(const std::string&, const std::string&)) {
+  IdxFile out;
   try {
-    out = read(path);
+    out = read(path, cache);
   } catch (const base::Error& error) {
     throw base::Error(error.kind(), error.what() + std::string(kAdvice));
   }
@@ -64,9 +64,10 @@ Dataset open_split(Split split, const SourceOptions& options) {
       base::fail_data("{} is not there; run: gan data fetch mnist", (folder / file->name).string());
   const std::string images_path = (folder / images.name).string();
   Dataset dataset =
-      image_dataset(images_path, read_checked(images_path, images, read_idx_images), options.read.transpose);
+      image_dataset(images_path, read_checked(images_path, images, options.cache, read_idx_images), options);
   const std::string path = (folder / labels.name).string();
-  if (options.labels) add_labels(dataset, path, read_checked(path, labels, read_idx_labels), options.read, kAdvice);
+  if (options.labels)
+    add_labels(dataset, path, read_checked(path, labels, options.cache, read_idx_labels), options.read, kAdvice);
   return dataset;
 }
 

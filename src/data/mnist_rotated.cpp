@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "data/columns.h"
 #include "data/made_up.h"
+#include "data/pixels.h"
 #include "data/reader.h"
 #include "data/source.h"
 
@@ -24,7 +25,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   std::vector<float> degrees;
   for (std::int64_t i = 0; i < dataset.items; ++i)
     degrees.push_back(360 * random.uniform(static_cast<std::uint64_t>(i)));
-  auto pixels = std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * size));
+  auto pixels = make_pixels(static_cast<std::uint64_t>(dataset.items * size), options.cache);
   base::parallel_for(dataset.items, /*grain=*/64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)
       rotate_image(dataset.pixels.get() + i * size, pixels.get() + i * size, side,

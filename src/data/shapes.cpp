@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "data/columns.h"
 #include "data/made_up.h"
+#include "data/pixels.h"
 #include "data/reader.h"
 
 namespace gan::data {
@@ -125,7 +126,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   const auto items = static_cast<std::size_t>(count);
   std::vector<std::int32_t> kinds(items);
   std::vector<float> hues(items), angles(items), sizes(items);
-  auto pixels = std::make_unique_for_overwrite<std::uint8_t[]>(items * static_cast<std::size_t>(3 * side * side));
+  auto pixels = make_pixels(items * static_cast<std::uint64_t>(3 * side * side), options.cache);
   base::parallel_for(count, /*grain=*/16, [&, side = side](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) {
       const auto i = static_cast<std::size_t>(item);

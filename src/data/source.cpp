@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "data/pixels.h"
 
 namespace gan::data {
 
@@ -69,6 +70,7 @@ Dataset open_source(const std::string& spec, const SourceOptions& options) {
       base::fail_data("{}: images with values of {}, expected up to {}", spec, value, kLargestNumber);
   dataset.source = spec;
   dataset.name = reader.name;
+  set_streamed(dataset);
   return dataset;
 }
 

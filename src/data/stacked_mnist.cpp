@@ -6,6 +6,7 @@
 
 #include "base/random.h"
 #include "data/columns.h"
+#include "data/pixels.h"
 #include "data/reader.h"
 #include "data/source.h"
 
@@ -29,8 +30,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   Dataset dataset;
   dataset.items = train ? kStacks : kTestStacks;
   dataset.sample_shape = {kChannels, digits.sample_shape[1], digits.sample_shape[2]};
-  auto pixels =
-      std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * area * kChannels));
+  auto pixels = make_pixels(static_cast<std::uint64_t>(dataset.items * area * kChannels), options.cache);
   std::vector<std::int32_t> labels[kChannels];
   for (std::int64_t i = 0; i < dataset.items; ++i)
     for (std::int64_t c = 0; c < kChannels; ++c) {

@@ -1,0 +1,135 @@
+#include "data/pixels.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "data/mnist.h"
+
+namespace gan::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// The memory that a control group leaves to this process, in bytes; 0 if none limits it.
+std::uint64_t group_limit() {
+  std::uint64_t limit = 0;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t colon = line.find(':'), second = line.find(':', colon + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(colon + 1, second - colon - 1);
+    const bool unified = controllers.empty();
+    if (!unified && controllers != "memory") continue;
+    const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    // In a container the path may be one of the host; the root is then the container's own.
+    for (fs::path path = line.substr(second + 2);; path = path.parent_path()) {
+      std::ifstream file(root / path / (unified ? "memory.max" : "memory.limit_in_bytes"));
+      std::uint64_t bytes = 0;
+      if (file >> bytes && bytes > 0) limit = limit == 0 ? bytes : std::min(limit, bytes);
+      if (path.empty()) break;
+    }
+  }
+  return limit;
+}
+
+// Whether memory may not hold pixels beside what training needs.
+bool exceeds_memory(std::uint64_t bytes) {
+  const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
+  std::uint64_t memory = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  if (const std::uint64_t limit = group_limit(); limit > 0) memory = std::min(memory, limit);
+  return bytes > memory / 2;
+}
+
+std::uint64_t pixel_bytes(const Dataset& dataset) {
+  return static_cast<std::uint64_t>(dataset.count() * graph::element_count(dataset.sample_shape));
+}
+
+// Opens a new file without a name; -1 if that fails. Not all file systems know O_TMPFILE.
+int open_unnamed(const std::string& folder) {
+  if (const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); file >= 0) return file;
+  std::string path = folder + "/pixels-XXXXXX";
+  const int file = ::mkostemp(path.data(), O_CLOEXEC);
+  if (file >= 0) ::unlink(path.c_str());
+  return file;
+}
+
+// Maps the file and closes it; null if it is none or cannot be mapped.
+template <typename Byte>
+std::shared_ptr<Byte[]> map(int file, std::uint64_t bytes, int protection) {
+  void* const begin = ::mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
+  if (begin == MAP_FAILED) return nullptr;
+  return {static_cast<Byte*>(begin), [begin, bytes](Byte*) { ::munmap(begin, bytes); }};
+}
+
+}  // namespace
+
+std::shared_ptr<std::uint8_t[]> make_pixels(std::uint64_t bytes, const std::string& cache) {
+  if (exceeds_memory(bytes)) return mapped_pixels(bytes, cache);
+  return std::shared_ptr<std::uint8_t[]>(new std::uint8_t[bytes]);
+}
+
+std::shared_ptr<std::uint8_t[]> mapped_pixels(std::uint64_t bytes, const std::string& cache) {
+  const std::string folder = cache.empty() ? default_cache() : cache;
+  base::create_folder(folder);
+  const int file = open_unnamed(folder);
+  // Taking the room now makes a full disk an error here rather than a signal when pixels are written.
+  int reason = file < 0 ? errno : ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
+  std::shared_ptr<std::uint8_t[]> pixels;
+  if (reason == 0 && !(pixels = map<std::uint8_t>(file, bytes, PROT_READ | PROT_WRITE))) reason = errno;
+  if (file >= 0) ::close(file);
+  if (!pixels)
+    base::fail_data("{}: cannot hold {} bytes of images that may not fit into memory: {}; --cache gives another folder",
+                    folder, base::grouped(bytes), std::generic_category().message(reason));
+  return pixels;
+}
+
+std::shared_ptr<const std::uint8_t[]> map_pixels(int file, std::uint64_t bytes) {
+  return map<const std::uint8_t>(file, bytes, PROT_READ);
+}
+
+void set_streamed(Dataset& dataset) {
+  const std::uint64_t bytes = pixel_bytes(dataset);
+  dataset.streamed = dataset.is_image() && exceeds_memory(bytes);
+  if (!dataset.streamed) return;
+  // Pages that the system reads beside those that are needed would drive others out. The advice is of no use, and does
+  // no harm, where pixels are no file.
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(dataset.pixels.get()) + page - 1) / page * page;
+  ::madvise(reinterpret_cast<void*>(begin), bytes / page * page, MADV_RANDOM);
+}
+
+void Dataset::will_need(std::span<const std::uint32_t> indices) const {
+  if (!streamed || indices.empty()) return;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto size = static_cast<std::uint64_t>(graph::element_count(sample_shape));
+  std::vector<std::uint32_t> sorted(indices.begin(), indices.end());
+  std::ranges::sort(sorted);
+  std::uint64_t begin = 0, end = 0;  // of what is not asked for yet
+  const auto ask = [&] {
+    if (end > begin) ::madvise(const_cast<std::uint8_t*>(pixels.get()) + begin, end - begin, MADV_WILLNEED);
+  };
+  for (const std::uint32_t index : sorted) {
+    const std::uint64_t first = index * size / page * page, last = (index + 1) * size;
+    if (first > end) {
+      ask();
+      begin = first;
+    }
+    end = last;
+  }
+  ask();
+}
+
+}  // namespace gan::data
