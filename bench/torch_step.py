@@ -25,12 +25,14 @@ with this one on the same cores. "quit" or the end of the input ends it.
                      average of G, 0.999: the preset lsgan-r1r2
   --model conv       the same training, with Adam 3e-4, of convolutional networks with about a
                      million parameters each: the preset conv, G's widths 176 and 64. Generator
-                     96-(176, 7, 7), transposed convolutions to (64, 14, 14) and (1, 28, 28), batch
+                     96-(176, 7, 7) for 28x28, transposed convolutions to (64, 14, 14) and (1, 28, 28), batch
                      norm; discriminator: convolutions to (32, 14, 14) and (64, 7, 7), with the
                      label's embedding 3168-256-1
   --model residual   the preset residual: blocks of 1x1, grouped 3x3 and 1x1 convolutions with LeakyReLU(0.2), two in
                      each stage; G 64, 32, 16 channels at 7x7, 14x14, 28x28, D the reverse with a projection;
                      relativistic loss, R1 and R2 with gamma 0.1; the rest as in default
+
+--side and --channels give --model conv other images than MNIST's.
 
 The step is written the way PyTorch users write it: the generator is updated first,
 through the discriminator; then the discriminator, on real rows and fake.detach().
@@ -83,8 +85,10 @@ def generator_layers(model):
             layers += [nn.utils.spectral_norm(linear), nn.ReLU(inplace=True)]
         return layers[:-1]
     if model == "conv":
-        return [nn.Linear(LATENT + EMBEDDING, 176 * 7 * 7), nn.Unflatten(1, (176, 7, 7)), nn.BatchNorm2d(176), leaky(),
-                nn.ConvTranspose2d(176, 64, 4, 2, 1), nn.BatchNorm2d(64), leaky(), nn.ConvTranspose2d(64, 1, 4, 2, 1)]
+        channels, side = IMAGE[0], IMAGE[1] // 4
+        return [nn.Linear(LATENT + EMBEDDING, 176 * side * side), nn.Unflatten(1, (176, side, side)),
+                nn.BatchNorm2d(176), leaky(), nn.ConvTranspose2d(176, 64, 4, 2, 1), nn.BatchNorm2d(64), leaky(),
+                nn.ConvTranspose2d(64, channels, 4, 2, 1)]
     *hidden, last = linears([LATENT + EMBEDDING, 256, 512, 1024, PIXELS])
     layers = []
     for linear in hidden:
@@ -162,9 +166,10 @@ class Discriminator(nn.Module):
         self.embedding = nn.Embedding(CLASSES, EMBEDDING)
         self.features = nn.Flatten()
         if model == "conv":
-            self.features = nn.Sequential(nn.Conv2d(1, 32, 4, 2, 1), leaky(), nn.Conv2d(32, 64, 4, 2, 1), leaky(),
-                                          nn.Flatten())
-            layers = [nn.Linear(64 * 7 * 7 + EMBEDDING, 256), leaky(), nn.Linear(256, 1)]
+            channels, area = IMAGE[0], IMAGE[1] // 4 * (IMAGE[2] // 4)
+            self.features = nn.Sequential(nn.Conv2d(channels, 32, 4, 2, 1), leaky(), nn.Conv2d(32, 64, 4, 2, 1),
+                                          leaky(), nn.Flatten())
+            layers = [nn.Linear(64 * area + EMBEDDING, 256), leaky(), nn.Linear(256, 1)]
         else:
             layers = []
             for linear in linears([PIXELS + EMBEDDING, 1024, 512, 256, 128, 64, 1]):
@@ -371,6 +376,8 @@ def main():
     parser = argparse.ArgumentParser(prog="torch_step.py", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=["tutorial", "default", "conv", "residual"], default="tutorial")
+    parser.add_argument("--side", type=int, default=28, metavar="N")
+    parser.add_argument("--channels", type=int, default=1, metavar="C")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
                         help="f32, or bf16 autocast with f32 weights")
@@ -390,6 +397,11 @@ def main():
         parser.error("--batch, --steps and --threads must be positive; training needs a batch of at least 2")
     if args.mode and not args.best:
         parser.error("--mode needs --best")
+    if args.model == "conv" and args.side >= 4 and args.side % 4 == 0 and args.channels > 0:
+        global IMAGE
+        IMAGE = (args.channels, args.side, args.side)
+    elif (args.side, args.channels) != (28, 1):
+        parser.error("--side, a multiple of 4, and --channels are for --model conv")
     torch.set_num_threads(args.threads)
     if args.device == "cuda":
         if not torch.cuda.is_available():

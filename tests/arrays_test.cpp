@@ -457,6 +457,21 @@ TEST(Arrays, NpzNamesSayWhatIsWhat) {
                [&] { open_source(path, {.read = {.condition = "angel"}}); });
 }
 
+TEST(Arrays, NpzKeepsAskedForNames) {
+  TemporaryFolder folder;
+  const auto file = [&](const std::vector<std::string>& names) {
+    std::vector<Member> members = {{.name = "x.npy", .content = npy("|u1", "2, 1, 1", "ab")}};
+    for (const std::string& name : names)
+      members.push_back({.name = name + ".npy", .content = npy("|u1", "2,", std::string("\0\1", 2))});
+    return put(folder / "a.npz", zip(members));
+  };
+  EXPECT_EQ(open_source(file({"class"})).condition.columns[0].name, "label");
+  EXPECT_EQ(open_source(file({"class"}), {.read = {.condition = "class"}}).condition.columns[0].name, "class");
+  const Dataset both = open_source(file({"class", "label"}), {.read = {.condition = "class,label"}});
+  EXPECT_EQ(both.condition.columns[1].name, "label");
+  EXPECT_EQ(open_source(file({"class", "label"})).condition.columns[0].name, "label");
+}
+
 TEST(Arrays, NpzWithATestPart) {
   TemporaryFolder folder;
   const std::vector<std::vector<std::string>> namings = {

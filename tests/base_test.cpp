@@ -6,6 +6,7 @@
 #include "base/float_mode.h"
 #include "base/parallel.h"
 #include "base/random.h"
+#include "base/text.h"
 
 // Random numbers, threads, and the floating-point mode.
 namespace gan::test {
@@ -48,6 +49,19 @@ TEST(RandomStream, DependsOnSeedStreamStepAndIndexAlone) {
     EXPECT_LT(a.below(7, i), 7u);
     EXPECT_LT(a.uniform(i), 1.0f);
   }
+}
+
+TEST(Text, ControlCharactersOfBothRangesAreShownAsBytes) {
+  EXPECT_TRUE(base::is_plain("Zürich"));
+  for (const char* text : {"a\x1b[31m",
+                           "a\xc2\x9b"
+                           "31m",
+                           "a\x7f", "\xff"})
+    EXPECT_FALSE(base::is_plain(text));
+  EXPECT_EQ(base::printable("a\xc2\x9b"
+                            "31m"),
+            "a\\xc2\\x9b31m");
+  EXPECT_EQ(base::printable("\xc2\xa9 Zürich\n"), "\xc2\xa9 Zürich\\x0a");
 }
 
 TEST(ParallelFor, CoversEveryIndexOnce) {

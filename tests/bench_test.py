@@ -125,11 +125,12 @@ GPU = """
 import json, sys
 words = sys.argv[1:]
 if words[0] == "-c":
-    sys.exit(print("2.9.0"))
+    rates = {"f32": 1e13, "bf16": 1e14, "bytes": 1e12, "kernel": 1e-6}
+    sys.exit(print(json.dumps(rates) if "CUDAGraph" in words[1] else "2.9.0"))
 if "residual" in words and "1024" in words:
     sys.exit("out of memory")
 ms = 1.0 if words[0] == "bench" else 3.0 if "--mode" in words else 4.0 if "--best" in words else 8.0
-print(json.dumps({"median_ms": ms}))
+print(json.dumps({"median_ms": ms, "needed_mflop": 10, "optimizer_mbytes": 2, "kernels": 100, "precision": "bf16"}))
 """
 
 
@@ -144,8 +145,8 @@ class Gpu(unittest.TestCase):
         result = self.gpu("--dry")
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = result.stdout.splitlines()
-        self.assertEqual(sum(" bench step " in line and "--device cuda" in line for line in lines), 2 * 24)
-        self.assertEqual(sum("--mode reduce-overhead" in line for line in lines), 24)
+        self.assertEqual(sum(" bench step " in line and "--device cuda" in line for line in lines), 2 * (26 + 8))
+        self.assertEqual(sum("--mode reduce-overhead" in line for line in lines), 26)
         self.assertEqual(sum("GAN_TEST_DEVICE=cuda" in line for line in lines), min(8, os.cpu_count()) + 2)
         # The program and PyTorch's script take the options that they are given.
         step = next(line for line in lines if " bench step conv --batch 64 --precision f32" in line)
@@ -166,10 +167,12 @@ class Gpu(unittest.TestCase):
                 written = json.load(file)
         rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
         self.assertEqual(result.stdout.splitlines()[-1], rows[-1])
-        self.assertIn("| tutorial-lsgan 64 bf16 | 1.0000 | 8.0000 | 3.0000 | 4.0000 | 1.0000 | 8.0000 | 4.0000 | 3.00 |",
-                      rows)
+        self.assertIn("| tutorial-lsgan 64 bf16 | 1.0000 | 1.0000 | 0.1000 | 8.0000 | 3.0000 | 4.0000 | 1.0000 | "
+                      "8.0000 | 4.0000 | 3.00 |", rows)
+        self.assertIn("| conv-64x64x3 128 f32 | 1.0000 |  | 0.1000 | 8.0000 | 3.0000 | 4.0000 |  |  |  | 3.00 |", rows)
+        self.assertEqual(written["quality"]["median_ms"], 8)
         self.assertIn("failed: ours residual 1024 f32: exit code 1: out of memory", result.stdout)
-        self.assertEqual(len(written["figures"]), 4 * 22 + 4 + 12)
+        self.assertEqual(len(written["figures"]), 4 * 24 + 8 + 4 + 12)
         self.assertEqual(written["about"]["PyTorch"], "2.9.0")
 
     def test_what_there_is_no_time_for_is_named(self):

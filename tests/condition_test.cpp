@@ -398,7 +398,7 @@ TEST(CliCondition, MoreThan256Classes) {
   expect_done(folder, train_args(folder, "run", {"--steps", "3", "--quiet"}));
   EXPECT_EQ(train::load_model(run_folder).condition.classes(), 300);
   expect_done(folder, {"sample", run_folder, "--label", "299", "--count", "3", "--out", folder / "x.npy"});
-  expect_refused(folder, {"sample", run_folder, "--label", "300", "--out", folder / "x.npy"}, 2, "labels are 0 to 299");
+  expect_refused(folder, {"sample", run_folder, "--label", "300", "--out", folder / "x.npy"}, 2, "expected 0 to 299");
   const Result scores = run(folder, {"eval", run_folder, "--data", source(folder), "--count", "600", "--json",
                                      "--cache", folder / "cache", "--out", folder / "eval"});
   EXPECT_EQ(scores.code, 0) << scores.err;

@@ -326,13 +326,27 @@ TEST(Source, FolderOfFourFiles) {
   expect_error(ErrorKind::data, "has no t10k-images-idx3-ubyte[.gz]",
                [&] { open_source(folder.path(), {.split = Split::test}); });
   put(folder / "t10k-images.idx4-ubyte", idx({2, 1, 1, 3}, "abcdef"));
-  expect_error(ErrorKind::data, "has no t10k-labels-idx1-ubyte[.gz]",
-               [&] { open_source(folder.path(), {.split = Split::test}); });
+  const Dataset unlabelled = open_source(folder.path(), {.split = Split::test});
+  EXPECT_EQ(unlabelled.classes(), 0);
+  EXPECT_EQ(unlabelled.notes[0],
+            folder.path() + ": the folder has no t10k-labels-idx1-ubyte[.gz]: its images are unlabelled");
   EXPECT_EQ(open_source(folder.path(), {.split = Split::test, .labels = false}).count(), 2);
   put(folder / "t10k-labels-idx1-ubyte", idx({2}, std::string("\0\1", 2)));
   const Dataset test = open_source(folder.path(), {.split = Split::test});
   EXPECT_EQ(test.sample_shape, (graph::Shape{3, 1, 1}));
   EXPECT_EQ(test.classes(), 2);
+}
+
+TEST(Source, IntegersThatAreNumbers) {
+  TemporaryFolder folder;
+  const std::string images = put(folder / "x.idx", idx({4, 1, 1}, "abcd")),
+                    spec = images + "," + put(folder / "y.idx", idx({4}, std::string("\0\2\1\3", 4)));
+  const Dataset angles = open_source(spec, {.read = {.periodic = "label:360"}});
+  EXPECT_EQ(angles.condition.columns[0].number.period, 360);
+  const Dataset years = open_source(spec, {.read = {.scaling = "label:minmax"}});
+  EXPECT_EQ(years.condition.columns[0].number.maximum, 3);
+  expect_error(ErrorKind::usage, "scaling: ", [&] { open_source(spec, {.read = {.scaling = "labl:minmax"}}); });
+  expect_error(ErrorKind::usage, "did you mean \"label\"?", [&] { open_source(spec, {.read = {.target = "labels"}}); });
 }
 
 TEST(Source, ClassNames) {
@@ -346,7 +360,7 @@ TEST(Source, ClassNames) {
   EXPECT_EQ(dataset.condition.columns[0].parse("trouser"), 1);
   EXPECT_EQ(dataset.condition.columns[0].parse("ankle boot"), 2);
   EXPECT_EQ(dataset.condition.columns[0].parse("3"), 3);
-  expect_error(ErrorKind::usage, "label 4 is out of range: labels are 0 to 3, or T-shirt, trouser, ankle boot, bag",
+  expect_error(ErrorKind::usage, "label 4 is out of range: expected 0 to 3, or T-shirt, trouser, ankle boot, bag",
                [&] { dataset.condition.columns[0].parse("4"); });
   expect_error(ErrorKind::usage, "unknown label \"trousers\"; did you mean \"trouser\"?",
                [&] { dataset.condition.columns[0].parse("trousers"); });
@@ -407,10 +421,10 @@ TEST(SourceBadInput, ClassNames) {
 TEST(SourceBadInput, LabelsAsText) {
   const data::ConditionColumn label{.categories = 10};
   for (const char* text : {"10", "-1", "99999999999999999999"})
-    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is out of range: labels are 0 to 9",
+    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is out of range: expected 0 to 9",
                  [&] { label.parse(text); });
   for (const char* text : {"", "3x", " 3", "3.0", "three"})
-    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is not a whole number: labels are 0 to 9",
+    expect_error(ErrorKind::usage, std::string("label \"") + text + "\" is not a whole number: expected 0 to 9",
                  [&] { label.parse(text); });
   EXPECT_EQ(label.parse("0"), 0);
   EXPECT_EQ(label.parse("9"), 9);

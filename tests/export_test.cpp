@@ -487,6 +487,8 @@ TEST(ExportedModel, NamesOfFunctions) {
   EXPECT_EQ(exchange::c_identifier("7.c"), "gan_7");
   EXPECT_EQ(exchange::c_identifier("for.c"), "gan_for");
   EXPECT_EQ(exchange::c_identifier("-"), "gan__");
+  for (const char* name : {"exp", "tanhf", "log2", "y1"})  // math.h has them
+    EXPECT_EQ(exchange::c_identifier(std::string(name) + ".c"), std::string("gan_") + name);
 }
 
 /// The names that PyTorch gives to the tensors of a linear layer with spectral norm.

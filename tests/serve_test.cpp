@@ -217,7 +217,7 @@ TEST_F(Serve, BadInputIsRefusedByTheNameOfTheField) {
       {R"({})", "model", "several models are served"},
       {R"({"model":"digits","size":3})", "size", "no field of that name: size"},
       {R"({"model":"digits","conditions":{"colour":1}})", "conditions.colour", "no such column, but 10 classes"},
-      {R"({"model":"digits","conditions":{"label":99}})", "conditions.label", "labels are 0 to 9"},
+      {R"({"model":"digits","conditions":{"label":99}})", "conditions.label", "expected 0 to 9"},
       {R"({"model":"digits","conditions":{"label":1.5}})", "conditions.label", "not a whole number"},
       {R"({"model":"digits","conditions":{"label":[]}})", "conditions.label", "expected a number, a name"},
       {R"({"model":"digits","conditions":{"label":{"from":0}}})", "conditions.label", "expected a number, a name"},

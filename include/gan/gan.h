@@ -74,8 +74,8 @@ typedef struct gan_request {
   const float* latents;   /* [count, latent] of the caller; NULL: those of seed and first */
   uint64_t seed;          /* latents are numbers first, first + 1, ... of this seed: each depends on its number alone */
   int64_t first;          /* at least 0 */
-  double truncation;      /* of normal latents without `latents`: 0, or at least 0.05; smaller ones vary less */
-  int32_t threads;        /* for batches; 0 or 1: the calling thread alone, best where many threads draw */
+  double truncation; /* of normal latents without `latents`: 0, or at least 0.05; the smaller, the less samples vary */
+  int32_t threads;   /* for batches; 0 or 1: the calling thread alone, best where many threads draw */
 } gan_request;
 
 /* Draws samples [count, elements], images as [channels, height, width]; `elements` is the room in `samples`, of which

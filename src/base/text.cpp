@@ -112,17 +112,36 @@ bool is_utf8(std::string_view text) {
 
 bool is_control(char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; }
 
-bool is_plain(std::string_view text) { return is_utf8(text) && std::ranges::none_of(text, is_control); }
+namespace {
+
+/// The bytes of the control character at the beginning of a text: 1 of ASCII, 2 of U+0080 to U+009F in UTF-8, which
+/// some terminals obey; 0 if there is none.
+std::size_t control_bytes(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (is_control(text[0])) return 1;
+  return text.size() > 1 && byte(0) == 0xc2 && byte(1) >= 0x80 && byte(1) < 0xa0 ? 2 : 0;
+}
+
+}  // namespace
+
+bool is_plain(std::string_view text) {
+  if (!is_utf8(text)) return false;
+  for (std::size_t i = 0; i < text.size(); ++i)
+    if (control_bytes(text.substr(i)) > 0) return false;
+  return true;
+}
 
 std::string printable(std::string_view text) {
   const bool valid = is_utf8(text);
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (is_control(c) || (!valid && byte > 127))
+  std::size_t escaped = 0;  // the bytes up to here
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    escaped = std::max(escaped, i + control_bytes(text.substr(i)));
+    if (i < escaped || (!valid && byte > 127))
       out += fmt::format("\\x{:02x}", byte);
     else
-      out += c;
+      out += text[i];
   }
   return out;
 }

@@ -139,7 +139,8 @@ class StepBench {
     train::apply_settings(config_, settings);
     train::validate(config_);
     use_threads(options.threads);
-    backend_ = use_device(options.device);
+    const std::set<std::string> disabled(options.disabled.begin(), options.disabled.end());
+    backend_ = use_device(options.device, "", runtime::one_rank(), compiler::disabled_parts(disabled));
     precision_ = compiler::choose_precision(config_.train.precision, backend_);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8")
                                                      : random_images(options.channels, options.side);
@@ -150,8 +151,7 @@ class StepBench {
     Profile* profile = options.profile ? &profile_ : nullptr;
     stepper_ = std::make_unique<train::Stepper>(
         config_, dataset_, nullptr,
-        train::StepperOptions{
-            .disabled = {options.disabled.begin(), options.disabled.end()}, .profile = profile, .backend = backend_});
+        train::StepperOptions{.disabled = disabled, .profile = profile, .backend = backend_});
     for (std::int64_t step = 0; step < period_; ++step)
       for (const bool norms : {false, true}) stepper_->kernels(step, norms);  // compiles
     stepper_->set_profile(nullptr);

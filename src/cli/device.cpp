@@ -30,8 +30,9 @@ CLI::Option* add_device_option(CLI::App& app, std::string& device) {
       ->check(check);
 }
 
-const runtime::Backend* use_device(const std::string& device, const std::string& cache, runtime::Communicator& ranks) {
-  return runtime::choose_device(device, kernel_cache(cache), ranks).backend;
+const runtime::Backend* use_device(const std::string& device, const std::string& cache, runtime::Communicator& ranks,
+                                   const std::set<std::string>& disabled) {
+  return runtime::choose_device(device, kernel_cache(cache), ranks, disabled).backend;
 }
 
 std::string describe_devices() {

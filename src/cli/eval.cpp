@@ -177,7 +177,8 @@ std::function<void()> setup(CLI::App& app) {
   app.add_flag("--cas,!--no-cas", options->cas, "Also compute the classification accuracy score (CAS)");
   app.add_option("--embedding", options->embedding, "Compare images by the classifier in this file")
       ->type_name("FILE.safetensors");
-  app.add_option("--cache", options->cache, "Folder of fetched data and trained classifiers")->type_name("DIR");
+  app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded, and classifiers")
+      ->type_name("DIR");
   app.add_option("--threads", options->threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));

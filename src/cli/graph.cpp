@@ -82,7 +82,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--batch", options->batch, "Samples in a batch")->type_name("N")->check(CLI::Range(1, 1'000'000));
   app.add_option("--set", options->settings, "Set any value by its key")->type_name("KEY=VALUE");
   app.add_option("--data", options->data, "Take sizes from this data")->type_name("SOURCE");
-  app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR");
+  app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded")->type_name("DIR");
   app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));

@@ -108,7 +108,7 @@ std::function<void()> setup(CLI::App& app) {
   };
   auto options = std::make_shared<Options>();
   app.add_option("SUBJECT", options->subject, "MODEL (a file or the folder of a run) or SOURCE (gan data --help)");
-  app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR");
+  app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded")->type_name("DIR");
   options->read = add_read_flags(app);
   app.footer(kHelp);
   return [options] {

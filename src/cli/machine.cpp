@@ -12,6 +12,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/memory_limit.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "cli/device.h"
@@ -37,17 +38,6 @@ std::string value_in(const char* path, std::string_view key) {
   return "";
 }
 
-/// The bytes that a control group leaves to this process, if it limits them.
-std::optional<double> group_limit() {
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    std::ifstream file(path);
-    double bytes = 0;
-    constexpr double kUnlimited = 1e15;
-    if (file >> bytes && bytes < kUnlimited) return bytes;
-  }
-  return std::nullopt;
-}
-
 Finding memory() {
   const auto bytes_of = [](const char* key) {  // "24689316 kB"
     const std::string text = value_in("/proc/meminfo", key);
@@ -55,8 +45,8 @@ Finding memory() {
   };
   std::string text = fmt::format("{:.1f} GB, {:.1f} GB of them free", bytes_of("MemTotal") / kGigabyte,
                                  bytes_of("MemAvailable") / kGigabyte);
-  if (const auto limit = group_limit(); limit && *limit < bytes_of("MemTotal"))
-    text += fmt::format("; a control group limits this program to {:.1f} GB", *limit / kGigabyte);
+  if (const auto limit = static_cast<double>(base::memory_limit()); limit > 0 && limit < bytes_of("MemTotal"))
+    text += fmt::format("; a control group limits this program to {:.1f} GB", limit / kGigabyte);
   return {"memory", text};
 }
 

@@ -62,7 +62,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--every", options->run.every, "Steps from one line to the next (default 25)")
       ->type_name("N")
       ->check(counts);
-  app.add_option("--cache", options->run.cache, "Folder of fetched data")->type_name("DIR");
+  app.add_option("--cache", options->run.cache, "Folder of data that was fetched or decoded")->type_name("DIR");
   app.add_option("--threads", options->threads, "Threads to use (default 1, the fastest here); 0 = every processor")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));

@@ -100,7 +100,8 @@ std::function<void()> setup_protocol(CLI::App& app) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{100'000'000}));
   app.add_option("--out", options->run.out, "Folder of runs, tables and pictures (default protocols)")
       ->type_name("DIR");
-  app.add_option("--cache", options->run.cache, "Folder of fetched data and trained classifiers")->type_name("DIR");
+  app.add_option("--cache", options->run.cache, "Folder of data that was fetched or decoded, and classifiers")
+      ->type_name("DIR");
   app.add_option("--threads", options->run.threads, "Threads to use; 0 = every processor")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));

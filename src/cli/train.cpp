@@ -46,15 +46,16 @@ RUNDIR receives config.toml (every value), command.txt (the command line), metri
 and checkpoint.safetensors. Ctrl-C saves and stops; --resume continues as if the run had never stopped. It takes every
 value from RUNDIR; only --steps, --epochs, --time (totals, not additions), --threads, --precision, --data (where the
 same data is now), --stop-when, --on-nan, train.parts and the intervals of logging, samples, evaluation, checkpoints and
-the watchdog may change. RUNDIR may be renamed while the run trains.
+the watchdog, and watchdog.after, may change. RUNDIR may be renamed while the run trains.
 
 A watchdog looks every watchdog.every steps (100; 0 = never) whether samples follow the condition and differ, and
 whether the two networks still learn from each other. What goes wrong is a line that begins with "warning:". When
 training diverges, it goes back to the last good state with a quarter of the rates, at most three times.
 
 --eval-every N judges the model every N steps, as gan eval does but more quickly: a line in RUNDIR/scores.jsonl, and the
-best so far in RUNDIR/best.safetensors, by the harmonic mean of label accuracy and coverage (of points: of label
-accuracy, the share of modes found and the share of good samples). It needs labelled data. Its time does not count.
+best so far in RUNDIR/best.safetensors, by one score from 0 to 1: the harmonic mean of coverage and, where there are
+labels, label accuracy (of points: of label accuracy, the share of modes found and the share of good samples). Pictures
+need labels, numbers or enough different pictures to train a classifier by. Its time does not count.
 
 Under mpirun or srun several processes share the rows of each batch (docs/scale.md).
 
@@ -437,7 +438,9 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--profile", options->profile, "Time every part: tables at the end, a trace in this file")
       ->type_name("FILE.json")
       ->group("Running");
-  app.add_option("--cache", options->cache, "Folder of fetched data")->type_name("DIR")->group("Running");
+  app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded, classifiers and GPU kernels")
+      ->type_name("DIR")
+      ->group("Running");
   app.add_flag("--quiet", options->quiet, "Print nothing")->group("Running");
   app.add_flag("--json", options->json, "Print progress as lines of JSON")->group("Running");
   app.footer(kHelp);

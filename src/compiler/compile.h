@@ -41,7 +41,8 @@ const runtime::Backend& cpu_backend(const std::set<std::string>& disabled);
 graph::Schedule optimize(graph::Graph& graph, const Options& options, const graph::Target& target,
                          const std::function<void(const std::string& pass, const std::string& dump)>& after = nullptr);
 
-/// Optimizes a graph (in place) and lowers it to a program.
+/// Optimizes a graph in place, after which its Tensors are invalid, and lowers it to a program. Entries of the state
+/// that are missing are made. Throws what optimize and Program throw.
 runtime::Program compile(graph::Graph& graph, const Options& options, runtime::State& state, runtime::Arena& arena);
 
 }  // namespace gan::compiler

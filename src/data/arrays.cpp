@@ -100,14 +100,18 @@ Arrays open_npz(const std::string& path, const SourceOptions& options) {
     base::fail_data("{}: has no array x{}, images or data of samples; its arrays: {}", path,
                     has_parts ? "_" + part : "", listed(*file));
   Arrays arrays{stored("samples", samples), {}};
+  std::vector<Stored*> labels;
   for (const std::string& array : file->names()) {
     if (array == kSampleColumns) arrays.columns = read_sample_columns(*file);
     if (array == samples || array == kSampleColumns || (has_parts && !without_part(array, part))) continue;
-    std::string name = has_parts ? *without_part(array, part) : array;
-    for (const char* known : {"y", "Y", "label", "labels", "class", "classes"})
-      if (name == known) name = "label";
-    arrays.conditions.push_back(stored(std::move(name), array));
+    arrays.conditions.push_back(stored(has_parts ? *without_part(array, part) : array, array));
   }
+  // One array that is called so is the label, unless its own name is asked for.
+  const std::vector<std::string> wanted = list_of(options.read.condition);
+  for (Stored& condition : arrays.conditions)
+    for (const char* known : {"y", "Y", "label", "labels", "class", "classes"})
+      if (condition.name == known) labels.push_back(&condition);
+  if (labels.size() == 1 && std::ranges::find(wanted, labels[0]->name) == wanted.end()) labels[0]->name = "label";
   return arrays;
 }
 
@@ -204,7 +208,7 @@ Dataset vectors_of(const Stored& stored, const std::vector<std::string>& names, 
     for (const double value : piece) {
       if (!(std::abs(value) <= std::numeric_limits<float>::max()))
         base::fail_data("{}: row {}, column {}: {} is not a finite number, or too large", input.name(),
-                        values.size() / columns, names[values.size() % columns], value);
+                        values.size() / columns + 1, names[values.size() % columns], value);
       values.push_back(static_cast<float>(value));
     }
   });

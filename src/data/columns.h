@@ -78,7 +78,7 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& nam
 /// Adds a column to the condition of a data set.
 void add_column(Dataset& dataset, std::pair<ConditionColumn, ColumnValues> column);
 
-/// Makes vectors of columns of numbers: sets items, sample_shape, points, scaled, and units. `values` brings the
+/// Makes vectors of columns of numbers: sets items, sample_shape, points (scaled) and units. `values` brings the
 /// numbers of column number i of `names`. Errors as number_column, and for constant columns.
 void set_vectors(Dataset& dataset, std::span<const std::string> names,
                  const std::function<std::vector<float>(std::size_t)>& values, const ReadOptions& options,

@@ -48,11 +48,11 @@ std::int32_t ConditionColumn::parse(std::string_view text) const {
   if (is_number && error == std::errc() && number >= 0 && number < categories && !names_are_numbers) return number;
   if (names_are_numbers) base::fail_usage("unknown {} \"{}\"; known: {}", name, text, names_text());
   if (names.empty())
-    base::fail_usage("{} \"{}\" is {}: {}s are 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
-                     name, categories - 1);
+    base::fail_usage("{} \"{}\" is {}: expected 0 to {}", name, text, is_number ? "out of range" : "not a whole number",
+                     categories - 1);
   if (is_number)
-    base::fail_usage("{} {} is out of range: {}s are 0 to {}, or {}", name, text, name, categories - 1, names_text());
-  base::fail_usage("unknown {} \"{}\"{} ({}s are 0 to {}, or names)", name, text, base::did_you_mean(text, names), name,
+    base::fail_usage("{} {} is out of range: expected 0 to {}, or {}", name, text, categories - 1, names_text());
+  base::fail_usage("unknown {} \"{}\"{} (expected 0 to {}, or a name)", name, text, base::did_you_mean(text, names),
                    categories - 1);
 }
 
@@ -219,7 +219,7 @@ void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int
     const auto found =
         std::visit([](const auto& values) { return static_cast<std::int64_t>(values.size()); }, rows.columns[c]);
     if (found != count)
-      base::fail_usage("{} for {}", base::counted(found, column.name), base::counted(count, "sample"));
+      base::fail_usage("{}: {} for {}", column.name, base::counted(found, "value"), base::counted(count, "sample"));
     if (column.is_numeric()) {
       for (const float value : rows.numbers(c))
         if (!column.number.accepts(static_cast<double>(value)))

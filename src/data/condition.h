@@ -80,7 +80,7 @@ struct ConditionRows {
 };
 
 /// `count` rows that cycle through the values of each column: categories 0, 1, ..., and 8 numbers from the lowest to
-/// the highest seen. The first column changes slowest; none without a column.
+/// the highest seen, or eighths of a period from 0 on. The first column changes slowest; none without a column.
 ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count);
 
 /// The number of rows after which values_in_turn repeats; 1 without a column.
@@ -89,7 +89,8 @@ std::int64_t values_period(const ConditionSpec& spec);
 /// A row as text: "7", "digit=7, angle=30".
 std::string row_text(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t row);
 
-/// Throws a usage error unless `rows` are `count` rows of `spec`, each value one of its categories or a finite number.
+/// Throws a usage error unless `rows` are `count` rows of `spec`, each value one of its categories or a finite number
+/// (above 0 where its logarithm is taken).
 void require_rows(const ConditionSpec& spec, const ConditionRows& rows, std::int64_t count);
 
 }  // namespace gan::data

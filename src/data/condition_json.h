@@ -20,7 +20,7 @@ nlohmann::ordered_json to_json(const SampleUnits& units);
 SampleUnits units_of_json(const nlohmann::ordered_json& json, const std::string& where);
 
 /// Throws a data error that begins with `where` if a condition's columns have no or too many categories, repeated
-/// names, not one name for each category, or a scaling that is none.
+/// names, not one name for each category, or a scaling that is not known.
 void require_sound(const ConditionSpec& condition, const std::string& where);
 
 }  // namespace gan::data

@@ -89,11 +89,11 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   const std::string images = find_file(place.folder, part + "-images"),
                     labels = find_file(place.folder, part + "-labels");
   if (images.empty()) base::fail_data("{}: the folder has no {}-images-idx3-ubyte[.gz]", spec, part);
-  if (options.labels && labels.empty())
-    base::fail_data("{}: the folder has no {}-labels-idx1-ubyte[.gz]; without labels only unconditional models train",
-                    spec, part);
   Dataset dataset = image_dataset(images, read_idx_images(images, options.cache), options);
-  if (options.labels)
+  if (options.labels && labels.empty())
+    dataset.notes.push_back(
+        fmt::format("{}: the folder has no {}-labels-idx1-ubyte[.gz]: its images are unlabelled", spec, part));
+  else if (options.labels)
     add_labels(dataset, labels, read_idx_labels(labels, options.cache), options.read,
                "; these two files do not belong together");
   return dataset;

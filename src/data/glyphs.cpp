@@ -243,7 +243,7 @@ std::vector<Character> available(const GlyphOptions& options, std::vector<Font>&
     base::fail_usage("the first {} characters of {}: it has {}", options.characters, options.charset,
                      characters.size());
   if (!missing.empty())
-    notes.push_back(fmt::format("{} that no font has left out, such as {}",
+    notes.push_back(fmt::format("{} left out, as no font has them, such as {}",
                                 base::counted(std::ssize(missing), "character"), missing.front()));
   return characters;
 }

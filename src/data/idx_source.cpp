@@ -53,18 +53,21 @@ void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels
   if (columns > kMostColumns)
     base::fail_data("{}: {} labels for each image, expected {} or fewer", path, columns, kMostColumns);
   dataset.hash = base::sha256(dataset.hash + labels.hash);
-  if (columns == 1 && labels.is_whole()) {
+  const std::string name = labels.is_whole() ? "label" : "value";
+  std::vector<std::string> names;
+  for (std::size_t c = 0; c < columns; ++c) names.push_back(columns == 1 ? name : name + std::to_string(c));
+  check_columns(read, names, path);
+  const bool numeric = period_of(read, name) > 0 || !scaling_of(read, name).empty();
+  if (columns == 1 && labels.is_whole() && !numeric) {
     std::vector<std::int32_t> values;
     for (std::size_t i = 0; i < count; ++i) values.push_back(static_cast<std::int32_t>(labels.value(i)));
     set_labels(dataset, values, fs::path(path).parent_path().string());
     return;
   }
-  const std::string name = labels.is_whole() ? "label" : "value";
   for (std::size_t c = 0; c < columns; ++c) {
     std::vector<double> values;
     for (std::size_t i = 0; i < count; ++i) values.push_back(labels.value(i * columns + c));
-    add_column(dataset,
-               condition_column(columns == 1 ? name : name + std::to_string(c), values, labels.is_whole(), read, path));
+    add_column(dataset, condition_column(names[c], values, labels.is_whole(), read, path));
   }
 }
 

@@ -14,7 +14,8 @@ struct MnistFile {
 /// The four files: training images and labels, then the test pair.
 std::span<const MnistFile> mnist_files();
 
-/// The folder of fetched data: $XDG_CACHE_HOME/gan, else ~/.cache/gan. Throws a usage error if neither variable is set.
+/// The folder of what is fetched or made once, such as data, decoded pictures and classifiers: $XDG_CACHE_HOME/gan,
+/// else ~/.cache/gan. Throws a usage error if neither variable is set.
 std::string default_cache();
 
 /// `cache`/mnist; "" means default_cache().

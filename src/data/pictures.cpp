@@ -213,8 +213,8 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   PictureFolder folder = find_pictures(spec, part);
   if (folder.files.empty()) fail_without_pictures(folder);
   if (options.split == Split::train && !parts.others.empty())
-    folder.notes.push_back(
-        fmt::format("{}: is not read, only {} and {}: {}", spec, parts.train, parts.test, base::joined(parts.others)));
+    folder.notes.push_back(fmt::format("{}: only the folders {} and {} are read, not {}", spec, parts.train, parts.test,
+                                       base::joined(parts.others)));
   if (folder.metadata.path.empty() && !folder.unfinished.empty())
     base::fail_data(
         "{}: has {} in place of metadata.csv: the pictures are still being written, or the program that wrote them was "

@@ -7,49 +7,24 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <system_error>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory_limit.h"
 #include "base/text.h"
 #include "data/mnist.h"
 
 namespace gan::data {
 
-namespace fs = std::filesystem;
-
 namespace {
-
-// The memory that a control group leaves to this process, in bytes; 0 if none limits it.
-std::uint64_t group_limit() {
-  std::uint64_t limit = 0;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const std::size_t colon = line.find(':'), second = line.find(':', colon + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(colon + 1, second - colon - 1);
-    const bool unified = controllers.empty();
-    if (!unified && controllers != "memory") continue;
-    const fs::path root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    // In a container the path may be one of the host; the root is then the container's own.
-    for (fs::path path = line.substr(second + 2);; path = path.parent_path()) {
-      std::ifstream file(root / path / (unified ? "memory.max" : "memory.limit_in_bytes"));
-      std::uint64_t bytes = 0;
-      if (file >> bytes && bytes > 0) limit = limit == 0 ? bytes : std::min(limit, bytes);
-      if (path.empty()) break;
-    }
-  }
-  return limit;
-}
 
 // Whether memory may not hold pixels beside what training needs.
 bool exceeds_memory(std::uint64_t bytes) {
   const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
   std::uint64_t memory = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  if (const std::uint64_t limit = group_limit(); limit > 0) memory = std::min(memory, limit);
+  if (const std::uint64_t limit = base::memory_limit(); limit > 0) memory = std::min(memory, limit);
   return bytes > memory / 2;
 }
 

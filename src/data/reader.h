@@ -33,7 +33,7 @@ struct ReadOptions {
 
 /// How to open a source.
 struct SourceOptions {
-  std::string cache = "";      ///< folder of fetched data; "": default_cache()
+  std::string cache = "";      ///< folder of fetched and decoded data; "": default_cache()
   Split split = Split::train;  ///< a source without a test part refuses Split::test
   std::uint64_t seed = 0;      ///< for synthetic sources
   bool labels = true;          ///< false: labels are not read and may be missing

@@ -13,13 +13,13 @@ namespace gan::data {
 std::span<const Reader* const> reader_table();
 
 /// Opens what --data names: a named set (mnist, ring8, ...), a folder or a file that a reader accepts. The condition
-/// has the columns of options.read.condition in that order, else the column "label" if there is one, else none. Throws
-/// a usage error with the nearest known name if no reader accepts `spec` or a column is not there, a data error if the
-/// data is missing or bad.
+/// has the columns of options.read.condition in that order, else the reader's default_condition, else the column
+/// "label" or "class", else none. Throws a usage error with the nearest known name if no reader accepts `spec` or a
+/// column is not there, a data error if the data is missing or bad.
 Dataset open_source(const std::string& spec, const SourceOptions& options = {});
 
-/// Whether a source has a test part of its own: mnist, folders with t10k files, synthetic points. Throws as open_source
-/// does if no reader accepts `spec`.
+/// Whether a source has a test part of its own (Reader::has_test), as MNIST, CIFAR and folders with train and test
+/// have. Throws as open_source does if no reader accepts `spec`.
 bool has_test_part(const std::string& spec);
 
 /// The sources with a name of their own: "grid25", "mnist", ...

@@ -42,7 +42,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
       labels[c].push_back(digits.label(digit));
     }
   dataset.pixels = std::move(pixels);
-  dataset.hash = hash_of(dataset);  // of the pixels alone, which say the digits, so that it is that of unlabelled runs
+  dataset.hash = hash_of(dataset);  // of the pixels alone, as of unlabelled runs: they determine the labels
   if (options.labels) {
     const std::string names[kChannels] = {"red", "green", "blue"};
     check_columns(options.read, names, spec);

@@ -398,7 +398,7 @@ void Judge::judge_coverage(const Rows& fake, Scores& scores) const {
   const std::vector<float> all = rows_of({real_.features, fake.width}, distinct_);
   const std::vector<float> real_rows = metrics::choose_rows({all, fake.width}, rows, kSeed);
   const std::vector<float> fake_rows = metrics::choose_rows(fake, rows, kSeed + 1);
-  scores.prdc = metrics::prdc({real_rows, fake.width}, {fake_rows, fake.width}, kNeighbours);
+  scores.prdc = metrics::prdc({real_rows, fake.width}, {fake_rows, fake.width}, kNeighbours, backend_);
 }
 
 }  // namespace gan::eval

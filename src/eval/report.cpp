@@ -185,7 +185,7 @@ std::string how_drawn(const Scores& scores) {
   return "";
 }
 
-/// "9.1 degrees  of samples; the judge's own 6.2, on the reference".
+/// "9.1 degrees  mean absolute error of samples; of the reference 6.2".
 std::string number_text(const Scores::Number& number) {
   return fmt::format("{:.4g}{}  mean absolute error of samples; of the reference {:.4g}", number.error,
                      number.unit.empty() ? "" : " " + number.unit, number.own_error);
@@ -206,7 +206,7 @@ std::string windows_text(const std::vector<Scores::Number::Window>& windows) {
                      worst->high, few > 0 ? "; of few rows, with shrunk covariances" : "");
 }
 
-/// "2 of the reference's values (10, 20) are not in the training data; error there 3.1".
+/// "2 values that the training data lacks: 10, 20; error there 3.1".
 std::string unseen_text(const Scores::Number& number) {
   std::vector<std::string> named;
   for (const double value : std::span(number.unseen).first(std::min(number.unseen.size(), kNamedValues)))
@@ -217,7 +217,8 @@ std::string unseen_text(const Scores::Number& number) {
                      number.unseen_error ? fmt::format("; error there {:.4g}", *number.unseen_error) : "");
 }
 
-/// "no: 0.02 of samples lie within 17 grey levels of a training image or of one shifted by a pixel, 0.03 of held-out".
+/// "no copies: 0.020 of samples lie within 17 grey levels of a training image, or of one shifted by a pixel; of
+/// held-out images 0.030".
 std::string copies_text(const Scores::Memorization& m, bool vectors) {
   const std::string held_out =
       m.held_out_copies ? fmt::format("; of held-out {} {:.3f}", vectors ? "rows" : "images", *m.held_out_copies)

@@ -146,7 +146,7 @@ inline constexpr double kDuplicateDeviation = 1e-3;
 /// At most so many samples are searched for copies: more do not change two digits of a median.
 inline constexpr std::int64_t kMostSearched = 5000;
 
-/// Angles at which points around a circle are drawn, halfway between those of the data.
+/// Angles at which points around a circle are drawn: evenly, shifted by half the spacing of the data's.
 inline constexpr std::int64_t kAngles = 360, kPointsOnCircle = kFewestRows * kAngles;
 
 /// The share of labels [N] that are predicted right.

@@ -405,6 +405,27 @@ CSource c_source_of(const Part& part, const std::string& name, bool weights_apar
   return CWriter(part, name, weights_apart).write();
 }
 
+namespace {
+
+/// Whether <math.h>, which the file includes, declares this name.
+bool is_of_math(const std::string& name) {
+  static const std::set<std::string> kFunctions = {
+      "acos",     "acosh",    "asin",    "asinh",      "atan",        "atan2",     "atanh",      "cbrt",    "ceil",
+      "copysign", "cos",      "cosh",    "erf",        "erfc",        "exp",       "exp2",       "expm1",   "fabs",
+      "fdim",     "floor",    "fma",     "fmax",       "fmin",        "fmod",      "frexp",      "hypot",   "ilogb",
+      "ldexp",    "lgamma",   "llrint",  "llround",    "log",         "log10",     "log1p",      "log2",    "logb",
+      "lrint",    "lround",   "modf",    "nan",        "nearbyint",   "nextafter", "nexttoward", "pow",     "remainder",
+      "remquo",   "rint",     "round",   "scalbln",    "scalbn",      "sin",       "sinh",       "sqrt",    "tan",
+      "tanh",     "tgamma",   "trunc",   "gamma",      "drem",        "exp10",     "finite",     "isinf",   "isnan",
+      "isfinite", "isnormal", "signbit", "fpclassify", "significand", "sincos",    "signgam",    "scalb",   "pow10",
+      "j0",       "j1",       "jn",      "y0",         "y1",          "yn",        "float_t",    "double_t"};
+  // Each has forms for float and long double.
+  const bool has_form = name.ends_with('f') || name.ends_with('l');
+  return kFunctions.contains(name) || (has_form && kFunctions.contains(name.substr(0, name.size() - 1)));
+}
+
+}  // namespace
+
 std::string c_identifier(const std::string& path) {
   std::string name = std::filesystem::path(path).stem().string();
   for (char& c : name)
@@ -414,7 +435,8 @@ std::string c_identifier(const std::string& path) {
       "main",    "for",      "if",       "else",   "while",    "do",       "switch", "case",    "default",
       "break",   "continue", "return",   "goto",   "const",    "volatile", "struct", "union",   "enum",
       "typedef", "extern",   "register", "signed", "unsigned", "sizeof",   "inline", "restrict"};
-  return is_identifier(name) && name[0] != '_' && !kReserved.contains(name) ? name : "gan_" + name;
+  const bool is_free = is_identifier(name) && name[0] != '_' && !kReserved.contains(name) && !is_of_math(name);
+  return is_free ? name : "gan_" + name;
 }
 
 }  // namespace gan::exchange

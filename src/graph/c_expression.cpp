@@ -36,7 +36,7 @@ std::string c_expression(ElementwiseOp op, const std::string& a, const std::stri
     case ElementwiseOp::tanh:
       return call("tanhf");
     case ElementwiseOp::sigmoid:
-      return fmt::format("1.0f / (1.0f + expf(-{}))", a);
+      return fmt::format("1.0f / (1.0f + expf(-({})))", a);
     case ElementwiseOp::softplus:
       return fmt::format("({0} < 0.0f ? 0.0f : {0}) + log1pf(expf(-fabsf({0})))", a);
     case ElementwiseOp::relu:

@@ -1,6 +1,7 @@
 #include "graph/chain.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <utility>
 
@@ -82,7 +83,9 @@ float alpha_of(const Node& node) {
   return node.attributes.has("alpha") ? static_cast<float>(node.attributes.real("alpha")) : 0.0f;
 }
 
-float value_of(const Node& constant) { return static_cast<float>(constant.attributes.real("value")); }
+std::uint32_t bits_of(const Node& constant) {
+  return std::bit_cast<std::uint32_t>(static_cast<float>(constant.attributes.real("value")));
+}
 
 }  // namespace
 
@@ -91,8 +94,8 @@ ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, Node
   ChainOfNodes made;
   Chain& chain = made.chain;
   chain.elements = graph.node(product >= 0 ? product : nodes[0]).type.elements();
-  std::map<NodeId, int> read, computed;  // slots of the operands and of the nodes of the chain
-  std::map<float, int> constants;
+  std::map<NodeId, int> read, computed;    // slots of the operands and of the nodes of the chain
+  std::map<std::uint32_t, int> constants;  // by their bits: NaN and the two zeros are values of their own
   const auto inside = [&](NodeId id) { return std::find(nodes.begin(), nodes.end(), id) != nodes.end(); };
   const auto add_operand = [&](NodeId id, ChainOperand operand) {
     made.operands.push_back(id);
@@ -105,7 +108,7 @@ ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, Node
       if (id == product || inside(input)) continue;
       const Node& source = graph.node(input);
       if (source.is_constant()) {
-        constants.emplace(value_of(source), 0);
+        constants.emplace(bits_of(source), 0);
       } else if (!read.count(input)) {
         ChainOperand operand = broadcast_operand(source.type.shape, graph.node(id).type.shape);
         operand.dtype = source.type.dtype;
@@ -114,14 +117,14 @@ ChainOfNodes chain_of(const Graph& graph, const std::vector<NodeId>& nodes, Node
     }
   // Operands take the first slots, then constants, then results.
   int next = static_cast<int>(chain.operands.size());
-  for (auto& [value, slot] : constants) {
+  for (auto& [bits, slot] : constants) {
     slot = next++;
-    chain.constants.push_back(value);
+    chain.constants.push_back(std::bit_cast<float>(bits));
   }
   const auto slot_of = [&](NodeId id) {
     if (inside(id)) return computed.at(id);
     const Node& source = graph.node(id);
-    return source.is_constant() ? constants.at(value_of(source)) : read.at(id);
+    return source.is_constant() ? constants.at(bits_of(source)) : read.at(id);
   };
   const auto add_result = [&](NodeId id, ChainResult result) {
     made.results.push_back(id);

@@ -10,7 +10,7 @@
 
 namespace gan::graph {
 
-/// Handle of the result of a node; valid as long as the graph.
+/// Handle of the result of a node; valid until a pass rewrites the graph. Inputs and outputs keep their names.
 struct Tensor {
   Graph* graph = nullptr;
   NodeId id = -1;

@@ -17,10 +17,11 @@ struct Node;
 /// and tested on any machine.
 struct Target {
   std::string name;
-  /// Most elementwise nodes of one kernel; with more, intermediate values no longer fit into the L1 cache.
+  /// Most nodes of one kernel with a chain, its product included; with more, intermediate values no longer fit into the
+  /// L1 cache.
   std::size_t longest_chain = 40;
-  /// Most elementwise nodes in the epilogue of a matrix product or convolution (scale, bias, activation), such as
-  /// post-ops of oneDNN or epilogues of cuBLASLt. 0: no epilogues.
+  /// Most nodes of a matrix product or convolution with its epilogue (scale, bias, activation), such as post-ops of
+  /// oneDNN or epilogues of cuBLASLt. 0 or 1: no epilogues.
   std::size_t longest_epilogue = 16;
   /// The ops that an epilogue supports.
   std::vector<ElementwiseOp> epilogue_ops = {ElementwiseOp::copy,   ElementwiseOp::add,        ElementwiseOp::mul,

@@ -24,7 +24,8 @@ bool is_picture_name(std::string_view name);
 /// or RGBA; 16-bit values v become v * 255 / 65535, rounded; fewer bits are spread over 0 to 255. CMYK, which files
 /// hold inverted as Adobe's programs write it, becomes RGB as Pillow's convert("RGB") makes it. The EXIF orientation is
 /// applied; colour profiles and gamma are not. Throws a data error naming `name` if the content is no such picture,
-/// damaged, cut short, animated, or larger than kMostPixels, which is checked before memory is taken.
+/// damaged, cut short, an animated WebP (an animated PNG is its first picture), or larger than kMostPixels, which is
+/// checked before memory is taken.
 DecodedPicture decode_picture(std::string_view content, const std::string& name);
 
 /// The same without the pixels, which are not checked.

@@ -81,7 +81,8 @@ class MemberReader {
   MemberReader& operator=(const MemberReader&) = delete;
 
   void read(void* dst, std::size_t bytes) {
-    if (bytes > left_) base::fail_data("{}: ends {} early", name_, bytes - left_);
+    if (bytes > left_)
+      base::fail_data("{}: ends {} early", name_, base::counted(static_cast<std::int64_t>(bytes - left_), "byte"));
     deflated_ ? inflate_to(dst, bytes) : file_.read(dst, bytes);
     left_ -= bytes;
     found_ = crc32_z(found_, static_cast<const Bytef*>(dst), bytes);

@@ -36,8 +36,8 @@ class ZipFile {
   };
 
   /// Reads the archive's list; members whose names are not wanted are left out. Throws a data error if the file is not
-  /// a zip archive, damaged or a part of one; or a member is there twice, encrypted, compressed in another way,
-  /// overlaps others, expands more than 200 times to more than 256 MB, or has a name that is not plain text.
+  /// a zip archive, damaged or a part of one, or smaller than its members; or a member is there twice, encrypted,
+  /// compressed in another way, expands more than 200 times to more than 256 MB, or has a name that is not plain text.
   ZipFile(const std::string& path, const std::function<bool(std::string_view name)>& wanted);
 
   const std::string& path() const { return path_; }

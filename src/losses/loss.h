@@ -66,8 +66,8 @@ std::span<const Penalty* const> penalty_table();
 /// The squared length of the gradient of each logit with respect to x, [M, 1], for logits [M, 1] that each depend on
 /// their own N / M rows of x [N, ...] alone. Differentiable again.
 Tensor squared_gradients(Tensor logits, Tensor x);
-/// The same for x given as several tensors of equal size, [M / parts.size(), 1] each.
-std::vector<Tensor> squared_gradients(Tensor logits, const std::vector<Tensor>& parts);
+/// The same where several tensors of equal size were judged as one, joined along the rows: [M / inputs.size(), 1] each.
+std::vector<Tensor> squared_gradients(Tensor logits, const std::vector<Tensor>& inputs);
 
 /// Mean over logits of (|gradient with respect to x| - target)^2; its derivative stays finite where the gradient is 0.
 Tensor gradient_length_penalty(Tensor logits, Tensor x, double target);

@@ -9,7 +9,7 @@ namespace gan::metrics {
 
 namespace {
 
-constexpr std::int64_t kLargestBlock = 1000, kUsualBlock = 10;
+constexpr std::int64_t kLargestBlock = 1000, kSmallestBlock = 10;
 
 /// The sum of the kernel over all pairs of rows, without the pairs of a row with itself if `skip_self` is set.
 double kernel_sum(const Rows& a, const Rows& b, bool skip_self) {
@@ -42,7 +42,7 @@ Estimate kid(const Rows& a, const Rows& b, std::uint64_t seed) {
   require_same_width(a, b);
   const std::int64_t rows = std::min(a.count(), b.count());
   if (rows < 4) base::fail_usage("KID needs at least four samples a side, {} given", rows);
-  const std::int64_t block = std::clamp(rows / 10, std::min(kUsualBlock, rows / 2), kLargestBlock);
+  const std::int64_t block = std::clamp(rows / 10, std::min(kSmallestBlock, rows / 2), kLargestBlock);
   const std::int64_t blocks = rows / block;
   const std::vector<float> from_a = choose_rows(a, rows, seed), from_b = choose_rows(b, rows, seed + 1);
   std::vector<double> values;

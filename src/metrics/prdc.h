@@ -13,7 +13,8 @@ struct Prdc {
 
 /// Precision and recall (Kynkaanniemi et al. 2019, arXiv 1904.06991), density and coverage (Naeem et al. 2020, arXiv
 /// 2002.09797) of fake [M, D] against real [N, D]. The ball of a row is open and reaches to its k-th nearest other row
-/// of the same side. Throws a usage error unless both sides have more than k rows.
-Prdc prdc(const Rows& real, const Rows& fake, int k = 5);
+/// of the same side. `backend` computes distances; null is the CPU. Throws a usage error unless both sides have more
+/// than k rows.
+Prdc prdc(const Rows& real, const Rows& fake, int k = 5, const runtime::Backend* backend = nullptr);
 
 }  // namespace gan::metrics

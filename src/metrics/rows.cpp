@@ -41,18 +41,20 @@ std::vector<float> squared_norms(const Rows& rows, std::span<const float> centre
   return norms;
 }
 
-/// A compiled program for the product a b^T of a block of rows of each.
+/// A compiled program for the product a b^T of a block of rows of each; its arrays may be in the memory of a device.
 struct BlockProduct {
-  BlockProduct(std::int64_t rows, std::int64_t columns, std::int64_t width) {
+  BlockProduct(std::int64_t rows, std::int64_t columns, std::int64_t width, const runtime::Backend* backend) {
     graph::Graph graph;
     const auto input = [&](const char* name, std::int64_t count) {
       return graph.input(name, {graph::DType::f32, {count, width}});
     };
     graph.output("product", ops::matmul(input("a", rows), input("b", columns), false, /*transpose_b=*/true));
-    program = std::make_unique<runtime::Program>(compiler::compile(graph, {}, state, arena));
+    program = std::make_unique<runtime::Program>(compiler::compile(graph, {.backend = backend}, state, arena));
   }
 
-  std::span<float> values(const char* name) { return state.at(name).f32(); }
+  void set(const char* name, const Rows& rows, std::span<const float> centre) {
+    copy_centred(rows, centre, runtime::Writing(state.at(name)).f32());
+  }
 
   runtime::State state;
   runtime::Arena arena;
@@ -65,7 +67,7 @@ std::int64_t most_rows(std::int64_t width) { return std::max<std::int64_t>(kElem
 
 /// for_each_product of rows minus `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit,
-                              const runtime::Communicator& ranks) {
+                              const runtime::Communicator& ranks, const runtime::Backend* backend) {
   require_same_width(a, b);
   const std::int64_t block = block_of(a), piece = std::min({kPiece, b.count(), most_rows(b.width)});
   std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // by size
@@ -74,12 +76,12 @@ void for_each_centred_product(const Rows& a, const Rows& b, std::span<const floa
     for (std::int64_t row = block * ranks.rank(); row < a.count(); row += block * ranks.ranks()) {
       const std::int64_t rows = std::min(block, a.count() - row);
       std::unique_ptr<BlockProduct>& product = products[{rows, columns}];
-      if (!product) product = std::make_unique<BlockProduct>(rows, columns, a.width);
-      if (std::exchange(product->first_of_b, first) != first)
-        copy_centred(b.slice(first, columns), centre, product->values("b"));
-      copy_centred(a.slice(row, rows), centre, product->values("a"));
+      if (!product) product = std::make_unique<BlockProduct>(rows, columns, a.width, backend);
+      if (std::exchange(product->first_of_b, first) != first) product->set("b", b.slice(first, columns), centre);
+      product->set("a", a.slice(row, rows), centre);
       product->program->run();
-      const std::span<const float> results = product->values("product");
+      const runtime::Array product_on_host = product->state.at("product").on_host();
+      const std::span<const float> results = product_on_host.f32();
       base::parallel_for(rows, 16, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i)
           visit(row + i, first,
@@ -100,10 +102,12 @@ void require_same_width(const Rows& a, const Rows& b) {
 }
 
 void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit) {
-  for_each_centred_product(a, b, std::vector<float>(static_cast<std::size_t>(a.width)), visit, runtime::one_rank());
+  for_each_centred_product(a, b, std::vector<float>(static_cast<std::size_t>(a.width)), visit, runtime::one_rank(),
+                           nullptr);
 }
 
-void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit, const runtime::Communicator& ranks) {
+void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit, const runtime::Communicator& ranks,
+                       const runtime::Backend* backend) {
   require_same_width(a, b);
   const std::vector<double> mean = mean_row(b);
   const std::vector<float> centre(mean.begin(), mean.end());
@@ -119,7 +123,7 @@ void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit, cons
           squared[j] = std::max(0.0f, norm + norms[j] - 2 * products[j]);
         visit(i, first, squared);
       },
-      ranks);
+      ranks, backend);
 }
 
 double squared_distance(std::span<const float> a, std::span<const float> b) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "runtime/backend.h"
 #include "runtime/communicator.h"
 
 namespace gan::metrics {
@@ -41,8 +42,10 @@ void for_each_product(const Rows& a, const Rows& b, const VisitRow& visit);
 /// from 0.
 ///
 /// Several ranks take blocks of rows of a in turn: each visits its own, and collect_rows gives it the others' results.
+/// `backend` multiplies; null is the CPU.
 void for_each_distance(const Rows& a, const Rows& b, const VisitRow& visit,
-                       const runtime::Communicator& ranks = runtime::one_rank());
+                       const runtime::Communicator& ranks = runtime::one_rank(),
+                       const runtime::Backend* backend = nullptr);
 
 /// Completes `values`, one for each row of a, of which this rank has computed those of the rows that it has visited.
 template <typename Value>

@@ -25,8 +25,8 @@ Widths three_widths(const NetworkSpec& network, const char* key) {
   // Options that these networks lack are refused, not ignored.
   if (network.spectral_norm || network.batch_norm || network.condition != "embedding" || network.activation != "relu")
     base::fail_usage(
-        "model.kind = cgan-paper allows only relu and condition embedding, and no norms: start from the preset "
-        "cgan-paper, or use mlp");
+        "model.kind = cgan-paper has layers of its own (one-hot labels, ReLU in G, maxout in D, no norms); leave "
+        "activation, condition and norms of model.g and model.d at their defaults, or use mlp");
   return {network.widths[0], network.widths[1], network.widths[2]};
 }
 

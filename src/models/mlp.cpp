@@ -1,8 +1,8 @@
 #include "models/condition.h"
 
 // Multilayer perceptrons. The cGAN tutorial's G has widths 64-128-256-512-1024 and spectral norm, its D has widths
-// 1024-512-256-128-64. The condition is a learned embedding of the label, concatenated to the input (Mirza and Osindero
-// 2014, arXiv 1411.1784).
+// 1024-512-256-128-64. The condition enters as condition.h says, by default as a learned embedding of the label that is
+// concatenated to the input (Mirza and Osindero 2014, arXiv 1411.1784).
 namespace gan::models {
 
 using namespace ops;
@@ -29,13 +29,12 @@ Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Conditio
     h = nn::linear(s.next("model", 1), h, width, linear_options(spec.d));
     h = finish_hidden(s, spec, spec.d, h, y);
   }
-  return judge_features(s, spec, h, y);  // [N, 1]
+  return judge_features(s, spec, h, y);  // [N / pack, 1]
 }
 
 }  // namespace
 
 extern const Model mlp_model;
-const Model mlp_model{"mlp", "multilayer perceptrons, the label's embedding joined to the input", generator,
-                      discriminator};
+const Model mlp_model{"mlp", "multilayer perceptrons, for images and vectors", generator, discriminator};
 
 }  // namespace gan::models

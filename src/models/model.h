@@ -53,7 +53,7 @@ struct Condition {
 
 /// The outputs of a discriminator.
 struct Verdicts {
-  Tensor logits;  ///< [N, 1]: the higher, the more real
+  Tensor logits;  ///< [N / pack, 1]: the higher, the more real
   /// With condition = auxiliary, for each column: logits [N, K] of categories or features [N, F] of numbers.
   std::vector<Tensor> predictions = {};
 };

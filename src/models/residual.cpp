@@ -130,7 +130,7 @@ Verdicts discriminator(Scope& s, const ModelSpec& spec, Tensor x, const Conditio
   h = conv2d(h, positions, /*stride=*/1, /*padding=*/0, /*groups=*/widths.back());  // [N, 1, 1, C]
   h = join_condition(s, spec, spec.d, reshape(h, {rows, widths.back()}), y);
   h = nn::linear(s.next("model", 1), h, widths.back(), linear_options(spec.d));
-  return judge_features(s, spec, finish_hidden(s, spec, spec.d, h, y), y);  // [N, 1]
+  return judge_features(s, spec, finish_hidden(s, spec, spec.d, h, y), y);  // [N / pack, 1]
 }
 
 }  // namespace

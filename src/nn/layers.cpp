@@ -149,7 +149,9 @@ Tensor normalize_channels(const Scope& s, Tensor x, Tensor weight, Tensor bias) 
   const Tensor running_variance = s.statistic("running_var", {channels}, Init::constant(1));
   Tensor mean = running_mean, variance = running_variance;
   if (s.training()) {
-    if (count < 2) base::fail_usage("batch norm needs at least two rows in a batch, {} given", count);
+    if (count < 2)
+      base::fail_usage(
+          "batch norm needs at least two elements of each channel in a batch, {} given; use a larger batch", count);
     mean = s.joint_sum(sum_to(x, {channels})) * (1.0 / count);
     variance = s.joint_sum(sum_to(square(x - mean), {channels})) * (1.0 / count);
     s.update("running_mean", running_mean * (1.0 - kMomentum) + mean * kMomentum);

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "ops/support.h"
 
 namespace gan::ops {
@@ -11,7 +12,9 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   if (inputs.empty()) base::fail_usage("no tensors given");
   const auto axis = static_cast<std::size_t>(attributes.integer("axis"));
   Shape shape = inputs[0].shape;
-  if (axis >= shape.size()) base::fail_usage("axis {} of {}", axis, to_string(inputs[0]));
+  if (axis >= shape.size())
+    base::fail_usage("axis {} of {}, which has {}", axis, to_string(inputs[0]),
+                     base::counted(std::ssize(shape), "axis", "axes"));
   shape[axis] = 0;
   for (const graph::TensorType& input : inputs) {
     Shape others = input.shape;

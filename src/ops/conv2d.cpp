@@ -43,11 +43,13 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
     expect_real(input, "an operand");
   }
   if (inputs[0].dtype != inputs[1].dtype)
-    base::fail_usage("operands of types {} and {}", name_of(inputs[0].dtype), name_of(inputs[1].dtype));
+    base::fail_usage("operands of types {} and {}; expected one type", name_of(inputs[0].dtype),
+                     name_of(inputs[1].dtype));
   if (attributes.integer("stride") < 1 || attributes.integer("padding") < 0)
-    base::fail_usage("stride {} and padding {}", attributes.integer("stride"), attributes.integer("padding"));
+    base::fail_usage("stride {} and padding {}; expected a stride of 1 or more and a padding of 0 or more",
+                     attributes.integer("stride"), attributes.integer("padding"));
   const std::int64_t groups = attributes.integer("groups");
-  if (groups < 1) base::fail_usage("{} groups", groups);
+  if (groups < 1) base::fail_usage("{} groups, expected 1 or more", groups);
   const Convolution c = convolution_of(kind, inputs[0], inputs[1], attributes);
   // dst must have the shape that src and weights give.
   const auto length = [&](std::size_t axis) {

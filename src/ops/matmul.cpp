@@ -19,7 +19,8 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   expect_rank(inputs[1], 2, "the second operand");
   expect_real(inputs[0], "the first operand");
   if (inputs[0].dtype != inputs[1].dtype)
-    base::fail_usage("operands of types {} and {}", name_of(inputs[0].dtype), name_of(inputs[1].dtype));
+    base::fail_usage("operands of types {} and {}; expected one type", name_of(inputs[0].dtype),
+                     name_of(inputs[1].dtype));
   const graph::Matmul product = matmul_of(inputs[0], inputs[1], attributes);
   return {DType::f32, {product.m, product.n}};
 }

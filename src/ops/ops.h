@@ -82,19 +82,20 @@ Tensor reshape(Tensor x, const Shape& shape);
 Tensor permute(Tensor x, const std::vector<std::int64_t>& order);
 /// Tensors, all f32 or all i32, joined along an axis; a negative axis counts from the end.
 Tensor concat(const std::vector<Tensor>& tensors, std::int64_t axis = -1);
-/// Entries [begin, begin + length) of an axis.
+/// Entries [begin, begin + length) of an axis of a real tensor, length > 0.
 Tensor slice(Tensor x, std::int64_t axis, std::int64_t begin, std::int64_t length);
 /// x with `before` zeros in front of and `after` zeros behind the entries of an axis; the transpose of slice.
 Tensor pad(Tensor x, std::int64_t axis, std::int64_t before, std::int64_t after);
 
-/// Rows of table [V, D] picked by index, i32 [N], each in [0, V): [N, D]. An index out of range is a run error when the
-/// program runs.
+/// Rows of table [V, D] picked by index, i32 [N], each in [0, V): [N, D]. A row whose index is out of range
+/// is NaN.
 Tensor gather(Tensor table, Tensor index);
-/// The transpose of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n.
+/// The transpose of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n. An
+/// index out of range is ignored.
 Tensor scatter_add(Tensor values, Tensor index, std::int64_t rows);
 
 /// [N, classes]: 1 in column labels[n] of row n, else 0, for labels i32 [N], each in [0, classes). A label out of range
-/// is a run error when the program runs.
+/// gives zeros.
 Tensor one_hot(Tensor labels, std::int64_t classes);
 /// The maximum of each row of x [N, K]: [N, 1]. All entries equal to the maximum get the gradient.
 Tensor row_maximum(Tensor x);

@@ -11,7 +11,8 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   Shape shape = inputs[0].shape;
   if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()) || before < 0 || after < 0 ||
       inputs[0].dtype != DType::f32)
-    base::fail_usage("{} zeros before and {} after axis {} of {}", before, after, axis, to_string(inputs[0]));
+    base::fail_usage("{} zeros before and {} after axis {} of {}; expected 0 or more, and an axis of an f32 tensor",
+                     before, after, axis, to_string(inputs[0]));
   shape[static_cast<std::size_t>(axis)] += before + after;
   return {DType::f32, shape};
 }

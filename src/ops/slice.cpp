@@ -14,8 +14,8 @@ graph::TensorType infer(std::span<const graph::TensorType> inputs, const graph::
   Shape shape = inputs[0].shape;
   if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()) || begin < 0 || length < 1 ||
       begin + length > shape[static_cast<std::size_t>(axis)] || inputs[0].dtype == DType::i32)
-    base::fail_usage("{} from {} on of axis {} of {}", base::counted(length, "entry", "entries"), begin, axis,
-                     to_string(inputs[0]));
+    base::fail_usage("{} from {} on of axis {} of {}; expected one entry or more within an axis of a real tensor",
+                     base::counted(length, "entry", "entries"), begin, axis, to_string(inputs[0]));
   shape[static_cast<std::size_t>(axis)] = length;
   return {inputs[0].dtype, shape};
 }

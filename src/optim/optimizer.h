@@ -13,12 +13,15 @@ namespace gan::optim {
 using graph::Tensor;
 
 /// The factor of the learning rate at update t, from 0: (t + 1) / warmup during warmup, times a factor that goes from 1
-/// at update `start` to `final` over `steps` updates, linearly or exponentially, and then stays; or, with `done`, to
-/// `final` linearly over the last `share` of the run.
+/// to `final`. "linear" and "exponential" do so from update `start` on over `steps` updates, "budget" linearly over the
+/// last `share` of the run.
 struct Schedule {
-  std::string name = "constant";  ///< "constant", "linear", "exponential" or "budget"
-  double start = 0, steps = 0, final = 1, warmup = 0, share = 0.5;
-  std::optional<Tensor> done = std::nullopt;  ///< share of the run's budget that is used up, a scalar in [0, 1]
+  std::string name = "constant";              ///< "constant", "linear", "exponential" or "budget"
+  double start = 0, steps = 0;                ///< updates, of linear and exponential; steps > 0
+  double final = 1;                           ///< above 0 for exponential
+  double warmup = 0;                          ///< updates; 0: none
+  double share = 0.5;                         ///< of budget, (0, 1]
+  std::optional<Tensor> done = std::nullopt;  ///< budget needs it: the used up share of the run, a scalar in [0, 1]
 };
 
 struct OptimizerSpec {

@@ -5,7 +5,7 @@ namespace gan::passes {
 void fold(graph::Graph& graph) {
   rewrite(graph, [](graph::Graph& target, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
     if (node.op->fold)
-      if (const auto simpler = node.op->fold(moved(node, inputs), inputs)) return *simpler;
+      if (const auto simpler = node.op->fold(with_inputs(node, inputs), inputs)) return *simpler;
     return target.add(*node.op, inputs, node.attributes);
   });
 }

@@ -82,7 +82,7 @@ class Hoist {
     const auto applied = [&] { return unique_.add(target, *node.op, others, node.attributes); };
     if (node.op == &ops::slice_op && node.attributes.integer("axis") == 0)
       return Scaled{applied(), unique_.add(target, *node.op, {form->scale}, node.attributes)};
-    if (!node.op->keeps_rows || !node.op->keeps_rows(target, moved(node, inputs))) return std::nullopt;
+    if (!node.op->keeps_rows || !node.op->keeps_rows(target, with_inputs(node, inputs))) return std::nullopt;
     Shape column(node.type.shape.size(), 1);
     column[0] = form->scale.dim(0);
     const Tensor scale = column == form->scale.shape()

@@ -26,7 +26,8 @@ void dce(graph::Graph& graph);
 void cse(graph::Graph& graph);
 /// Applies the `fold` function of each op in one sweep from the inputs to the outputs.
 void fold(graph::Graph& graph);
-/// Moves factors that are constant in each row behind the matrix products and convolutions that act on each row alone.
+/// Moves factors that are constant in each row behind the matrix products and convolutions that act on each row alone,
+/// to be multiplied as late as possible.
 /// Backward passes that differ by such factors only (the gradients of two losses, or of a penalty) then become one.
 void hoist(graph::Graph& graph);
 /// Shrinks matrix products to the rows and columns that slices of them read. Example: of the gradient with respect to
@@ -60,15 +61,15 @@ struct Fusion {
 /// Assigns nodes to kernels and orders the kernels. Without fusion each node is a kernel.
 graph::Schedule schedule(const graph::Graph& graph, const graph::Target& target, const Fusion& fusion);
 
-/// Rebuilds a graph in the empty graph `target`, node by node: `replace` gets each node (inputs are copied) with the
-/// tensors of the target that replace its inputs, and returns the tensor that replaces the node.
-using Replace = std::function<graph::Tensor(graph::Graph& target, const graph::Node& node,
-                                            const std::vector<graph::Tensor>& inputs)>;
-void rewrite(const graph::Graph& graph, graph::Graph& target, const Replace& replace);
+/// Rebuilds a graph in the empty graph `to`, node by node. Inputs of the graph are copied; for each other node
+/// `replace` gets the tensors of `to` that replace the node's inputs, and returns what replaces the node.
+using Replace =
+    std::function<graph::Tensor(graph::Graph& to, const graph::Node& node, const std::vector<graph::Tensor>& inputs)>;
+void rewrite(const graph::Graph& graph, graph::Graph& to, const Replace& replace);
 /// The same in place.
 void rewrite(graph::Graph& graph, const Replace& replace);
 /// A copy of `node` whose input ids are those of `inputs`, for functions of ops that inspect them.
-graph::Node moved(const graph::Node& node, const std::vector<graph::Tensor>& inputs);
+graph::Node with_inputs(const graph::Node& node, const std::vector<graph::Tensor>& inputs);
 
 /// Adds nodes to a graph, or returns one added before with equal op, inputs and attributes.
 class Unique {

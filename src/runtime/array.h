@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <map>
 #include <optional>
 #include <span>
@@ -45,14 +46,15 @@ class Array {
 };
 
 /// Lets the host write the elements of an array: in place, or, for an array in device memory, in a host copy that the
-/// destructor copies back.
+/// destructor copies back, unless an exception is what ends the scope. It throws what Memory::write throws.
 class Writing {
  public:
   explicit Writing(Array& array) : array_(array) {
     if (!array.memory().is_host()) copy_ = array.on_host();
   }
-  ~Writing() {
-    if (copy_) array_.memory().write(copy_->bytes(), array_.bytes(), array_.size_bytes());
+  ~Writing() noexcept(false) {
+    if (copy_ && std::uncaught_exceptions() == exceptions_)
+      array_.memory().write(copy_->bytes(), array_.bytes(), array_.size_bytes());
   }
   Writing(const Writing&) = delete;
   Writing& operator=(const Writing&) = delete;
@@ -62,6 +64,7 @@ class Writing {
  private:
   Array& array_;
   std::optional<Array> copy_;
+  int exceptions_ = std::uncaught_exceptions();
 };
 
 /// Zeroed arrays of these types in one block of host memory: one large allocation is faster than many. The block is

@@ -54,7 +54,8 @@ class Executable {
   explicit Executable(std::vector<Kernel> kernels) : kernels_(std::move(kernels)) {}
   virtual ~Executable() = default;
 
-  /// Runs every kernel once. With a profile, each is timed by the clock of the backend.
+  /// Starts every kernel once, in order. May return before they are done: Memory::read waits for them, and throws their
+  /// errors. With a profile, each is timed by the clock of the backend.
   virtual void run(Profile* profile) = 0;
   /// Whether the resources that the kernels were made for (threads) are available now.
   virtual bool can_run_here() const { return true; }
@@ -65,7 +66,7 @@ class Executable {
   std::vector<Kernel> kernels_;
 };
 
-/// Makes kernels and owns the memory that they use. A new backend is one derived class; no other code changes.
+/// Makes kernels and owns the memory that they use. A new backend is a derived class, and a name in devices.cpp.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -75,7 +76,7 @@ class Backend {
   /// Whether it multiplies bf16, and whether that is faster than f32, measured where it depends on the device.
   virtual bool has_bf16() const = 0;
   virtual bool has_fast_bf16() const = 0;
-  /// The name of the processor or device, such as "avx512_core_bf16".
+  /// The CPU's instruction set as oneDNN names it ("avx512_core_bf16"), or a GPU's name and compute capability.
   virtual std::string describe() const = 0;
   /// A sentence for users: the precision that "auto" selects, and why.
   virtual std::string describe_precision() const = 0;
@@ -100,13 +101,15 @@ std::shared_ptr<Backend> make_cpu_backend(const std::set<std::string>& disabled 
 /// The CPU backend with all parts.
 Backend& default_backend();
 
-/// A part of the CPU backend that can be disabled: a row of the table of products or an optimization.
+/// A part of a backend that can be disabled: a row of the CPU's table of products, an optimization, or cuBLASLt.
 struct BackendPart {
   std::string name, summary;
 };
 std::vector<BackendPart> backend_parts();
 /// The part that runs chains as machine code.
 inline constexpr const char* kMachineCode = "machine-code";
+/// The part of a GPU that multiplies matrices; generated kernels do so without it.
+inline constexpr const char* kCublasLt = "cublaslt";
 
 /// Disables all instruction sets newer than AVX2, to test or time what other x86 processors run. Must be called before
 /// anything is computed; throws a usage error on processors without AVX2.

@@ -47,16 +47,17 @@ void require_agreement(Communicator& communicator, const std::vector<Fact>& fact
 /// The text of rank 0, on all ranks.
 std::string broadcast_text(Communicator& communicator, std::string text);
 
-/// Completes values that the ranks have computed in turn: of pieces of `piece` bytes, the last one shorter, rank r has
-/// filled number r, r + ranks(), and so on. Rank 0 gets the others'; with on_all all ranks do.
+/// Completes values that the ranks have computed in turn: of pieces of `piece` > 0 bytes, the last one shorter, rank r
+/// has filled number r, r + ranks(), and so on. Rank 0 gets the others'; with on_all all ranks do.
 void collect_pieces(Communicator& communicator, std::span<std::byte> values, std::size_t piece, bool on_all);
 
 /// Returns when all ranks have called it.
 void wait_for_all(Communicator& communicator);
 
-/// The value of rank 0, on all ranks; a type without pointers.
+/// The value of rank 0, on all ranks.
 template <typename Value>
 Value of_first_rank(Communicator& communicator, Value value) {
+  static_assert(std::is_trivially_copyable_v<Value>);
   if (communicator.ranks() > 1) communicator.broadcast(std::as_writable_bytes(std::span(&value, 1)));
   return value;
 }

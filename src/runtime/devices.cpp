@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -26,12 +27,13 @@ std::optional<int> number_of(const std::string& device) {
 
 /// The backend of a GPU, by its number or, without, by that of the rank. Throws a run error that names what is missing.
 const Backend& gpu([[maybe_unused]] std::optional<int> number, [[maybe_unused]] const std::string& cache,
-                   [[maybe_unused]] Communicator& ranks) {
+                   [[maybe_unused]] Communicator& ranks, [[maybe_unused]] const std::set<std::string>& disabled) {
 #ifdef GAN_CUDA
   // Never destroyed: when the program ends, the driver may be gone before arrays are freed.
-  static auto& backends = *new std::map<std::pair<std::optional<int>, Communicator*>, std::shared_ptr<Backend>>();
-  std::shared_ptr<Backend>& backend = backends[{number, &ranks}];
-  if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache, ranks);
+  using Key = std::tuple<std::optional<int>, Communicator*, std::set<std::string>>;
+  static auto& backends = *new std::map<Key, std::shared_ptr<Backend>>();
+  std::shared_ptr<Backend>& backend = backends[{number, &ranks, disabled}];
+  if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache, ranks, disabled);
   return *backend;
 #else
   base::fail_run("this gan was built without CUDA; build it with -DGAN_CUDA=ON where NVIDIA's headers are");
@@ -44,14 +46,15 @@ bool is_device(const std::string& device) {
   return device == "auto" || device == "cpu" || device == kCuda || number_of(device);
 }
 
-DeviceChoice choose_device(const std::string& device, const std::string& cache, Communicator& ranks) {
+DeviceChoice choose_device(const std::string& device, const std::string& cache, Communicator& ranks,
+                           const std::set<std::string>& disabled) {
   if (device == "cpu") return {nullptr, "the processor, as was asked for"};
   if (const std::optional<int> number = number_of(device); number || device == kCuda) {
     if (number && ranks.ranks_here() > 1)
       base::fail_usage("--device {}: there are {} processes on this machine; --device cuda gives each a GPU", device,
                        ranks.ranks_here());
     try {
-      const Backend& backend = gpu(number, cache, ranks);
+      const Backend& backend = gpu(number, cache, ranks, disabled);
       return {&backend, backend.describe() + ", as was asked for"};
     } catch (const base::Error& error) {
       base::fail_run("--device {}: {}", device, error.what());
@@ -62,6 +65,6 @@ DeviceChoice choose_device(const std::string& device, const std::string& cache, 
   return {nullptr, "the processor: no step has been timed on a GPU yet"};
 }
 
-std::string describe_gpu() { return gpu(std::nullopt, "", one_rank()).describe(); }
+std::string describe_gpu() { return gpu(std::nullopt, "", one_rank(), {}).describe(); }
 
 }  // namespace gan::runtime

@@ -12,9 +12,14 @@ class Memory {
   virtual ~Memory() = default;
   /// Zeroed bytes aligned to 64 (one cache line, one AVX-512 register), freed with the last owner.
   virtual std::shared_ptr<std::byte> allocate(std::size_t bytes) = 0;
+  /// Copies bytes at `from` to the host, after all kernels that were started. Throws a run error if the device fails,
+  /// as write does.
   virtual void read(const std::byte* from, void* to, std::size_t bytes) = 0;
+  /// Copies bytes of the host to `to`, before kernels that are started later; `from` may be changed on return.
   virtual void write(const void* from, std::byte* to, std::size_t bytes) = 0;
   virtual bool is_host() const { return false; }
+  /// Bytes that a device could still allocate; 0 if that is not known.
+  virtual std::size_t free_bytes() { return 0; }
 };
 
 /// The host's own memory, in which the CPU backend works.

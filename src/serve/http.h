@@ -33,7 +33,7 @@ class EventSource {
  public:
   virtual ~EventSource() = default;
   /// Appends what there is to send now to `out`, which may be nothing. False: there will be no more. It is called on
-  /// the thread of all connections, some times a second, and must not wait.
+  /// the thread of all connections, several times a second, and must not wait.
   virtual bool next(std::string& out) = 0;
 };
 

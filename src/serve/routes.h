@@ -17,7 +17,7 @@
 
 namespace gan::serve {
 
-/// Lines for standard error, written some times a second: a system call for each would cost as much as the answer.
+/// Lines for standard error, written several times a second: a system call for each would cost as much as the answer.
 class Log {
  public:
   void add(const std::string& line);

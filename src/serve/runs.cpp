@@ -6,6 +6,7 @@
 #include <csignal>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -66,9 +67,13 @@ Json thinned(const Json& lines, std::initializer_list<std::pair<const char*, con
 std::int64_t count_warnings(const fs::path& metrics) {
   std::error_code ignored;
   if (!fs::is_regular_file(metrics, ignored)) return 0;
-  const std::string text = base::read_file(metrics.string());
+  std::istringstream lines(base::read_file(metrics.string()));
   std::int64_t count = 0;
-  for (std::size_t at = 0; (at = text.find("\"watch.warnings\"", at)) != std::string::npos; ++at) ++count;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("\"watch.warnings\"") == std::string::npos) continue;
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object()) count += std::ssize(json.value("watch.warnings", Json::array()));
+  }
   return count;
 }
 

@@ -75,7 +75,7 @@ std::vector<std::int64_t> nearest_conditions(const data::ConditionSpec& spec, co
 }
 
 /// The mean squared difference of two rows' elements.
-double squared_distance(const float* a, const float* b, std::size_t width) {
+double mean_squared_difference(const float* a, const float* b, std::size_t width) {
   double sum = 0;
   for (std::size_t j = 0; j < width; ++j) {
     const double apart = static_cast<double>(a[j]) - static_cast<double>(b[j]);
@@ -135,7 +135,7 @@ DataSpread spread_of(const data::Dataset& dataset, const data::ConditionSpec& co
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (nearest[i] < 0) continue;
     const float* other = samples.data() + static_cast<std::size_t>(nearest[i]) * width;
-    within += squared_distance(samples.data() + i * width, other, width) / 2;
+    within += mean_squared_difference(samples.data() + i * width, other, width) / 2;
     ++pairs;
   }
   if (pairs < kFewestPairs) return spread;
@@ -222,8 +222,8 @@ void Observer::measure_samples(Measurements& found) {
   double moved = 0, within = 0;
   for (std::size_t i = 0; i < kSamples; ++i) {
     const float* row = samples.data() + i * width;
-    moved += squared_distance(row, row + block, width) / (2.0 * kSamples);
-    within += squared_distance(row, row + 2 * block, width) / (2.0 * kSamples);
+    moved += mean_squared_difference(row, row + block, width) / (2.0 * kSamples);
+    within += mean_squared_difference(row, row + 2 * block, width) / (2.0 * kSamples);
   }
   if (data_.between) found.condition = std::sqrt(moved) / *data_.between;
   if (data_.within && *data_.within > 1e-3 * data_.total) found.spread = std::sqrt(within) / *data_.within;

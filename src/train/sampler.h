@@ -39,7 +39,7 @@ class Sampler {
   /// not (Brock et al. 2019, arXiv 1809.11096): better samples that vary less. 0: none. Throws a usage error for other
   /// truncations, and for any if the model's latents are uniform.
   void latents(std::uint64_t seed, std::int64_t first, std::span<float> z, double truncation = 0) const;
-  static constexpr double kLeastTruncation = 0.05;  // one of 25 values is as small
+  static constexpr double kLeastTruncation = 0.05;  // 1 in 25 values lies that near 0
 
   /// Throws a run error naming the sample, counted from `first`, if an element of samples [N, ...sample] is not finite.
   void require_finite(std::span<const float> samples, std::int64_t first = 0) const;

@@ -247,6 +247,14 @@ void watch_losses(Graph& graph, const std::vector<std::pair<std::string, Tensor>
   graph.output("sound_steps", state("sound_steps") + (1.0 - *lost));
 }
 
+/// The real samples of the batch: an input, or rows of the data set that is one.
+Tensor samples_input(Graph& graph, const models::ModelSpec& spec, const StepOptions& options) {
+  const Shape shape = batch_shape(options.batch, spec.sample);
+  if (options.data_rows == 0) return graph.input("batch.x", {DType::f32, shape});
+  const Tensor data = graph.input("data.x", {DType::f32, {options.data_rows, graph::element_count(spec.sample)}});
+  return reshape(ops::gather(data, graph.input("batch.rows", {DType::i32, {options.batch}})), shape);
+}
+
 }  // namespace
 
 std::vector<Variable> build_step(Graph& graph, const Config& config, const models::ModelSpec& spec,
@@ -263,7 +271,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const std::optional<Tensor> done = budget_done(graph, config);
   const auto d_steps = static_cast<double>(config.train.d_steps);
   const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
-  const Tensor x = graph.input("batch.x", {DType::f32, batch_shape(options.batch, spec.sample)});
+  const Tensor x = samples_input(graph, spec, options);
   const Condition y = condition_inputs(graph, "batch.y", spec, options.batch);
   const Shape latent_shape{options.batch, spec.latent};
   const Tensor z = options.latent_input ? graph.input("batch.z", {DType::f32, latent_shape})

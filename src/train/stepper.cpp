@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
@@ -13,6 +14,17 @@ namespace gan::train {
 
 using runtime::Profile;
 using Timer = Profile::Timer;
+
+namespace {
+
+/// Whether the data set, as f32, takes no more than a quarter of a device's free memory.
+bool fits_on_device(const data::Dataset& dataset, const runtime::Backend* backend) {
+  if (!backend || backend->memory().is_host()) return false;
+  const std::int64_t elements = dataset.count() * graph::element_count(dataset.sample_shape);
+  return static_cast<std::size_t>(elements) * sizeof(float) <= backend->memory().free_bytes() / 4;
+}
+
+}  // namespace
 
 Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load& load, const StepperOptions& options)
     : config_(config),
@@ -33,8 +45,10 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
     backend_ = runtime::make_cpu_backend(compiler::disabled_parts(options.disabled), options.communicator);
     options_.backend = backend_.get();
   }
+  on_device_ = fits_on_device(dataset, options_.backend);
   // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
+  if (on_device_) send_data();
   program({.variant = {}, .norms = false});
   nn::set_random_key(static_cast<std::uint64_t>(config_.train.seed), state_);
   if (const auto part = state_.find("batch.part"); part != state_.end()) {
@@ -63,7 +77,8 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
                            {.batch = config_.train.batch / all_parts(),
                             .parts = all_parts(),
                             .variant = kind.variant,
-                            .gradient_norms = kind.norms});
+                            .gradient_norms = kind.norms,
+                            .data_rows = on_device_ ? dataset_.count() : 0});
   }
   if (variables_.empty()) {
     variables_ = std::move(variables);
@@ -127,26 +142,50 @@ void Stepper::initialize(const Load& load) {
     options_.communicator->broadcast(std::as_writable_bytes(state_.at(variable.name).f32()));
 }
 
+/// Writes all samples to the device.
+void Stepper::send_data() {
+  constexpr std::size_t kElements = std::size_t{1} << 22;  // that are sent at a time
+  const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
+  const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(kElements / size, 1));
+  const runtime::Array& data = state_.at("data.x");
+  std::vector<float> piece;
+  for (std::int64_t first = 0; first < dataset_.count(); first += rows) {
+    const std::int64_t count = std::min(rows, dataset_.count() - first);
+    piece.resize(static_cast<std::size_t>(count) * size);
+    base::parallel_for(count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row)
+        dataset_.copy_sample(first + row, piece.data() + static_cast<std::size_t>(row) * size);
+    });
+    data.memory().write(piece.data(), data.bytes() + static_cast<std::size_t>(first) * size * sizeof(float),
+                        piece.size() * sizeof(float));
+  }
+}
+
 void Stepper::fill_batch(std::int64_t step) {
   const Timer timer(options_.profile, Profile::Kind::phase, "batch");
   const data::Batches::Batch batch = batches_.at(step, config_.train.batch, rows());
   const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
   if (!samples_) {
-    samples_ = {state_.at("batch.x").share(), state_.at("batch.x").on_host()};
+    const runtime::Array& samples = state_.at(on_device_ ? "batch.rows" : "batch.x");
+    samples_ = {samples.share(), samples.on_host()};
     for (const runtime::Array& array : condition_inputs(state_, "batch.y", condition_))
       condition_values_.push_back({array.share(), array.on_host()});
   }
   std::vector<runtime::Array> condition;
   for (const Staged& staged : condition_values_) condition.push_back(staged.host.share());
   write_condition(condition, condition_, batch.y);
-  float* const x = samples_->host.f32().data();
-  base::parallel_for(rows().count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
-      dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
-    }
-  });
+  if (on_device_) {
+    std::ranges::copy(chosen, samples_->host.i32().begin());
+  } else {
+    float* const x = samples_->host.f32().data();
+    base::parallel_for(rows().count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t row = begin; row < end; ++row) {
+        if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
+        dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
+      }
+    });
+  }
   const auto send = [](const Staged& staged) {
     if (staged.array.bytes() != staged.host.bytes())
       staged.array.memory().write(staged.host.bytes(), staged.array.bytes(), staged.array.size_bytes());

@@ -81,6 +81,7 @@ class Stepper {
   runtime::Program compile(graph::Graph& graph);
   void require_memory() const;
   void initialize(const Load& load);
+  void send_data();
   void fill_batch(std::int64_t step);
 
   Config config_;
@@ -94,7 +95,8 @@ class Stepper {
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;
-  std::optional<Staged> samples_;         // since the first step
+  bool on_device_ = false;                // the whole data set, whose rows steps take by their numbers
+  std::optional<Staged> samples_;         // or their numbers; since the first step
   std::vector<Staged> condition_values_;  // the same
   std::map<Kind, std::unique_ptr<runtime::Program>> programs_;
 };

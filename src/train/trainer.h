@@ -83,7 +83,8 @@ std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every);
 /// process trains, a data error for files that cannot be read or written, other data than the run had, and a folder
 /// that is deleted meanwhile. When training diverges (losses or state are not finite, or too large to recover from) it
 /// goes back to the last state that was saved at an interval of checkpoints or evaluations, else to the start, and on
-/// with a quarter of the learning rates, as train.on_nan says; a run error after kMostRetries times.
+/// with a quarter of the learning rates, at most kMostRetries times; a run error then, if train.on_nan is "stop", or if
+/// the first step from that state diverges.
 ///
 /// Several ranks train as one on the same batches, of which each computes its own rows: the result is that of one rank
 /// but for rounding, and to the bit that of one with as many parts. Throws a run error, on all of them, if one has

@@ -18,6 +18,7 @@
 #include "cuda/stand_in.h"
 #include "data/source.h"
 #include "eval/classifier.h"
+#include "metrics/prdc.h"
 #include "op_suite/build.h"
 #include "op_suite/cases.h"
 #include "ops/ops.h"
@@ -280,6 +281,44 @@ TEST(Cuda, ProductsHaveKernelsOfTheirOwnWhereCublasltHasNone) {
   const auto expected = trained(config, dataset, nullptr, 3);
   const auto actual = trained(config, dataset, backend_of(without).get(), 3);
   for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(Cuda, WithoutCublasltProductsAreKernelsToo) {
+  const StandIn stand_in, without_blas({.without_blas = true});
+  const auto backend =
+      runtime::cuda::make_backend(stand_in.functions(), 0, stand_in_cache(), runtime::one_rank(), {runtime::kCublasLt});
+  const data::Dataset ring = data::open_source("ring8");
+  EXPECT_EQ(trained(small_vectors(), ring, backend.get(), 4),
+            trained(small_vectors(), ring, backend_of(without_blas).get(), 4));
+}
+
+// ---- data on the device ----
+
+TEST(Cuda, StepsTakeRowsOfADataSetThatFits) {
+  const data::Dataset ring = data::open_source("ring8");
+  const std::size_t bytes = ring.points.size() * sizeof(float);
+  const StandIn roomy, tight({.memory = runtime::cuda::Blas::kWorkspace + 4 * bytes - 1});
+  EXPECT_EQ(trained(small_vectors(), ring, backend_of(roomy).get(), 6),
+            trained(small_vectors(), ring, backend_of(tight).get(), 6));
+  const auto bytes_of = [&](const StandIn& stand_in) {
+    const auto backend = backend_of(stand_in);
+    const train::Stepper stepper(small_vectors(), ring, nullptr, {.backend = backend.get()});
+    return stand_in.bytes_in_use();
+  };
+  EXPECT_GT(bytes_of(roomy), bytes_of(tight) + bytes / 2);
+}
+
+TEST(Cuda, DistancesAreThoseOfTheProcessor) {
+  const base::RandomStream random(1, 1);
+  std::vector<float> real(600 * 16), fake(500 * 16);
+  for (std::size_t i = 0; i < real.size(); ++i) real[i] = static_cast<float>(random.bits(i) % 1000) / 1000;
+  for (std::size_t i = 0; i < fake.size(); ++i) fake[i] = static_cast<float>(random.bits(20'000 + i) % 1000) / 900;
+  const metrics::Prdc expected = metrics::prdc({real, 16}, {fake, 16}),
+                      actual = metrics::prdc({real, 16}, {fake, 16}, 5, &stand_in_backend());
+  EXPECT_NEAR(actual.precision, expected.precision, 0.005);
+  EXPECT_NEAR(actual.recall, expected.recall, 0.005);
+  EXPECT_NEAR(actual.density, expected.density, 0.005);
+  EXPECT_NEAR(actual.coverage, expected.coverage, 0.005);
 }
 
 TEST(CudaBadInput, OutOfMemorySaysHowMuchWasWantedAndWhichBatchFits) {

@@ -474,7 +474,6 @@ nvrtcResult image(nvrtcProgram program, char* to) {
 cublasStatus_t make_blas(cublasLtHandle_t* handle) {
   return *handle = reinterpret_cast<cublasLtHandle_t>(&now()), CUBLAS_STATUS_SUCCESS;
 }
-std::size_t blas_version() { return 0; }
 cublasStatus_t make_operation(cublasLtMatmulDesc_t* made, cublasComputeType_t compute, cudaDataType_t scale) {
   require(compute == CUBLAS_COMPUTE_32F && scale == CUDA_R_32F, "products are computed in f32");
   return *made = reinterpret_cast<cublasLtMatmulDesc_t>(new Operation), CUBLAS_STATUS_SUCCESS;
@@ -809,7 +808,6 @@ runtime::cuda::Functions table(const StandInOptions& options) {
   f.nvrtcGetCUBINSize = f.nvrtcGetPTXSize = image_size;
   f.nvrtcGetCUBIN = f.nvrtcGetPTX = image;
   f.cublasLtCreate = make_blas;
-  f.cublasLtGetVersion = blas_version;
   f.cublasLtMatmulDescCreate = make_operation;
   f.cublasLtMatmulDescDestroy = destroy_operation;
   f.cublasLtMatmulDescSetAttribute = set_operation;

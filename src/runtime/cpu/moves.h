@@ -5,14 +5,14 @@
 
 #include "graph/spec.h"
 
-/// Memory-bound kernels that copy, gather or set elements.
+/// Memory-bound kernels that copy, gather or set elements; copy_kernel runs on all threads, the others on one.
 namespace gan::runtime::cpu {
 
 std::function<void()> copy_kernel(const graph::StridedCopy& spec, std::span<const std::byte* const> inputs,
                                   std::byte* dst);
 std::function<void()> gather_kernel(const graph::Gather& spec, const float* table, const std::int32_t* index,
                                     float* dst);
-/// Runs on one thread in order, so that the sums are deterministic.
+/// Adds in order, so that the sums are deterministic.
 std::function<void()> scatter_add_kernel(const graph::ScatterAdd& spec, const float* values, const std::int32_t* index,
                                          float* dst);
 std::function<void()> one_hot_kernel(const graph::OneHot& spec, const std::int32_t* labels, float* dst);

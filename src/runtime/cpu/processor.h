@@ -24,7 +24,7 @@ enum class Multiplier : std::uint8_t {
   amx,   ///< AMX tiles, which accumulate in f32
 };
 
-/// The best that the processor, the operating system and ONEDNN_MAX_CPU_ISA allow.
+/// The best that the processor, the operating system and, for AMX and bf16, ONEDNN_MAX_CPU_ISA allow.
 Multiplier multiplier();
 
 /// Makes `multiplier` return bf16 instead of fp16, to test or time what other processors run. Must be called before

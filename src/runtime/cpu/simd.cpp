@@ -126,7 +126,7 @@ BlockFunction with_follower(ElementwiseOp then, bool swapped) {
     if (then == ElementwiseOp::div)
       return swapped ? run<op, ElementwiseOp::div, true> : run<op, ElementwiseOp::div, false>;
   }
-  return run<op, ElementwiseOp::none, false>;
+  return then == ElementwiseOp::none ? run<op, ElementwiseOp::none, false> : nullptr;
 }
 
 // Calls with_follower for `op`, which is known at run time only.

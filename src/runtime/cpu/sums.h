@@ -16,7 +16,7 @@ inline constexpr std::int64_t kSumRows = 32;
 /// order does not depend on the number of threads; chains with sums use the same order.
 void sum_over_rows(const float* src, float* dst, std::int64_t rows, std::int64_t columns);
 
-/// A function that computes sums or maxima on all threads.
+/// Sums over rows or columns on all threads, other sums and maxima on one.
 std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src, float* dst);
 
 /// A function that adds up tensors of parts on all threads, and over the ranks of `communicator`, if there is one.

@@ -4,8 +4,9 @@
 
 namespace gan::runtime::cpu {
 
-/// Whether a convolution is computed as a matrix product: with AVX-512 FP16 all of bf16 operands; with AMX those with
-/// few channels and all gradients with respect to weights, for which oneDNN reaches a tenth of the peak rate.
+/// Whether a convolution is computed as a matrix product: with AVX-512 FP16 all of bf16 operands; with AMX or
+/// AVX-512 BF16 those with few channels and all gradients with respect to weights, for which oneDNN reaches a tenth of
+/// the peak rate; grouped ones never.
 bool is_unfolded(const Product& product);
 
 /// A convolution as a product with the unfolded src (im2col; Chellapilla et al. 2006): one row [KH, KW, I] per position

@@ -152,7 +152,8 @@ class CudaExecutable : public Executable {
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+  CudaBackend(std::shared_ptr<Device> device, bool own_products)
+      : device_(std::move(device)), own_products_(own_products) {}
 
   graph::Target target() const override { return cuda::target(); }
   bool has_bf16() const override { return device_->capability() >= 80; }
@@ -197,7 +198,7 @@ class CudaBackend : public Backend {
  private:
   Device::Task task(const Work& work, std::vector<SourceKernel>& sources) const {
     if (const auto* product = std::get_if<Product>(&work)) {
-      if (std::optional<Device::Task> task = device_->task(*product)) return *std::move(task);
+      if (std::optional<Device::Task> task; !own_products_ && (task = device_->task(*product))) return *std::move(task);
       sources.push_back(product_kernel(*product));
     } else {
       sources.push_back(std::get<SourceKernel>(work));
@@ -206,6 +207,7 @@ class CudaBackend : public Backend {
   }
 
   std::shared_ptr<Device> device_;
+  bool own_products_;
 };
 
 }  // namespace
@@ -223,8 +225,9 @@ graph::Target target() {
 }
 
 std::shared_ptr<Backend> make_backend(const Functions& functions, std::optional<int> number, const std::string& cache,
-                                      Communicator& communicator) {
-  return std::make_shared<CudaBackend>(std::make_shared<Device>(functions, number, cache, communicator));
+                                      Communicator& communicator, const std::set<std::string>& disabled) {
+  return std::make_shared<CudaBackend>(std::make_shared<Device>(functions, number, cache, communicator),
+                                       disabled.contains(kCublasLt));
 }
 
 }  // namespace gan::runtime::cuda

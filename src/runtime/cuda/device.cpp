@@ -93,6 +93,13 @@ std::shared_ptr<std::byte> Device::allocate(std::size_t bytes) {
   return owner;
 }
 
+std::size_t Device::free_bytes() {
+  const auto held = lock();
+  std::size_t free = 0, total = 0;
+  check(functions_.cuMemGetInfo(&free, &total), "cuMemGetInfo");
+  return free;
+}
+
 void Device::read(const std::byte* from, void* to, std::size_t bytes) {
   if (bytes == 0) return;
   const auto held = lock();

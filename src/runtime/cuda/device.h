@@ -36,6 +36,7 @@ class Device : public Memory {
   void read(const std::byte* from, void* to, std::size_t bytes) override;
   /// Returns once the bytes are copied to pinned memory; the device takes them from there in the order of the stream.
   void write(const void* from, std::byte* to, std::size_t bytes) override;
+  std::size_t free_bytes() override;
 
   /// A kernel, a product or a copy that is ready to be put on the stream.
   struct Task {

@@ -69,7 +69,6 @@ namespace gan::runtime::cuda {
   X(nvrtcGetPTX)
 #define GAN_CUDA_BLAS_FUNCTIONS(X)        \
   X(cublasLtCreate)                       \
-  X(cublasLtGetVersion)                   \
   X(cublasLtMatmulDescCreate)             \
   X(cublasLtMatmulDescDestroy)            \
   X(cublasLtMatmulDescSetAttribute)       \
