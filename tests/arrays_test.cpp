@@ -496,8 +496,8 @@ TEST(ArraysBadInput, Files) {
   const std::pair<std::string, const char*> cases[] = {
       {npy("<f4", "3, 1, 2", raw<float>({1, 2, 3, 4, nan, 5})), "image 2 holds nan, expected finite numbers"},
       {npy("<f4", "2, 1, 1", raw<float>({3, 3})), "every value is 3: there is nothing to see"},
-      {npy("<f4", "2, 2", raw<float>({1, 2, 3, inf})), "row 1, column x1: inf is not a finite number"},
-      {npy("<f8", "2, 1", raw<double>({1, 1e300})), "row 1, column x0: 1e+300 is not a finite number, or too large"},
+      {npy("<f4", "2, 2", raw<float>({1, 2, 3, inf})), "row 2, column x1: inf is not a finite number"},
+      {npy("<f8", "2, 1", raw<double>({1, 1e300})), "row 2, column x0: 1e+300 is not a finite number, or too large"},
       {npy("<f4", "2, 2", raw<float>({1, 2, 3, 2})), "column x1 is constant (2)"},
       {npy("|u1", "1, 5, 5, 5", counting(125)), "images of shape [1, 5, 5, 5]: expected 1 to 4 channels"},
       {npy("|u1", "1, 1, 1, 1, 1", "a"), "an array of [1, 1, 1, 1, 1] of \"|u1\": expected images [N, H, W]"},
@@ -607,8 +607,7 @@ TEST(Idx, FoldersWithPrefixes) {
   EXPECT_EQ(open_source(folder / "emnist-digits", {.labels = false}).count(), 3);
   EXPECT_EQ(open_source(folder / "emnist-letters").count(), 2);
   EXPECT_FALSE(data::has_test_part(folder / "emnist-digits"));
-  expect_error(ErrorKind::data, "no emnist-digits-train-labels-idx1-ubyte[.gz]",
-               [&] { open_source(folder / "emnist-digits"); });
+  EXPECT_EQ(open_source(folder / "emnist-digits").classes(), 0);
 }
 
 TEST(Cifar, TenAndHundred) {

@@ -96,7 +96,7 @@ TEST(ConditionBadInput, Rows) {
     std::string message;
   } wrong[] = {{{}, "a condition of 0 columns for a model of 2 columns"},
                {std::vector<std::int32_t>{1, 2}, "a condition of 1 column for a model of 2 columns"},
-               {rows({1, 2}, {0}), "1 colour for 2 samples"},
+               {rows({1, 2}, {0}), "colour: 1 value for 2 samples"},
                {rows({1, 3}, {0, 0}), "label 3; the model has 0 to 2"},
                {rows({1, 2}, {0, -1}), "colour -1; the model has 0 to 1"}};
   for (const auto& [y, message] : wrong)

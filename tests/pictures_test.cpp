@@ -118,7 +118,7 @@ TEST_F(Pictures, Parts) {
   EXPECT_TRUE(data::has_test_part(folder.path()));
   const Dataset train = open();
   EXPECT_EQ(pixels(train), (Bytes{1, 2}));
-  EXPECT_TRUE(has_note(train, "only train and val: notes"));
+  EXPECT_TRUE(has_note(train, "only the folders train and val are read, not notes"));
   options.split = Split::test;
   EXPECT_EQ(pixels(open()), Bytes{3});
 }

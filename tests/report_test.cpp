@@ -87,7 +87,7 @@ TEST(Report, IsDrawnByABrowser) {
   put_scores(folder / "run");
   const Result result = run(folder, {"report", folder / "run"});
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_TRUE(std::regex_match(result.out, std::regex("wrote .*/run/report.html: [0-9]+ KB\n"))) << result.out;
+  EXPECT_TRUE(std::regex_match(result.out, std::regex("wrote .*/run/report.html: [0-9.]+ [kM]B\n"))) << result.out;
 
   std::string html = get(folder / "run/report.html");
   const std::size_t library = html.find("<script>\n/*!");

@@ -39,12 +39,6 @@ int write_all(int descriptor, const void* src, std::size_t bytes) {
   return 0;
 }
 
-// "4.1 kB", "5.53 MB", "386 GB".
-std::string size_text(double bytes) {
-  if (bytes < 1e6) return fmt::format("{:.3g} kB", bytes / 1e3);
-  return bytes < 1e9 ? fmt::format("{:.3g} MB", bytes / 1e6) : fmt::format("{:.3g} GB", bytes / 1e9);
-}
-
 bool is_same_file(const std::string& path, const struct stat& file) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino;

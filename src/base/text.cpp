@@ -101,6 +101,16 @@ std::string shell_quoted(std::string_view word) {
   return out + "'";
 }
 
+std::string size_text(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.3g} kB", bytes / 1e3);
+  return bytes < 1e9 ? fmt::format("{:.3g} MB", bytes / 1e6) : fmt::format("{:.3g} GB", bytes / 1e9);
+}
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+}
+
 bool is_utf8(std::string_view text) {
   try {
     (void)nlohmann::json(text).dump();

@@ -45,6 +45,12 @@ std::string joined(std::span<const std::string> parts);
 /// The word quoted for a shell, on one line; unchanged if it needs no quotes.
 std::string shell_quoted(std::string_view word);
 
+/// A number of bytes: "4.1 kB", "5.53 MB", "386 GB".
+std::string size_text(double bytes);
+
+/// The text without the byte order mark with which some programs begin UTF-8.
+std::string_view without_byte_order_mark(std::string_view text);
+
 /// Whether the text is valid UTF-8.
 bool is_utf8(std::string_view text);
 

@@ -252,11 +252,6 @@ Action setup_make(CLI::App& app) {
 
 // ---- the cache ----
 
-std::string size_text(std::uint64_t bytes) {
-  return bytes < 1'000'000 ? fmt::format("{} kB", (bytes + 999) / 1000)
-                           : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
-
 Action setup_cache(CLI::App& app) {
   struct Options {
     std::string cache;
@@ -267,19 +262,20 @@ Action setup_cache(CLI::App& app) {
   add_cache_option(app, options->cache);
   return [options] {
     if (options->clear) {
-      fmt::print("freed {}\n", size_text(data::clear_cache(options->cache)));
+      fmt::print("freed {}\n", base::size_text(static_cast<double>(data::clear_cache(options->cache))));
       return;
     }
     std::uint64_t bytes = 0;
     const std::vector<data::CacheEntry> entries = data::cache_entries(options->cache);
     for (const data::CacheEntry& entry : entries) {
       bytes += entry.bytes;
-      fmt::print("{:>10}  {}\n", size_text(entry.bytes),
+      fmt::print("{:>10}  {}\n", base::size_text(static_cast<double>(entry.bytes)),
                  entry.items == 0 ? entry.path + ": damaged or of another version"
                                   : fmt::format("{}: {} {}", entry.source, base::counted(entry.items, "image"),
                                                 graph::to_string(entry.sample_shape)));
     }
-    fmt::print("{} in {}{}\n", size_text(bytes), base::counted(std::ssize(entries), "decoded data set"),
+    fmt::print("{} in {}{}\n", base::size_text(static_cast<double>(bytes)),
+               base::counted(std::ssize(entries), "decoded data set"),
                entries.empty() ? "" : "; gan data cache --clear removes them");
   };
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "pages/assets.h"
@@ -70,11 +71,6 @@ std::string page(const std::string& data) {
   return out += rest;
 }
 
-std::string size_text(std::size_t bytes) {
-  return bytes < 1'000'000 ? fmt::format("{} KB", (bytes + 999) / 1000)
-                           : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
-}
-
 std::function<void()> setup(CLI::App& app) {
   struct Options {
     std::string run, out;
@@ -89,7 +85,7 @@ std::function<void()> setup(CLI::App& app) {
     const std::string text = page(script_json(runs::report_data(options->run)));
     base::remove_leftovers(out);
     base::write_file(out, text, base::Durability::unsynced);
-    say_written(out, ": " + size_text(text.size()));
+    say_written(out, ": " + base::size_text(static_cast<double>(text.size())));
   };
 }
 

@@ -115,8 +115,7 @@ std::string absolute_source(const std::string& source) {
     if (path.empty() || !std::filesystem::exists(path, ignored)) return path;
     return std::filesystem::absolute(path).lexically_normal().string();
   };
-  const std::vector<std::string> names = data::source_names();
-  if (std::ranges::find(names, source) != names.end()) return source;
+  if (data::is_named_source(source)) return source;
   std::error_code ignored;
   if (std::filesystem::exists(source, ignored)) return absolute(source);
   const auto [images, labels] = data::split_pair(source);

@@ -328,10 +328,8 @@ void set_vectors(Dataset& dataset, std::span<const std::string> names,
 }
 
 std::vector<std::string> read_class_names(const std::string& path) {
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  std::string text = base::read_file(path);
-  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  std::vector<std::string> names = base::split(text, '\n');
+  const std::string text = base::read_file(path);
+  std::vector<std::string> names = base::split(base::without_byte_order_mark(text), '\n');
   for (std::string& name : names) name = std::string(base::trimmed(name));
   while (!names.empty() && names.back().empty()) names.pop_back();
   for (std::size_t i = 0; i < names.size(); ++i) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +17,7 @@
 #include "base/parallel_each.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "data/progress.h"
 #include "io/csv.h"
 #include "io/npz.h"
 #include "io/png.h"
@@ -195,16 +195,11 @@ void write_part(const std::string& folder, const Dataset& dataset,
   const auto name_of = [&](std::int64_t index) { return fmt::format("{:0{}}.png", index, digits); };
   base::create_folder(folder);
   std::atomic<std::int64_t> done = 0;
-  auto reported = std::chrono::steady_clock::now();
+  Progress report(progress, "writing pictures", dataset.items);
   base::parallel_for_each(dataset.items, /*grain=*/16, [&](std::int64_t i, bool calling_thread) {
     io::write_png(folder + "/" + name_of(i), picture_of(dataset, i));
     const std::int64_t now_done = ++done;
-    if (!calling_thread || !progress) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - reported < std::chrono::seconds(1)) return;
-    reported = now;
-    progress(fmt::format("writing pictures: {} of {}", base::grouped(static_cast<std::uint64_t>(now_done)),
-                         base::grouped(static_cast<std::uint64_t>(dataset.items))));
+    if (calling_thread) report(now_done);
   });
   if (dataset.condition.empty()) return;
   std::vector<std::string> cells = {"file_name"};

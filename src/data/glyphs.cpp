@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
@@ -23,6 +22,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "data/progress.h"
 #include "io/npz.h"
 
 namespace gan::data {
@@ -283,7 +283,7 @@ Dataset make_glyphs(const GlyphOptions& options) {
   const auto pixels = std::make_shared<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * pixels_each));
   std::vector<std::string> labels, names;
   const base::RandomStream random(options.seed, base::stream_of("glyphs"));
-  auto reported = std::chrono::steady_clock::now();
+  Progress report(options.progress, "drawing characters", dataset.items);
   for (std::int64_t i = 0; i < dataset.items; ++i) {
     const Character& character = characters[static_cast<std::size_t>(i / options.count)];
     Font& font = fonts[character.fonts[static_cast<std::size_t>(i % options.count) % character.fonts.size()]];
@@ -299,12 +299,7 @@ Dataset make_glyphs(const GlyphOptions& options) {
               options.size, pixels.get() + i * pixels_each);
     labels.push_back(character.text);
     names.push_back(font.name());
-    const auto now = std::chrono::steady_clock::now();
-    if (options.progress && now - reported > std::chrono::seconds(1)) {
-      reported = now;
-      options.progress(fmt::format("drawing characters: {} of {}", base::grouped(static_cast<std::uint64_t>(i)),
-                                   base::grouped(static_cast<std::uint64_t>(dataset.items))));
-    }
+    report(i);
   }
   dataset.pixels = pixels;
   add_column(dataset, column_of_names("label", labels));

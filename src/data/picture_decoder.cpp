@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -14,6 +13,7 @@
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/cache.h"
+#include "data/progress.h"
 
 namespace gan::data {
 
@@ -150,7 +150,11 @@ class Sink {
 class Decoder {
  public:
   Decoder(const PictureFolder& folder, const PicturePlan& plan, const SourceOptions& options)
-      : folder_(folder), plan_(plan), options_(options), sized_(plan.height > 0) {}
+      : folder_(folder),
+        plan_(plan),
+        options_(options),
+        sized_(plan.height > 0),
+        report_(options.progress, "decoding pictures", std::ssize(folder.files)) {}
 
   // Sets what the plan leaves open as some of the pictures have it.
   void look_ahead() {
@@ -264,7 +268,7 @@ class Decoder {
   }
 
   void decode_chunk(std::int64_t first, std::int64_t size, std::uint8_t* pixels, std::vector<Outcome>& outcomes) {
-    report(first);
+    report_(first);
     std::atomic<std::int64_t> done = first;
     // A broken picture is an outcome; exceptions come from memory that is not there.
     base::parallel_for_each(size, /*grain=*/1, [&](std::int64_t i, bool calling_thread) {
@@ -272,17 +276,8 @@ class Decoder {
       outcome = process(static_cast<std::size_t>(first + i), sizes_differ_, pixels + i * sample_bytes());
       if (!sized_ && outcome.channels > 0 && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
       const std::int64_t now = ++done;
-      if (calling_thread) report(now);
+      if (calling_thread) report_(now);
     });
-  }
-
-  // A line about once a second.
-  void report(std::int64_t done) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!options_.progress || (done > 0 && now - reported_ < std::chrono::seconds(1))) return;
-    reported_ = now;
-    options_.progress(fmt::format("decoding pictures: {} of {}", base::grouped(static_cast<std::uint64_t>(done)),
-                                  base::grouped(folder_.files.size())));
   }
 
   // Counts what became of a file; true if it is a sample.
@@ -364,7 +359,7 @@ class Decoder {
   const SourceOptions& options_;
   bool sized_;  // by the options, not by the pictures
   std::atomic<bool> sizes_differ_ = false;
-  std::chrono::steady_clock::time_point reported_ = {};
+  Progress report_;
   std::vector<std::uint32_t> files_;  // that are samples
   base::Sha256 hash_;                 // of the digests of samples
   std::map<Size, std::int64_t> sizes_;

@@ -13,12 +13,16 @@ namespace {
 
 constexpr const char* kKinds = "a folder or .zip file of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
 
-const Reader& reader_of(const std::string& spec) {
-  const Reader* chosen = nullptr;
-  // A name wins over a path of that name, which can be written ./name.
+// The reader whose name this is; null if none.
+const Reader* named_reader(const std::string& spec) {
   for (const Reader* reader : reader_table())
-    if (!reader->accepts && reader->name == (reader->parameters ? spec.substr(0, spec.find(':')) : spec))
-      chosen = reader;
+    if (!reader->accepts && reader->name == (reader->parameters ? spec.substr(0, spec.find(':')) : spec)) return reader;
+  return nullptr;
+}
+
+const Reader& reader_of(const std::string& spec) {
+  // A name wins over a path of that name, which can be written ./name.
+  const Reader* chosen = named_reader(spec);
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
   if (!chosen && spec.find('/') != std::string::npos)
@@ -60,6 +64,8 @@ void choose_columns(Dataset& dataset, const std::string& spec, const Reader& rea
 }
 
 }  // namespace
+
+bool is_named_source(const std::string& spec) { return named_reader(spec) != nullptr; }
 
 Dataset open_source(const std::string& spec, const SourceOptions& options) {
   const Reader& reader = reader_of(spec);

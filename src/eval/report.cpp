@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "io/csv.h"
 #include "io/png.h"
 
 namespace gan::eval {
@@ -134,19 +135,15 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
 
 /// "asked,0,1,..." and a line for each class.
 std::string confusion_csv(const Scores& scores) {
-  const auto quoted = [&](std::size_t k) {
-    std::string name = class_name(scores, k);
-    if (name.find_first_of(",\"") == std::string::npos) return name;
-    for (std::size_t i = 0; (i = name.find('"', i)) != std::string::npos; i += 2) name.insert(i, 1, '"');
-    return '"' + name + '"';
-  };
-  std::string text = "asked";
-  for (std::size_t k = 0; k < scores.confusion.size(); ++k) text += "," + quoted(k);
+  std::vector<std::string> cells = {"asked"};
+  for (std::size_t k = 0; k < scores.confusion.size(); ++k) cells.push_back(class_name(scores, k));
+  std::string text = io::csv_row(cells);
   for (std::size_t k = 0; k < scores.confusion.size(); ++k) {
-    text += "\n" + quoted(k);
-    for (const std::int64_t samples : scores.confusion[k]) text += "," + std::to_string(samples);
+    cells = {class_name(scores, k)};
+    for (const std::int64_t samples : scores.confusion[k]) cells.push_back(std::to_string(samples));
+    text += io::csv_row(cells);
   }
-  return text + "\n";
+  return text;
 }
 
 /// "test part of mnist, 10,000 samples".

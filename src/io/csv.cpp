@@ -12,15 +12,16 @@ namespace gan::io {
 
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
 // Reads cells from front to back, unescapes them in place and puts NUL behind them.
 class Scanner {
  public:
   Scanner(const std::string& path, std::string& text, char delimiter)
-      : path_(path), text_(text), delimiter_(delimiter), at_(text.starts_with(kByteOrderMark) ? 3 : 0) {}
+      : path_(path),
+        text_(text),
+        delimiter_(delimiter),
+        at_(text.size() - base::without_byte_order_mark(text).size()) {}
 
   std::int64_t line() const { return line_; }
   bool at_end() const { return at_ >= text_.size(); }

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/integer.h"
 #include "base/sha256.h"
 
 namespace gan::runtime {
@@ -23,8 +24,6 @@ constexpr std::size_t kMappedBytes = 256 << 10;  // larger blocks are mapped pag
 #endif
 constexpr std::size_t kHugePage = 2 << 20;
 
-std::size_t rounded_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
-
 /// Maps zeroed pages, populated at once and huge where possible: faults at the first touch of thousands of small pages
 /// would dominate the run time of a short program.
 std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
@@ -34,7 +33,7 @@ std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
   auto* data = static_cast<std::byte*>(begin);
   if (bytes >= kHugePage) {
     const auto address = reinterpret_cast<std::uintptr_t>(begin);
-    data += rounded_up(address, kHugePage) - address;
+    data += base::round_up(address, kHugePage) - address;
     madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
   }
 #ifdef MADV_POPULATE_WRITE
@@ -47,7 +46,7 @@ class HostMemory : public Memory {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t bytes) override {
     if (bytes >= kMappedBytes) return map_pages(bytes);
-    const std::size_t rounded = rounded_up(std::max<std::size_t>(bytes, 1), kAlignment);
+    const std::size_t rounded = base::round_up(std::max<std::size_t>(bytes, 1), kAlignment);
     std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)), std::free);
     if (!data) throw std::bad_alloc();
     std::memset(data.get(), 0, rounded);
@@ -85,7 +84,7 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
   std::size_t bytes = 0;
   for (const graph::TensorType& type : types) {
     offsets.push_back(bytes);
-    bytes += rounded_up(type.bytes(), kAlignment);
+    bytes += base::round_up(type.bytes(), kAlignment);
   }
   const Buffer block(bytes);
   std::vector<Array> arrays;

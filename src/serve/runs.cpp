@@ -305,10 +305,8 @@ Json Runs::start(const Json& body) {
   const std::string data = text_of(body, "data");
   if (data.empty() && !check) throw Refusal{400, "data: say what to train on", "data"};
   if (!data.empty()) {
-    const std::vector<std::string> names = data::source_names();
     std::string source = data;
-    const bool made = data.starts_with("shapes:");  // such as shapes:1000:16
-    if (!made && std::ranges::find(names, data) == names.end()) try {
+    if (!data::is_named_source(data)) try {
         source = path_below(root_, data);
       } catch (const Refusal&) {
         throw Refusal{400, "data: there is no such file or folder below the root, nor data of that name", "data"};

@@ -261,10 +261,9 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
 /// Refuses what toml++ cannot take: keys with many dots overflow the stack of its recursive parser, and where it looks
 /// for blanks, letters beyond ASCII are undefined behaviour. They are allowed in comments and strings alone.
 void require_parsable(std::string_view text, const std::string& where) {
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
   constexpr int kDeepest = 1000;
   int dots = 0;
-  for (std::size_t at = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0; at < text.size();) {
+  for (std::size_t at = text.size() - base::without_byte_order_mark(text).size(); at < text.size();) {
     const char c = text[at];
     if (static_cast<unsigned char>(c) > 127)
       base::fail_usage("{}:{}: a character beyond ASCII outside quotes", where,

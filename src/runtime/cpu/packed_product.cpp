@@ -16,6 +16,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/integer.h"
 #include "base/parallel.h"
 #include "runtime/cpu/processor.h"
 #include "runtime/cpu/sums.h"
@@ -196,7 +197,7 @@ GAN_BF16 __attribute__((noinline)) void multiply_vectors(const Bf16* left, const
   }
 }
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+using base::divide_up;
 
 /// Scratch memory of this thread; it only grows.
 std::byte* scratch(std::int64_t bytes) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <span>
 
+#include "base/integer.h"
 #include "runtime/cpu/chain.h"
 #include "runtime/cpu/row_product.h"
 #include "runtime/cpu/simd.h"
@@ -135,7 +136,7 @@ constexpr std::int64_t kQuad = 4;                // groups per block
 constexpr float kLargestWeight = 32767;          // of int16
 constexpr double kLargestCompactError = 1.0e-4;  // relative, in the norm of the matrix
 
-std::int64_t divide_up(std::int64_t count, std::int64_t size) { return (count + size - 1) / size; }
+using base::divide_up;
 
 /// Rounds a row to multiples of the factor that it returns, at most kLargestWeight of them. Adds the squares of the
 /// rounding errors and of the elements to `missed` and `squares`.

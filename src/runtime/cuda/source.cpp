@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/integer.h"
 #include "base/sha256.h"
 #include "graph/c_expression.h"
 #include "graph/type.h"
@@ -31,7 +32,7 @@ constexpr std::int64_t kLeastDepth = 256;      // of a part, where the depth of 
 constexpr std::int64_t kUnfolded = 256 << 20;  // most bytes of an unfolded batch
 constexpr std::size_t kAlignment = 64;         // of workspaces
 
-std::int64_t divided(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+using base::divide_up;
 
 // ---- text ----
 
@@ -109,7 +110,7 @@ SourceKernel kernel_of_each(const std::vector<Parameter>& parameters, std::int64
                    fmt::format("  THREADS {{\n    const {0} i = ({0})blockIdx.x * {1} + threadIdx.x;\n"
                                "    if (i < {2}) {{\n{3}    }}\n  }}\n",
                                index_type(indices), kThreads, count, statements),
-                   divided(count, kThreads));
+                   divide_up(count, kThreads));
 }
 
 // ---- axes ----
@@ -176,7 +177,7 @@ std::int64_t elements_of(const graph::ChainOperand& operand, std::int64_t chain)
     case Access::sum:
       return operand.period;
     case Access::column:
-      return divided(chain, operand.period);
+      return divide_up(chain, operand.period);
     case Access::strided:
       return reach_of(axes_of(operand));
     case Access::full:
@@ -307,8 +308,8 @@ struct Reduction {
 
 /// The number of parts into which `length` summands are cut so that there are enough blocks; parts are added in order.
 std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t least) {
-  const std::int64_t parts = std::clamp<std::int64_t>(kBlocks / blocks, 1, divided(length, least));
-  return divided(length, divided(length, parts));
+  const std::int64_t parts = std::clamp<std::int64_t>(kBlocks / blocks, 1, divide_up(length, least));
+  return divide_up(length, divide_up(length, parts));
 }
 
 void lower_reduction(Lowering& lowering, const Reduction& r) {
@@ -333,9 +334,9 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
     return;
   }
   const std::int64_t columns = 32, lines = kThreads / columns;  // of a block that sums over rows
-  const std::int64_t blocks = along_rows ? outputs : divided(outputs, columns);
+  const std::int64_t blocks = along_rows ? outputs : divide_up(outputs, columns);
   const std::int64_t parts = parts_of(length, blocks, along_rows ? kLeastSummands : kLeastRows);
-  const std::int64_t part = divided(length, parts);
+  const std::int64_t part = divide_up(length, parts);
   const Address dst = parts == 1 ? r.dst : lowering.scratch(parts * outputs * 4);
   parameters.push_back({"dst", dst, "float", parts * outputs, true});
   const std::string index = index_type(std::max(ends[0].elements, parts * outputs));
@@ -432,8 +433,8 @@ void lower_chain(Lowering& lowering, BoundChain bound) {
           {true, {{sum.period, 1}}, {{chain.elements / sum.period, sum.period}}, bound.results[sum.result], sum.dst});
     return;
   }
-  const std::int64_t columns = 32, lines = kThreads / columns, blocks = divided(period, columns);
-  const std::int64_t parts = parts_of(rows, blocks, kLeastRows), part = divided(rows, parts);
+  const std::int64_t columns = 32, lines = kThreads / columns, blocks = divide_up(period, columns);
+  const std::int64_t parts = parts_of(rows, blocks, kLeastRows), part = divide_up(rows, parts);
   for (const Sum& sum : sums)
     if (parts > 1) bound.results[sum.result] = lowering.scratch(parts * period * 4);
   std::vector<Parameter> parameters = parameters_of(bound);
@@ -511,10 +512,10 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
   while (tile_n < 64 && tile_n < t.n) tile_n *= 2;
   const std::int64_t tile_m = tile_n == 64 ? 64 : std::min<std::int64_t>(256, 2048 / tile_n), tile_k = 16;
   const std::int64_t threads = tile_m * tile_n / 16;
-  const std::int64_t tiles = divided(t.m, tile_m) * divided(t.n, tile_n);
+  const std::int64_t tiles = divide_up(t.m, tile_m) * divide_up(t.n, tile_n);
   const std::int64_t parts = t.may_cut ? parts_of(t.k, tiles * t.groups, kLeastDepth) : 1;
-  const std::int64_t part = divided(divided(t.k, parts), tile_k) * tile_k;
-  const std::int64_t used = divided(t.k, part);  // rounding up may leave the last part empty
+  const std::int64_t part = base::round_up(divide_up(t.k, parts), tile_k);
+  const std::int64_t used = divide_up(t.k, part);  // rounding up may leave the last part empty
   const Address dst = used == 1 ? d : lowering.scratch(used * t.d_elements * 4);
   const auto load = [&](const char* tile, const char* row, std::int64_t length, std::int64_t limit, bool along_k,
                         const std::string& statements) {
@@ -586,7 +587,7 @@ $load_a$load_b    }
        {"parts", text(used)},
        {"part", text(part)},
        {"depth", text(t.k)},
-       {"tiles_n", text(divided(t.n, tile_n))},
+       {"tiles_n", text(divide_up(t.n, tile_n))},
        {"across", text(tile_n / 4)},
        {"load_a", load("left", "m", tile_m, t.m, t.a_along_k, t.a)},
        {"load_b", load("right", "n", tile_n, t.n, t.b_along_k, t.b)},
@@ -867,7 +868,7 @@ struct LowerSpec {
     if (s.by_part) parameters.push_back({"part", in[2], "int", 1});
     parameters.push_back({"dst", dst, "float", s.count, true});
     // A part may begin and end within a block of four: then one more block has values of it.
-    each(parameters, divided(s.count, 4) + (s.by_part && s.count % 4 != 0 ? 1 : 0),
+    each(parameters, divide_up<std::int64_t>(s.count, 4) + (s.by_part && s.count % 4 != 0 ? 1 : 0),
          filled(R"(const long long first = $first, block = first / 4 + i;
       const Words w = philox((unsigned)fetch<int>(key, 0), (unsigned)fetch<int>(key, 1), block,
                              (unsigned)fetch<int>(step, 0), $stream);
