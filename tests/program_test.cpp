@@ -1,6 +1,7 @@
 #include "runtime/program.h"
 
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/parallel.h"
@@ -265,6 +266,21 @@ TEST(Kernels, LetNoNaNDisappear) {
     program.run();
     for (float y : state.at("y").f32()) EXPECT_TRUE(std::isnan(y)) << g.dump();
   }
+}
+
+TEST(Kernels, KeepConstantsApartByTheirBits) {
+  Graph graph;
+  const Tensor x = input(graph, "x", {300});
+  const Tensor positive = constant(graph, 0.0), negative = constant(graph, -0.0);
+  graph.output("nan", x * (positive / positive) + 0.5);
+  graph.output("infinities", x / positive - x / negative);
+  runtime::State state;
+  runtime::Arena arena;
+  const runtime::Program program = compiler::compile(graph, {}, state, arena);
+  for (float& value : state.at("x").f32()) value = 2;
+  program.run();
+  EXPECT_TRUE(std::isnan(state.at("nan").f32()[7]));
+  EXPECT_EQ(state.at("infinities").f32()[7], std::numeric_limits<float>::infinity());
 }
 
 TEST(Compiler, RefusesPassesThatDoNotExist) {

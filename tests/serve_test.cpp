@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -598,6 +599,12 @@ TEST_F(ServeRuns, BadInputInTheRootStaysWhereItIs) {
   // A wrong request is no failure of the run.
   EXPECT_EQ(served_->post("/v1/runs/good/resume", R"({"time":"soon"})").status, 400);
   EXPECT_EQ(state("good"), "finished");
+  const std::string metrics = folder_ / "root/good/metrics.jsonl";
+  put(metrics, base::read_file(metrics) + "{\"step\":9,\"watch.warnings\":[\"one\",\"two\"]}\n");
+  const Json runs = served_->get("/v1/runs").json()["runs"];
+  const auto good = std::ranges::find_if(runs, [](const Json& run) { return run["name"] == "good"; });
+  ASSERT_NE(good, runs.end());
+  EXPECT_EQ((*good)["warnings"], 2);
   EXPECT_EQ(served_->post("/v1/runs", R"({"name":"x","data":"ring8","steps":5,"check":1})").status, 400);
   // Bodies that would take long to read are refused at once.
   std::string keys = "{\"model\":\"good\"";
