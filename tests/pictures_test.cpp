@@ -576,8 +576,7 @@ TEST(MappedPixels, AreAFileWithoutAName) {
 
 TEST(MappedPixels, BadInputNoRoom) {
   const TemporaryFolder cache;
-  expect_error(ErrorKind::data, "cannot hold 1,152,921,504,606,846,976 bytes",
-               [&] { data::mapped_pixels(std::uint64_t{1} << 60, cache.path()); });
+  expect_error(ErrorKind::data, "the disk has ", [&] { data::mapped_pixels(std::uint64_t{1} << 60, cache.path()); });
   put(cache / "file", "");
   expect_error(ErrorKind::data, "file", [&] { data::mapped_pixels(10, cache / "file"); });
   EXPECT_EQ(std::distance(fs::directory_iterator(cache.path()), {}), 1);

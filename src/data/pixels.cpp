@@ -41,7 +41,14 @@ int open_unnamed(const std::string& folder) {
   return file;
 }
 
-// Maps the file and closes it; null if it is none or cannot be mapped.
+// Gives a file its size, and its room where the file system can: then a full disk is an error here rather than a signal
+// when pixels are written. False if that fails. (posix_fallocate would write every block where the system cannot.)
+bool take_room(int file, std::uint64_t bytes) {
+  const auto size = static_cast<off_t>(bytes);
+  return ::fallocate(file, 0, 0, size) == 0 || (errno == EOPNOTSUPP && ::ftruncate(file, size) == 0);
+}
+
+// Maps the file; null if that fails, with the reason in errno.
 template <typename Byte>
 std::shared_ptr<Byte[]> map(int file, std::uint64_t bytes, int protection) {
   void* const begin = ::mmap(nullptr, bytes, protection, MAP_SHARED, file, 0);
@@ -59,9 +66,9 @@ std::shared_ptr<std::uint8_t[]> make_pixels(std::uint64_t bytes, const std::stri
 std::shared_ptr<std::uint8_t[]> mapped_pixels(std::uint64_t bytes, const std::string& cache) {
   const std::string folder = cache.empty() ? default_cache() : cache;
   base::create_folder(folder);
+  base::require_room(folder, bytes);
   const int file = open_unnamed(folder);
-  // Taking the room now makes a full disk an error here rather than a signal when pixels are written.
-  int reason = file < 0 ? errno : ::posix_fallocate(file, 0, static_cast<off_t>(bytes));
+  int reason = file < 0 || !take_room(file, bytes) ? errno : 0;
   std::shared_ptr<std::uint8_t[]> pixels;
   if (reason == 0 && !(pixels = map<std::uint8_t>(file, bytes, PROT_READ | PROT_WRITE))) reason = errno;
   if (file >= 0) ::close(file);
