@@ -67,7 +67,7 @@ TEST(Passes, PrecisionRoundsMatrixProductsAndTheirWeights) {
   }
 }
 
-TEST(Passes, HoistSharesTheBackwardPassOfTwoLosses) {
+TEST(Passes, SinkSharesTheBackwardPassOfTwoLosses) {
   Graph g;
   const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {3, 4}), u = input(g, "u", {6, 3}),
                v = input(g, "v", {1, 6});
@@ -78,28 +78,28 @@ TEST(Passes, HoistSharesTheBackwardPassOfTwoLosses) {
   g.output("of_penalty", autodiff::gradient(mean(square(autodiff::gradient(sum(s), {x})[0])), {w})[0]);
   for (const auto& pass : {passes::fold, passes::cse, passes::dce}) pass(g);
   const int before = count_ops(g, "matmul");
-  expect_same_values(g, passes::hoist);
+  expect_same_values(g, passes::sink);
   // Two products by u and one by w come down to one each.
   EXPECT_EQ(count_ops(g, "matmul"), before - 3);
 }
 
-TEST(Passes, HoistLeavesAloneWhatItCannotMakeCheaper) {
+TEST(Passes, SinkLeavesAloneWhatItCannotMakeCheaper) {
   Graph g;
   const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {4, 3}), r = input(g, "r", {5, 1});
   g.output("y", matmul(x * r, w));
   const std::string before = g.dump();
-  passes::hoist(g);
+  passes::sink(g);
   EXPECT_EQ(g.dump(), before);
 }
 
-TEST(Passes, HoistAppliesScalesWhereNothingMoreIsShared) {
+TEST(Passes, SinkAppliesScalesWhereNothingMoreIsShared) {
   Graph g;
   const Tensor x = input(g, "x", {5, 4}), w = input(g, "w", {4, 3}), u = input(g, "u", {3, 6});
   const Tensor a = matmul(x * input(g, "r", {5, 1}), w), b = matmul(x * input(g, "s", {5, 1}), w);
   g.output("b", b);
   g.output("further", matmul(a, u));
   g.output("other_reader", matmul(a, b, true));
-  expect_same_values(g, passes::hoist);
+  expect_same_values(g, passes::sink);
   EXPECT_EQ(count_ops(g, "matmul"), 3) << g.dump();
   const graph::Node& further = g.node(g.outputs().at("further"));
   EXPECT_EQ(further.op->name, "matmul") << g.dump();

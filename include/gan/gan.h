@@ -47,6 +47,7 @@ typedef struct gan_description {
   int64_t steps;      /* for which the model was trained */
 } gan_description;
 
+/* Fails only if an argument is NULL. */
 GAN_API gan_status gan_describe(const gan_model* model, gan_description* description);
 
 /* A column of the condition or an element of a vector. The strings live as long as the model. */
@@ -74,8 +75,8 @@ typedef struct gan_request {
   const float* latents;   /* [count, latent] of the caller; NULL: those of seed and first */
   uint64_t seed;          /* latents are numbers first, first + 1, ... of this seed: each depends on its number alone */
   int64_t first;          /* at least 0 */
-  double truncation; /* of normal latents without `latents`: 0, or at least 0.05; the smaller, the less samples vary */
-  int32_t threads;   /* for batches; 0 or 1: the calling thread alone, best where many threads draw */
+  double truncation;      /* of normal latents without `latents`: 0, or at least 0.05, where samples vary least */
+  int32_t threads;        /* for batches; 0 or 1: the calling thread alone, best where many threads draw */
 } gan_request;
 
 /* Draws samples [count, elements], images as [channels, height, width]; `elements` is the room in `samples`, of which

@@ -53,11 +53,14 @@ void require_sound(const NumberColumn& column, const std::string& name, const st
                       std::isfinite(column.period) && std::isfinite(column.deviation);
   const bool range = column.minimum < column.maximum && std::isfinite(column.maximum - column.minimum) &&
                      (column.scaling.kind != "log" || column.period > 0 || column.minimum > 0);
-  if (!known || !finite || !range || column.scaling.scale == 0 || column.period < 0)
-    base::fail_data("{}: column \"{}\": a range of {} to {}, scaling {} by {}, period {}", where, name, column.minimum,
-                    column.maximum, column.scaling.kind, column.scaling.scale, column.period);
+  if (!known || !finite || !range || column.period < 0)
+    base::fail_data(
+        "{}: column \"{}\": a range of {} to {}, scaling {} by {}, period {}; expected a finite range, a known scaling "
+        "and no negative period",
+        where, name, column.minimum, column.maximum, column.scaling.kind, column.scaling.scale, column.period);
   if (column.fourier < 0 || column.fourier > kMostFrequencies)
-    base::fail_data("{}: column \"{}\" with {} frequencies", where, name, column.fourier);
+    base::fail_data("{}: column \"{}\" with {} frequencies, expected 0 to {}", where, name, column.fourier,
+                    kMostFrequencies);
 }
 
 }  // namespace
@@ -115,7 +118,8 @@ SampleUnits units_of_json(const Json& json, const std::string& where) {
   }
   if (!(std::abs(units.low) <= kLargestNumber) || !(std::abs(units.high) <= kLargestNumber) ||
       !(units.low < units.high))
-    base::fail_data("{}: samples in a range of {} to {}", where, units.low, units.high);
+    base::fail_data("{}: samples in a range of {} to {}, expected finite numbers, the first smaller", where, units.low,
+                    units.high);
   return units;
 }
 

@@ -20,16 +20,19 @@ namespace gan::data {
 
 namespace {
 
-// Whether memory may not hold pixels beside what training needs.
-bool exceeds_memory(std::uint64_t bytes) {
-  const auto pages = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L));
-  std::uint64_t memory = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  if (const std::uint64_t limit = base::memory_limit(); limit > 0) memory = std::min(memory, limit);
-  return bytes > memory / 2;
+std::uint64_t page_bytes() { return static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)); }
+
+// The bytes of memory that this process may use.
+std::uint64_t memory_bytes() {
+  const std::uint64_t all = static_cast<std::uint64_t>(std::max(sysconf(_SC_PHYS_PAGES), 0L)) * page_bytes();
+  const std::uint64_t limit = base::memory_limit();
+  return limit > 0 ? std::min(all, limit) : all;
 }
 
-std::uint64_t pixel_bytes(const Dataset& dataset) {
-  return static_cast<std::uint64_t>(dataset.count() * graph::element_count(dataset.sample_shape));
+// Whether memory may not hold pixels beside what training needs.
+bool exceeds_memory(std::uint64_t bytes) {
+  static const std::uint64_t memory = memory_bytes();
+  return bytes > memory / 2;
 }
 
 // Opens a new file without a name; -1 if that fails. Not all file systems know O_TMPFILE.
@@ -83,19 +86,16 @@ std::shared_ptr<const std::uint8_t[]> map_pixels(int file, std::uint64_t bytes) 
 }
 
 void set_streamed(Dataset& dataset) {
-  const std::uint64_t bytes = pixel_bytes(dataset);
+  const auto bytes = static_cast<std::uint64_t>(dataset.count() * graph::element_count(dataset.sample_shape));
   dataset.streamed = dataset.is_image() && exceeds_memory(bytes);
-  if (!dataset.streamed) return;
-  // Pages that the system reads beside those that are needed would drive others out. The advice is of no use, and does
-  // no harm, where pixels are no file.
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(dataset.pixels.get()) + page - 1) / page * page;
-  ::madvise(reinterpret_cast<void*>(begin), bytes / page * page, MADV_RANDOM);
+  // Pages that the system reads beside those that are needed would drive others out. For pixels that are no file this
+  // fails, or changes nothing.
+  if (dataset.streamed) ::madvise(const_cast<std::uint8_t*>(dataset.pixels.get()), bytes, MADV_RANDOM);
 }
 
 void Dataset::will_need(std::span<const std::uint32_t> indices) const {
   if (!streamed || indices.empty()) return;
-  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const std::uint64_t page = page_bytes();
   const auto size = static_cast<std::uint64_t>(graph::element_count(sample_shape));
   std::vector<std::uint32_t> sorted(indices.begin(), indices.end());
   std::ranges::sort(sorted);

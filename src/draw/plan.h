@@ -18,9 +18,12 @@ struct SampleOptions {
   std::string model, label, labels, labels_file, conditions_file, balance, noise, out, format, interpolate,
       precision = "auto", device = "auto";
   std::vector<std::string> conditions;
-  std::int64_t count = 0, per_class = 0, to = 0, first = 0, threads = 0;
-  std::int64_t seed = 1, steps = 0, rate = 12;
-  double truncation = 0;
+  std::int64_t count = 0, per_class = 0, threads = 0;
+  std::int64_t to = 0;     ///< with `balance`: samples that each class is filled up to; 0: to the largest
+  std::int64_t first = 0;  ///< number of the first latent of the seed
+  std::int64_t seed = 1;
+  std::int64_t steps = 0, rate = 12;          ///< of an interpolation: pictures from one row to the next, and a second
+  double truncation = 0;                      ///< 0: none, else at least Sampler::kLeastTruncation
   const runtime::Backend* backend = nullptr;  ///< of the device; null: the CPU
   bool same_latents = false, overwrite = false, spherical = false, show_progress = false;
   std::function<void(const std::string&)> progress = {};  ///< of reading the data of --balance

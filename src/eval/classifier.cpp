@@ -437,8 +437,8 @@ Classifier load_classifier(const std::string& path) {
   if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > kLargestSample ||
       classifier.classes < 0 || classifier.classes == 1 || classifier.classes > 65536 ||
       (classifier.classes == 0) != !classifier.numbers.empty())
-    base::fail_data("{}: a classifier of images {} in {}", path, graph::to_string(shape),
-                    base::counted(classifier.classes, "class", "classes"));
+    base::fail_data("{}: a classifier of images {} in {}; expected [C, H, W], and 2 to 65,536 classes or else numbers",
+                    path, graph::to_string(shape), base::counted(classifier.classes, "class", "classes"));
   Graph graph;
   train::take_variables(path, file, build_embedding(graph, classifier, 1), classifier.weights);
   return classifier;

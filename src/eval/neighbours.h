@@ -18,9 +18,10 @@ class Neighbours {
 
   /// The numeric columns of the condition.
   const std::vector<data::NumberColumn>& numbers() const { return numbers_; }
-  /// The features are the columns themselves, of mean 0 and deviation 1 in the real data.
+  /// The features are the columns themselves, of mean 0 and standard deviation 1 in the real data.
   Embedded read(const data::Dataset& vectors) const;
 
+  /// Vectors [N, D], each column less its mean and divided by its standard deviation in the real data.
   std::vector<float> standardized(const data::Dataset& vectors) const;
 
  private:

@@ -233,7 +233,7 @@ std::string column_table(const Scores& scores) {
   std::size_t width = 6;
   for (std::size_t c = 0; c < shown; ++c) width = std::max(width, scores.columns[c].name.size());
   std::string text = fmt::format("{:<{}}  KS distance  {:>12}  {:>12}  {:>12}  {:>12}\n", "column", width, "data: mean",
-                                 "deviation", "samples: mean", "deviation");
+                                 "std", "samples: mean", "std");
   for (const ColumnScore& column : std::span(scores.columns).first(shown))
     text += fmt::format("{:<{}}  {:>11.4f}  {:>12.5g}  {:>12.5g}  {:>13.5g}  {:>12.5g}\n", column.name, width,
                         column.distance, column.real_mean, column.real_deviation, column.mean, column.deviation);

@@ -134,7 +134,8 @@ train::Model import_pytorch(const std::string& path, const Shape& image, const s
     networks.latent -= networks.embedding;
     constexpr std::int64_t kMostClasses = 1'000'000;
     if (table.type().shape[0] < 1 || table.type().shape[0] > kMostClasses)
-      base::fail_data("{}: \"embedding.weight\" is {}", path, to_string(table.type()));
+      base::fail_data("{}: \"embedding.weight\" is {}, expected 1 to {} rows", path, to_string(table.type()),
+                      kMostClasses);
     model.condition = data::label_condition(static_cast<int>(table.type().shape[0]));
   }
   model.config.data.unconditional = model.condition.empty();

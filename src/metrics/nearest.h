@@ -22,6 +22,7 @@ std::vector<double> nearest_other(const Rows& rows, runtime::Communicator& ranks
 /// (for_each_distance). Throws a usage error if there are fewer than k candidates.
 std::vector<std::uint32_t> k_nearest(const Rows& rows, const Rows& candidates, int k);
 
+/// Of an even number, the mean of the two in the middle. Throws a usage error if there are none.
 double median(std::vector<double> values);
 
 /// The share of pairs (a, b) with a < b, equal ones counted half: 1/2 if both come from one distribution (the statistic

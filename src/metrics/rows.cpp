@@ -53,13 +53,18 @@ struct BlockProduct {
   }
 
   void set(const char* name, const Rows& rows, std::span<const float> centre) {
-    copy_centred(rows, centre, runtime::Writing(state.at(name)).f32());
+    runtime::Array& to = state.at(name);
+    if (to.memory().is_host()) return copy_centred(rows, centre, to.f32());
+    on_host.resize(rows.values.size());
+    copy_centred(rows, centre, on_host);
+    to.memory().write(on_host.data(), to.bytes(), to.size_bytes());
   }
 
   runtime::State state;
   runtime::Arena arena;
   std::unique_ptr<runtime::Program> program;
   std::int64_t first_of_b = -1;  // of the piece of b in its input
+  std::vector<float> on_host;    // on its way to a device
 };
 
 /// The rows of this width that are held at a time.

@@ -27,7 +27,7 @@ struct Rows {
 /// Throws a usage error unless both have at least one row, and rows of the same width.
 void require_same_width(const Rows& a, const Rows& b);
 
-/// The number of rows of a in a block.
+/// The number of rows of a that are multiplied at a time; ranks take such blocks in turn.
 std::int64_t block_of(const Rows& a);
 
 /// Receives `values`, the results for row i of a and the rows first, first + 1, ... of b.

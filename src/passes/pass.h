@@ -29,7 +29,7 @@ void fold(graph::Graph& graph);
 /// Moves factors that are constant in each row behind the matrix products and convolutions that act on each row alone,
 /// to be multiplied as late as possible.
 /// Backward passes that differ by such factors only (the gradients of two losses, or of a penalty) then become one.
-void hoist(graph::Graph& graph);
+void sink(graph::Graph& graph);
 /// Shrinks matrix products to the rows and columns that slices of them read. Example: of the gradient with respect to
 /// the input of D, samples next to label embeddings, each network needs one part.
 void narrow(graph::Graph& graph);

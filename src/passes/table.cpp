@@ -14,7 +14,7 @@ std::span<const Pass> pass_table() {
       {"fold", "apply each op's algebraic simplifications", on_any_target<fold>},
       {"cse", "compute equal expressions once", on_any_target<cse>},
       {"dce", "remove what no output needs", on_any_target<dce>},
-      {"hoist", "share backward passes that differ by a factor for each row", on_any_target<hoist>},
+      {"sink", "share backward passes that differ by a factor for each row", on_any_target<sink>},
       {"narrow", "shrink matrix products to what is read", on_any_target<narrow>},
       {"sums", "sum matrices over rows first", sums},
       {"precision", "round the operands of contractions to bf16", on_any_target<precision>, /*bf16_only=*/true},

@@ -6,8 +6,9 @@
 
 namespace gan::runs {
 
-/// A run in short: "run" (its path below `root`, "." if they are the same), "preset", "data", "steps", "time", "score",
-/// "best", "best_step", each null if it is not known; "error" if config.toml cannot be read.
+/// A run in short: "run" (its path below `root`, "." if they are the same), "preset", "data", "steps", "time" (seconds
+/// of training), "score" (the last, 0 to 1), "best" (the highest), "best_step", each null if it is not known; "error"
+/// if config.toml cannot be read.
 nlohmann::ordered_json describe_run(const std::string& folder, const std::string& root);
 
 /// The folders below `root` that hold a run, as paths from there, in order; "." is the root itself. Links to folders

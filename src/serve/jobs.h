@@ -25,8 +25,11 @@ class Jobs {
 
   /// Adds a job as the body of POST /v1/jobs says. Throws a Refusal.
   nlohmann::ordered_json add(const nlohmann::ordered_json& body);
+  /// All jobs, in order of their ids.
   nlohmann::ordered_json list();
+  /// Throws a Refusal (404) for an unknown id, as all below do.
   nlohmann::ordered_json describe(const std::string& id);
+  /// Ends a job that waits or runs. Throws a Refusal (409) if it has ended.
   void cancel(const std::string& id);
   /// The file that a job has made, and its type. Throws a Refusal if there is none.
   std::pair<std::string, std::string> result(const std::string& id);

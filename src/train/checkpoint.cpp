@@ -66,9 +66,11 @@ Position load_checkpoint(const std::string& path, const std::vector<nn::Variable
     base::fail_data("{}: the position of the run cannot be read: {}", path, base::reason_of(error));
   }
   if (position.steps < 0 || !(position.elapsed_seconds >= 0))
-    base::fail_data("{}: {} in {} seconds", path, base::counted(position.steps, "step"), position.elapsed_seconds);
+    base::fail_data("{}: says {} in {} seconds, expected neither to be negative", path,
+                    base::counted(position.steps, "step"), position.elapsed_seconds);
   if (position.retries < 0 || position.good_steps.value_or(0) < 0)
-    base::fail_data("{}: {} retries from step {}", path, position.retries, position.good_steps.value_or(0));
+    base::fail_data("{}: says {} retries from step {}, expected neither to be negative", path, position.retries,
+                    position.good_steps.value_or(0));
   accept(position);
   take_variables(path, file, variables, state);
   return position;

@@ -73,12 +73,15 @@ void read_description(Model& model, const std::string& version, const std::strin
   } catch (const Json::exception& error) {
     base::fail_data("{}: the description of the model cannot be read: {}", path, base::reason_of(error));
   }
-  if (model.steps < 0) base::fail_data("{}: trained for {}", path, base::counted(model.steps, "step"));
+  if (model.steps < 0)
+    base::fail_data("{}: says that it was trained for {}, expected 0 or more", path,
+                    base::counted(model.steps, "step"));
   const bool shape_fits = model.sample_shape.size() == 3 || model.sample_shape.size() == 1;
   std::int64_t elements = 1;
   for (std::int64_t length : model.sample_shape) {
     if (length < 1 || length > kLargestSample / elements)
-      base::fail_data("{}: samples of shape {}", path, graph::to_string(model.sample_shape));
+      base::fail_data("{}: samples of shape {}, expected lengths of 1 or more and at most {} elements", path,
+                      graph::to_string(model.sample_shape), kLargestSample);
     elements *= length;
   }
   if (!model.units.columns.empty() && static_cast<std::int64_t>(model.units.columns.size()) != elements)

@@ -21,9 +21,9 @@ struct Measurements {
   /// The deviation of samples of one condition, as a share of the data's: 0 where they are all alike.
   std::optional<double> spread = {};
   double d_wins = 0;       ///< how often D's output on a real row is above that on a sample, 1/2 where it cannot tell
-  double d_deviation = 0;  ///< of D's logits over the batch, real rows and samples together
-  double gradient_g = 0, gradient_d = 0;  ///< the lengths of the two gradients
-  double length_g = 0, length_d = 0;      ///< of all parameters of each network
+  double d_deviation = 0;  ///< standard deviation of D's logits over the batch, real rows and samples together
+  double gradient_g = 0, gradient_d = 0;  ///< L2 norms of the two gradients
+  double length_g = 0, length_d = 0;      ///< L2 norms of all parameters of each network
 };
 
 /// The measurements by name, as metrics.jsonl has them behind "watch."; those that are absent are left out.

@@ -117,7 +117,7 @@ TEST(MatmulChain, TheChainSeesWhatWouldHaveBeenStored) {
       runtime::cpu::Workspace workspace(memory.data());
       chain_kernel(chain, workspace, /*use_machine_code=*/false)();
       runtime::cpu::Product with_chain = product.spec;
-      with_chain.tail = behind.chain(with_exp);
+      with_chain.epilogue = behind.chain(with_exp);
       KernelOfProduct kernel(with_chain);
       kernel();
       EXPECT_EQ(behind.out, alone.out);

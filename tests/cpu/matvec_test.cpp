@@ -30,30 +30,30 @@ TEST(Matvec, AgreesWithSumsInFloat64) {
         }
 }
 
-TEST(Matvec, AppliesItsTailInOrder) {
+TEST(Matvec, AppliesItsEpilogueInOrder) {
   Product product(1, 37, 20, false, true, DType::f32);
   std::vector<float> bias(37), full(37);
   std::iota(bias.begin(), bias.end(), -18.0f);
   std::iota(full.begin(), full.end(), 1.0f);
   const float scale = 0.25f;
-  const TailBuilder tail = product.tail()
-                               .then(ElementwiseOp::mul, &scale, Access::scalar)
-                               .then(ElementwiseOp::add, bias.data(), Access::row)
-                               .then(ElementwiseOp::leaky_relu, nullptr, {}, 0.2f)
-                               .then(ElementwiseOp::mul, full.data())
-                               .then(ElementwiseOp::tanh)
-                               .then(ElementwiseOp::sigmoid);
+  const EpilogueBuilder epilogue = product.epilogue()
+                                       .then(ElementwiseOp::mul, &scale, Access::scalar)
+                                       .then(ElementwiseOp::add, bias.data(), Access::row)
+                                       .then(ElementwiseOp::leaky_relu, nullptr, {}, 0.2f)
+                                       .then(ElementwiseOp::mul, full.data())
+                                       .then(ElementwiseOp::tanh)
+                                       .then(ElementwiseOp::sigmoid);
   for (std::size_t i = 0; i < 37; ++i) {
     double x = product.expected[i] * 0.25 + static_cast<double>(bias[i]);
     x = std::tanh((x > 0 ? x : 0.2 * x) * static_cast<double>(full[i]));
     product.expected[i] = 1 / (1 + std::exp(-x));
   }
-  product.spec.tail = tail.store(product.dst.bytes());
+  product.spec.epilogue = epilogue.store(product.dst.bytes());
   product.run("vector");
   EXPECT_LT(product.error(), 1e-6);
 
   runtime::Array narrow({DType::bf16, {1, 37}});  // what the next product may read
-  product.spec.tail = tail.store(narrow.bytes(), DType::bf16);
+  product.spec.epilogue = epilogue.store(narrow.bytes(), DType::bf16);
   product.run("vector");
   for (std::size_t i = 0; i < 37; ++i)
     EXPECT_NEAR(static_cast<double>(base::from_bf16(narrow.bf16()[i])), product.expected[i],

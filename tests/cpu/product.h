@@ -71,14 +71,14 @@ struct KernelOfProduct {
 };
 
 /// A chain after a product: operand 0 is the product, further operands and operations are added to it.
-class TailBuilder {
+class EpilogueBuilder {
  public:
-  explicit TailBuilder(std::int64_t elements, std::int64_t columns) : columns_(columns) {
+  explicit EpilogueBuilder(std::int64_t elements, std::int64_t columns) : columns_(columns) {
     chain_.elements = elements;
     chain_.operands.push_back({{.access = Access::product}, nullptr});
   }
   /// Applies `op` to the last value, and to an f32 operand if `data` is given.
-  TailBuilder& then(ElementwiseOp op, const float* data = nullptr, Access access = Access::full, float alpha = 0) {
+  EpilogueBuilder& then(ElementwiseOp op, const float* data = nullptr, Access access = Access::full, float alpha = 0) {
     steps_.push_back({op, data ? static_cast<int>(chain_.operands.size()) : -1, alpha});
     if (data) chain_.operands.push_back({{.access = access, .period = columns_}, data});
     return *this;
@@ -118,11 +118,11 @@ struct Product {
               left[static_cast<std::size_t>(transpose_a ? t * m + i : i * k + t)] *
               right[static_cast<std::size_t>(transpose_b ? j * k + t : t * n + j)];
     spec.matmul = {{m, n, k, transpose_a, transpose_b, dtype}, a.bytes(), b.bytes()};
-    spec.tail = runtime::cpu::store_chain(dst.bytes(), DType::f32, m * n);
+    spec.epilogue = runtime::cpu::store_chain(dst.bytes(), DType::f32, m * n);
   }
 
   runtime::cpu::BoundMatmul& matmul() { return *spec.matmul; }
-  TailBuilder tail() const { return TailBuilder(spec.matmul->m * spec.matmul->n, spec.matmul->n); }
+  EpilogueBuilder epilogue() const { return EpilogueBuilder(spec.matmul->m * spec.matmul->n, spec.matmul->n); }
   /// Runs the kernel of a row; false if the row does not apply.
   bool run(const std::string& row = "") const {
     const KernelOfProduct kernel(spec, row);

@@ -62,16 +62,16 @@ TEST(RowProduct, RowsDoNotDisturbEachOther) {
   EXPECT_GT(product.error(), 1e-6);  // it was rounded
 }
 
-TEST(RowProduct, TailAndTypeOfTheResult) {
+TEST(RowProduct, EpilogueAndTypeOfTheResult) {
   FrozenProduct product(300, 40);
   runtime::Array bias({DType::f32, {1, 300}}), narrow({DType::bf16, {1, 300}});
   for (std::size_t i = 0; i < 300; ++i) bias.f32()[i] = static_cast<float>(i) / 10 - 15;
   const float half = 0.5f;
-  product.spec.tail = product.tail()
-                          .then(ElementwiseOp::add, bias.f32().data())
-                          .then(ElementwiseOp::mul, &half, Access::scalar)
-                          .then(ElementwiseOp::relu)
-                          .store(narrow.bytes(), DType::bf16);
+  product.spec.epilogue = product.epilogue()
+                              .then(ElementwiseOp::add, bias.f32().data())
+                              .then(ElementwiseOp::mul, &half, Access::scalar)
+                              .then(ElementwiseOp::relu)
+                              .store(narrow.bytes(), DType::bf16);
   ASSERT_TRUE(product.run(kRow));
   for (std::size_t i = 0; i < 300; ++i) {
     const double expected = std::max(0.0, 0.5 * (product.expected[i] + static_cast<double>(bias.f32()[i])));

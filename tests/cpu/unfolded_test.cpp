@@ -59,7 +59,7 @@ struct Convolution {
     spec.a = arrays[kind == Kind::data_gradient ? 2 : 0].bytes();
     spec.b = arrays[kind == Kind::weight_gradient ? 2 : 1].bytes();
     result = runtime::Array({DType::f32, shapes[of_result]});
-    product.tail = runtime::cpu::store_chain(result.bytes(), DType::f32, result.type().elements());
+    product.epilogue = runtime::cpu::store_chain(result.bytes(), DType::f32, result.type().elements());
     expected.resize(result.f32().size());
     for (std::int64_t n = 0; n < s.n; ++n)
       for (std::int64_t y = 0; y < height; ++y)
@@ -83,7 +83,7 @@ struct Convolution {
   runtime::cpu::BoundConvolution& convolution() { return *product.convolution; }
   double error() const { return relative_error(result.f32(), expected); }
 
-  runtime::cpu::Product product{.matmul = {}, .convolution = runtime::cpu::BoundConvolution(), .tail = {}};
+  runtime::cpu::Product product{.matmul = {}, .convolution = runtime::cpu::BoundConvolution(), .epilogue = {}};
   runtime::Array arrays[3], result;
   std::vector<double> expected;
 };
@@ -125,16 +125,16 @@ TEST_F(UnfoldedKernel, AgreesWithSumsInFloat64) {
     }
 }
 
-TEST_F(UnfoldedKernel, TailOfEachPart) {
+TEST_F(UnfoldedKernel, EpilogueOfEachPart) {
   Convolution convolution({40, 14, 14, 1, 16, 4, 2, 1}, Kind::forward);
   runtime::Array bias({DType::f32, {16}}), full({DType::f32, convolution.convolution().dst});
   for (std::size_t i = 0; i < 16; ++i) bias.f32()[i] = static_cast<float>(i);
   for (std::size_t i = 0; i < full.f32().size(); ++i) full.f32()[i] = static_cast<float>(i % 7) - 3;
-  convolution.product.tail = TailBuilder(full.type().elements(), 16)
-                                 .then(ElementwiseOp::add, bias.f32().data(), Access::row)
-                                 .then(ElementwiseOp::mul, full.f32().data())
-                                 .then(ElementwiseOp::relu)
-                                 .store(convolution.result.bytes());
+  convolution.product.epilogue = EpilogueBuilder(full.type().elements(), 16)
+                                     .then(ElementwiseOp::add, bias.f32().data(), Access::row)
+                                     .then(ElementwiseOp::mul, full.f32().data())
+                                     .then(ElementwiseOp::relu)
+                                     .store(convolution.result.bytes());
   for (std::size_t i = 0; i < full.f32().size(); ++i)
     convolution.expected[i] =
         std::max(0.0, (convolution.expected[i] + static_cast<double>(i % 16)) * static_cast<double>(full.f32()[i]));

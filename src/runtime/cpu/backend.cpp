@@ -37,14 +37,14 @@ Product product_of(const Launch& launch, bool use_machine_code) {
   if (const auto* matmul = std::get_if<graph::Matmul>(&*launch.spec)) {
     // A product that is computed once (both operands frozen) gains nothing from another layout of its weights.
     product.matmul = BoundMatmul{*matmul, launch.inputs[0], launch.inputs[1], launch.frozen[1] && !launch.frozen[0]};
-    product.tail.elements = matmul->m * matmul->n;
+    product.epilogue.elements = matmul->m * matmul->n;
   } else {
     product.convolution =
         BoundConvolution{std::get<graph::Convolution>(*launch.spec), launch.inputs[0], launch.inputs[1]};
-    product.tail.elements = graph::element_count(product.convolution->result_shape());
+    product.epilogue.elements = graph::element_count(product.convolution->result_shape());
   }
-  product.tail = launch.chain ? bind_chain(*launch.chain, launch.operands, launch.results)
-                              : store_chain(launch.results[0], graph::DType::f32, product.tail.elements);
+  product.epilogue = launch.chain ? bind_chain(*launch.chain, launch.operands, launch.results)
+                                  : store_chain(launch.results[0], graph::DType::f32, product.epilogue.elements);
   return product;
 }
 

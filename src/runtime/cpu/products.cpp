@@ -28,9 +28,9 @@ std::size_t nothing(const Product&) { return 0; }
 
 // oneDNN 2.6 computes some post-ops of convolutions wrongly on AArch64.
 #ifdef __x86_64__
-constexpr Tail kTailOfConvolutions = Tail::linear;
+constexpr Epilogue kEpilogueOfConvolutions = Epilogue::linear;
 #else
-constexpr Tail kTailOfConvolutions = Tail::none;
+constexpr Epilogue kEpilogueOfConvolutions = Epilogue::none;
 #endif
 
 template <Multiplier with>
@@ -39,7 +39,7 @@ bool is_packed(const Product& p) {
 }
 
 MadeProduct make_packed(const Product& p, Workspace& workspace) {
-  BoundChain pieces = p.tail;
+  BoundChain pieces = p.epilogue;
   auto sums = std::make_shared<const ChainSums>(pieces, /*afterwards=*/false, workspace);
   PieceFunction code = machine_code(pieces, p.columns());
   if (!code) return {};
@@ -50,41 +50,41 @@ MadeProduct make_packed(const Product& p, Workspace& workspace) {
 }
 
 constexpr ProductRow kProductRows[] = {
-    {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read", Tail::linear,
-     RowProduct::applies, 0.5, nothing, RowProduct::make},
-    {"vector", "one row or one column: dot products, bound by reading the matrix", Tail::none, is_vector, 0.9,
+    {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read",
+     Epilogue::linear, RowProduct::applies, 0.5, nothing, RowProduct::make},
+    {"vector", "one row or one column: dot products, bound by reading the matrix", Epilogue::none, is_vector, 0.9,
      matvec_workspace, matvec_kernel},
-    {"amx", "bf16 matrices by tiles; the tail runs piece by piece", Tail::pieces, is_packed<Multiplier::amx>, 0.1,
-     nothing, make_packed},
-    {"avx512-fp16", "bf16 matrices by vectors of fp16; the tail runs piece by piece", Tail::pieces,
+    {"amx", "bf16 matrices by tiles; the epilogue runs piece by piece", Epilogue::pieces, is_packed<Multiplier::amx>,
+     0.1, nothing, make_packed},
+    {"avx512-fp16", "bf16 matrices by vectors of fp16; the epilogue runs piece by piece", Epilogue::pieces,
      is_packed<Multiplier::fp16>, 0.3, nothing, make_packed},
-    {"avx512-bf16", "bf16 matrices by vectors of bf16; the tail runs piece by piece", Tail::pieces,
+    {"avx512-bf16", "bf16 matrices by vectors of bf16; the epilogue runs piece by piece", Epilogue::pieces,
      is_packed<Multiplier::bf16>, 0.5, nothing, make_packed},
-    {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Tail::none,
+    {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Epilogue::none,
      [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm,
      true},
-    {"onednn", "oneDNN's primitive, with the tail as post-ops", Tail::linear,
+    {"onednn", "oneDNN's primitive, with the epilogue as post-ops", Epilogue::linear,
      [](const Product& p) { return is_matmul(p, DType::f32) || (is_matmul(p, DType::bf16) && onednn_has_bf16()); }, 1.1,
      nothing, onednn::matmul, true},
-    {"f32-copies", "bf16 without AVX-512, where oneDNN has no bf16: f32 copies of the operands", Tail::none,
+    {"f32-copies", "bf16 without AVX-512, where oneDNN has no bf16: f32 copies of the operands", Epilogue::none,
      [](const Product& p) { return p.operands() == DType::bf16; }, 3, in_f32_workspace, in_f32, true},
-    {"unfolded", "a convolution of bf16 as a product with the unfolded images", Tail::pieces, is_unfolded, 0.3,
+    {"unfolded", "a convolution of bf16 as a product with the unfolded images", Epilogue::pieces, is_unfolded, 0.3,
      unfolded_workspace, unfolded_kernel},
-    {"onednn-convolution", "oneDNN's convolution, with the tail as post-ops", kTailOfConvolutions,
+    {"onednn-convolution", "oneDNN's convolution, with the epilogue as post-ops", kEpilogueOfConvolutions,
      [](const Product& p) { return p.convolution && (p.operands() == DType::f32 || onednn_has_bf16()); }, 1, nothing,
      onednn::convolution, true},
 };
 
-/// Whether the kernel of a row may compute the tail of a product.
-bool computes_tail(const ProductRow& row, const Product& product) {
+/// Whether the kernel of a row may compute the epilogue of a product.
+bool computes_epilogue(const ProductRow& row, const Product& product) {
   const bool gradient = product.convolution && product.convolution->kind != graph::Convolution::Kind::forward;
-  if (gradient && !only_stores_f32(product.tail)) return false;
-  switch (row.tail) {
-    case Tail::none:
-      return only_stores_f32(product.tail);
-    case Tail::linear:
-      return is_linear(product.tail);
-    case Tail::pieces:
+  if (gradient && !only_stores_f32(product.epilogue)) return false;
+  switch (row.epilogue) {
+    case Epilogue::none:
+      return only_stores_f32(product.epilogue);
+    case Epilogue::linear:
+      return is_linear(product.epilogue);
+    case Epilogue::pieces:
       return product.use_machine_code;
   }
   return false;
@@ -94,17 +94,17 @@ bool computes_tail(const ProductRow& row, const Product& product) {
 std::vector<const ProductRow*> choices(const Product& product, const std::set<std::string>& disabled) {
   std::vector<const ProductRow*> rows;
   for (const ProductRow& row : kProductRows) {
-    if (row.tail == Tail::pieces && !product.use_machine_code) continue;
+    if (row.epilogue == Epilogue::pieces && !product.use_machine_code) continue;
     if (!disabled.count(std::string(row.name)) && row.applies(product)) rows.push_back(&row);
   }
   std::ranges::stable_sort(rows, {}, &ProductRow::cost);
   return rows;
 }
 
-/// The product stored as f32 at dst, without its tail.
-Product without_tail(const Product& product, float* dst) {
+/// The product stored as f32 at dst, without its epilogue.
+Product without_epilogue(const Product& product, float* dst) {
   Product plain = product;
-  plain.tail = store_chain(dst, DType::f32, product.elements());
+  plain.epilogue = store_chain(dst, DType::f32, product.elements());
   return plain;
 }
 
@@ -113,16 +113,18 @@ Product without_tail(const Product& product, float* dst) {
 std::span<const ProductRow> product_rows() { return kProductRows; }
 
 std::size_t product_workspace(const Product& product, const std::set<std::string>& disabled) {
-  const bool stores_only = only_stores_f32(product.tail);
+  const bool stores_only = only_stores_f32(product.epilogue);
   std::size_t most = 0;  // for all candidates: a kernel may turn out not to support the product
   for (const ProductRow* row : choices(product, disabled)) {
     std::size_t bytes = row->workspace(product);
-    const bool with_tail = computes_tail(*row, product) &&
-                           (row->tail != Tail::pieces || runs_as_machine_code(product.tail, product.columns()));
-    if (with_tail && row->tail == Tail::pieces)
-      bytes += ChainSums::workspace(product.tail, /*afterwards=*/false);
-    else if (!stores_only && !with_tail)
-      bytes += Workspace::bytes_of<float>(product.elements()) + chain_workspace(product.tail, product.use_machine_code);
+    const bool with_epilogue =
+        computes_epilogue(*row, product) &&
+        (row->epilogue != Epilogue::pieces || runs_as_machine_code(product.epilogue, product.columns()));
+    if (with_epilogue && row->epilogue == Epilogue::pieces)
+      bytes += ChainSums::workspace(product.epilogue, /*afterwards=*/false);
+    else if (!stores_only && !with_epilogue)
+      bytes +=
+          Workspace::bytes_of<float>(product.elements()) + chain_workspace(product.epilogue, product.use_machine_code);
     most = std::max(most, bytes);
     if (row->make != RowProduct::make) break;
   }
@@ -133,15 +135,15 @@ Kernel product_kernel(const Product& product, Workspace& workspace, const std::s
   for (const ProductRow* row : choices(product, disabled)) {
     MadeProduct made;
     Workspace room = workspace;
-    if (computes_tail(*row, product)) made = row->make(product, room);
-    if (!made.run && !only_stores_f32(product.tail)) {
-      // The tail runs as a kernel of its own and reads the product from memory.
+    if (computes_epilogue(*row, product)) made = row->make(product, room);
+    if (!made.run && !only_stores_f32(product.epilogue)) {
+      // The epilogue runs as a kernel of its own and reads the product from memory.
       room = workspace;
       float* const dst = room.take<float>(product.elements());
-      made = row->make(without_tail(product, dst), room);
+      made = row->make(without_epilogue(product, dst), room);
       if (!made.run) continue;
       made = {[multiply = std::move(made.run),
-               follow = chain_kernel(with_product_at(product.tail, dst), room, product.use_machine_code)] {
+               follow = chain_kernel(with_product_at(product.epilogue, dst), room, product.use_machine_code)] {
         multiply();
         follow();
       }};

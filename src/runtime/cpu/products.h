@@ -35,20 +35,20 @@ struct BoundConvolution : graph::Convolution {
 struct Product {
   std::optional<BoundMatmul> matmul;
   std::optional<BoundConvolution> convolution;
-  BoundChain tail;
+  BoundChain epilogue;
   bool compact = false;  ///< Launch::compact
   bool use_machine_code = true;
 
   graph::DType operands() const { return matmul ? matmul->operands : convolution->operands; }
-  std::int64_t elements() const { return tail.elements; }
+  std::int64_t elements() const { return epilogue.elements; }
   /// Length of a row of the result: columns of a matrix, innermost axis of a convolution.
   std::int64_t columns() const { return matmul ? matmul->n : convolution->result_shape().back(); }
-  /// The address of the result if the tail only stores f32.
-  float* dst() const { return static_cast<float*>(tail.results[0].data); }
+  /// The address of the result if the epilogue only stores f32.
+  float* dst() const { return static_cast<float*>(epilogue.results[0].data); }
 };
 
-/// The tails (epilogues) that a kernel computes itself.
-enum class Tail {
+/// The epilogues that a kernel computes itself.
+enum class Epilogue {
   none,    ///< none but storing f32
   linear,  ///< sequences of ops (is_linear)
   pieces,  ///< those that machine code supports, run on each piece of the result while it is in the cache
@@ -63,12 +63,12 @@ struct MadeProduct {
 /// A row of the table of products: a kernel, when it applies and what it costs.
 struct ProductRow {
   std::string_view name, reason;
-  Tail tail;
+  Epilogue epilogue;
   bool (*applies)(const Product& product);
   /// Time of a multiply-add relative to that in f32 by `sgemm`; the cheapest row that applies is taken. Rounded from
   /// docs/performance.md; only the order matters.
   double cost;
-  /// Bytes of workspace, not counting what a separate kernel of the tail needs.
+  /// Bytes of workspace, not counting what a separate kernel of the epilogue needs.
   std::size_t (*workspace)(const Product& product);
   MadeProduct (*make)(const Product& product, Workspace& workspace);
   bool onednn = false;  ///< runs oneDNN's code, during which no signal handler may run

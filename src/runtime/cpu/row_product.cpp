@@ -161,7 +161,7 @@ float compact_row(std::span<const float> src, std::int16_t* dst, double* missed,
 
 RowProduct::RowProduct(const Product& product)
     : spec_(*product.matmul),
-      tail_(product.tail),
+      epilogue_(product.epilogue),
       group_(static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)())),
       groups_(divide_up(spec_.n, group_)),
       quads_(divide_up(groups_, kQuad)),
@@ -178,7 +178,8 @@ RowProduct::RowProduct(const Product& product)
   Workspace none(nullptr);  // linear chains need no workspace
   for (std::int64_t part = 0; part < parts_; ++part) {
     const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
-    tails_.push_back(chain_kernel(part_of(with_product_at(tail_, sums), first, count), none, product.use_machine_code));
+    epilogues_.push_back(
+        chain_kernel(part_of(with_product_at(epilogue_, sums), first, count), none, product.use_machine_code));
   }
 }
 
@@ -253,7 +254,7 @@ void RowProduct::finish(std::int64_t part) {
     simd::accumulate(partial + depth * groups_ * group_ + first, sums + first, static_cast<std::size_t>(count));
   const auto* factors = factors_.as<const float>();
   for (std::int64_t i = first; i < first + count; ++i) sums[i] *= factors[i];
-  tails_[static_cast<std::size_t>(part)]();
+  epilogues_[static_cast<std::size_t>(part)]();
 }
 
 void RowProduct::run(RowProduct* next) {

@@ -9,7 +9,7 @@
 
 namespace gan::runtime::cpu {
 
-/// y = tail(w x) for a frozen matrix w [outputs, k] and one row x [k], as for a single sample. Reading w bounds the
+/// y = epilogue(w x) for a frozen matrix w [outputs, k] and one row x [k], as for a single sample. Reading w bounds the
 /// time, so w is kept as int16 with a scale per output, and each kDepth elements of x are split into two int16 digits
 /// with a common scale. The integer products and sums are exact. Runs on one thread, because waking another can cost
 /// more than the work, and allocates nothing.
@@ -22,7 +22,7 @@ class RowProduct {
 
   /// Whether x is the result of `other`.
   bool follows(const RowProduct& other) const {
-    return spec_.a == other.tail_.results[0].data && spec_.k == other.spec_.n;
+    return spec_.a == other.epilogue_.results[0].data && spec_.k == other.spec_.n;
   }
 
   /// With `next`, which follows this one, both run in turns: as soon as kDepth results are computed, `next` multiplies
@@ -41,7 +41,7 @@ class RowProduct {
   void finish(std::int64_t part);
 
   BoundMatmul spec_;
-  BoundChain tail_;
+  BoundChain epilogue_;
   std::int64_t group_;              // outputs per vector
   std::int64_t groups_, quads_;     // groups of outputs; a quad is four groups
   std::int64_t depths_, parts_;     // runs of kDepth elements of x, and of kDepth outputs
@@ -51,7 +51,7 @@ class RowProduct {
   Buffer high_, low_;               // the digits of x
   std::vector<float> row_factors_;  // scales of the digits, per run of kDepth elements
   Buffer partial_sums_, sums_;      // [depths, groups * group], [outputs]
-  std::vector<std::function<void()>> tails_;  // for each part, applied to its sums
+  std::vector<std::function<void()>> epilogues_;  // for each part, applied to its sums
 };
 
 }  // namespace gan::runtime::cpu

@@ -157,7 +157,7 @@ GatheredRows gathered(const Geometry& g, Images images) {
 class Unfolded {
  public:
   Unfolded(const Product& product, Workspace& workspace)
-      : spec_(*product.convolution), tail_(product.tail), g_(spec_), result_(tail_.results[0].data) {
+      : spec_(*product.convolution), epilogue_(product.epilogue), g_(spec_), result_(epilogue_.results[0].data) {
     padded_ = workspace.take<Bf16>(padded_count());
     weights_ = workspace.take<Bf16>(weights_count());
     unfolded_ = workspace.take<Bf16>(unfolded_count());
@@ -171,7 +171,7 @@ class Unfolded {
            Workspace::bytes_of<float>(partial_sums_count());
   }
 
-  /// False if machine code cannot compute the tail.
+  /// False if machine code cannot compute the epilogue.
   bool compile() {
     for (std::int64_t part = 0; part < parts(); ++part) {
       const Images images{part * images_per_part(), std::min((part + 1) * images_per_part(), g_.n)};
@@ -232,7 +232,7 @@ class Unfolded {
     spec.transpose_b = true;
     spec.a = unfolded_ + first * g_.columns();
     spec.b = weights_;
-    PieceFunction code = machine_code(part_of(tail_, first * g_.dst_channels, spec.m * spec.n), spec.n);
+    PieceFunction code = machine_code(part_of(epilogue_, first * g_.dst_channels, spec.m * spec.n), spec.n);
     if (!code) return {};
     return [=, this, multiply = packed_product_kernel(spec, std::move(code))] {
       prepare(images);
@@ -281,7 +281,7 @@ class Unfolded {
   }
 
   BoundConvolution spec_;
-  BoundChain tail_;
+  BoundChain epilogue_;
   Geometry g_;
   void* result_;
   Bf16 *padded_, *unfolded_, *weights_;
@@ -305,7 +305,7 @@ std::size_t unfolded_workspace(const Product& product) {
 
 MadeProduct unfolded_kernel(const Product& product, Workspace& workspace) {
   const bool forward = product.convolution->kind == Kind::forward;
-  if (!(forward ? is_linear(product.tail) : only_stores_f32(product.tail))) return {};
+  if (!(forward ? is_linear(product.epilogue) : only_stores_f32(product.epilogue))) return {};
   auto convolution = std::make_shared<Unfolded>(product, workspace);
   if (!convolution->compile()) return {};
   return {[convolution] { convolution->run(); }};

@@ -51,7 +51,7 @@ class Reordered {
 MadeProduct convolution(const Product& product, Workspace&) {
   using Kind = graph::Convolution::Kind;
   const BoundConvolution& spec = *product.convolution;
-  const BoundResult& result = product.tail.results[0];
+  const BoundResult& result = product.epilogue.results[0];
   const auto any_layout = [](const graph::Shape& dims, graph::DType dtype) {
     return memory::desc(dims, data_type(dtype), memory::format_tag::any);
   };
@@ -77,18 +77,18 @@ MadeProduct convolution(const Product& product, Workspace&) {
     void* b = const_cast<void*>(spec.b);
 
     if (spec.kind == Kind::forward) {
-      const PostOps tail = post_ops(product.tail, dst);
+      const PostOps epilogue = post_ops(product.epilogue, dst);
       dnnl::primitive_attr attributes;
-      attributes.set_post_ops(tail.ops);
+      attributes.set_post_ops(epilogue.ops);
       const auto description =
           describe<dnnl::convolution_forward>(engine(), attributes, dnnl::prop_kind::forward_training, algorithm, src,
                                               any_weights, dst, strides, padding, far);
       auto inner = std::make_shared<Reordered>(weights, description.weights_desc(), b, false);
-      std::unordered_map<int, memory> arguments(tail.memories.begin(), tail.memories.end());
+      std::unordered_map<int, memory> arguments(epilogue.memories.begin(), epilogue.memories.end());
       arguments.emplace(DNNL_ARG_SRC, memory(src, engine(), a));
       arguments.emplace(DNNL_ARG_WEIGHTS, inner->inner());
       arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
-      return {[primitive = dnnl::convolution_forward(description), inner, constants = tail.constants, arguments] {
+      return {[primitive = dnnl::convolution_forward(description), inner, constants = epilogue.constants, arguments] {
         inner->before();
         primitive.execute(stream(), arguments);
       }};

@@ -48,12 +48,12 @@ dnnl::algorithm algorithm_of(ElementwiseOp op) {
 
 }  // namespace
 
-PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result) {
+PostOps post_ops(const BoundChain& epilogue, const dnnl::memory::desc& result) {
   PostOps out;
-  out.constants = std::make_shared<std::vector<float>>(tail.constants);
+  out.constants = std::make_shared<std::vector<float>>(epilogue.constants);
   const dnnl::memory::dims full = dims_of(result);
   int last = 0;
-  for (const Instruction& instruction : tail.instructions) {
+  for (const Instruction& instruction : epilogue.instructions) {
     const auto slot = static_cast<std::size_t>(instruction.a == last ? instruction.b : instruction.a);
     last = instruction.dst;
     if (row_of(instruction.op).post_op == PostOp::copy) continue;  // the primitive stores the type of the result
@@ -61,9 +61,9 @@ PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result) {
       append_eltwise(out.ops, algorithm_of(instruction.op), instruction.alpha);
       continue;
     }
-    const bool constant = slot >= tail.operands.size();
-    const Access access = constant ? Access::scalar : tail.operands[slot].access;
-    const void* data = constant ? &(*out.constants)[slot - tail.operands.size()] : tail.operands[slot].data;
+    const bool constant = slot >= epilogue.operands.size();
+    const Access access = constant ? Access::scalar : epilogue.operands[slot].access;
+    const void* data = constant ? &(*out.constants)[slot - epilogue.operands.size()] : epilogue.operands[slot].data;
     dnnl::memory::dims dims(full.size(), 1), strides(full.size(), 1);
     if (access == Access::row) dims[1] = full[1];
     dnnl::memory::desc desc(dims, dnnl::memory::data_type::f32, strides);

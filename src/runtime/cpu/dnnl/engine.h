@@ -22,6 +22,6 @@ struct PostOps {
   std::vector<std::pair<int, dnnl::memory>> memories;  ///< execution arguments
   std::shared_ptr<std::vector<float>> constants;       ///< referred to by some of the memories
 };
-PostOps post_ops(const BoundChain& tail, const dnnl::memory::desc& result);
+PostOps post_ops(const BoundChain& epilogue, const dnnl::memory::desc& result);
 
 }  // namespace gan::runtime::cpu::onednn

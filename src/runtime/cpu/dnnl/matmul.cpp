@@ -31,18 +31,18 @@ MadeProduct sgemm(const Product& product, Workspace&) {
 
 MadeProduct matmul(const Product& product, Workspace&) {
   const BoundMatmul& spec = *product.matmul;
-  const BoundResult& result = product.tail.results[0];
+  const BoundResult& result = product.epilogue.results[0];
   const memory::desc a = operand_desc(spec.m, spec.k, spec.transpose_a, spec.operands);
   const memory::desc b = operand_desc(spec.k, spec.n, spec.transpose_b, spec.operands);
   // Frozen weights are reordered once into the layout of the kernel, instead of in every run.
   const memory::desc any(dims_of(b), data_type_of(b), memory::format_tag::any);
   const memory::desc dst = operand_desc(spec.m, spec.n, false, result.dtype);
   try {
-    const PostOps tail = post_ops(product.tail, dst);
+    const PostOps epilogue = post_ops(product.epilogue, dst);
     dnnl::primitive_attr attributes;
-    attributes.set_post_ops(tail.ops);
+    attributes.set_post_ops(epilogue.ops);
     const auto description = describe<dnnl::matmul>(engine(), attributes, a, spec.frozen_b ? any : b, dst);
-    std::unordered_map<int, memory> arguments(tail.memories.begin(), tail.memories.end());
+    std::unordered_map<int, memory> arguments(epilogue.memories.begin(), epilogue.memories.end());
     arguments.emplace(DNNL_ARG_SRC, memory(a, engine(), const_cast<void*>(spec.a)));
     memory weights(b, engine(), const_cast<void*>(spec.b));
     auto packed = std::make_shared<Buffer>();
@@ -54,7 +54,7 @@ MadeProduct matmul(const Product& product, Workspace&) {
     }
     arguments.emplace(DNNL_ARG_WEIGHTS, weights);
     arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
-    return {[primitive = dnnl::matmul(description), packed, constants = tail.constants,
+    return {[primitive = dnnl::matmul(description), packed, constants = epilogue.constants,
              arguments = std::move(arguments)] { primitive.execute(stream(), arguments); }};
   } catch (const dnnl::error& error) {
     base::fail_run("matmul [{}, {}] x [{}, {}] in {}: {}", spec.m, spec.k, spec.k, spec.n, name_of(spec.operands),

@@ -36,10 +36,10 @@ bool is_scale(const Shape& shape, const Shape& whole) {
 ///   (core * scale) W = (core W) * scale, and likewise for convolutions with W
 ///   f(core * scale) = f(core) * scale for slices, reshapes and permutations f that keep rows
 /// Every such node is built as core * scale for readers that need the product; dce removes the unused ones.
-class Hoist {
+class Sink {
  public:
   /// Scales are moved behind these contractions only.
-  explicit Hoist(std::set<NodeId> contractions) : contractions_(std::move(contractions)) {}
+  explicit Sink(std::set<NodeId> contractions) : contractions_(std::move(contractions)) {}
 
   Tensor operator()(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
     const bool allowed = !node.op->contraction || contractions_.count(node.id) > 0;
@@ -158,15 +158,15 @@ double contraction_cost(const Graph& graph) {
 
 }  // namespace
 
-void hoist(Graph& graph) {
+void sink(Graph& graph) {
   std::set<NodeId> contractions;
   for (const Node& node : graph.nodes())
     if (node.op && node.op->contraction) contractions.insert(node.id);
-  Hoist everywhere(contractions);
+  Sink everywhere(contractions);
   Graph draft, trial;
   rewrite(graph, draft, std::ref(everywhere));
   // The second rewrite leaves alone the contractions that merged with no other: moving their scales gains nothing.
-  rewrite(graph, trial, Hoist(everywhere.shared()));
+  rewrite(graph, trial, Sink(everywhere.shared()));
   fold(trial);
   cse(trial);
   dce(trial);

@@ -107,13 +107,14 @@ bool has_test(const std::string& spec) {
 
 }  // namespace
 
-extern const Reader folder_reader;
-const Reader folder_reader{.name = "folder",
-                           .help =
-                               "a folder with train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, as the "
-                               "test part, t10k-* or test-*; FOLDER/PREFIX if their names begin with PREFIX-",
-                           .accepts = accepts,
-                           .open = open,
-                           .has_test = has_test};
+extern const Reader idx_folder_reader;
+const Reader idx_folder_reader{
+    .name = "folder",
+    .help =
+        "a folder with train-images-idx3-ubyte[.gz], train-labels-idx1-ubyte[.gz] and, as the "
+        "test part, t10k-* or test-*; FOLDER/PREFIX if their names begin with PREFIX-",
+    .accepts = accepts,
+    .open = open,
+    .has_test = has_test};
 
 }  // namespace gan::data
