@@ -67,9 +67,11 @@ copy_sources() {
   git -c safe.directory="$PWD" ls-files -z | tar --create --null --files-from=- | tar --extract --directory="$copy"
 }
 
-# in_system ROOT COMMANDS: runs lines of bash in a system, in srv/gan.cpp. The folder becomes the root by pivot_root: in
-# a chroot scripts/test.sh could not make mounts of its own.
+# in_system ROOT COMMANDS: runs lines of bash in a system, in srv/gan.cpp, with this machine's settings of the network:
+# proxies and certificates. The folder becomes the root by pivot_root: in a chroot scripts/test.sh could not make mounts
+# of its own.
 in_system() {
+  if [[ -n "${NODE_EXTRA_CA_CERTS:-}" ]]; then cp "$NODE_EXTRA_CA_CERTS" "$1/srv/certificates.pem"; fi
   # shellcheck disable=SC2016  # the inner shell expands them
   in_namespaces bash -c '
     set -e
@@ -79,7 +81,8 @@ in_system() {
     pivot_root . .
     umount --lazy .
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} \
-      ${https_proxy:+https_proxy="$https_proxy"} chroot . bash -c "cd /srv/gan.cpp && $2"' \
+      ${https_proxy:+https_proxy="$https_proxy"} \
+      ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS=/srv/certificates.pem} chroot . bash -c "cd /srv/gan.cpp && $2"' \
     - "$1" "$2"
 }
 
