@@ -78,6 +78,7 @@ in_system() {
     mount --bind "$1" "$1"
     cd "$1"
     mount -t proc proc proc
+    mount -t sysfs -o ro sysfs sys
     pivot_root . .
     umount --lazy .
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} \

@@ -4,14 +4,18 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "program.h"
 #include "thread_ranks.h"
 
 namespace gan::test {
 namespace {
+
+using Json = nlohmann::json;
 
 /// Why no GPU can be used here; "" if one can.
 std::string why_no_gpu() {
@@ -80,6 +84,47 @@ TEST(CliDevicesBadInput, WithoutAGpuOneLineNamesWhatIsMissing) {
   EXPECT_NE(unknown.err.find("device gpu: auto, cpu, cuda and cuda:N"), std::string::npos) << unknown.err;
   const Result processor = run(folder, {"bench", "step", "vector", "--steps", "1", "--warmup", "1", "--device", "cpu"});
   EXPECT_EQ(processor.code, 0) << processor.err;
+}
+
+// What bench times on the processor is kept; times of a GPU are made up here.
+TEST(CliDevices, AutoChoosesByTimedSteps) {
+  const Folder folder;
+  const Environment environment{{"XDG_CACHE_HOME", folder / "cache"}};
+  const std::string file = folder / "cache/gan/timings.json";
+  const Result bench = run(folder, {"bench", "step", "vector", "--steps", "2", "--warmup", "1"}, environment);
+  ASSERT_EQ(bench.code, 0) << bench.err;
+  const Json timed = Json::parse(base::read_file(file));
+  ASSERT_EQ(timed.size(), 1u) << timed;
+  int runs = 0;
+  const auto note_with = [&](const std::string& timings) {
+    base::write_file(file, timings);
+    const Result result = run(folder,
+                              {"train", "vector", "--data", "ring8", "--out", folder / std::to_string(runs++),
+                               "--steps", "1", "--set", "train.log_every=1"},
+                              environment);
+    EXPECT_EQ(result.code, 0) << result.err;
+    const std::size_t found = result.out.find(": a step is estimated at ");
+    return found == std::string::npos ? "" : result.out.substr(result.out.rfind('\n', found) + 1, 200);
+  };
+  const auto with_gpu = [&](double times) {
+    Json timings = timed;
+    timings.push_back(timed[0]);
+    timings[1]["device"] = "cuda";
+    timings[1]["seconds"] = timed[0]["seconds"].get<double>() * times;
+    return note_with(timings.dump());
+  };
+  EXPECT_EQ(note_with(timed.dump()), "") << "nothing was timed on a GPU";
+  EXPECT_TRUE(with_gpu(2).starts_with("on the processor: "));
+  const std::string missing = why_no_gpu(), faster = with_gpu(0.5);
+  if (missing.empty())
+    EXPECT_FALSE(faster.starts_with("on the processor: ")) << faster;
+  else
+    EXPECT_NE(faster.find("timed; but --device cuda: " + missing), std::string::npos) << faster;
+  Json elsewhere = timed;
+  elsewhere[0]["processor"] = "another";
+  for (const std::string& unusable :
+       {elsewhere.dump(), std::string("[1, {\"device\": 2}, {"), std::string("{}"), std::string("[[[[")})
+    EXPECT_EQ(note_with(unusable), "") << unusable;
 }
 
 TEST(CliDevices, InfoSaysWhichDeviceIsChosen) {

@@ -20,6 +20,8 @@ const Environment kLauncher{{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
                             {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
                             {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
                             {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+                            {"PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"},  // Open MPI 5
+                            {"PRTE_MCA_hwloc_default_binding_policy", "none"},
                             {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"},
                             {"ASAN_OPTIONS", "detect_leaks=0"}};  // Open MPI keeps memory to its end
 

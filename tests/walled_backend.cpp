@@ -141,7 +141,9 @@ struct SignatureOf {
     }
     return signature;
   }
-  Signature operator()(const graph::Gather& s) const { return {{{f32, s.rows * s.width}, {i32, s.count}}}; }
+  Signature operator()(const graph::Gather& s) const {
+    return {{{s.dtype, s.rows * s.width}, {i32, s.count}}, s.dtype};
+  }
   Signature operator()(const graph::ScatterAdd& s) const { return {{{f32, s.count * s.width}, {i32, s.count}}}; }
   Signature operator()(const graph::OneHot& s) const { return {{{i32, s.count}}}; }
   Signature operator()(const graph::Random& s) const {

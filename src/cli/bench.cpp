@@ -23,6 +23,7 @@
 #include "cli/output.h"
 #include "cli/protocol.h"
 #include "cli/threads.h"
+#include "cli/timings.h"
 #include "data/source.h"
 #include "train/model_file.h"
 #include "train/preset.h"
@@ -140,6 +141,7 @@ class StepBench {
     train::validate(config_);
     use_threads(options.threads);
     const std::set<std::string> disabled(options.disabled.begin(), options.disabled.end());
+    is_typical_ = disabled.empty() && !options.avx2;
     backend_ = use_device(options.device, "", runtime::one_rank(), compiler::disabled_parts(disabled));
     precision_ = compiler::choose_precision(config_.train.precision, backend_);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8")
@@ -159,7 +161,7 @@ class StepBench {
     stepper_->set_profile(profile);
   }
 
-  /// Times at least `steps` steps, in whole rounds of the variants.
+  /// Times at least `steps` steps, in whole rounds of the variants, and keeps the time for --device auto.
   Json measure(std::int64_t steps) {
     const std::int64_t rounds = (steps + period_ - 1) / period_;
     std::vector<double> means, lasts, logged;
@@ -177,6 +179,9 @@ class StepBench {
     const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
     const double typical = median(means) + log, batch = static_cast<double>(config_.train.batch);
     const Work work = needed_work(config_, spec(), contraction_operations());
+    if (is_typical_)
+      keep_timing(device_cache(""), base::threads(),
+                  {.on_gpu = backend_ != nullptr, .operations = step_operations(config_, spec()), .seconds = typical});
     return {{"median_ms", rounded(1e3 * typical, 1e4)},
             {"min_ms", rounded(1e3 * (std::ranges::min(means) + log), 1e4)},
             {"log_ms", rounded(1e3 * log, 1e4)},
@@ -259,6 +264,7 @@ class StepBench {
   std::string preset_;
   train::Config config_;
   const runtime::Backend* backend_ = nullptr;
+  bool is_typical_ = false;  // of what gan train would take
   compiler::Precision precision_{};
   data::Dataset dataset_;
   std::int64_t period_ = 1, step_ = 0;

@@ -3,7 +3,7 @@
 #include <set>
 #include <string>
 
-#include "runtime/backend.h"
+#include "runtime/devices.h"
 
 namespace CLI {
 class App;
@@ -23,7 +23,14 @@ const runtime::Backend* use_device(const std::string& device, const std::string&
                                    runtime::Communicator& ranks = runtime::one_rank(),
                                    const std::set<std::string>& disabled = {});
 
+/// What --device auto takes for training steps of so many operations (step_operations): a GPU if steps that `gan bench
+/// step` timed on this machine say that it is faster, else the processor. The reason is "" if no GPU was timed.
+runtime::DeviceChoice choose_for_steps(double operations, const std::string& cache);
+
 /// What auto chooses and why, and which GPU there is or what is missing for one.
 std::string describe_devices();
+
+/// The folder for a GPU's kernels and for timings: `given`, the default one if "", or "" where there is no home folder.
+std::string device_cache(const std::string& given);
 
 }  // namespace gan::cli

@@ -95,10 +95,14 @@ Finding fonts() {
 
 }  // namespace
 
+std::string processor_name() {
+  const std::string name = value_in("/proc/cpuinfo", "model name");
+  return name.empty() ? "unknown" : name;
+}
+
 std::vector<Finding> find_processor() {
   base::set_threads(0);
-  const std::string name = value_in("/proc/cpuinfo", "model name");
-  std::vector<Finding> found{{"processor", name.empty() ? "unknown" : name},
+  std::vector<Finding> found{{"processor", processor_name()},
                              {"instructions", runtime::default_backend().describe() + " (what oneDNN uses)"}};
   const int processors = base::processors(), threads = base::threads();
   if (threads < processors)

@@ -11,6 +11,9 @@ struct Finding {
   std::string advice = {};  ///< what to do if something is wrong or missing; empty: all is well
 };
 
+/// The processor's model as its maker names it, "unknown" if the system does not say.
+std::string processor_name();
+
 /// The processor, its instructions, threads, the precision that auto takes, and the device with its reason.
 std::vector<Finding> find_processor();
 

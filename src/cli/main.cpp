@@ -153,6 +153,17 @@ void refuse_unknown_variables(CLI::App& command) {
   }
 }
 
+/// Throws a parse error for a variable whose value does not fit its option: CLI11 ignores it from version 2.4 on.
+void refuse_wrong_variables(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    const char* const value = option->get_envname().empty() ? nullptr : std::getenv(option->get_envname().c_str());
+    if (!value || !*value || option->count() > 0) continue;
+    option->add_result(value);
+    option->run_callback();
+  }
+  for (CLI::App* part : command.get_subcommands()) refuse_wrong_variables(*part);
+}
+
 /// Restarts the program with a short spin count for OpenMP's waits, unless the user has set one. The default spins for
 /// milliseconds, which makes training ten times slower when another process needs a core. A restart is needed because
 /// libgomp reads its environment before main; if it fails, the program goes on with the default.
@@ -181,6 +192,7 @@ int run(int argc, char** argv) {
   read_variables(app, true);
   try {
     app.parse(argc, argv);
+    for (CLI::App* command : app.get_subcommands()) refuse_wrong_variables(*command);
   } catch (const CLI::Success& success) {  // --help, --version
     read_variables(app, false);
     return app.exit(success);

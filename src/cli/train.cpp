@@ -25,6 +25,7 @@
 #include "cli/read_options.h"
 #include "cli/tensorboard.h"
 #include "cli/threads.h"
+#include "cli/timings.h"
 #include "data/idx_source.h"
 #include "data/source.h"
 #include "data/value_notes.h"
@@ -277,7 +278,7 @@ void run(const Options& options) {
   refuse_standard_output("--out", options.out);
   refuse_standard_output("--profile", options.profile);
   runtime::Communicator& ranks = runtime::all_ranks();
-  const runtime::Backend* const device = use_device(options.device, options.cache, ranks);
+  const runtime::Backend* device = use_device(options.device, options.cache, ranks);
   require_positive_budgets(options);
   const bool is_first = ranks.rank() == 0;
   train::Config config;
@@ -314,8 +315,15 @@ void run(const Options& options) {
   ProgressPrinter printer(style, dataset.is_image() ? "images" : "rows");
   const bool judged = is_judged(config, dataset.count(), notes);
   printer.note(describe(config, dataset));
-  if (device) printer.note("on " + device->describe());
   use_threads(runtime::threads_of_rank(ranks, config.train.threads));
+  if (device) printer.note("on " + device->describe());
+  if (options.device == "auto" && ranks.ranks() == 1) {
+    const models::ModelSpec spec =
+        train::model_spec(config, dataset.sample_shape, train::condition_of(config, dataset.condition));
+    const runtime::DeviceChoice choice = choose_for_steps(step_operations(config, spec), options.cache);
+    device = choice.backend;
+    if (!choice.reason.empty()) printer.note(choice.reason);
+  }
   if (ranks.ranks() > 1)
     notes.push_back(fmt::format("{} with {} each, {} of every batch", base::counted(ranks.ranks(), "rank"),
                                 base::counted(base::threads(), "thread"),

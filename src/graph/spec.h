@@ -65,10 +65,11 @@ struct StridedCopy {
   bool zeros = false;         ///< elements outside all parts are 0; false: the parts cover the result
 };
 
-/// dst[i] = table[index[i]]: table f32 [rows, width], index i32 [count], dst f32 [count, width]. A row of dst is NaN
-/// where the index is not in [0, rows).
+/// dst[i] = table[index[i]]: table f32 or i32 [rows, width], index i32 [count], dst [count, width] of the table's type.
+/// A row of dst is NaN, or 0 if it is i32, where the index is not in [0, rows).
 struct Gather {
   std::int64_t rows = 0, width = 0, count = 0;
+  DType dtype = DType::f32;
 };
 
 /// dst[r] = sum of values[i] over i with index[i] = r, in order of i: values f32 [count, width], index i32 [count], dst

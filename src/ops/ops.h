@@ -87,8 +87,8 @@ Tensor slice(Tensor x, std::int64_t axis, std::int64_t begin, std::int64_t lengt
 /// x with `before` zeros in front of and `after` zeros behind the entries of an axis; the transpose of slice.
 Tensor pad(Tensor x, std::int64_t axis, std::int64_t before, std::int64_t after);
 
-/// Rows of table [V, D] picked by index, i32 [N], each in [0, V): [N, D]. A row whose index is out of range
-/// is NaN.
+/// Rows of table [V, D], f32 or i32, picked by index, i32 [N], each in [0, V): [N, D]. A row whose index is out of range
+/// is NaN, or 0 if it is i32.
 Tensor gather(Tensor table, Tensor index);
 /// The transpose of gather: [rows, D], where row r is the sum of values[n] over n with index[n] = r, in order of n. An
 /// index out of range is ignored.

@@ -61,8 +61,7 @@ DeviceChoice choose_device(const std::string& device, const std::string& cache, 
     }
   }
   if (device != "auto") base::fail_usage("device {}: auto, cpu, cuda and cuda:N, such as cuda:1, are known", device);
-  // A GPU only once bench/gpu has shown on hardware when it is faster (docs/gpu.md).
-  return {nullptr, "the processor: no step has been timed on a GPU yet"};
+  return {nullptr, "the processor"};
 }
 
 std::string describe_gpu() { return gpu(std::nullopt, "", one_rank(), {}).describe(); }

@@ -13,7 +13,7 @@ struct DeviceChoice {
   std::string reason;
 };
 
-/// The backend of "cpu", "cuda" or "cuda:N", the GPU of this number, or what "auto" chooses, which opens no library.
+/// The backend of "cpu", "cuda" or "cuda:N", the GPU of this number; "auto" is the CPU where nothing is known of the work.
 /// `cache`: the folder where a GPU's compiled kernels are kept, "" for none. `ranks` compute together, live as long as
 /// the program, and add up by kernels of AllReduce: with "cuda" rank r of a machine takes GPU r modulo the number of
 /// GPUs. `disabled` names parts (backend_parts) that a GPU leaves out. Throws a usage error for

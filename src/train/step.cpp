@@ -1,6 +1,7 @@
 #include "train/step.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "autodiff/gradient.h"
 #include "base/error.h"
@@ -91,15 +92,22 @@ Shape batch_shape(std::int64_t batch, const Shape& sample) {
   return shape;
 }
 
-Condition condition_inputs(Graph& graph, const std::string& name, const models::ModelSpec& spec, std::int64_t batch,
-                           bool shares = false) {
+/// Declares the graph input of a name and type.
+using Input = std::function<Tensor(const std::string& name, const graph::TensorType& type)>;
+
+Condition condition_inputs(const Input& input, const std::string& name, const models::ModelSpec& spec,
+                           std::int64_t batch, bool shares = false) {
   Condition y;
   for (const data::ConditionColumn& column : spec.condition.columns)
-    y.columns.push_back(
-        graph.input(column_input(name, column), shares || column.is_numeric()
-                                                    ? graph::TensorType{DType::f32, {batch, column.width()}}
-                                                    : graph::TensorType{DType::i32, {batch}}));
+    y.columns.push_back(input(column_input(name, column), shares || column.is_numeric()
+                                                              ? graph::TensorType{DType::f32, {batch, column.width()}}
+                                                              : graph::TensorType{DType::i32, {batch}}));
   return y;
+}
+
+/// Inputs of the graph itself.
+Input inputs_of(Graph& graph) {
+  return [&graph](const std::string& name, const graph::TensorType& type) { return graph.input(name, type); };
 }
 
 /// The rows of a condition, twice in sequence.
@@ -247,12 +255,29 @@ void watch_losses(Graph& graph, const std::vector<std::pair<std::string, Tensor>
   graph.output("sound_steps", state("sound_steps") + (1.0 - *lost));
 }
 
-/// The real samples of the batch: an input, or rows of the data set that is one.
-Tensor samples_input(Graph& graph, const models::ModelSpec& spec, const StepOptions& options) {
-  const Shape shape = batch_shape(options.batch, spec.sample);
-  if (options.data_rows == 0) return graph.input("batch.x", {DType::f32, shape});
-  const Tensor data = graph.input("data.x", {DType::f32, {options.data_rows, graph::element_count(spec.sample)}});
-  return reshape(ops::gather(data, graph.input("batch.rows", {DType::i32, {options.batch}})), shape);
+/// What differs from step to step: inputs that are written before each, or rows of inputs that hold many steps.
+struct BatchInputs {
+  Tensor step, x;
+  Condition y;
+};
+
+BatchInputs batch_inputs(Graph& graph, const models::ModelSpec& spec, const StepOptions& options) {
+  const Shape samples = batch_shape(options.batch, spec.sample);
+  const Input input = inputs_of(graph);
+  if (options.data_rows == 0)
+    return {.step = input("step", {DType::i32, {1}}),
+            .x = input("batch.x", {DType::f32, samples}),
+            .y = condition_inputs(input, "batch.y", spec, options.batch)};
+  const Tensor at = input("queue.at", {DType::i32, {1}});
+  const Input queued = [&](const std::string& name, const graph::TensorType& type) {
+    const Tensor queue = input(name, {type.dtype, {options.queue, graph::element_count(type.shape)}});
+    return reshape(gather(queue, at), type.shape);
+  };
+  graph.output("queue.at", queued("queue.next", {DType::i32, {1}}));
+  const Tensor data = input("data.x", {DType::f32, {options.data_rows, graph::element_count(spec.sample)}});
+  return {.step = queued("queue.steps", {DType::i32, {1}}),
+          .x = reshape(gather(data, queued("batch.rows", {DType::i32, {options.batch}})), samples),
+          .y = condition_inputs(queued, "batch.y", spec, options.batch)};
 }
 
 }  // namespace
@@ -262,7 +287,7 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Variables variables(graph, /*training=*/true);
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
-  const Tensor step = graph.input("step", {DType::i32, {1}});
+  const auto [step, x, y] = batch_inputs(graph, spec, options);
   RandomSource random{graph.input(nn::kRandomKey, {DType::i32, {2}}), step};
   if (options.parts > 1) random.part = graph.input("batch.part", {DType::i32, {1}});
   variables.set_random(random);
@@ -271,8 +296,6 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   const std::optional<Tensor> done = budget_done(graph, config);
   const auto d_steps = static_cast<double>(config.train.d_steps);
   const Tensor t_g = d_steps == 1 ? t : (t + 1.0) * (1.0 / d_steps) - 1.0;  // updates of G before this one
-  const Tensor x = samples_input(graph, spec, options);
-  const Condition y = condition_inputs(graph, "batch.y", spec, options.batch);
   const Shape latent_shape{options.batch, spec.latent};
   const Tensor z = options.latent_input ? graph.input("batch.z", {DType::f32, latent_shape})
                                         : draw_latents(config, variables, latent_shape);
@@ -347,7 +370,7 @@ std::vector<Variable> build_sampler(Graph& graph, const Config& config, const mo
                                     std::int64_t batch, bool shares) {
   Variables variables(graph, /*training=*/false);
   const Tensor z = graph.input("z", {DType::f32, {batch, spec.latent}});
-  const Condition y = condition_inputs(graph, "y", spec, batch, shares);
+  const Condition y = condition_inputs(inputs_of(graph), "y", spec, batch, shares);
   Scope scope(variables, kGenerator);
   graph.output("samples", models::find_model(config.model.kind).generator(scope, spec, z, y));
   return variables.all();
@@ -364,7 +387,8 @@ JudgedSamples build_discriminator(Graph& graph, const Config& config, const mode
 std::vector<Variable> discriminator_variables(const Config& config, const models::ModelSpec& spec) {
   Graph graph;
   const Tensor x = graph.input("x", {DType::f32, batch_shape(spec.pack, spec.sample)});
-  return build_discriminator(graph, config, spec, x, condition_inputs(graph, "y", spec, spec.pack)).variables;
+  return build_discriminator(graph, config, spec, x, condition_inputs(inputs_of(graph), "y", spec, spec.pack))
+      .variables;
 }
 
 }  // namespace gan::train

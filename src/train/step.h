@@ -68,6 +68,7 @@ struct StepOptions {
   bool gradient_outputs = false;  ///< also output every gradient as "grad.PARAMETER"
   bool latent_input = false;      ///< take the latents from the input "batch.z" instead of drawing them
   std::int64_t data_rows = 0;     ///< take the samples from the input "data.x" of so many rows, if not 0
+  std::int64_t queue = 1;         ///< with data_rows: steps whose inputs are written at a time
 };
 
 /// Builds the graph of one training step: state' = step(state, batch).
@@ -78,11 +79,16 @@ struct StepOptions {
 /// Inputs besides the variables: "batch.x" f32 [N, ...sample] in the training range, "batch.y" i32 [N] (the label of
 /// conditional models; other columns as column_input says), "step" i32 [1], the number of steps done, and "random.key"
 /// i32 [2], the words of the seed; with optim.schedule = budget "budget.done" f32 [], the share of the run's budget
-/// that is used up. With data_rows, "data.x" f32 [data_rows, elements of a sample] and "batch.rows" i32 [N], numbers of
-/// its rows, take the place of "batch.x". Outputs besides the variables: "loss.g", "loss.d", "verdict.real",
-/// "verdict.fake" (means of Loss::verdict), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1]. The inputs
-/// and outputs "lost.g" and "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss;
-/// "sound_steps" counts the steps before it.
+/// that is used up. Outputs besides the variables: "loss.g", "loss.d", "verdict.real", "verdict.fake" (means of
+/// Loss::verdict), "fake" [N, ...sample], "logits.real" and "logits.fake" [N, 1]. The inputs and outputs "lost.g" and
+/// "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts the steps
+/// before it.
+///
+/// With data_rows the program counts the steps itself and needs no input between them: "data.x" f32 [data_rows,
+/// elements of a sample] holds all samples; "batch.rows" i32 [queue, N], numbers of its rows, "batch.y" [queue,
+/// elements] and "queue.steps" i32 [queue, 1], numbers of steps, take the places of "batch.x", "batch.y" and "step" for
+/// `queue` steps. The input and output "queue.at" i32 [1] is the row that is next; "queue.next" i32 [queue, 1] has the
+/// row after each.
 ///
 /// One forward pass of G makes the fakes. G's loss uses D before its update; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant

@@ -12,10 +12,14 @@
 
 namespace gan::train {
 
+using graph::DType;
 using runtime::Profile;
 using Timer = Profile::Timer;
 
 namespace {
+
+/// Rows of batches whose numbers and conditions are sent to a device at a time, those of a thousand steps of 64.
+constexpr std::int64_t kQueuedRows = 65'536;
 
 /// Whether the data set, as f32, takes no more than a quarter of a device's free memory.
 bool fits_on_device(const data::Dataset& dataset, const runtime::Backend* backend) {
@@ -45,10 +49,11 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
     backend_ = runtime::make_cpu_backend(compiler::disabled_parts(options.disabled), options.communicator);
     options_.backend = backend_.get();
   }
-  on_device_ = fits_on_device(dataset, options_.backend);
+  if (fits_on_device(dataset, options_.backend))
+    queue_.steps = std::max<std::int64_t>(kQueuedRows / config.train.batch, 1);
   // The largest program is compiled first, so that the others fit into its scratch memory.
   program({.variant = {}, .norms = true}, load);
-  if (on_device_) send_data();
+  if (queue_.steps > 0) send_data();
   program({.variant = {}, .norms = false});
   nn::set_random_key(static_cast<std::uint64_t>(config_.train.seed), state_);
   if (const auto part = state_.find("batch.part"); part != state_.end()) {
@@ -78,7 +83,8 @@ const runtime::Program& Stepper::program(const Kind& kind, const Load& load) {
                             .parts = all_parts(),
                             .variant = kind.variant,
                             .gradient_norms = kind.norms,
-                            .data_rows = on_device_ ? dataset_.count() : 0});
+                            .data_rows = queue_.steps > 0 ? dataset_.count() : 0,
+                            .queue = queue_.steps});
   }
   if (variables_.empty()) {
     variables_ = std::move(variables);
@@ -161,43 +167,81 @@ void Stepper::send_data() {
   }
 }
 
-void Stepper::fill_batch(std::int64_t step) {
-  const Timer timer(options_.profile, Profile::Kind::phase, "batch");
+void Stepper::stage_inputs() {
+  const auto staged = [](const runtime::Array& array) { return Staged{array.share(), array.on_host()}; };
+  samples_ = staged(state_.at(queue_.steps > 0 ? "batch.rows" : "batch.x"));
+  for (const runtime::Array& array : condition_inputs(state_, "batch.y", condition_))
+    condition_values_.push_back(staged(array));
+  if (queue_.steps == 0) return;
+  for (const data::ConditionColumn& column : condition_.columns)
+    queue_.condition.emplace_back(column.is_numeric() ? graph::TensorType{DType::f32, {rows().count, column.width()}}
+                                                      : graph::TensorType{DType::i32, {rows().count}});
+  const runtime::Writing next(state_.at("queue.next"));
+  std::iota(next.i32().begin(), next.i32().end() - 1, 1);  // the last is 0
+}
+
+void Stepper::Staged::send() const {
+  if (array.bytes() != host.bytes()) array.memory().write(host.bytes(), array.bytes(), array.size_bytes());
+}
+
+/// Writes the inputs of a step.
+void Stepper::send_batch(std::int64_t step) {
   const data::Batches::Batch batch = batches_.at(step, config_.train.batch, rows());
   const std::span<const std::uint32_t> chosen = batch.samples;
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-  if (!samples_) {
-    const runtime::Array& samples = state_.at(on_device_ ? "batch.rows" : "batch.x");
-    samples_ = {samples.share(), samples.on_host()};
-    for (const runtime::Array& array : condition_inputs(state_, "batch.y", condition_))
-      condition_values_.push_back({array.share(), array.on_host()});
-  }
   std::vector<runtime::Array> condition;
   for (const Staged& staged : condition_values_) condition.push_back(staged.host.share());
   write_condition(condition, condition_, batch.y);
-  if (on_device_) {
-    std::ranges::copy(chosen, samples_->host.i32().begin());
-  } else {
-    float* const x = samples_->host.f32().data();
-    base::parallel_for(rows().count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
-        dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
-      }
-    });
-  }
-  const auto send = [](const Staged& staged) {
-    if (staged.array.bytes() != staged.host.bytes())
-      staged.array.memory().write(staged.host.bytes(), staged.array.bytes(), staged.array.size_bytes());
-  };
-  send(*samples_);
-  for (const Staged& staged : condition_values_) send(staged);
+  float* const x = samples_->host.f32().data();
+  base::parallel_for(rows().count, /*grain=*/16, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      if (row + 1 < end) dataset_.prefetch_sample(chosen[static_cast<std::size_t>(row + 1)]);
+      dataset_.copy_sample(chosen[static_cast<std::size_t>(row)], x + static_cast<std::size_t>(row) * size);
+    }
+  });
+  samples_->send();
+  for (const Staged& staged : condition_values_) staged.send();
   write_scalar(state_.at("step"), static_cast<std::int32_t>(step));
+}
+
+/// Writes the inputs of as many steps as the queue holds, from `first` on.
+void Stepper::send_queue(std::int64_t first) {
+  // Each part of a batch has a queue of its own, one after the other.
+  const std::int64_t parts = config_.train.parts;
+  const auto append = [&](const std::byte* values, std::size_t bytes, std::int64_t step, const Staged& to) {
+    const std::size_t part = bytes / static_cast<std::size_t>(parts);
+    for (std::int64_t i = 0; i < parts; ++i)
+      std::copy_n(values + static_cast<std::size_t>(i) * part, part,
+                  to.host.bytes() + static_cast<std::size_t>(i * queue_.steps + step) * part);
+  };
+  for (std::int64_t step = 0; step < queue_.steps; ++step) {
+    const data::Batches::Batch batch = batches_.at(first + step, config_.train.batch, rows());
+    const auto numbers = std::as_bytes(batch.samples);
+    append(numbers.data(), numbers.size(), step, *samples_);
+    write_condition(queue_.condition, condition_, batch.y);
+    for (std::size_t c = 0; c < queue_.condition.size(); ++c)
+      append(queue_.condition[c].bytes(), queue_.condition[c].size_bytes(), step, condition_values_[c]);
+  }
+  samples_->send();
+  for (const Staged& staged : condition_values_) staged.send();
+  const runtime::Writing steps(state_.at("queue.steps"));
+  std::iota(steps.i32().begin(), steps.i32().end(), static_cast<std::int32_t>(first));
+  queue_.first = first;
+}
+
+void Stepper::send_inputs(std::int64_t step) {
+  const Timer timer(options_.profile, Profile::Kind::phase, "batch");
+  if (!samples_) stage_inputs();
+  if (queue_.steps == 0) return send_batch(step);
+  const bool sent = queue_.next >= 0 && step >= queue_.first && step < queue_.first + queue_.steps;
+  if (!sent) send_queue(step);
+  if (!sent || step != queue_.next) write_scalar(state_.at("queue.at"), static_cast<std::int32_t>(step - queue_.first));
+  queue_.next = step + 1;
 }
 
 void Stepper::run(std::int64_t step, bool norms, double done) {
   if (!first_unchecked_) first_unchecked_ = step;
-  fill_batch(step);
+  send_inputs(step);
   const runtime::Program& chosen = program({variant_of_step(config_, step), norms});
   if (const auto budget = state_.find("budget.done"); budget != state_.end())
     write_scalar(budget->second, static_cast<float>(done));

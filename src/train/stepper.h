@@ -71,6 +71,13 @@ class Stepper {
   /// An array of a batch, and where the host writes it: the array itself, or a copy that is sent to a device.
   struct Staged {
     runtime::Array array, host;
+    void send() const;
+  };
+  /// Inputs that the host writes once for many steps, see StepOptions::queue.
+  struct Queue {
+    std::int64_t steps = 0;                 ///< 0: it writes them before each step
+    std::int64_t first = 0, next = -1;      ///< the step of the first row; the one that the program does next
+    std::vector<runtime::Array> condition;  ///< of one step
   };
 
   /// The rows of a batch that this rank computes.
@@ -82,7 +89,10 @@ class Stepper {
   void require_memory() const;
   void initialize(const Load& load);
   void send_data();
-  void fill_batch(std::int64_t step);
+  void send_inputs(std::int64_t step);
+  void stage_inputs();
+  void send_batch(std::int64_t step);
+  void send_queue(std::int64_t step);
 
   Config config_;
   const data::Dataset& dataset_;
@@ -95,7 +105,7 @@ class Stepper {
   runtime::State state_;
   runtime::Arena arena_;
   std::vector<nn::Variable> variables_;
-  bool on_device_ = false;                // the whole data set, whose rows steps take by their numbers
+  Queue queue_;                           // of rows, if the whole data set is on the device
   std::optional<Staged> samples_;         // or their numbers; since the first step
   std::vector<Staged> condition_values_;  // the same
   std::map<Kind, std::unique_ptr<runtime::Program>> programs_;

@@ -297,7 +297,7 @@ TEST(Cuda, WithoutCublasltProductsAreKernelsToo) {
 TEST(Cuda, StepsTakeRowsOfADataSetThatFits) {
   const data::Dataset ring = data::open_source("ring8");
   const std::size_t bytes = ring.points.size() * sizeof(float);
-  const StandIn roomy, tight({.memory = runtime::cuda::Blas::kWorkspace + 4 * bytes - 1});
+  const StandIn roomy, tight({.says_free = 4 * bytes - 1});
   EXPECT_EQ(trained(small_vectors(), ring, backend_of(roomy).get(), 6),
             trained(small_vectors(), ring, backend_of(tight).get(), 6));
   const auto bytes_of = [&](const StandIn& stand_in) {
@@ -306,6 +306,36 @@ TEST(Cuda, StepsTakeRowsOfADataSetThatFits) {
     return stand_in.bytes_in_use();
   };
   EXPECT_GT(bytes_of(roomy), bytes_of(tight) + bytes / 2);
+}
+
+TEST(Cuda, StepsFollowEachOtherWithoutTheHost) {
+  const data::Dataset ring = data::open_source("ring8");
+  const StandIn stand_in;
+  const auto backend = backend_of(stand_in);
+  train::Stepper stepper(small_vectors(), ring, nullptr, {.backend = backend.get()});
+  stepper.run(0, /*norms=*/false);
+  const int copies = stand_in.copies_to_device();
+  for (std::int64_t step = 1; step < 20; ++step) stepper.run(step, /*norms=*/false);
+  EXPECT_EQ(stand_in.copies_to_device(), copies);
+}
+
+// Steps of 65,536 rows are sent together: 2,048 of 32 rows. Parts of a batch take their own; the condition is a number.
+TEST(Cuda, StepsInAnyOrderTakeTheirRows) {
+  const data::Dataset circle = data::open_source("circle");
+  const StandIn roomy, tight({.says_free = 0});
+  const auto losses_of = [&](const StandIn& stand_in, std::int64_t parts) {
+    train::Config config = small_vectors();
+    config.train.parts = parts;
+    const auto backend = backend_of(stand_in);
+    train::Stepper stepper(config, circle, nullptr, {.backend = backend.get()});
+    std::vector<float> losses;
+    for (const std::int64_t step : {7, 8, 2'054, 2'055, 2'056, 8, 3}) {
+      stepper.run(step, /*norms=*/false);
+      losses.push_back(stepper.scalar("loss.d"));
+    }
+    return losses;
+  };
+  for (const std::int64_t parts : {1, 2}) EXPECT_EQ(losses_of(roomy, parts), losses_of(tight, parts)) << parts;
 }
 
 TEST(Cuda, DistancesAreThoseOfTheProcessor) {

@@ -82,9 +82,12 @@ Kernels kernels_of_presets() {
       for (std::int64_t step = 0; step < train::variant_period(config); ++step)
         for (const bool norms : {false, true}) {
           graph::Graph graph;
-          train::build_step(
-              graph, config, spec,
-              {.batch = config.train.batch, .variant = train::variant_of_step(config, step), .gradient_norms = norms});
+          train::build_step(graph, config, spec,
+                            {.batch = config.train.batch,
+                             .variant = train::variant_of_step(config, step),
+                             .gradient_norms = norms,
+                             .data_rows = 60'000,
+                             .queue = 1'024});
           collector.add(graph, {.precision = precision});
         }
     graph::Graph graph;

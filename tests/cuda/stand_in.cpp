@@ -122,7 +122,7 @@ struct StandInState {
   std::vector<std::unique_ptr<Event>> events;
   std::vector<std::unique_ptr<std::byte[]>> pinned;
   runtime::cuda::Functions table;
-  int launched_graphs = 0, compilations = 0, device = -1;
+  int launched_graphs = 0, compilations = 0, copies_to_device = 0, device = -1;
   int sums = 0, sums_in_graphs = 0;                            // over ranks
   std::size_t in_graphs = 0, before_graph = 0, reordered = 0;  // operations of graphs
 
@@ -216,7 +216,7 @@ std::size_t in_use(const StandInState& state) {
 }
 CUresult memory_info(std::size_t* free, std::size_t* total) {
   *total = now().options.memory;
-  *free = *total - in_use(now());
+  *free = std::min(*total - in_use(now()), now().options.says_free);
   return CUDA_SUCCESS;
 }
 CUresult allocate(CUdeviceptr* at, std::size_t bytes) {
@@ -248,6 +248,7 @@ CUresult allocate_pinned(void** at, std::size_t bytes) {
 
 CUresult to_device(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
   StandInState& s = now();
+  ++s.copies_to_device;
   s.push([&s, from, bytes, offset = s.offset(to, bytes)] {
     std::memcpy(s.memory + offset, from, bytes);
     s.mark(offset, bytes);
@@ -847,6 +848,7 @@ void StandIn::work() const { state_->finish(); }
 int StandIn::launched_graphs() const { return state_->launched_graphs; }
 std::size_t StandIn::reordered() const { return state_->reordered; }
 int StandIn::compilations() const { return state_->compilations; }
+int StandIn::copies_to_device() const { return state_->copies_to_device; }
 std::size_t StandIn::bytes_in_use() const { return in_use(*state_); }
 int StandIn::sums() const { return state_->sums; }
 int StandIn::sums_in_graphs() const { return state_->sums_in_graphs; }

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ namespace gan::test {
 struct StandInOptions {
   int capability = 80;
   std::size_t memory = std::size_t{1} << 30;
+  std::size_t says_free = std::numeric_limits<std::size_t>::max();  ///< no more, if asked
   bool backwards = false;     ///< runs blocks and threads in the opposite order
   bool without_blas = false;  ///< cuBLASLt has no algorithm for any product
   bool without_nccl = false;  ///< NCCL's library is missing
@@ -45,6 +47,7 @@ class StandIn {
   /// Operations of graphs that ran at another place than they were captured.
   std::size_t reordered() const;
   int compilations() const;
+  int copies_to_device() const;
   std::size_t bytes_in_use() const;
   /// Sums over ranks that ran one by one, and in graphs.
   int sums() const;

@@ -196,7 +196,10 @@ TEST(OutOfRange, AnIndexReadsAndWritesNothingElsewhere) {
     graph.output("rows", gather(table, index));
     graph.output("sums", scatter_add(gather(table, index) * 0.0 + 1.0, index, 3));
     graph.output("hot", one_hot(index, 3));
-    const auto results = run(graph, {{"table", {1, 2, 3, 4, 5, 6}}, {"index", {1, 3, -1, 2}}}, {.backend = backend});
+    graph.output("numbers", cast(gather(graph.input("integers", {DType::i32, {3, 1}}), index), DType::f32));
+    const auto results = run(graph, {{"table", {1, 2, 3, 4, 5, 6}}, {"integers", {7, 8, 9}}, {"index", {1, 3, -1, 2}}},
+                             {.backend = backend});
+    EXPECT_EQ(results.at("numbers"), (std::vector<double>{8, 0, 0, 9}));
     const std::vector<double>& rows = results.at("rows");
     EXPECT_EQ((std::vector<double>{rows[0], rows[1], rows[6], rows[7]}), (std::vector<double>{3, 4, 5, 6}));
     for (std::size_t i = 2; i < 6; ++i) EXPECT_TRUE(std::isnan(rows[i])) << i;

@@ -57,7 +57,8 @@ std::function<void()> plain_kernel(const Launch& launch, Communicator* communica
   const auto u32 = [&](std::size_t i) { return reinterpret_cast<const std::uint32_t*>(launch.inputs[i]); };
   if (const auto* s = std::get_if<graph::Reduce>(&spec)) return reduce_kernel(*s, f32(0), dst);
   if (const auto* s = std::get_if<graph::StridedCopy>(&spec)) return copy_kernel(*s, launch.inputs, launch.results[0]);
-  if (const auto* s = std::get_if<graph::Gather>(&spec)) return gather_kernel(*s, f32(0), i32(1), dst);
+  if (const auto* s = std::get_if<graph::Gather>(&spec))
+    return gather_kernel(*s, launch.inputs[0], i32(1), launch.results[0]);
   if (const auto* s = std::get_if<graph::ScatterAdd>(&spec)) return scatter_add_kernel(*s, f32(0), i32(1), dst);
   if (const auto* s = std::get_if<graph::OneHot>(&spec)) return one_hot_kernel(*s, i32(0), dst);
   if (const auto* s = std::get_if<graph::Random>(&spec))

@@ -29,14 +29,17 @@ using Xbyak::Opmask;
 using Xbyak::Reg64;
 using Xbyak::Ymm;
 using Xbyak::Zmm;
+using Vector = Xbyak::Xmm;  // a Zmm or, with AVX2, a Ymm
 
 constexpr std::size_t kCodeBytes = 16384;
-constexpr int kLanes = 16;
 constexpr std::size_t kPrefetchBytes = 2048;   // prefetch distance
 constexpr std::int64_t kLongestRow = 1 << 28;  // elements; address offsets must fit into 32 bits
 
 // Bit patterns of f32 for rounding to bf16 without AVX-512 BF16.
 constexpr std::uint32_t kExponent = 0x7F800000, kSign = 0x8000, kQuiet = 0x40, kOdd = 1, kHalf = 0x7FFF;
+
+/// Vectors have 16 lanes and masks are registers of their own; else AVX2: 8 lanes.
+bool has_avx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
 
 bool has_bf16_rounding() {
   static const bool rounds = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX512_BF16);
@@ -66,7 +69,8 @@ bool has_rows_of(std::int64_t columns, const BoundChain& program) {
 }
 
 /// Generates the code of a chain. Values that are the same for all rows (constants, scalars) or for one row (columns)
-/// keep a vector register, allocated from the top; other values take one of the rest until their last use.
+/// keep a vector register, allocated from the top; other values take one of the rest until their last use. AVX2 has
+/// half as many registers, so constants are loaded where they are used.
 class ChainCode : public Xbyak::CodeGenerator {
  public:
   using Function = void (*)(const Piece*);
@@ -100,6 +104,8 @@ class ChainCode : public Xbyak::CodeGenerator {
   // tail_ and added_tail_: lanes of the last, partial vector. compared_: temporary. added_: lanes whose partial sum is
   // loaded, none in the first row of kSumRows.
   const Opmask &tail_ = k1, &compared_ = k2, &added_ = k3, &added_tail_ = k4;
+  // Those with AVX2, of 8 lanes, and the constant that was loaded last.
+  const Ymm &tail_lanes_ = ymm15, &added_lanes_ = ymm14, &loaded_ = ymm13;
 
   void write() {
     const Reg64 saved[] = {rbx, rbp, r12, r13, r14, r15};
@@ -119,7 +125,12 @@ class ChainCode : public Xbyak::CodeGenerator {
       test(row_, kSumRows - 1);
       setnz(al);
       neg(eax);
-      kmovw(added_, eax);
+      if (wide_) {
+        kmovw(added_, eax);
+      } else {
+        vmovd(Xbyak::Xmm(added_lanes_.getIdx()), eax);
+        vpbroadcastd(added_lanes_, Xbyak::Xmm(added_lanes_.getIdx()));
+      }
     }
     mov(i_, end_);
     sub(i_, field(offsetof(Piece, column_end)));
@@ -128,20 +139,26 @@ class ChainCode : public Xbyak::CodeGenerator {
       if (program_.operands[r].access == Access::column)
         load_broadcast(program_.operands[r], fixed_.at(static_cast<int>(r)));
     L(loop);
-    lea(rax, ptr[i_ + kLanes]);
+    lea(rax, ptr[i_ + lanes()]);
     cmp(rax, end_);
     jg(last, T_NEAR);
     write_body(false);
-    add(i_, kLanes);
+    add(i_, lanes());
     jmp(loop, T_NEAR);
     L(last);  // partial vector
     mov(rax, end_);
     sub(rax, i_);
     jz(row_done, T_NEAR);
-    mov(r15d, -1);
-    bzhi(eax, r15d, eax);
-    kmovw(tail_, eax);
-    if (sums_rows_) kandw(added_tail_, added_, tail_);
+    if (wide_) {
+      mov(r15d, -1);
+      bzhi(eax, r15d, eax);
+      kmovw(tail_, eax);
+      if (sums_rows_) kandw(added_tail_, added_, tail_);
+    } else {
+      neg(rax);
+      mov(r15, lanes_table_);
+      vmovups(tail_lanes_, ptr[r15 + rax * 4 + lanes() * 4]);
+    }
     write_body(true);
     L(row_done);
     for (const auto& [place, reg] : addresses_) {
@@ -164,6 +181,24 @@ class ChainCode : public Xbyak::CodeGenerator {
     vzeroupper();
     for (auto reg = std::rbegin(saved); reg != std::rend(saved); ++reg) pop(*reg);
     ret();
+    write_tables();
+  }
+
+  int lanes() const { return wide_ ? 16 : 8; }
+
+  Vector vector(int index) const { return wide_ ? Vector(Zmm(index)) : Vector(Ymm(index)); }
+
+  /// With AVX2, behind the code: the masks of a partial vector, which begins at minus its lanes from the middle, and
+  /// constants in every lane.
+  void write_tables() {
+    if (wide_) return;
+    align(32);
+    L(lanes_table_);
+    for (int i = 0; i < 2 * lanes(); ++i) dd(i < lanes() ? 0xFFFFFFFF : 0);
+    for (auto& [bits, label] : loads_) {
+      L(label);
+      for (int i = 0; i < lanes(); ++i) dd(bits);
+    }
   }
 
   std::size_t row_bytes(DType dtype) const {
@@ -218,10 +253,15 @@ class ChainCode : public Xbyak::CodeGenerator {
     for (std::size_t r = 0; r < program_.operands.size(); ++r) {
       const BoundOperand& operand = program_.operands[r];
       if (operand.access != Access::scalar && operand.access != Access::column) continue;
-      const Zmm to = take_fixed();
+      const Vector to = take_fixed();
       fixed_.emplace(static_cast<int>(r), to);
       if (operand.access == Access::scalar) load_broadcast(operand, to);
     }
+    if (wide_) load_constants();
+    for (int z = top_; z-- > 0;) unused_.push_back(z);
+  }
+
+  void load_constants() {
     for (std::size_t c = 0; c < program_.constants.size(); ++c)
       fixed_.emplace(static_cast<int>(program_.operands.size() + c), constant(program_.constants[c]));
     for (const Instruction& instruction : program_.instructions) {
@@ -239,11 +279,10 @@ class ChainCode : public Xbyak::CodeGenerator {
     for (const BoundResult& result : program_.results)
       if (result.dtype == DType::bf16 && !has_bf16_rounding())
         for (const std::uint32_t bits : {kExponent, kSign, kQuiet, kOdd, kHalf}) constant(std::bit_cast<float>(bits));
-    for (int z = top_; z-- > 0;) unused_.push_back(z);
   }
 
   /// Broadcasts a scalar, or the value of a column operand for the current row, to every lane.
-  void load_broadcast(const BoundOperand& operand, const Zmm& to) {
+  void load_broadcast(const BoundOperand& operand, const Vector& to) {
     mov(rax, std::bit_cast<std::uint64_t>(operand.data));
     if (operand.access == Access::column) {
       const auto rows = static_cast<std::uint64_t>(operand.period / columns_);  // consecutive rows with the same value
@@ -261,46 +300,54 @@ class ChainCode : public Xbyak::CodeGenerator {
     }
   }
 
-  // A register with a constant in every lane.
-  Zmm constant(float value) {
+  // A register with a constant in every lane; with AVX2 until the next constant.
+  Vector constant(float value) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
+    if (!wide_) {
+      vmovaps(loaded_, ptr[rip + loads_[bits]]);
+      return loaded_;
+    }
     const auto found = constants_.find(bits);
     if (found != constants_.end()) return found->second;
-    const Zmm to = take_fixed();
+    const Vector to = take_fixed();
     mov(eax, bits);
     vpbroadcastd(to, eax);
     constants_.emplace(bits, to);
     return to;
   }
 
-  Zmm take_fixed() {
+  Vector take_fixed() {
     if (top_ == 0) complete_ = false;
-    return Zmm(top_ > 0 ? --top_ : 0);
+    return vector(top_ > 0 ? --top_ : 0);
   }
 
-  Zmm take() {
+  Vector take() {
     if (unused_.empty()) {
       complete_ = false;
-      return zmm0;
+      return vector(0);
     }
-    const Zmm z(unused_.back());
+    const Vector z = vector(unused_.back());
     unused_.pop_back();
     return z;
   }
 
-  void release(const Zmm& z) { unused_.push_back(z.getIdx()); }
+  void release(const Vector& z) { unused_.push_back(z.getIdx()); }
 
   // Generates the code for one vector of elements at i_; `masked`: the partial one at the end of a row.
   void write_body(bool masked) {
-    std::map<int, Zmm> values;
+    std::map<int, Vector> values;
     const auto value = [&](int r) {
       if (const auto kept = fixed_.find(r); kept != fixed_.end()) return kept->second;
       if (const auto computed = values.find(r); computed != values.end()) return computed->second;
-      return values.emplace(r, load(program_.operands[static_cast<std::size_t>(r)], masked)).first->second;
+      const auto number = static_cast<std::size_t>(r), constants = program_.operands.size();
+      const Vector to = number < constants ? load(program_.operands[number], masked) : take();
+      if (number >= constants) vmovaps(to, constant(program_.constants[number - constants]));
+      return values.emplace(r, to).first->second;
     };
     for (std::size_t i = 0; i < program_.instructions.size(); ++i) {
       const Instruction& instruction = program_.instructions[i];
-      const Zmm a = value(instruction.a), b = graph::is_binary(instruction.op) ? value(instruction.b) : a, dst = take();
+      const Vector a = value(instruction.a), b = graph::is_binary(instruction.op) ? value(instruction.b) : a,
+                   dst = take();
       compute(instruction, a, b, dst);
       values.emplace(instruction.dst, dst);
       for (const int r : std::set<int>{instruction.a, instruction.b, instruction.dst})
@@ -315,8 +362,8 @@ class ChainCode : public Xbyak::CodeGenerator {
     for (const auto& [r, z] : values) release(z);
   }
 
-  Zmm load(const BoundOperand& operand, bool masked) {
-    const Zmm to = take();
+  Vector load(const BoundOperand& operand, bool masked) {
+    const Vector to = take();
     const auto found = addresses_.find(place_of(operand));
     if (found == addresses_.end()) return to;  // out of registers: the chain is not supported
     const auto place = found->second + i_ * bytes_of(operand.dtype);
@@ -329,7 +376,11 @@ class ChainCode : public Xbyak::CodeGenerator {
       else
         prefetcht0(later);
     }
-    const Zmm lanes = masked ? to | tail_ | T_z : to;
+    if (!wide_) {
+      load_narrow(operand, ptr[place], masked, to);
+      return to;
+    }
+    const Vector lanes = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
         vmovups(lanes, ptr[place]);
@@ -344,13 +395,23 @@ class ChainCode : public Xbyak::CodeGenerator {
     return to;
   }
 
+  // With AVX2. There are no masks of 16-bit elements: chains with bf16 are not supported.
+  void load_narrow(const BoundOperand& operand, const Xbyak::Address& place, bool masked, const Vector& to) {
+    if (operand.dtype == DType::bf16) complete_ = false;
+    if (masked)
+      vmaskmovps(to, tail_lanes_, place);
+    else
+      vmovups(to, place);
+    if (operand.dtype == DType::i32) vcvtdq2ps(to, to);
+  }
+
   bool is_overwritten(const BoundOperand& operand) const {
     return std::ranges::any_of(program_.results,
                                [&](const BoundResult& result) { return place_of(result) == place_of(operand); });
   }
 
   // Computes as simd.cpp does: a NaN stays, and no multiplication and addition are fused.
-  void compute(const Instruction& instruction, const Zmm& a, const Zmm& b, const Zmm& dst) {
+  void compute(const Instruction& instruction, const Vector& a, const Vector& b, const Vector& dst) {
     constexpr int kGreater = 0x1E, kUnordered = 0x03;
     const ElementwiseRow& row = row_of(instruction.op);
     const auto argument = [&](Argument which) {
@@ -390,14 +451,28 @@ class ChainCode : public Xbyak::CodeGenerator {
       case VectorInstruction::maximum:
         return vmaxps(dst, argument(row.first), argument(row.second));
       case VectorInstruction::maximum_with_nan:  // vmaxps returns b if either is a NaN
+        if (!wide_) {
+          const Vector unordered = take();
+          vcmpps(unordered, a, a, kUnordered);
+          vmaxps(dst, a, b);
+          vblendvps(dst, dst, a, unordered);
+          return release(unordered);
+        }
         vcmpps(compared_, a, a, kUnordered);
         vmaxps(dst, a, b);
         return vmovaps(dst | compared_, a);
       case VectorInstruction::select_by_sign: {
+        if (!wide_) {
+          const Vector greater = take();
+          vcmpps(greater, a, constant(0.0f), kGreater);
+          if (const Vector second = argument(row.second); second.getIdx() != dst.getIdx()) vmovaps(dst, second);
+          vblendvps(dst, dst, argument(row.first), greater);
+          return release(greater);
+        }
         vcmpps(compared_, a, constant(0.0f), kGreater);
-        const Zmm first = argument(row.first);
+        const Vector first = argument(row.first);
         if (row.second == Argument::zero) return vmovaps(dst | compared_ | T_z, first);
-        const Zmm second = argument(row.second);
+        const Vector second = argument(row.second);
         if (second.getIdx() == dst.getIdx()) return vmovaps(dst | compared_, first);
         return vblendmps(dst | compared_, second, first);
       }
@@ -407,12 +482,12 @@ class ChainCode : public Xbyak::CodeGenerator {
   }
 
   // vminps and vmaxps return the second operand if either is a NaN, so that a NaN in `a` stays.
-  void hyperbolic_tangent(const Zmm& a, const Zmm& dst) {
-    const Zmm within = take(), square = take();
+  void hyperbolic_tangent(const Vector& a, const Vector& dst) {
+    const Vector within = take(), square = take();
     vminps(within, constant(kTanhLimit), a);
     vmaxps(within, constant(-kTanhLimit), within);
     vmulps(square, within, within);
-    const auto polynomial = [&](const Zmm& sum, const auto& coefficients) {
+    const auto polynomial = [&](const Vector& sum, const auto& coefficients) {
       vmovaps(sum, constant(coefficients[0]));
       for (std::size_t i = 1; i < std::size(coefficients); ++i) vfmadd213ps(sum, square, constant(coefficients[i]));
     };
@@ -426,21 +501,22 @@ class ChainCode : public Xbyak::CodeGenerator {
     release(square);
   }
 
-  void store(const BoundResult& result, const Zmm& source, bool masked) {
+  void store(const BoundResult& result, const Vector& source, bool masked) {
     const auto found = addresses_.find(place_of(result));
     if (found == addresses_.end()) return;
     const auto place = found->second + i_ * bytes_of(result.dtype);
     // Rows of a piece are too short for the hardware prefetcher.
     if (follows_product_ && !masked && result.access == Access::full) prefetchw(ptr[place + row_bytes(result.dtype)]);
+    if (!wide_) return store_narrow(result, ptr[place], source, masked);
     if (result.access == Access::sum) {
-      const Zmm sum = take();
+      const Vector sum = take();
       vmovups(sum | (masked ? added_tail_ : added_) | T_z, ptr[place]);
       vaddps(sum, sum, source);
       vmovups(masked ? ptr[place] | tail_ : ptr[place], sum);
       return release(sum);
     }
     if (result.dtype != DType::bf16) return vmovups(masked ? ptr[place] | tail_ : ptr[place], source);
-    const Zmm rounded = take();
+    const Vector rounded = take();
     if (has_bf16_rounding()) {
       const Ymm half(rounded.getIdx());
       vcvtneps2bf16(half, source);
@@ -452,10 +528,29 @@ class ChainCode : public Xbyak::CodeGenerator {
     release(rounded);
   }
 
+  // With AVX2.
+  void store_narrow(const BoundResult& result, const Xbyak::Address& place, const Vector& source, bool masked) {
+    if (result.dtype == DType::bf16) complete_ = false;
+    const Vector sum = result.access == Access::sum ? take() : source;
+    if (result.access == Access::sum) {
+      if (masked)
+        vmaskmovps(sum, tail_lanes_, place);
+      else
+        vmovups(sum, place);
+      vandps(sum, sum, added_lanes_);
+      vaddps(sum, sum, source);
+      release(sum);
+    }
+    if (masked)
+      vmaskmovps(place, tail_lanes_, sum);
+    else
+      vmovups(place, sum);
+  }
+
   // Rounds to bf16 as simd.cpp and vcvtneps2bf16 do.
-  void round(const Zmm& source, const Zmm& rounded) {
+  void round(const Vector& source, const Vector& rounded) {
     const auto bits = [&](std::uint32_t number) { return constant(std::bit_cast<float>(number)); };
-    const Zmm high = take();
+    const Vector high = take();
     vpsrld(high, source, 16);
     vpandd(rounded, high, bits(kOdd));
     vpaddd(rounded, rounded, bits(kHalf));
@@ -470,19 +565,22 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   const BoundChain& program_;
   int columns_;
+  const bool wide_ = has_avx512();
   bool follows_product_ = false, sums_rows_ = false;
   bool complete_ = true;
   std::vector<std::size_t> last_use_;  // of each slot: the last instruction that reads it
   std::map<Place, Reg64> addresses_;
-  std::map<int, Zmm> fixed_;                // slots that are constant along a row
-  std::map<std::uint32_t, Zmm> constants_;  // by bit pattern
-  int top_ = 32;                            // vector registers from here on hold fixed values
-  std::vector<int> unused_;                 // free registers below top_
+  std::map<int, Vector> fixed_;                  // slots that are constant along a row
+  std::map<std::uint32_t, Vector> constants_;    // by bit pattern
+  std::map<std::uint32_t, Xbyak::Label> loads_;  // where AVX2 loads them from
+  Xbyak::Label lanes_table_;
+  int top_ = wide_ ? 32 : 13;  // vector registers from here on hold fixed values
+  std::vector<int> unused_;    // free registers below top_
 };
 
 }  // namespace
 
-bool has_machine_code() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+bool has_machine_code() { return has_avx512() || (hwy::SupportedTargets() & HWY_AVX2) != 0; }
 
 bool runs_as_machine_code(BoundChain chain, std::int64_t columns) {
   // Distinct addresses, because operands at equal ones would share a register.

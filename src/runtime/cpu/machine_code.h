@@ -22,8 +22,8 @@ using PieceFunction = std::function<void(const Piece&)>;
 /// Compiles a chain over rows of `columns` elements to machine code for this processor: one loop that keeps
 /// intermediate values in registers. Results equal those of the block engine bit for bit. A result of access `sum` gets
 /// one row for each kSumRows rows: their sum. Returns an empty function where only the block engine works: without
-/// AVX-512, for exponentials and logarithms, strided operands, rows of another length, or chains that need too many
-/// registers.
+/// AVX2, for bf16 without AVX-512, for exponentials and logarithms, strided operands, rows of another length, or chains
+/// that need too many registers.
 PieceFunction machine_code(const BoundChain& chain, std::int64_t columns);
 /// Whether machine_code supports the chain; its addresses do not matter.
 bool runs_as_machine_code(BoundChain chain, std::int64_t columns);

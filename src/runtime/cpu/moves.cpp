@@ -100,15 +100,26 @@ std::function<void()> copy_kernel(const graph::StridedCopy& spec, std::span<cons
   return copy_of(spec, inputs, reinterpret_cast<std::uint32_t*>(dst));  // f32 or i32, which are copied alike
 }
 
-std::function<void()> gather_kernel(const graph::Gather& spec, const float* table, const std::int32_t* index,
-                                    float* dst) {
-  return [=] {
+namespace {
+
+template <typename T>
+std::function<void()> gather_of(const graph::Gather& spec, const std::byte* rows, const std::int32_t* index,
+                                std::byte* to) {
+  return [=, table = reinterpret_cast<const T*>(rows), dst = reinterpret_cast<T*>(to)] {
     for (std::int64_t i = 0; i < spec.count; ++i)
       if (index[i] >= 0 && index[i] < spec.rows)
         std::copy_n(table + index[i] * spec.width, spec.width, dst + i * spec.width);
       else
-        std::fill_n(dst + i * spec.width, spec.width, std::numeric_limits<float>::quiet_NaN());
+        std::fill_n(dst + i * spec.width, spec.width, std::numeric_limits<T>::quiet_NaN());  // 0 of integers
   };
+}
+
+}  // namespace
+
+std::function<void()> gather_kernel(const graph::Gather& spec, const std::byte* table, const std::int32_t* index,
+                                    std::byte* dst) {
+  return spec.dtype == graph::DType::i32 ? gather_of<std::int32_t>(spec, table, index, dst)
+                                         : gather_of<float>(spec, table, index, dst);
 }
 
 std::function<void()> scatter_add_kernel(const graph::ScatterAdd& spec, const float* values, const std::int32_t* index,

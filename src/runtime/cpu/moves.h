@@ -10,8 +10,8 @@ namespace gan::runtime::cpu {
 
 std::function<void()> copy_kernel(const graph::StridedCopy& spec, std::span<const std::byte* const> inputs,
                                   std::byte* dst);
-std::function<void()> gather_kernel(const graph::Gather& spec, const float* table, const std::int32_t* index,
-                                    float* dst);
+std::function<void()> gather_kernel(const graph::Gather& spec, const std::byte* table, const std::int32_t* index,
+                                    std::byte* dst);
 /// Adds in order, so that the sums are deterministic.
 std::function<void()> scatter_add_kernel(const graph::ScatterAdd& spec, const float* values, const std::int32_t* index,
                                          float* dst);

@@ -31,7 +31,7 @@ Multiplier multiplier();
 /// anything is computed.
 void pretend_no_fp16();
 
-/// Whether this processor can run chains as machine code (AVX-512).
+/// Whether this processor can run chains as machine code (AVX-512, or AVX2 in f32).
 bool has_machine_code();
 
 }  // namespace gan::runtime::cpu

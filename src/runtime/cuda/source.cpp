@@ -834,14 +834,19 @@ struct LowerSpec {
   }
 
   void operator()(const graph::Gather& s) const {
-    each({{"table", in[0], "float", s.rows * s.width},
+    const bool real = s.dtype == DType::f32;
+    const std::string type = real ? "float" : "int";
+    each({{"table", in[0], type, s.rows * s.width},
           {"index", in[1], "int", s.count},
-          {"dst", dst, "float", s.count * s.width, true}},
+          {"dst", dst, type, s.count * s.width, true}},
          s.count * s.width,
-         filled("const int row = fetch<int>(index, i / $width);\nfloat value = float_of(0x7FC00000u);\n"
-                "if (row >= 0 && row < $rows) value = fetch<float>(table, row * (long long)$width + i % $width);\n"
+         filled("const int row = fetch<int>(index, i / $width);\n$type value = $none;\n"
+                "if (row >= 0 && row < $rows) value = fetch<$type>(table, row * (long long)$width + i % $width);\n"
                 "store(dst, i, value);\n",
-                {{"width", text(s.width)}, {"rows", text(s.rows)}}));
+                {{"width", text(s.width)},
+                 {"rows", text(s.rows)},
+                 {"type", type},
+                 {"none", real ? "float_of(0x7FC00000u)" : "0"}}));
   }
 
   void operator()(const graph::ScatterAdd& s) const {

@@ -103,7 +103,7 @@ struct Evaluate {
   }
 
   Values operator()(const graph::Gather& s) const {
-    Values out(at(s.count * s.width), NAN);
+    Values out(at(s.count * s.width), s.dtype == graph::DType::f32 ? NAN : 0);
     for (std::int64_t i = 0; i < s.count; ++i)
       for (std::int64_t j = 0; j < s.width; ++j) {
         const double row = in[1][at(i)];

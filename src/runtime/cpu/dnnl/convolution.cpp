@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "runtime/cpu/dnnl/engine.h"
 #include "runtime/cpu/dnnl/kernels.h"
+#include "runtime/cpu/dnnl/reorder.h"
 #include "runtime/cpu/dnnl/version.h"
 
 namespace gan::runtime::cpu::onednn {
@@ -25,26 +26,6 @@ memory::dims weight_dims(const graph::Convolution& spec) {
   const std::int64_t groups = spec.groups();
   return groups == 1 ? w : memory::dims{groups, w[0] / groups, w[1], w[2], w[3]};
 }
-
-/// The memory of a primitive, reordered from or to the layout of the user if that differs.
-class Reordered {
- public:
-  Reordered(const memory::desc& user, const memory::desc& needed, void* data, bool is_result)
-      : user_(user, engine(), data), inner_(user == needed ? user_ : memory(needed, engine())) {
-    if (user != needed) reorder_ = is_result ? dnnl::reorder(inner_, user_) : dnnl::reorder(user_, inner_);
-  }
-  const memory& inner() const { return inner_; }
-  void before() const {
-    if (reorder_) reorder_.execute(stream(), const_cast<memory&>(user_), const_cast<memory&>(inner_));
-  }
-  void after() const {
-    if (reorder_) reorder_.execute(stream(), const_cast<memory&>(inner_), const_cast<memory&>(user_));
-  }
-
- private:
-  memory user_, inner_;
-  dnnl::reorder reorder_;
-};
 
 }  // namespace
 
@@ -89,7 +70,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
       arguments.emplace(DNNL_ARG_WEIGHTS, inner->inner());
       arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
       return {[primitive = dnnl::convolution_forward(description), inner, constants = epilogue.constants, arguments] {
-        inner->before();
+        inner->copy();
         primitive.execute(stream(), arguments);
       }};
     }
@@ -108,7 +89,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
                                                       {DNNL_ARG_WEIGHTS, inner->inner()},
                                                       {DNNL_ARG_DIFF_SRC, memory(src, engine(), result.data)}};
       return {[primitive = dnnl::convolution_backward_data(description), inner, arguments] {
-        inner->before();
+        inner->copy();
         primitive.execute(stream(), arguments);
       }};
     }
@@ -120,7 +101,7 @@ MadeProduct convolution(const Product& product, Workspace&) {
                                                     {DNNL_ARG_DIFF_WEIGHTS, inner->inner()}};
     return {[primitive = dnnl::convolution_backward_weights(description), inner, arguments] {
       primitive.execute(stream(), arguments);
-      inner->after();
+      inner->copy();
     }};
   } catch (const dnnl::error& error) {
     base::fail_run("convolution of {} with {} in {}: {}", graph::to_string(spec.src), graph::to_string(spec.weights),

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "runtime/cpu/dnnl/engine.h"
 #include "runtime/cpu/dnnl/kernels.h"
+#include "runtime/cpu/dnnl/reorder.h"
 #include "runtime/cpu/dnnl/version.h"
 
 namespace gan::runtime::cpu::onednn {
@@ -44,18 +45,13 @@ MadeProduct matmul(const Product& product, Workspace&) {
     const auto description = describe<dnnl::matmul>(engine(), attributes, a, spec.frozen_b ? any : b, dst);
     std::unordered_map<int, memory> arguments(epilogue.memories.begin(), epilogue.memories.end());
     arguments.emplace(DNNL_ARG_SRC, memory(a, engine(), const_cast<void*>(spec.a)));
-    memory weights(b, engine(), const_cast<void*>(spec.b));
-    auto packed = std::make_shared<Buffer>();
-    if (const memory::desc wanted = description.weights_desc(); wanted != b) {
-      *packed = Buffer(wanted.get_size());
-      memory inner(wanted, engine(), packed->data());
-      dnnl::reorder(weights, inner).execute(stream(), weights, inner);
-      weights = inner;
-    }
-    arguments.emplace(DNNL_ARG_WEIGHTS, weights);
+    const Reordered weights(b, description.weights_desc(), const_cast<void*>(spec.b), /*is_result=*/false);
+    weights.copy();
+    arguments.emplace(DNNL_ARG_WEIGHTS, weights.inner());
     arguments.emplace(DNNL_ARG_DST, memory(dst, engine(), result.data));
-    return {[primitive = dnnl::matmul(description), packed, constants = epilogue.constants,
-             arguments = std::move(arguments)] { primitive.execute(stream(), arguments); }};
+    return {[primitive = dnnl::matmul(description), constants = epilogue.constants, arguments = std::move(arguments)] {
+      primitive.execute(stream(), arguments);
+    }};
   } catch (const dnnl::error& error) {
     base::fail_run("matmul [{}, {}] x [{}, {}] in {}: {}", spec.m, spec.k, spec.k, spec.n, name_of(spec.operands),
                    error.what());
