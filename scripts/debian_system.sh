@@ -60,11 +60,18 @@ make_system() {
 }
 
 # copy_sources ROOT: the files that git tracks, with local changes, in srv/gan.cpp; build outputs of an earlier run stay.
+# Only files that differ are written, so that what was built from them is older than they are.
 copy_sources() {
-  local copy=$1/srv/gan.cpp
+  local copy=$1/srv/gan.cpp file
   mkdir -p "$copy"
-  find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
-  git -c safe.directory="$PWD" ls-files -z | tar --create --null --files-from=- | tar --extract --directory="$copy"
+  git -c safe.directory="$PWD" -c core.quotepath=off ls-files | LC_ALL=C sort > "$temporary/files"
+  (cd "$copy" && find . -path ./build -prune -o ! -type d -printf "%P\n" | LC_ALL=C sort) | LC_ALL=C comm -13 "$temporary/files" - |
+    while IFS= read -r file; do rm "$copy/$file"; done
+  while IFS= read -r file; do
+    cmp --silent "$file" "$copy/$file" && continue
+    mkdir -p "$copy/$(dirname "$file")"
+    cp --no-dereference "$file" "$copy/$file"
+  done < "$temporary/files"
 }
 
 # in_system ROOT COMMANDS: runs lines of bash in a system, in srv/gan.cpp, with this machine's settings of the network:

@@ -20,7 +20,7 @@
 #include "base/parallel.h"
 #include "runtime/cpu/processor.h"
 #include "runtime/cpu/sums.h"
-#include "runtime/memory.h"
+#include "runtime/cpu/workspace.h"
 
 // For functions that need more than baseline x86-64.
 #define GAN_AMX __attribute__((target("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512dq"), noinline))
@@ -199,13 +199,6 @@ GAN_BF16 __attribute__((noinline)) void multiply_vectors(const Bf16* left, const
 
 using base::divide_up;
 
-/// Scratch memory of this thread; it only grows.
-std::byte* scratch(std::int64_t bytes) {
-  static thread_local Buffer memory;
-  if (memory.size() < static_cast<std::size_t>(bytes)) memory = Buffer(static_cast<std::size_t>(bytes));
-  return memory.data();
-}
-
 /// The size of the parts if `count` is divided into the fewest equal parts of at most `most`.
 std::int64_t part_size(std::int64_t count, std::int64_t most) {
   return divide_up(count, divide_up(count, std::max<std::int64_t>(most, 1)));
@@ -272,7 +265,7 @@ class PackedProduct {
     const std::int64_t width = part_size(column_end - column, std::max<std::int64_t>(at_once, 2));
     const std::int64_t stride = width * kPairLines + kTileLines;  // not a power of two either
     const std::int64_t to_pack = packed_right_ ? 0 : width;
-    std::byte* const memory = scratch((height + to_pack) * pair_bytes + kPairLines * stride * 4);
+    std::byte* const memory = thread_scratch<std::byte>((height + to_pack) * pair_bytes + kPairLines * stride * 4);
     Bf16* const left = reinterpret_cast<Bf16*>(memory);
     Bf16* const packed = left + height * pair_;
     auto* const product = reinterpret_cast<float*>(packed + to_pack * pair_);

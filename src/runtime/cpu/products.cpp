@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "runtime/cpu/dnnl/kernels.h"
+#include "runtime/cpu/f32_product.h"
 #include "runtime/cpu/in_f32.h"
 #include "runtime/cpu/machine_code.h"
 #include "runtime/cpu/matvec.h"
@@ -60,6 +61,7 @@ constexpr ProductRow kProductRows[] = {
      is_packed<Multiplier::fp16>, 0.3, nothing, make_packed},
     {"avx512-bf16", "bf16 matrices by vectors of bf16; the epilogue runs piece by piece", Epilogue::pieces,
      is_packed<Multiplier::bf16>, 0.5, nothing, make_packed},
+    {"avx2-f32", "f32 matrices by vectors of AVX2", Epilogue::none, is_f32_product, 0.8, nothing, f32_product},
     {"sgemm", "f32 with the second operand not transposed: oneDNN's sgemm", Epilogue::none,
      [](const Product& p) { return is_matmul(p, DType::f32) && !p.matmul->transpose_b; }, 1, nothing, onednn::sgemm,
      true},

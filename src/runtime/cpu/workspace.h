@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/memory.h"
+
 namespace gan::runtime::cpu {
 
 /// Allocates the scratch memory of one kernel front to back, aligned to 64 bytes. Other kernels share the memory, so it
@@ -28,5 +30,14 @@ class Workspace {
  private:
   std::byte* next_;
 };
+
+/// Scratch memory of this thread for so many elements; it only grows.
+template <typename T>
+T* thread_scratch(std::int64_t count) {
+  static thread_local Buffer memory;
+  const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(T);
+  if (memory.size() < bytes) memory = Buffer(bytes);
+  return memory.as<T>();
+}
 
 }  // namespace gan::runtime::cpu
