@@ -59,18 +59,19 @@ make_system() {
   fi
 }
 
-# copy_sources ROOT: the files that git tracks, with local changes, in srv/gan.cpp; build outputs of an earlier run stay.
-# Only files that differ are written, so that what was built from them is older than they are.
+# copy_sources ROOT: the files that git tracks, with local changes, in srv/gan.cpp; build outputs and modules of an
+# earlier run stay. Only files that differ are written, so that what was built from them is older than they are.
 copy_sources() {
   local copy=$1/srv/gan.cpp file
   mkdir -p "$copy"
   git -c safe.directory="$PWD" -c core.quotepath=off ls-files | LC_ALL=C sort > "$temporary/files"
-  (cd "$copy" && find . -path ./build -prune -o ! -type d -printf "%P\n" | LC_ALL=C sort) | LC_ALL=C comm -13 "$temporary/files" - |
+  (cd "$copy" && find . \( -path ./build -o -name node_modules \) -prune -o ! -type d -printf "%P\n" | LC_ALL=C sort) | LC_ALL=C comm -13 "$temporary/files" - |
     while IFS= read -r file; do rm "$copy/$file"; done
   while IFS= read -r file; do
-    cmp --silent "$file" "$copy/$file" && continue
+    cmp --silent "$file" "$copy/$file" && [[ -x "$file" || ! -x "$copy/$file" ]] && [[ ! -x "$file" || -x "$copy/$file" ]] &&
+      continue
     mkdir -p "$copy/$(dirname "$file")"
-    cp --no-dereference "$file" "$copy/$file"
+    cp --no-dereference --preserve=mode "$file" "$copy/$file"
   done < "$temporary/files"
 }
 
@@ -85,7 +86,7 @@ in_system() {
     mount --bind "$1" "$1"
     cd "$1"
     mount -t proc proc proc
-    mount -t sysfs -o ro sysfs sys
+    mount -t sysfs -o ro sysfs sys  # where Open MPI looks for processors
     pivot_root . .
     umount --lazy .
     exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} \

@@ -65,7 +65,7 @@ done
 install_node_modules() {
   local folder="tests/$1" module absent=()
   for module in "${@:2}"; do
-    [[ -d "$folder/node_modules/$module" ]] || absent+=("$module")
+    [[ -e "$folder/node_modules/$module/package.json" ]] || absent+=("$module")
   done
   ((${#absent[@]} > 0)) || return 0
   echo "installing ${absent[*]}"

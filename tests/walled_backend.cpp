@@ -280,7 +280,7 @@ runtime::Backend& walled_backend_with_chains() {
 
 std::vector<const runtime::Backend*> all_backends() {
   if (const char* const device = std::getenv("GAN_TEST_DEVICE")) {
-    const runtime::Backend* const backend = runtime::choose_device(device, "").backend;
+    const runtime::Backend* const backend = runtime::choose_device(device, "");
     if (!backend) return {&runtime::default_backend()};
     return {&runtime::default_backend(), backend};
   }

@@ -47,7 +47,8 @@ protocol  no timing: an experiment of the papers, with their results beside ours
 
 --profile prints tables of the parts of a step, kernels and passes: time, GFLOP/s, GB/s, and how near the best rates
 of the machine they come (above 100% where the caches hold the data). --trace FILE writes a trace for
-https://ui.perfetto.dev or chrome://tracing as well. --serve answers each line "run K" with a line of JSON about K
+https://ui.perfetto.dev or chrome://tracing as well. step keeps its time in the cache folder, for --device auto of gan
+train. --serve answers each line "run K" with a line of JSON about K
 steps, so that two programs can be timed in turns. bench/run of the sources compares with PyTorch.
 
 Examples:
@@ -179,9 +180,11 @@ class StepBench {
     const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
     const double typical = median(means) + log, batch = static_cast<double>(config_.train.batch);
     const Work work = needed_work(config_, spec(), contraction_operations());
-    if (is_typical_)
-      keep_timing(device_cache(""), base::threads(),
-                  {.on_gpu = backend_ != nullptr, .operations = step_operations(config_, spec()), .seconds = typical});
+    if (is_typical_ && rounds * period_ >= kStepsToKeep)
+      keep_timing(base::threads(), config_.train.precision,
+                  {.gpu = backend_ ? describe(backend_) : "",
+                   .operations = step_operations(config_, spec()),
+                   .seconds = typical});
     return {{"median_ms", rounded(1e3 * typical, 1e4)},
             {"min_ms", rounded(1e3 * (std::ranges::min(means) + log), 1e4)},
             {"log_ms", rounded(1e3 * log, 1e4)},
@@ -227,6 +230,8 @@ class StepBench {
  private:
   /// Rounds that a GPU is given before anything waits for it, as in a run.
   static constexpr std::int64_t kTogether = 20;
+  /// Fewer steps say too little for --device auto.
+  static constexpr std::int64_t kStepsToKeep = 20;
 
   /// Waits for a GPU.
   void wait() const {

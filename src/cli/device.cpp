@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -35,33 +34,32 @@ CLI::Option* add_device_option(CLI::App& app, std::string& device) {
 
 const runtime::Backend* use_device(const std::string& device, const std::string& cache, runtime::Communicator& ranks,
                                    const std::set<std::string>& disabled) {
-  return runtime::choose_device(device, device_cache(cache), ranks, disabled).backend;
+  return runtime::choose_device(device, device_cache(cache), ranks, disabled);
 }
 
-runtime::DeviceChoice choose_for_steps(double operations, const std::string& cache) {
-  const std::string folder = device_cache(cache);
-  const std::vector<Timing> timings = read_timings(folder, base::threads());
-  const std::optional<double> here = estimate(timings, /*on_gpu=*/false, operations),
+DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache) {
+  const std::vector<Timing> timings = read_timings(base::threads(), config.train.precision);
+  const double operations = timings.empty() ? 0 : step_operations(config, spec);
+  const std::optional<Timing> here = estimate(timings, /*on_gpu=*/false, operations),
                               there = estimate(timings, /*on_gpu=*/true, operations);
   if (!here || !there) return {};
   const std::string reason = fmt::format(
-      "a step is estimated at {:.3g} ms on the processor and {:.3g} ms on a GPU, by those that gan bench step timed",
-      1e3 * *here, 1e3 * *there);
-  if (*here <= *there) return {nullptr, "on the processor: " + reason};
+      "a step is estimated at {:.3g} ms on the processor and {:.3g} ms on {}, by those that gan bench step timed",
+      1e3 * here->seconds, 1e3 * there->seconds, there->gpu);
+  if (here->seconds <= there->seconds) return {nullptr, "on the processor: " + reason};
+  std::string missing = "that is not the first GPU now";
   try {
-    const runtime::DeviceChoice gpu = runtime::choose_device("cuda", folder);
-    return {gpu.backend, "on " + gpu.backend->describe() + ": " + reason};
+    const runtime::Backend* const gpu = runtime::choose_device("cuda", device_cache(cache));
+    if (gpu->describe() == there->gpu) return {gpu, "on " + gpu->describe() + ": " + reason};
   } catch (const base::Error& error) {
-    return {nullptr, fmt::format("on the processor: {}; but {}", reason, error.what())};
+    missing = error.what();
   }
+  return {nullptr, fmt::format("on the processor: {}; but {}", reason, missing)};
 }
 
 std::string describe_devices() {
-  std::string chosen = "auto chooses the processor";
-  if (std::ranges::any_of(read_timings(device_cache(""), base::threads()), &Timing::on_gpu))
-    chosen += ", and for training what is faster by the steps that gan bench step timed";
-  else
-    chosen += ": no step was timed on a GPU (gan bench step --device cuda)";
+  const std::string chosen =
+      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster";
   try {
     return chosen + "; --device cuda computes on " + runtime::describe_gpu();
   } catch (const base::Error& error) {

@@ -3,7 +3,9 @@
 #include <set>
 #include <string>
 
+#include "models/model.h"
 #include "runtime/devices.h"
+#include "train/config.h"
 
 namespace CLI {
 class App;
@@ -23,14 +25,21 @@ const runtime::Backend* use_device(const std::string& device, const std::string&
                                    runtime::Communicator& ranks = runtime::one_rank(),
                                    const std::set<std::string>& disabled = {});
 
-/// What --device auto takes for training steps of so many operations (step_operations): a GPU if steps that `gan bench
-/// step` timed on this machine say that it is faster, else the processor. The reason is "" if no GPU was timed.
-runtime::DeviceChoice choose_for_steps(double operations, const std::string& cache);
+/// A device that was chosen, and why: a sentence for users, "" unless steps were timed on both kinds of devices.
+struct DeviceChoice {
+  const runtime::Backend* backend = nullptr;  ///< null: the CPU
+  std::string reason = {};
+};
+
+/// What --device auto takes for the training steps of a configuration on one rank: a GPU if steps that `gan bench step`
+/// timed on this machine say that it is faster, else the processor. Compiled kernels of a GPU are kept in `cache` as
+/// above.
+DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache);
 
 /// What auto chooses and why, and which GPU there is or what is missing for one.
 std::string describe_devices();
 
-/// The folder for a GPU's kernels and for timings: `given`, the default one if "", or "" where there is no home folder.
+/// The cache folder: `given`, the default one if "", or "" where there is no home folder.
 std::string device_cache(const std::string& given);
 
 }  // namespace gan::cli

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/device.h"
 #include "cli/machine.h"
 #include "train/step.h"
 
@@ -16,14 +17,18 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-std::string file_in(const std::string& cache) { return (std::filesystem::path(cache) / "timings.json").string(); }
+/// "" where there is no cache folder.
+std::string timings_file() {
+  const std::string folder = device_cache("");
+  return folder.empty() ? "" : (std::filesystem::path(folder) / "timings.json").string();
+}
 
 /// The entries of the file, each an object; an empty array if it is missing or damaged.
-Json read_entries(const std::string& cache) {
+Json read_entries() {
   Json entries = Json::array();
-  if (cache.empty()) return entries;
+  if (timings_file().empty()) return entries;
   try {
-    const Json json = Json::parse(base::read_file(file_in(cache)), nullptr, /*allow_exceptions=*/false);
+    const Json json = Json::parse(base::read_file(timings_file()), nullptr, /*allow_exceptions=*/false);
     for (const Json& entry : json)
       if (entry.is_object()) entries.push_back(entry);
   } catch (const base::Error&) {  // no such file
@@ -32,7 +37,9 @@ Json read_entries(const std::string& cache) {
 }
 
 /// What two timings must share to be compared.
-Json machine_of(int threads) { return {{"processor", processor_name()}, {"threads", threads}}; }
+Json conditions_of(int threads, const std::string& precision) {
+  return {{"processor", processor_name()}, {"threads", threads}, {"precision", precision}};
+}
 
 bool agree(const Json& entry, const Json& with) {
   return std::ranges::all_of(
@@ -54,42 +61,43 @@ double step_operations(const train::Config& config, const models::ModelSpec& spe
   return sum;
 }
 
-std::vector<Timing> read_timings(const std::string& cache, int threads) {
+std::vector<Timing> read_timings(int threads, const std::string& precision) {
   std::vector<Timing> timings;
-  const Json machine = machine_of(threads);
-  for (const Json& entry : read_entries(cache)) {
-    const Timing timing{entry.contains("device") && entry["device"] == "cuda", number(entry, "operations"),
-                        number(entry, "seconds")};
-    if (agree(entry, machine) && timing.operations > 0 && timing.seconds > 0) timings.push_back(timing);
+  const Json conditions = conditions_of(threads, precision);
+  for (const Json& entry : read_entries()) {
+    if (!agree(entry, conditions) || !entry.contains("gpu") || !entry["gpu"].is_string()) continue;
+    const Timing timing{entry["gpu"], number(entry, "operations"), number(entry, "seconds")};
+    if (timing.operations > 0 && timing.seconds > 0) timings.push_back(timing);
   }
   return timings;
 }
 
-void keep_timing(const std::string& cache, int threads, const Timing& timing) {
-  if (cache.empty()) return;
-  Json entry = machine_of(threads);
-  entry["device"] = timing.on_gpu ? "cuda" : "cpu";
+void keep_timing(int threads, const std::string& precision, const Timing& timing) {
+  if (timings_file().empty()) return;
+  Json entry = conditions_of(threads, precision);
+  entry["gpu"] = timing.gpu;
   entry["operations"] = timing.operations;
   Json kept = Json::array();
-  for (const Json& other : read_entries(cache))
+  for (const Json& other : read_entries())
     if (!agree(other, entry)) kept.push_back(other);
   entry["seconds"] = timing.seconds;
   kept.push_back(entry);
   try {
-    base::create_folder(cache);
-    base::write_file(file_in(cache), kept.dump(2) + "\n");
+    base::create_folder(device_cache(""));
+    base::write_file(timings_file(), kept.dump(2) + "\n");
   } catch (const base::Error&) {  // auto chooses as if nothing had been timed
   }
 }
 
-std::optional<double> estimate(const std::vector<Timing>& timings, bool on_gpu, double operations) {
+std::optional<Timing> estimate(const std::vector<Timing>& timings, bool on_gpu, double operations) {
   const auto distance = [&](const Timing& timing) { return std::abs(std::log(timing.operations / operations)); };
-  const Timing* nearest = nullptr;
+  std::optional<Timing> nearest;
   for (const Timing& timing : timings)
-    if (timing.on_gpu == on_gpu && (!nearest || distance(timing) < distance(*nearest))) nearest = &timing;
+    if (timing.gpu.empty() != on_gpu && (!nearest || distance(timing) < distance(*nearest))) nearest = timing;
   if (!nearest) return std::nullopt;
   const double share = operations / nearest->operations;
-  return nearest->seconds * (on_gpu ? std::max(share, 1.0) : share);
+  nearest->seconds *= on_gpu ? std::max(share, 1.0) : share;
+  return nearest;
 }
 
 }  // namespace gan::cli

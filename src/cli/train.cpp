@@ -25,7 +25,6 @@
 #include "cli/read_options.h"
 #include "cli/tensorboard.h"
 #include "cli/threads.h"
-#include "cli/timings.h"
 #include "data/idx_source.h"
 #include "data/source.h"
 #include "data/value_notes.h"
@@ -317,10 +316,10 @@ void run(const Options& options) {
   printer.note(describe(config, dataset));
   use_threads(runtime::threads_of_rank(ranks, config.train.threads));
   if (device) printer.note("on " + device->describe());
-  if (options.device == "auto" && ranks.ranks() == 1) {
+  if (options.device == "auto" && ranks.ranks() == 1 && !options.resume) {
     const models::ModelSpec spec =
         train::model_spec(config, dataset.sample_shape, train::condition_of(config, dataset.condition));
-    const runtime::DeviceChoice choice = choose_for_steps(step_operations(config, spec), options.cache);
+    const DeviceChoice choice = choose_for_steps(config, spec, options.cache);
     device = choice.backend;
     if (!choice.reason.empty()) printer.note(choice.reason);
   }
@@ -381,7 +380,8 @@ void run(const Options& options) {
   const train::Outcome outcome = train::train_run(config, dataset, run_options, callbacks);
   printer.finish();
   if (outcome == train::Outcome::stopped) {
-    printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}", base::shell_quoted(out)));
+    printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}{}", base::shell_quoted(out),
+                             device ? " --device cuda" : ""));
   } else {
     if (scores && callbacks.has_stalled()) printer.note("ended: " + stalled_text(scores->best(), out));
     const bool named = !dataset.units.columns.empty();

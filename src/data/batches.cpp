@@ -47,7 +47,7 @@ std::span<const std::uint32_t> Batches::balanced(std::int64_t begin, std::int64_
 void Batches::read_ahead(std::int64_t step, std::int64_t size, const Rows& rows) {
   // Where memory is short, more would be driven out before it is used.
   constexpr std::int64_t kBytesAhead = std::int64_t{2} << 20;
-  if (!dataset_.streamed || categories_ || vicinity_) return;
+  if (!options_.read_ahead || !dataset_.streamed || categories_ || vicinity_) return;
   const std::int64_t steps = dataset_.count() / size, in_epoch = step % steps;
   const std::int64_t ahead =
       std::max<std::int64_t>(kBytesAhead / (size * graph::element_count(dataset_.sample_shape)), 1);

@@ -17,6 +17,7 @@ struct BatchOptions {
   bool balance = false;  ///< draws the categories of the first categorical column equally often
   VicinalOptions vicinal = {};
   std::uint32_t block = 0;  ///< samples that stay together in the order of an epoch, see Shuffle
+  bool read_ahead = true;   ///< has streamed samples of later batches read from the disk
 };
 
 /// Chooses the samples of each training step and their conditions. Both depend on the data, the options and the step
@@ -37,7 +38,7 @@ class Batches {
     std::int64_t first = 0, count = 0;
   };
   /// These rows of the batch of step `step` (from 0), which has `size` rows, at most the number of samples; valid until
-  /// the next call. Has streamed samples of later batches read from the disk meanwhile.
+  /// the next call.
   Batch at(std::int64_t step, std::int64_t size, const Rows& rows);
   /// All of them.
   Batch at(std::int64_t step, std::int64_t size) { return at(step, size, {0, size}); }

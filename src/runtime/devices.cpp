@@ -46,22 +46,20 @@ bool is_device(const std::string& device) {
   return device == "auto" || device == "cpu" || device == kCuda || number_of(device);
 }
 
-DeviceChoice choose_device(const std::string& device, const std::string& cache, Communicator& ranks,
-                           const std::set<std::string>& disabled) {
-  if (device == "cpu") return {nullptr, "the processor, as was asked for"};
-  if (const std::optional<int> number = number_of(device); number || device == kCuda) {
-    if (number && ranks.ranks_here() > 1)
-      base::fail_usage("--device {}: there are {} processes on this machine; --device cuda gives each a GPU", device,
-                       ranks.ranks_here());
-    try {
-      const Backend& backend = gpu(number, cache, ranks, disabled);
-      return {&backend, backend.describe() + ", as was asked for"};
-    } catch (const base::Error& error) {
-      base::fail_run("--device {}: {}", device, error.what());
-    }
+const Backend* choose_device(const std::string& device, const std::string& cache, Communicator& ranks,
+                             const std::set<std::string>& disabled) {
+  if (device == "cpu" || device == "auto") return nullptr;
+  const std::optional<int> number = number_of(device);
+  if (!number && device != kCuda)
+    base::fail_usage("device {}: auto, cpu, cuda and cuda:N, such as cuda:1, are known", device);
+  if (number && ranks.ranks_here() > 1)
+    base::fail_usage("--device {}: there are {} processes on this machine; --device cuda gives each a GPU", device,
+                     ranks.ranks_here());
+  try {
+    return &gpu(number, cache, ranks, disabled);
+  } catch (const base::Error& error) {
+    base::fail_run("--device {}: {}", device, error.what());
   }
-  if (device != "auto") base::fail_usage("device {}: auto, cpu, cuda and cuda:N, such as cuda:1, are known", device);
-  return {nullptr, "the processor"};
 }
 
 std::string describe_gpu() { return gpu(std::nullopt, "", one_rank(), {}).describe(); }

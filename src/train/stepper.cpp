@@ -39,7 +39,8 @@ Stepper::Stepper(const Config& config, const data::Dataset& dataset, const Load&
                {.seed = static_cast<std::uint64_t>(config.train.seed),
                 .balance = config.train.balance == "classes",
                 .vicinal = config.train.vicinal,
-                .block = static_cast<std::uint32_t>(config.data.block)}) {
+                .block = static_cast<std::uint32_t>(config.data.block),
+                .read_ahead = !fits_on_device(dataset, options.backend)}) {
   if (options.communicator) {
     rank_ = options.communicator->rank();
     ranks_ = options.communicator->ranks();

@@ -29,8 +29,10 @@ class F32Product : public testing::TestWithParam<Shape> {
     for (float& x : b_) x = normal(random);
   }
 
-  std::vector<float> multiplied(bool transpose_a, bool transpose_b) {
-    const Shape& s = GetParam();
+  /// The first `rows` rows of the product, all of them if 0.
+  std::vector<float> multiplied(bool transpose_a, bool transpose_b, std::int64_t rows = 0) {
+    Shape s = GetParam();
+    if (rows > 0) s.m = rows;
     std::vector<float> result(static_cast<std::size_t>(s.m * s.n), NAN);
     Product product;
     product.matmul.emplace();
@@ -66,10 +68,23 @@ TEST_P(F32Product, AgreesWithSumsInFloat64) {
 }
 
 TEST_P(F32Product, ThreadsChangeNothing) {
-  const auto together = multiplied(false, true);
-  base::set_threads(1);
-  EXPECT_EQ(multiplied(false, true), together);
-  base::set_threads(0);
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      const auto together = multiplied(transpose_a, transpose_b);
+      base::set_threads(1);
+      EXPECT_EQ(multiplied(transpose_a, transpose_b), together);
+      base::set_threads(0);
+    }
+}
+
+// Rows have the same bits in whole tiles and in others.
+TEST_P(F32Product, OtherRowsChangeNothing) {
+  const Shape& s = GetParam();
+  const auto all = multiplied(false, true);
+  for (const std::int64_t rows : {s.m - 1, s.m / 2}) {
+    const auto some = multiplied(false, true, rows);
+    EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin())) << rows;
+  }
 }
 
 // Whole tiles; rests of rows, columns and depth; fewer than a tile; more than a panel of depth.

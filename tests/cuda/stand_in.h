@@ -16,7 +16,7 @@ namespace gan::test {
 struct StandInOptions {
   int capability = 80;
   std::size_t memory = std::size_t{1} << 30;
-  std::size_t says_free = std::numeric_limits<std::size_t>::max();  ///< no more, if asked
+  std::size_t says_free = std::numeric_limits<std::size_t>::max();  ///< the most that cuMemGetInfo reports as free
   bool backwards = false;     ///< runs blocks and threads in the opposite order
   bool without_blas = false;  ///< cuBLASLt has no algorithm for any product
   bool without_nccl = false;  ///< NCCL's library is missing

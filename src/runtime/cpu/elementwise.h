@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -80,5 +81,13 @@ constexpr bool is_in_order() {
   return kElementwise.size() == static_cast<std::size_t>(graph::kLastElementwiseOp) + 1;
 }
 static_assert(is_in_order());
+
+/// With AVX2 an instruction of machine code has one constant at most; select_by_sign loads them one after the other.
+static_assert(std::ranges::all_of(kElementwise, [](const ElementwiseRow& row) {
+  const auto is_constant = [](Argument argument) {
+    return argument == Argument::zero || argument == Argument::one || argument == Argument::alpha;
+  };
+  return row.instruction == VectorInstruction::select_by_sign || !is_constant(row.first) || !is_constant(row.second);
+}));
 
 }  // namespace gan::runtime::cpu

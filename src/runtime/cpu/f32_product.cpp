@@ -2,13 +2,13 @@
 
 #ifdef __x86_64__
 
-#include <hwy/highway.h>
 #include <immintrin.h>
 
 #include <algorithm>
 
 #include "base/integer.h"
 #include "base/parallel.h"
+#include "runtime/cpu/processor.h"
 
 #define GAN_AVX2 __attribute__((target("avx2,fma")))
 
@@ -16,10 +16,10 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-// A tile of the result is 6 rows of 2 vectors of 8 lanes: with two vectors of b and one of a they fill the 16
-// registers.
+// A tile of the result is 6 rows of 2 vectors of 8 lanes: with two vectors of b and one of a, 15 of the 16 registers.
 constexpr std::int64_t kRows = 6, kLanes = 8, kColumns = 2 * kLanes;
-constexpr std::int64_t kDepth = 256;  // of a panel of b, whose 16 KB stay in the L1 cache
+constexpr std::int64_t kDepth = 256;       // of a panel of b, whose 16 KB stay in the L1 cache
+constexpr std::int64_t kTilesAtOnce = 24;  // rows of tiles whose panels of a, 150 KB, stay in the L2 cache
 constexpr double kOperationsOfAThread = 2.5e5;
 
 /// Computes a tile from panels [depth, kRows] of a and [depth, kColumns] of b; adds to it if `add` is set. `stride`:
@@ -29,8 +29,8 @@ GAN_AVX2 void multiply_tile(const float* a, const float* b, std::int64_t depth, 
   __m256 sums[kRows][2];
 #pragma GCC unroll 6
   for (std::int64_t i = 0; i < kRows; ++i) {
-    sums[i][0] = add ? _mm256_loadu_ps(tile + i * stride) : _mm256_setzero_ps();
-    sums[i][1] = add ? _mm256_loadu_ps(tile + i * stride + kLanes) : _mm256_setzero_ps();
+    sums[i][0] = _mm256_setzero_ps();
+    sums[i][1] = _mm256_setzero_ps();
   }
   for (std::int64_t k = 0; k < depth; ++k, a += kRows, b += kColumns) {
     const __m256 first = _mm256_load_ps(b), second = _mm256_load_ps(b + kLanes);
@@ -43,8 +43,9 @@ GAN_AVX2 void multiply_tile(const float* a, const float* b, std::int64_t depth, 
   }
 #pragma GCC unroll 6
   for (std::int64_t i = 0; i < kRows; ++i) {
-    _mm256_storeu_ps(tile + i * stride, sums[i][0]);
-    _mm256_storeu_ps(tile + i * stride + kLanes, sums[i][1]);
+    float* const row = tile + i * stride;
+    _mm256_storeu_ps(row, add ? _mm256_add_ps(_mm256_loadu_ps(row), sums[i][0]) : sums[i][0]);
+    _mm256_storeu_ps(row + kLanes, add ? _mm256_add_ps(_mm256_loadu_ps(row + kLanes), sums[i][1]) : sums[i][1]);
   }
 }
 
@@ -129,8 +130,13 @@ class F32Product {
   }
 
  private:
-  /// Computes tiles of rows [row, row_end) and columns [column, column_end).
+  /// Computes rows [row, row_end) and columns [column, column_end) of tiles.
   void run(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
+    for (; row < row_end; row += kTilesAtOnce)
+      run_block(row, std::min(row + kTilesAtOnce, row_end), column, column_end);
+  }
+
+  void run_block(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
     const std::int64_t most = std::min(kDepth, a_.depth);
     float* const right = thread_scratch<float>(most * ((row_end - row) * kRows + kColumns) + kRows * kColumns);
     float* const tile = right + most * kColumns;
@@ -170,9 +176,8 @@ class F32Product {
 MadeProduct f32_product(const Product& product, Workspace&) { return {F32Product(product)}; }
 
 bool is_f32_product(const Product& p) {
-  const bool only_avx2 = (hwy::SupportedTargets() & HWY_AVX3) == 0 && (hwy::SupportedTargets() & HWY_AVX2) != 0;
-  return only_avx2 && p.matmul && p.operands() == graph::DType::f32 && p.matmul->m > 1 && p.matmul->n > 1 &&
-         !p.matmul->frozen_b;
+  return !has_avx512() && has_avx2() && p.matmul && p.operands() == graph::DType::f32 && p.matmul->m > 1 &&
+         p.matmul->n > 1 && !p.matmul->frozen_b;
 }
 
 }  // namespace gan::runtime::cpu

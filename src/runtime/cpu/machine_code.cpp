@@ -38,9 +38,6 @@ constexpr std::int64_t kLongestRow = 1 << 28;  // elements; address offsets must
 // Bit patterns of f32 for rounding to bf16 without AVX-512 BF16.
 constexpr std::uint32_t kExponent = 0x7F800000, kSign = 0x8000, kQuiet = 0x40, kOdd = 1, kHalf = 0x7FFF;
 
-/// Vectors have 16 lanes and masks are registers of their own; else AVX2: 8 lanes.
-bool has_avx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
-
 bool has_bf16_rounding() {
   static const bool rounds = Xbyak::util::Cpu().has(Xbyak::util::Cpu::tAVX512_BF16);
   return rounds;
@@ -104,7 +101,7 @@ class ChainCode : public Xbyak::CodeGenerator {
   // tail_ and added_tail_: lanes of the last, partial vector. compared_: temporary. added_: lanes whose partial sum is
   // loaded, none in the first row of kSumRows.
   const Opmask &tail_ = k1, &compared_ = k2, &added_ = k3, &added_tail_ = k4;
-  // Those with AVX2, of 8 lanes, and the constant that was loaded last.
+  // With AVX2, which has no mask registers: these masks as vectors, and the constant that was loaded last.
   const Ymm &tail_lanes_ = ymm15, &added_lanes_ = ymm14, &loaded_ = ymm13;
 
   void write() {
@@ -188,7 +185,7 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   Vector vector(int index) const { return wide_ ? Vector(Zmm(index)) : Vector(Ymm(index)); }
 
-  /// With AVX2, behind the code: the masks of a partial vector, which begins at minus its lanes from the middle, and
+  /// With AVX2, behind the code: masks of partial vectors, that of n lanes from n elements before the middle on, and
   /// constants in every lane.
   void write_tables() {
     if (wide_) return;
@@ -380,16 +377,16 @@ class ChainCode : public Xbyak::CodeGenerator {
       load_narrow(operand, ptr[place], masked, to);
       return to;
     }
-    const Vector lanes = masked ? to | tail_ | T_z : to;
+    const Vector masked_to = masked ? to | tail_ | T_z : to;
     switch (operand.dtype) {
       case DType::f32:
-        vmovups(lanes, ptr[place]);
+        vmovups(masked_to, ptr[place]);
         break;
       case DType::i32:
-        vcvtdq2ps(lanes, ptr[place]);
+        vcvtdq2ps(masked_to, ptr[place]);
         break;
       case DType::bf16:
-        vpmovzxwd(lanes, yword[place]);
+        vpmovzxwd(masked_to, yword[place]);
         vpslld(to, to, 16);
     }
     return to;
@@ -565,7 +562,7 @@ class ChainCode : public Xbyak::CodeGenerator {
 
   const BoundChain& program_;
   int columns_;
-  const bool wide_ = has_avx512();
+  const bool wide_ = has_avx512();  // 16 lanes and mask registers; else AVX2, 8 lanes
   bool follows_product_ = false, sums_rows_ = false;
   bool complete_ = true;
   std::vector<std::size_t> last_use_;  // of each slot: the last instruction that reads it
@@ -580,7 +577,8 @@ class ChainCode : public Xbyak::CodeGenerator {
 
 }  // namespace
 
-bool has_machine_code() { return has_avx512() || (hwy::SupportedTargets() & HWY_AVX2) != 0; }
+bool has_avx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
+bool has_avx2() { return (hwy::SupportedTargets() & HWY_AVX2) != 0; }
 
 bool runs_as_machine_code(BoundChain chain, std::int64_t columns) {
   // Distinct addresses, because operands at equal ones would share a register.
@@ -609,7 +607,8 @@ PieceFunction machine_code(const BoundChain& program, std::int64_t columns) {
 #include "runtime/cpu/processor.h"
 
 namespace gan::runtime::cpu {
-bool has_machine_code() { return false; }
+bool has_avx512() { return false; }
+bool has_avx2() { return false; }
 bool runs_as_machine_code(BoundChain, std::int64_t) { return false; }
 PieceFunction machine_code(const BoundChain&, std::int64_t) { return {}; }
 }  // namespace gan::runtime::cpu

@@ -31,7 +31,11 @@ Multiplier multiplier();
 /// anything is computed.
 void pretend_no_fp16();
 
+/// Whether code of our own may use AVX-512, or AVX2 with FMA, here.
+bool has_avx512();
+bool has_avx2();
+
 /// Whether this processor can run chains as machine code (AVX-512, or AVX2 in f32).
-bool has_machine_code();
+inline bool has_machine_code() { return has_avx512() || has_avx2(); }
 
 }  // namespace gan::runtime::cpu

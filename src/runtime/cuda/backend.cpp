@@ -55,6 +55,7 @@ class CudaExecutable : public Executable {
     }
     if (!graph_) capture();
     check(device_->functions().cuGraphLaunch(graph_, device_->stream()), "cuGraphLaunch");
+    device_->end_run();
   }
 
  private:

@@ -67,6 +67,17 @@ void Device::wait() {
   check(functions_.cuStreamSynchronize(stream_), "waiting for the GPU");
 }
 
+void Device::end_run() {
+  CUevent& end = runs_[next_run_++ % kRunsAhead];
+  if (end) {
+    watch_ranks(end);
+    check(functions_.cuEventSynchronize(end), "waiting for the GPU");
+  } else {
+    check(functions_.cuEventCreate(&end, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+  }
+  check(functions_.cuEventRecord(end, stream_), "cuEventRecord");
+}
+
 void Device::watch_ranks(CUevent event) {
   const auto query = [&] { return event ? functions_.cuEventQuery(event) : functions_.cuStreamQuery(stream_); };
   while (nccl_ && query() == CUDA_ERROR_NOT_READY) nccl_->require_ranks();

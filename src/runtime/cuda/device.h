@@ -56,6 +56,9 @@ class Device : public Memory {
 
   /// Holds the stream for one thread and makes the device current for it.
   std::unique_lock<std::recursive_mutex> lock();
+  /// Marks the end of a program's run on the stream and waits for that of the run kRunsAhead before, so that the host
+  /// is not far ahead when it looks at the clock or is interrupted.
+  void end_run();
   /// Waits until everything on the stream is done. Errors of kernels show here, and those of other ranks.
   void wait();
 
@@ -69,7 +72,7 @@ class Device : public Memory {
     CUevent taken = nullptr;
     bool used = false;
   };
-  static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20;
+  static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20, kRunsAhead = 16;
 
   /// Waits for an event, or for the stream without one, and throws if another rank fails meanwhile. Alone it returns.
   void watch_ranks(CUevent event = nullptr);
@@ -89,6 +92,8 @@ class Device : public Memory {
   std::map<std::string, CUfunction> loaded_;
   Slot slots_[kSlots];
   std::size_t next_slot_ = 0;
+  CUevent runs_[kRunsAhead] = {};
+  std::size_t next_run_ = 0;
 };
 
 }  // namespace gan::runtime::cuda
