@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/file.h"
+#include "base/text.h"
 #include "io/safetensors.h"
 #include "run_helpers.h"
 
@@ -35,6 +37,20 @@ Args ranks_of(int ranks, const Args& args) { return joined({"-np", std::to_strin
 
 Result run_ranks(const Folder& folder, const Args& args) {
   Process process(folder, args, GAN_MPIRUN, kLauncher);
+  const int code = process.wait();
+  return {code, process.out(), process.err()};
+}
+
+/// Two ranks with a command each, chosen by a shell, since mpirun of Open MPI 5.0.7 crashes on several commands.
+Result run_two(const Folder& folder, const Args& first, const Args& second) {
+  const auto line = [](const Args& args) {
+    std::string text = "exec";
+    for (const std::string& arg : args) text += " " + base::shell_quoted(arg);
+    return text;
+  };
+  base::write_file(folder / "two.sh",
+                   "if [ \"$OMPI_COMM_WORLD_RANK\" = 0 ]; then " + line(first) + "; fi\n" + line(second) + "\n");
+  Process process(folder, {"-np", "2", "/bin/sh", folder / "two.sh"}, GAN_MPIRUN, kLauncher);
   const int code = process.wait();
   return {code, process.out(), process.err()};
 }
@@ -158,7 +174,7 @@ TEST_F(Mpi, AStoppedRunIsSaved) {
   const std::string out = folder_ / "run";
   const Args more{"train.checkpoint_every=100000000", "--steps", "100000000"};
   Process process(folder_, ranks_of(2, small_run(folder_, "run", more)), GAN_MPIRUN, kLauncher);
-  ASSERT_TRUE(wait_for([&] { return process.out().find("step 8/") != std::string::npos || !process.running(); }));
+  ASSERT_TRUE(wait_for([&] { return process.out().find("  step ") != std::string::npos || !process.running(); }));
   process.signal(SIGINT);
   process.wait();
   EXPECT_TRUE(own_lines(process.err()).empty()) << process.err();
@@ -176,8 +192,7 @@ TEST_F(Mpi, ARankWithAModuleOfAnotherVersionIsNamed) {
   module[at] = '9';
   put((other / "libgan_mpi.so").string(), module);
   const Args train = small_run(folder_, "run", {"--steps", "4"});
-  const Result result =
-      run_ranks(folder_, joined(joined(ranks_of(1, train), {":", "-np", "1", (other / "gan").string()}), train));
+  const Result result = run_two(folder_, joined({GAN_BINARY}, train), joined({(other / "gan").string()}, train));
   EXPECT_NE(result.code, 0);
   ASSERT_EQ(own_lines(result.err).size(), 1u) << result.err;
   EXPECT_NE(own_lines(result.err)[0].find("rank 1: libgan_mpi.so is of version 9"), std::string::npos) << result.err;
@@ -233,9 +248,7 @@ TEST_F(Mpi, AnEvaluationIsPrintedOnce) {
 
 TEST_F(Mpi, RanksThatDifferStopWithOneLine) {
   const auto refused = [&](const Args& first, const Args& second, const std::string& message, const Args& before = {}) {
-    const Args all = joined(joined(joined({"-np", "1", GAN_BINARY}, first), {":", "-np", "1"}),
-                            joined(joined(before, {GAN_BINARY}), second));
-    const Result result = run_ranks(folder_, all);
+    const Result result = run_two(folder_, joined({GAN_BINARY}, first), joined(joined(before, {GAN_BINARY}), second));
     EXPECT_NE(result.code, 0);
     const std::vector<std::string> lines = own_lines(result.err);
     ASSERT_EQ(lines.size(), 1u) << result.err;

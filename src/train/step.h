@@ -84,11 +84,11 @@ struct StepOptions {
 /// "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts the steps
 /// before it.
 ///
-/// With data_rows the program counts the steps itself, and the host writes only "budget.done" between them: "data.x" f32 [data_rows,
-/// elements of a sample] holds all samples; "batch.rows" i32 [queue, N], numbers of its rows, "batch.y" [queue,
-/// elements] and "queue.steps" i32 [queue, 1], numbers of steps, take the places of "batch.x", "batch.y" and "step" for
-/// `queue` steps. The input and output "queue.at" i32 [1] is the row that is next; "queue.next" i32 [queue, 1] has the
-/// row after each.
+/// With data_rows the program counts the steps itself, and the host writes only "budget.done" between them: "data.x" f32
+/// [data_rows, elements of a sample] holds all samples; "batch.rows" i32 [queue, N], numbers of its rows, "batch.y"
+/// [queue, elements] and "queue.steps" i32 [queue, 1], numbers of steps, take the places of "batch.x", "batch.y" and
+/// "step" for `queue` steps. The input and output "queue.at" i32 [1] is the row that is next; "queue.next" i32
+/// [queue, 1] has the row after each.
 ///
 /// One forward pass of G makes the fakes. G's loss uses D before its update; D's loss uses the real rows and the same
 /// fakes, detached, with the same D; then both are updated. The fakes have the labels of the real rows. A variant
