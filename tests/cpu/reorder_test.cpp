@@ -29,9 +29,10 @@ class ReorderTest : public testing::TestWithParam<Layouts> {
     const auto* begin = static_cast<const std::byte*>(from.get_data_handle());
     return {begin, begin + from.get_desc().get_size()};
   }
+  // Bytes that make no NaN, which oneDNN might change.
   std::vector<std::byte> numbered() const {
     std::vector<std::byte> bytes(user().get_size());
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 37 % 251 + 1);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 37 % 113 + 1);
     return bytes;
   }
 };
