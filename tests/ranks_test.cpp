@@ -167,6 +167,7 @@ TEST_P(Ranks, PartsEqualTheWholeBatch) {
       // A gradient that is 0 but for rounding is compared with its summands.
       const bool vanishes = relative_error(std::vector<float>(values.size()), first.at(name), 1e-6) < 1;
       const double error = relative_error(values, first.at(name), vanishes ? 1 : 0);
+      // The largest are 3.8e-6 with oneDNN 2.6 and 4.8e-6 with 3.7.
       EXPECT_LE(error, 6e-6) << name << " in " << count << " parts";
       largest = std::max(largest, error);
     }

@@ -24,10 +24,7 @@ CLI::Option* add_device_option(CLI::App& app, std::string& device) {
   const auto check = [](const std::string& text) {
     return runtime::is_device(text) ? "" : "device " + text + ": auto, cpu, cuda and cuda:N, such as cuda:1, are known";
   };
-  return app
-      .add_option("--device", device,
-                  "Compute on cpu, cuda or cuda:N (a GPU, docs/gpu.md); auto chooses, for training by what gan bench "
-                  "step timed")
+  return app.add_option("--device", device, "Compute on cpu, cuda or cuda:N (a GPU, docs/gpu.md); auto chooses")
       ->type_name("DEVICE")
       ->check(check);
 }

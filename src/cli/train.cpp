@@ -381,7 +381,7 @@ void run(const Options& options) {
   printer.finish();
   if (outcome == train::Outcome::stopped) {
     printer.note(fmt::format("stopped and saved; go on with: gan train --resume --out {}{}", base::shell_quoted(out),
-                             device ? " --device cuda" : ""));
+                             device ? " --device " + (options.device == "auto" ? "cuda" : options.device) : ""));
   } else {
     if (scores && callbacks.has_stalled()) printer.note("ended: " + stalled_text(scores->best(), out));
     const bool named = !dataset.units.columns.empty();

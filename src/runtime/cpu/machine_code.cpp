@@ -392,7 +392,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     return to;
   }
 
-  // With AVX2. There are no masks of 16-bit elements: chains with bf16 are not supported.
+  // `load` with AVX2, which has no masks of 16-bit elements: chains with bf16 are not supported.
   void load_narrow(const BoundOperand& operand, const Xbyak::Address& place, bool masked, const Vector& to) {
     if (operand.dtype == DType::bf16) complete_ = false;
     if (masked)
@@ -525,7 +525,7 @@ class ChainCode : public Xbyak::CodeGenerator {
     release(rounded);
   }
 
-  // With AVX2.
+  // `store` with AVX2; a sum over rows starts from 0 where added_lanes_ is 0.
   void store_narrow(const BoundResult& result, const Xbyak::Address& place, const Vector& source, bool masked) {
     if (result.dtype == DType::bf16) complete_ = false;
     const Vector sum = result.access == Access::sum ? take() : source;
