@@ -287,7 +287,9 @@ std::vector<Variable> build_step(Graph& graph, const Config& config, const model
   Variables variables(graph, /*training=*/true);
   const models::Model& model = models::find_model(config.model.kind);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
-  const auto [step, x, y] = batch_inputs(graph, spec, options);
+  const BatchInputs inputs = batch_inputs(graph, spec, options);
+  const Tensor step = inputs.step, x = inputs.x;
+  const Condition& y = inputs.y;
   RandomSource random{graph.input(nn::kRandomKey, {DType::i32, {2}}), step};
   if (options.parts > 1) random.part = graph.input("batch.part", {DType::i32, {1}});
   variables.set_random(random);
