@@ -116,8 +116,8 @@ endif()
 if(missing_packages)
   list(REMOVE_DUPLICATES missing_packages)
   list(JOIN missing_packages " " missing_packages)
-  message(FATAL_ERROR "Debian packages are missing: ${missing_packages}\n"
-    "Install them with scripts/deps.sh (as root), or: apt-get install ${missing_packages}")
+  # The space in front keeps CMake from breaking the line, here and below.
+  message(FATAL_ERROR " Debian packages are missing: run scripts/deps.sh as root, or: apt-get install ${missing_packages}")
 endif()
 
 # Between major versions oneDNN's interface changes; src/runtime/cpu/dnnl/version.h knows those of 2 and 3.
@@ -128,9 +128,8 @@ if(EXISTS "${version_header}")
   string(REGEX REPLACE ".*MAJOR +([0-9]+).*MINOR +([0-9]+).*" "\\1.\\2" dnnl_version "${dnnl_version}")
 endif()
 if(NOT dnnl_version VERSION_GREATER_EQUAL 2.6 OR dnnl_version VERSION_GREATER_EQUAL 4)
-  # The space in front keeps CMake from breaking the line.
-  message(FATAL_ERROR " oneDNN ${dnnl_version} in ${DNNL_INCLUDE_DIR} cannot be used: 2.6 to 3.x can; "
-    "-DDNNL_INCLUDE_DIR=... -DDNNL_LIBRARY=... takes another one")
+  message(FATAL_ERROR " oneDNN ${dnnl_version} in ${DNNL_INCLUDE_DIR} cannot be used, 2.6 to 3.x can: apt-get install "
+    "libdnnl-dev, or name another one by -DDNNL_INCLUDE_DIR=... -DDNNL_LIBRARY=...")
 endif()
 
 # CLI11 (target CLI11::CLI11) is not here: only programs link it.

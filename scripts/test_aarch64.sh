@@ -14,7 +14,7 @@ usage() {
   exit 2
 }
 
-root=$PWD/build/aarch64-root filter='*Ops.*:GoldenTest*:Philox.*'
+root=$PWD/build/aarch64-root filter='*Op*:OutOfRange.*:GoldenTest*:Philox.*'
 while (($# > 0)); do
   case "$1" in
     --root)

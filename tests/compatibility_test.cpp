@@ -99,7 +99,7 @@ TEST(CompatibilityBadInput, NewerModelsSayWhatTheyNeed) {
   for (const auto& [name, array] : file.tensors) tensors.push_back({name, &array});
   io::write_safetensors(folder / "m.safetensors", file.metadata, tensors);
   expect_refused(folder, {"sample", folder / "m.safetensors", "--out", folder / "x.npy"}, 3,
-                 "model format 4, this program reads 1 to 3; it needs a newer gan");
+                 "model format \"4\", this program, gan.cpp " GAN_VERSION ", reads 1 to 3; it was written by ");
 }
 
 }  // namespace

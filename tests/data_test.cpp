@@ -294,9 +294,9 @@ TEST(Source, RepeatedImagesAreFound) {
   TemporaryFolder folder;
   const Dataset part = open_source(put(folder / "a", idx({5, 1, 2}, "abcdabefcd")));
   const Dataset whole = open_source(put(folder / "b", idx({3, 1, 2}, "efxyab")));
-  EXPECT_EQ(data::distinct_images(part), (std::vector<std::uint32_t>{0, 1, 3}));
-  EXPECT_EQ(data::images_not_in(part, whole), (std::vector<std::uint32_t>{1, 4}));
-  EXPECT_EQ(data::images_not_in(whole, part), std::vector<std::uint32_t>{1});
+  EXPECT_EQ(data::distinct_samples(part), (std::vector<std::uint32_t>{0, 1, 3}));
+  EXPECT_EQ(data::samples_not_in(part, whole), (std::vector<std::uint32_t>{1, 4}));
+  EXPECT_EQ(data::samples_not_in(whole, part), std::vector<std::uint32_t>{1});
 }
 
 TEST(Source, HashTellsContentsApart) {

@@ -69,12 +69,16 @@ Dataset first(const Dataset& images, std::int64_t from, std::int64_t count, std:
   return data::subset(images, indices);
 }
 
-/// The images moved one pixel to the right, zeros in the first column.
-Dataset shifted(const Dataset& images) {
+/// The images moved down and to the right, zeros where nothing moved to.
+Dataset shifted(const Dataset& images, std::int64_t down, std::int64_t right) {
   Dataset moved = images;
   const std::int64_t bytes = images.count() * kSide * kSide;
   const std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[static_cast<std::size_t>(bytes)]);
-  for (std::int64_t i = 0; i < bytes; ++i) pixels[i] = i % kSide == 0 ? 0 : images.pixels[i - 1];
+  const auto is_inside = [](std::int64_t place) { return place >= 0 && place < kSide; };
+  for (std::int64_t i = 0; i < bytes; ++i) {
+    const bool inside = is_inside(i / kSide % kSide - down) && is_inside(i % kSide - right);
+    pixels[i] = inside ? images.pixels[i - down * kSide - right] : 0;
+  }
   moved.pixels = pixels;
   return moved;
 }
@@ -113,7 +117,7 @@ TEST(EvalKnown, TenPicturesManyTimesAreRightButNotVaried) {
   const Dataset others = spots(640, 3);
   const Scores ten = scores_of(first(others, 0, 640, 10));
   const Scores all = scores_of(others);
-  EXPECT_NEAR(ten.prdc.value().precision, all.prdc.value().precision, 0.3);
+  EXPECT_GT(ten.prdc.value().precision, 0.7);
   EXPECT_LT(ten.prdc->recall, 0.05);
   EXPECT_EQ(ten.duplicates.value(), 1);
   // The mirror: varied samples against ten pictures.
@@ -128,39 +132,75 @@ TEST(EvalKnown, TenPicturesManyTimesAreRightButNotVaried) {
 
 TEST(EvalKnown, CopiesAreFoundEvenIfShifted) {
   const Reference& reference = spot_judge().reference();
-  const Scores copies = scores_of(reference.train), moved = scores_of(shifted(reference.train)),
+  const Scores copies = scores_of(reference.train), moved = scores_of(shifted(reference.train, 0, 1)),
                unseen = scores_of(reference.held_out), others = scores_of(spots(640, 6));
   EXPECT_TRUE(copies.memorization.value().copied());
   EXPECT_EQ(copies.memorization->copies, 1);
-  EXPECT_TRUE(moved.memorization.value().copied());
-  EXPECT_GT(moved.memorization->copies, 0.95);
+  EXPECT_GT(moved.memorization.value().copies, 0.95);
+  for (const auto [down, right] : {std::pair{0, -1}, {1, 0}, {-1, 0}, {1, 1}, {-1, 1}}) {
+    const Scores other = scores_of(shifted(reference.train, down, right));
+    EXPECT_TRUE(other.memorization.value().copied()) << down << " " << right << " " << other.memorization->copies;
+  }
   EXPECT_GT(moved.memorization->samples_median, 3 * eval::kDuplicateDistance);  // unshifted they are far away
-  EXPECT_FALSE(unseen.memorization.value().copied());
+  EXPECT_LT(unseen.memorization.value().copies, 0.1);
   EXPECT_EQ(unseen.memorization->copies, unseen.memorization->held_out_copies);
   EXPECT_FALSE(others.memorization.value().copied()) << others.memorization->copies;
   EXPECT_EQ(read_json(moved).at("memorization").at("copies").at("verdict"), "copies");
   EXPECT_NE(eval::to_text(others, "m").find("no copies: "), std::string::npos);
 }
 
+/// 600 of 6,000 images that have three classes in turn: `tenths` of ten are of class 0, the others half and half.
+std::vector<std::uint32_t> with_share(std::int64_t tenths) {
+  std::vector<std::uint32_t> chosen;
+  std::int64_t of_class[3] = {};
+  const std::int64_t most[3] = {60 * tenths, 300 - 30 * tenths, 300 - 30 * tenths};
+  for (std::uint32_t i = 0; i < 6000; ++i)
+    if (of_class[i % 3]++ < most[i % 3]) chosen.push_back(i);
+  return chosen;
+}
+
 TEST(EvalKnown, SharesOfClassesDoNotChangeScores) {
-  // Samples of one source against references of equal classes, and with half of the images in class 0.
-  const Dataset all = spots(6000, 7, 3);
-  std::vector<std::uint32_t> even, uneven;
-  for (std::uint32_t i = 0; even.size() < 600; ++i) even.push_back(i);
-  for (std::uint32_t i = 0; uneven.size() < 600; ++i)
-    if (i % 3 == 0 || i % 6 < 3) uneven.push_back(i);
-  const Dataset train = data::subset(all, even);
-  eval::Classifier classifier = eval::train_classifier(train, 0, nullptr);
+  // Samples of one source against references in which class 0 has 40, 50 and 90% of the images.
+  const Dataset all = spots(6000, 7, 3), drawn = spots(6000, 8, 3);
+  const Dataset train = data::subset(all, with_share(4));
   const TemporaryFolder folder;
-  eval::save_classifier(folder / "c", classifier);
-  const auto fd = [&](const std::vector<std::uint32_t>& of_reference, const std::vector<std::uint32_t>& of_samples) {
-    Judge judge(Reference{.train = train, .held_out = data::subset(all, of_reference), .name = "spots"},
+  eval::save_classifier(folder / "c", eval::train_classifier(train, 0, nullptr));
+  const auto scores = [&](std::int64_t of_reference, std::int64_t of_samples) {
+    Judge judge(Reference{.train = train, .held_out = data::subset(all, with_share(of_reference)), .name = "spots"},
                 {.embedding = eval::load_classifier(folder / "c")});
-    return judge.judge(data::subset(spots(6000, 8, 3), of_samples), {}).scores.fd.value().value;
+    return judge.judge(data::subset(drawn, with_share(of_samples)), {}).scores;
   };
-  const double same = fd(even, even), same_uneven = fd(uneven, uneven), other = fd(uneven, even);
-  EXPECT_NEAR(same_uneven, same, 0.5 * same);
-  EXPECT_GT(other, 2 * same_uneven);
+  const Scores same = scores(4, 4);
+  EXPECT_GT(scores(5, 4).fd.value().value, 1.5 * same.fd.value().value);
+  for (const std::int64_t tenths : {5, 9}) {
+    SCOPED_TRACE(tenths);
+    const Scores uneven = scores(tenths, tenths);
+    EXPECT_NEAR(uneven.fd.value().value, same.fd->value, 0.5 * same.fd->value);
+    EXPECT_NEAR(uneven.kid.value().mean, same.kid.value().mean, 3 * (uneven.kid->se + same.kid->se));
+    EXPECT_NEAR(uneven.prdc.value().precision, same.prdc.value().precision, 0.05);
+    EXPECT_NEAR(uneven.prdc->recall, same.prdc->recall, 0.05);
+    EXPECT_NEAR(uneven.prdc->coverage, same.prdc->coverage, 0.05);
+  }
+}
+
+TEST(EvalKnown, EmbeddingsOfOtherHeldOutSharesAreOthers) {
+  const Dataset all = spots(120, 13);
+  const TemporaryFolder cache;
+  const auto hash = [&](std::int64_t held_out) {
+    Reference reference{.train = first(all, held_out, 120 - held_out, 120), .held_out = first(all, 0, held_out, 120)};
+    Judge judge(std::move(reference), eval::cached_networks(reference, cache.path(), nullptr));
+    return judge.judge(spots(60, 14), {}).scores.embedding.value().hash;
+  };
+  const std::string of_tenth = hash(12);
+  EXPECT_NE(hash(60), of_tenth);
+  EXPECT_EQ(hash(12), of_tenth);
+}
+
+TEST(EvalKnown, CopiesOfOnePictureAreNoReference) {
+  const Dataset all = spots(20, 15);
+  Judge judge(Reference{.train = first(all, 0, 9, 1), .held_out = first(all, 0, 1, 1), .name = "spots"});
+  EXPECT_EQ(judge.judge(spots(20, 16), {}).scores.notes.at(0),
+            "the data is 10 copies of one sample: nothing can be compared with it");
 }
 
 TEST(EvalKnown, SmallDataGetsWhatScoresItCan) {

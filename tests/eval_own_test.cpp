@@ -8,8 +8,11 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <numeric>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "base/random.h"
@@ -221,9 +224,11 @@ TEST(EvalOwn, LabelsAndAnglesAreReadFromSamples) {
   EXPECT_GT(turned.numbers[0].error, 160);  // around the circle no two angles are farther than 180
   EXPECT_LT(turned.numbers[0].error, 180);
   // As a whole the turned images are like the data, in no window of angles.
-  ASSERT_EQ(good.numbers[0].windows.size(), 19u);
-  ASSERT_EQ(turned.numbers[0].windows.size(), 19u);
-  for (std::size_t i = 0; i < 19; ++i)
+  ASSERT_EQ(good.numbers[0].windows.size(), 20u);  // around the circle
+  ASSERT_EQ(turned.numbers[0].windows.size(), 20u);
+  EXPECT_GT(good.numbers[0].windows[19].low, 330);
+  EXPECT_LT(good.numbers[0].windows[19].high, 30);
+  for (std::size_t i = 0; i < 20; ++i)
     EXPECT_GT(turned.numbers[0].windows[i].fd.value, 2 * good.numbers[0].windows[i].fd.value) << i;
   EXPECT_LT(eval::joint_score(turned).value(), 0.5 * eval::joint_score(good).value());
   EXPECT_LE(evaluate(judge, bars_model(condition, 1), 450).label_accuracy.value(), 0.02);
@@ -427,7 +432,37 @@ TEST(EvalOwn, TablesAreComparedColumnByColumn) {
   EXPECT_LT(good.duplicates.value(), 0.01);
   EXPECT_NEAR(good.memorization.value().share_closer.value(), 0.5, 0.1);
   EXPECT_GT(eval::joint_score(good).value(), 0.9);
+  EXPECT_NEAR(good.two_sample_auc.value(), 0.5, 0.05);
   EXPECT_EQ(good.notes, std::vector<std::string>());
+}
+
+TEST(EvalOwn, CopiesOfRowsAreFoundThoughTheTableRepeatsItself) {
+  Reference reference = table_reference();
+  const train::Model model = table_model(reference);
+  std::vector<std::uint32_t> rows(300);  // 200 of the training part and 100 others are held out
+  std::iota(rows.begin(), rows.end(), 0U);
+  std::vector<std::uint32_t> mine = rows;
+  mine.resize(200);
+  data::Dataset repeated = data::subset(reference.train, mine);
+  const data::Dataset own = data::subset(reference.held_out, {rows.begin() + 200, rows.end()});
+  repeated.points.insert(repeated.points.end(), own.points.begin(), own.points.end());
+  repeated.items = 300;
+  for (std::size_t c = 0; c < repeated.rows.columns.size(); ++c)
+    std::visit(
+        [&](auto& values) {
+          const auto& more = std::get<std::remove_reference_t<decltype(values)>>(own.rows.columns[c]);
+          values.insert(values.end(), more.begin(), more.end());
+        },
+        repeated.rows.columns[c]);
+  reference.held_out = std::move(repeated);
+  const data::Dataset train = reference.train;
+  Judge judge(std::move(reference));
+  const Scores drawn = evaluate(judge, model), copies = judge.judge(train, {}).scores;
+  EXPECT_EQ(drawn.reference_in_training, 200);
+  EXPECT_LT(drawn.memorization.value().held_out_copies.value(), 0.1);
+  EXPECT_FALSE(drawn.memorization->copied());
+  EXPECT_TRUE(copies.memorization.value().copied()) << copies.memorization->copies;
+  EXPECT_NE(eval::to_text(drawn, "m").find("200 of them in the training part, too"), std::string::npos);
 }
 
 TEST(EvalOwn, TablesTellWhatIsWrong) {
@@ -439,6 +474,8 @@ TEST(EvalOwn, TablesTellWhatIsWrong) {
   EXPECT_NEAR(shifted.columns[0].distance, 0.383, 0.08);
   EXPECT_LT(shifted.columns[1].distance, shifted.chance_distance);
   EXPECT_LT(eval::joint_score(shifted).value(), good);
+  EXPECT_GT(shifted.two_sample_auc.value(), 0.65);
+  EXPECT_EQ(read_json(shifted).at("two_sample_auc"), *shifted.two_sample_auc);
 
   // The columns by themselves are nearly right if the condition is ignored.
   const Scores blind = evaluate(judge, table_model(reference, false));

@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "base/random.h"
@@ -325,8 +327,7 @@ Json json_of(const Case& one) {
   return {{"inputs", inputs}, {"outputs", outputs}};
 }
 
-/// The cases as ONNX with a fixed and with any batch, and as PyTorch; in the folder GAN_EXPORTS if that is set, for
-/// tests/exports/check_pytorch.py.
+/// The cases as ONNX with a fixed and with any batch, and as PyTorch; in the folder GAN_EXPORTS if that is set.
 class ExportedModels : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -363,6 +364,13 @@ TEST_F(ExportedModels, OnnxRuntimeSaysTheSame) {
 TEST_F(ExportedModels, OnnxCheckerAccepts) {
   const Folder folder;
   const Result result = shell(folder, "/usr/bin/python3 " GAN_EXPORTS_DIR "/check_onnx.py " + root());
+  EXPECT_EQ(result.code, 0) << result.out << result.err;
+}
+
+TEST_F(ExportedModels, PyTorchSaysTheSame) {
+  const Folder folder;
+  if (shell(folder, "/usr/bin/python3 -c 'import torch'").code != 0) GTEST_SKIP() << "python3-torch is not installed";
+  const Result result = shell(folder, "/usr/bin/python3 " GAN_EXPORTS_DIR "/check_pytorch.py " + root());
   EXPECT_EQ(result.code, 0) << result.out << result.err;
 }
 
@@ -410,9 +418,27 @@ TEST(ExportedModel, CompiledCSaysTheSame) {
         *static_cast<const float**>(::dlsym(handle, "draw_weights")) =
             reinterpret_cast<const float*>(source.weights.data());
       }
-      for (std::size_t i = 0; i < kSamples; ++i) expect_outputs(one, i, draw);
+      {
+        std::vector<std::jthread> threads;  // it has no state
+        for (int t = 0; t < 3; ++t)
+          threads.emplace_back([&] {
+            for (std::size_t i = 0; i < kSamples; ++i) expect_outputs(one, i, draw);
+          });
+      }
       ::dlclose(handle);
     }
+}
+
+TEST(ExportedModel, ClangCompilesTheCWithoutWarnings) {
+  const Folder folder;
+  if (shell(folder, "clang --version").code != 0) GTEST_SKIP() << "clang is not installed";
+  for (const Case& one : cases()) {
+    if (one.part.pack > 1) continue;
+    put(folder / "draw.c", exchange::c_source_of(one.part, "draw", /*apart=*/true).code);
+    const Result compiled =
+        shell(folder, "clang -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Werror -fsyntax-only draw.c");
+    EXPECT_EQ(compiled.code, 0) << one.name << compiled.err;
+  }
 }
 
 TEST(ExportedModel, DiscriminatorSaysWhatTrainingSees) {

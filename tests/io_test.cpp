@@ -361,6 +361,7 @@ TEST(SafetensorsBadInput, Table) {
       {"{} x", 0, "not JSON"},
       {"[1]", 0, "not a JSON object"},
       {"3", 0, "not a JSON object"},
+      {" {}", 0, "its header does not begin with {"},
       {R"({"a":3})", 0, "tensor \"a\": its description is not a JSON object"},
       {R"({"a":{}})", 0, "tensor \"a\" has no dtype"},
       {R"({"a":{"dtype":"F32","data_offsets":[0,4]}})", 4, "tensor \"a\" has no shape"},

@@ -11,6 +11,7 @@
 
 #include "data/source.h"
 #include "eval/protocol.h"
+#include "eval_helpers.h"
 #include "io/picture_file.h"
 #include "program.h"
 
@@ -70,6 +71,30 @@ TEST(Protocol, WantedIsReachedByTheFiguresOfEverySeed) {
   EXPECT_TRUE(mixture.protocol->reached(mixture));
   mixture.values[5][0][0] = 7;
   EXPECT_FALSE(mixture.protocol->reached(mixture)) << "least squares loses one";
+}
+
+TEST(Protocol, PointsAtTheOriginAreJudgedAsGeometrySays) {
+  const auto judge = [](const char* name) {
+    const Protocol& protocol = eval::find_protocol(name);
+    const train::Config config = eval::config_of(protocol, protocol.trials.back(), 1);
+    const data::Dataset dataset = data::open_source(config.data.source, {});
+    train::Model model;
+    model.config = config;
+    model.sample_shape = dataset.sample_shape;
+    model.condition = train::condition_of(config, dataset.condition);
+    model.units = dataset.units;
+    give_zero_weights(model);
+    return protocol.judge(model, dataset, {});
+  };
+  EXPECT_EQ(judge("ring8"), (std::vector<double>{0, 0}));
+  const std::vector<double> grid = judge("grid25");  // a mode of the grid lies at the origin
+  EXPECT_EQ(grid, (std::vector<double>{1, 100}));
+  // A point at the centre of the circle and a Gaussian on it: squared distance of the means and twice the variance.
+  const std::vector<double> circle = judge("circle");
+  ASSERT_EQ(circle.size(), 4u);
+  EXPECT_NEAR(circle[0], std::sqrt(1 + 2 * 0.02 * 0.02), 1e-4);
+  EXPECT_EQ(circle[2], 0);
+  EXPECT_EQ(circle[3], 0);
 }
 
 TEST(Protocol, AFewStepsOfEachGiveItsTableAndPicture) {

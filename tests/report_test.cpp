@@ -195,7 +195,7 @@ TEST(Report, SaysWhyScoresAreMissing) {
   EXPECT_TRUE(holds(page, "&lt;b id=wicked&gt;")) << "reasons are text";
   EXPECT_FALSE(holds(page, "<b id="));
   EXPECT_TRUE(holds(page, "No score: needs coverage."));
-  EXPECT_TRUE(holds(page, "3 of these rows are training images, too"));
+  EXPECT_TRUE(holds(page, "3 of these rows are in the training part, too"));
 }
 
 TEST(Report, BrokenRunsBadInput) {

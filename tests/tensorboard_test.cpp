@@ -88,6 +88,25 @@ std::map<std::pair<std::uint64_t, std::string>, std::multimap<int, std::string>>
   return values;
 }
 
+/// The scalar of a tag in the run's only event file.
+float scalar_in(const fs::path& run, std::uint64_t step, const std::string& tag) {
+  const auto values = values_of(base::read_file(fs::directory_iterator(run / "tensorboard")->path().string()));
+  return std::bit_cast<float>(static_cast<std::uint32_t>(little_endian(values.at({step, tag}).find(2)->second)));
+}
+
+TEST(TensorBoard, EventsHoldScoresAndWhatTheWatchdogMeasures) {
+  const Folder folder;
+  expect_done(folder, {"train", "--data", "ring8", "--out", folder / "a", "--steps", "20", "--quiet", "--eval-every",
+                       "10", "--tensorboard", "--set", "train.batch=16", "watchdog.every=10", "train.log_every=10"});
+  const auto last = [&](const char* file) {
+    const std::string text = base::read_file(folder / "a" / file), lines = text.substr(0, text.size() - 1);
+    return nlohmann::json::parse(lines.substr(lines.rfind('\n') + 1));
+  };
+  for (const char* score : {"score", "high_quality", "modes_found"})
+    EXPECT_EQ(scalar_in(folder / "a", 20, std::string("score/") + score), last("scores.jsonl").at(score).get<float>());
+  EXPECT_EQ(scalar_in(folder / "a", 20, "watch/d_wins"), last("metrics.jsonl").at("watch.d_wins").get<float>());
+}
+
 TEST(TensorBoard, EventsHoldMetricsPicturesAndValues) {
   const Folder folder;
   write_data(folder);

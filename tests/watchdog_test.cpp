@@ -232,8 +232,28 @@ TEST(WatchdogRun, ThePrintedNetworksDrawOnePictureForEveryLabel) {
     ASSERT_EQ(result.code, 0) << result.err;
     EXPECT_NE(result.out.find("warning: G draws one picture for every label: "), std::string::npos) << result.out;
     EXPECT_NE(warnings_in(folder / "a").find("one picture for every label"), std::string::npos);
+    const std::string page = folder / "page.html";
+    expect_done(folder, {"report", folder / "a", "--out", page});
+    EXPECT_NE(get(page).find("G draws one picture for every label"), std::string::npos);
     EXPECT_NE(get(folder / "a/metrics.jsonl").find("\"watch.condition\":"), std::string::npos);
   }
+}
+
+TEST(WatchdogRun, TenPicturesInTwoClassesAreToldToBeAllAlike) {
+  const Folder folder;
+  std::string pictures;
+  for (std::size_t i = 0; i < 10 * 784; ++i)  // bars: horizontal ones are class 0, vertical ones class 1
+    pictures += (i / 784 % 2 == 0 ? i % 784 / 28 : i % 28) / 3 == i / 784 / 2 + 2 ? '\xff' : '\0';
+  put(folder / "x.idx", idx({10, 28, 28}, pictures));
+  put(folder / "y.idx", idx({10}, std::string("\0\1\0\1\0\1\0\1\0\1", 10)));
+  const Result result =
+      run(folder, {"train", "--data", (folder / "x.idx") + "," + (folder / "y.idx"), "--out", folder / "a", "--steps",
+                   "700", "--threads", "2", "--quiet", "--set", "model.g.widths=[64,64]", "model.d.widths=[64,64]",
+                   "train.sample_every=0", "train.ema=0.99", "watchdog.every=20", "watchdog.after=400"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(warnings_in(folder / "a").find("samples of a class are all alike"), std::string::npos);
+  EXPECT_EQ(result.out, "");
+  EXPECT_NE(result.err.find("gan: warning: samples of a class are all alike"), std::string::npos) << result.err;
 }
 
 TEST(WatchdogRun, TheDefaultSetsOffNothing) {

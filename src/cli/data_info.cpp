@@ -194,7 +194,7 @@ void print_data(const data::Dataset& dataset, bool has_test_part) {
     line("values", fmt::format("{:g} to {:g}", dataset.units.low, dataset.units.high));
   std::vector<std::string> notes = print_columns(dataset);
   if (dataset.is_image()) {
-    const auto repeated = dataset.count() - std::ssize(data::distinct_images(dataset));
+    const auto repeated = dataset.count() - std::ssize(data::distinct_samples(dataset));
     line("duplicates", repeated == 0 ? "none"
                                      : fmt::format("{} of {} equal an earlier one", grouped(repeated),
                                                    base::counted(dataset.count(), "image")));

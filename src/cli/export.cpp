@@ -1,8 +1,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -13,6 +17,7 @@
 #include "exchange/c_source.h"
 #include "exchange/onnx.h"
 #include "exchange/pytorch.h"
+#include "runs/files.h"
 #include "train/model_file.h"
 #include "train/step.h"
 
@@ -89,6 +94,17 @@ void write(const exchange::Part& part, const Options& options) {
   say_written(out, kFormats.at(options.format)(part, options, out));
 }
 
+/// The scores of this model in the folder of its run, as JSON; "" if it was not judged.
+std::string scores_beside(const std::string& path, std::int64_t steps) {
+  const std::filesystem::path model(path);
+  const auto folder = std::filesystem::is_directory(model) ? model : model.parent_path();
+  nlohmann::ordered_json numbers;
+  for (const auto& [name, value] : runs::scores_of(folder.string(), steps).items())
+    if (value.is_number() && name != "step" && name != "steps" && name != "seconds" && name != "seed")
+      numbers[name] = value;
+  return numbers.is_null() ? "" : numbers.dump();
+}
+
 void run(const Options& options) {
   if (!options.batch.empty() && options.format != "onnx") base::fail_usage("--batch is for --to onnx");
   if (!options.weights.empty() && options.format != "c") base::fail_usage("--weights is for --to c");
@@ -103,7 +119,10 @@ void run(const Options& options) {
   const bool discriminator = options.part == train::kDiscriminator;
   const train::Model model =
       train::load_model(options.model, discriminator ? train::Networks::both : train::Networks::generator);
-  write(discriminator ? exchange::discriminator_part(model) : exchange::generator_part(model), options);
+  exchange::Part part = discriminator ? exchange::discriminator_part(model) : exchange::generator_part(model);
+  if (const std::string scores = scores_beside(options.model, model.steps); !scores.empty())
+    part.metadata.emplace_back("scores", scores);
+  write(part, options);
 }
 
 std::function<void()> setup(CLI::App& app) {

@@ -71,7 +71,7 @@ void print_model(const std::string& path) {
   const train::Config& config = model.config;
   line("model", path);
   line("preset", config.preset);
-  line("draws", shape_text(model.sample_shape) + (model.sample_shape.size() == 3 ? " in [-1, 1]" : ""));
+  line("draws", shape_text(model.sample_shape) + (model.sample_shape.size() == 3 ? " in " + model.units.range() : ""));
   line("classes", model.condition.empty() ? "none, it is unconditional" : classes_text(model.condition));
   if (model.condition.classes() == 0)
     for (const data::ConditionColumn& column : model.condition.columns)

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <system_error>
 
 #include "base/memory_limit.h"
@@ -36,6 +38,25 @@ std::string value_in(const char* path, std::string_view key) {
     if (text.starts_with(key) && colon != std::string::npos) return std::string(base::trimmed(text.substr(colon + 1)));
   }
   return "";
+}
+
+/// The shared libraries that this program has loaded, with the versions in the names of their files, without those of
+/// the compiler and the C library: "libfmt 9.1.0, libpng16 16.39.0".
+std::string loaded_libraries() {
+  std::set<std::string> found;
+  const auto add = [](dl_phdr_info* info, std::size_t, void* out) {
+    std::error_code error;
+    const std::string file = fs::canonical(info->dlpi_name, error).filename().string();
+    const std::size_t dot = file.find(".so.");
+    const std::string name = file.substr(0, dot);
+    if (error || dot == std::string::npos || !name.starts_with("lib")) return 0;
+    for (const char* system : {"libc", "libm", "libdl", "librt", "libpthread", "libstdc++", "libgcc_s"})
+      if (name == system) return 0;
+    static_cast<std::set<std::string>*>(out)->insert(name + " " + file.substr(dot + 4));
+    return 0;
+  };
+  ::dl_iterate_phdr(add, &found);
+  return fmt::format("{}", fmt::join(found, ", "));
 }
 
 Finding memory() {
@@ -121,7 +142,8 @@ std::vector<Finding> find_surroundings(const std::string& cache_folder) {
 #else
   const std::string compiler = "GCC " __VERSION__;
 #endif
-  return {{"libraries", fmt::format("oneDNN {}; built by {}", runtime::onednn_version(), compiler)},
+  return {{"libraries",
+           fmt::format("oneDNN {} ({}); built by {}", runtime::onednn_version(), loaded_libraries(), compiler)},
           memory(),
           cache(cache_folder),
           mnist(cache_folder),

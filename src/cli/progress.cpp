@@ -116,7 +116,11 @@ void ProgressPrinter::print_bar(const train::Progress& progress) {
 }
 
 void ProgressPrinter::note(const std::string& text) {
-  if (style_ == ProgressStyle::quiet || cannot_print()) return;
+  if (style_ == ProgressStyle::quiet) {
+    if (text.starts_with("warning: ")) fmt::print(stderr, "gan: {}\n", text);
+    return;
+  }
+  if (cannot_print()) return;
   if (style_ == ProgressStyle::json) {
     fmt::print("{}\n", nlohmann::ordered_json{{"note", text}}.dump());
   } else {

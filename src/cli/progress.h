@@ -12,7 +12,7 @@ namespace gan::cli {
 enum class ProgressStyle { terminal, lines, json, quiet };
 
 /// Shows a training run on standard output: on a terminal one line that is overwritten, else plain lines every few
-/// seconds, or a JSON object for every report, or nothing.
+/// seconds, or a JSON object for every report, or nothing but warnings, on standard error.
 class ProgressPrinter {
  public:
   /// `samples`: the word for samples in rates, such as "images".

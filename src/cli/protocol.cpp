@@ -72,6 +72,10 @@ void run(const Options& options) {
       printer.note(line);
   };
   settings.callbacks.on_log = [&](const train::Progress& progress) { printer.report(progress); };
+  if (is_first)
+    settings.callbacks.on_note = [&](const std::string& text) {
+      if (text.starts_with("warning: ")) printer.note(text);
+    };
   settings.callbacks.stop_requested = [] { return base::is_interrupted(); };
   base::watch_interrupts();
   nlohmann::ordered_json results = nlohmann::ordered_json::array();

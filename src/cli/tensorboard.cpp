@@ -4,6 +4,7 @@
 
 #include <array>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -114,6 +115,23 @@ void TensorBoard::add(const train::Progress& progress) {
                                                       {"gradient norm/d", progress.grad_norm_d},
                                                       {"samples per second", progress.images_per_second}};
     for (const auto& [tag, value] : scalars) file.add_scalar(progress.step, tag, value);
+    if (!progress.watch) return;
+    for (const auto& [name, value] : train::figures(*progress.watch))
+      file.add_scalar(progress.step, "watch/" + name, value);
+  });
+}
+
+void TensorBoard::add_scores(const std::string& line) {
+  write([&](EventFile& file) {
+    const auto scores = nlohmann::json::parse(line);
+    const auto step = scores.at("step").get<std::int64_t>();
+    const auto add = [&](const std::string& tag, const nlohmann::json& values) {
+      for (const auto& [name, value] : values.items())
+        if (value.is_number() && name != "step" && name != "elapsed_seconds" && name != "fd_few")
+          file.add_scalar(step, tag + name, value.get<double>());
+    };
+    add("score/", scores);
+    if (scores.contains("numbers")) add("error/", scores["numbers"]);
   });
 }
 

@@ -34,14 +34,17 @@ class EventFile {
   std::ofstream file_;
 };
 
-/// Writes losses and rates, the pictures of samples and the run's values for `gan train --tensorboard`, to the
-/// folder tensorboard/ of the run. If the file cannot be written, `note` says so once and training goes on.
+/// Writes losses and rates, the watchdog's measurements, scores, the pictures of samples and the run's values for `gan
+/// train --tensorboard`, to the folder tensorboard/ of the run. If the file cannot be written, `note` says so once and
+/// training goes on.
 class TensorBoard {
  public:
   TensorBoard(std::filesystem::path run, std::function<void(const std::string&)> note)
       : run_(std::move(run)), note_(std::move(note)) {}
 
   void add(const train::Progress& progress);
+  /// Scores while training: a line of scores.jsonl.
+  void add_scores(const std::string& line);
   /// A PNG file that the trainer has written.
   void add_picture(std::int64_t step, const std::string& path);
 

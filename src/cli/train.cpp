@@ -341,7 +341,7 @@ void run(const Options& options) {
   };
   if (tensorboard)
     callbacks.on_picture = [&](std::int64_t step, const std::string& path) { tensorboard->add_picture(step, path); };
-  callbacks.on_note = [&](const std::string& text) { printer.note(text); };
+  if (is_first) callbacks.on_note = [&](const std::string& text) { printer.note(text); };
   callbacks.stop_requested = [] { return base::is_interrupted(); };
   std::string out = options.out;
   const std::int64_t patience = config.train.stop_when;
@@ -356,6 +356,7 @@ void run(const Options& options) {
     callbacks.has_stalled = [&] { return patience > 0 && scores->best().since >= patience; };
     callbacks.on_evaluate = [&](const train::Model& model, double elapsed_seconds, const auto& directory) {
       printer.note(scores->evaluate(model, elapsed_seconds, directory));
+      if (tensorboard) tensorboard->add_scores(scores->last_line());
     };
   }
   callbacks.on_move = [&](const std::filesystem::path& directory) { out = directory.string(); };
@@ -448,7 +449,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded, classifiers and GPU kernels")
       ->type_name("DIR")
       ->group("Running");
-  app.add_flag("--quiet", options->quiet, "Print nothing")->group("Running");
+  app.add_flag("--quiet", options->quiet, "Print nothing but warnings, on standard error")->group("Running");
   app.add_flag("--json", options->json, "Print progress as lines of JSON")->group("Running");
   app.footer(kHelp);
   return [options] { run(*options); };

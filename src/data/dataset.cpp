@@ -16,6 +16,8 @@
 
 namespace gan::data {
 
+std::string SampleUnits::range() const { return bytes() ? "[-1, 1]" : fmt::format("[{:g}, {:g}]", low, high); }
+
 void SampleUnits::undo(std::span<float> samples, const graph::Shape& sample) const {
   if (sample.size() == 3) {
     if (bytes()) return;

@@ -21,6 +21,8 @@ struct SampleUnits {
   bool operator==(const SampleUnits&) const = default;
   /// Whether images come as bytes.
   bool bytes() const { return low == 0 && high == 255; }
+  /// The range of images outside of training: "[-1, 1]" if they came as bytes, else in their units.
+  std::string range() const;
   /// Brings samples of this shape, [N, ...sample] in the training range, to the data's units; images that came as bytes
   /// stay in [-1, 1].
   void undo(std::span<float> samples, const graph::Shape& sample) const;

@@ -277,7 +277,7 @@ Classifier untrained_exemplars(const data::Dataset& exemplars) {
 
 /// Different images, each with a label of its own; why_no_exemplars must be "".
 data::Dataset exemplars_of(const data::Dataset& images) {
-  const std::vector<std::uint32_t> different = data::distinct_images(images);
+  const std::vector<std::uint32_t> different = data::distinct_samples(images);
   data::Shuffle shuffle(static_cast<std::uint32_t>(different.size()), 0);
   std::vector<std::uint32_t> some;
   for (const std::uint32_t i : shuffle.epoch(0).first(std::min<std::size_t>(different.size(), kMostExemplars)))
@@ -355,7 +355,7 @@ std::string why_no_classifier(const data::Dataset& dataset) {
 
 std::string why_no_exemplars(const data::Dataset& dataset) {
   if (const std::string why = why_no_network(dataset); !why.empty()) return why;
-  const auto distinct = static_cast<std::int64_t>(data::distinct_images(dataset).size());
+  const auto distinct = static_cast<std::int64_t>(data::distinct_samples(dataset).size());
   if (distinct >= kFewestExemplars) return "";
   return fmt::format("too few different images to train it by: {}, needs {}", distinct, kFewestExemplars);
 }
@@ -398,7 +398,9 @@ void save_classifier(const std::string& path, const Classifier& classifier) {
   for (const data::NumberColumn& number : classifier.numbers)
     numbers.columns.push_back({.name = number.name, .number = number});
   if (!numbers.empty()) json["numbers"] = data::to_json(numbers);
-  io::write_safetensors(path, {{"format", kFormat}, {"version", kVersion}, {"classifier", json.dump()}}, tensors);
+  io::write_safetensors(
+      path, {{"format", kFormat}, {"library", train::kLibrary}, {"version", kVersion}, {"classifier", json.dump()}},
+      tensors);
 }
 
 bool is_classifier(const std::string& path) {
@@ -458,7 +460,11 @@ Classifier read_or_train(const data::Dataset& images, Classifier kind, const std
   const bool small =
       schedule.steps < kStepsOfSmall || schedule.batch < std::min(training_batch(images.sample_shape), images.count());
   if (small || kind.classes >= kManyClasses) trained_on += fmt::format(" {} {}", schedule.steps, schedule.batch);
-  if (kind.exemplars) trained_on += " exemplars";
+  // Which exemplars there are depends on the share that is held out, too, which their number does not tell.
+  if (kind.exemplars) {
+    const auto bytes = static_cast<std::size_t>(images.count() * graph::element_count(images.sample_shape));
+    trained_on += " exemplars " + base::sha256({reinterpret_cast<const char*>(images.pixels.get()), bytes});
+  }
   if (kind.classes > 0 && images.condition.columns[0].name != data::ConditionColumn().name)
     trained_on += " " + images.condition.columns[0].name;
   for (const data::NumberColumn& number : kind.numbers)

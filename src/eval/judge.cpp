@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -26,22 +27,6 @@ constexpr std::uint64_t kSeed = 0;  // of the random rows, fixed so that a model
 constexpr std::size_t kNamedClasses = 10;
 constexpr std::int64_t kWindows = 10;  // of a reference, along a number, without the overlapping ones between them
 
-/// Ascending indices of the vectors that differ from every vector before them.
-std::vector<std::uint32_t> distinct_vectors(const data::Dataset& vectors) {
-  const Rows rows{vectors.points, vectors.sample_shape[0]};
-  std::vector<std::uint32_t> indices(static_cast<std::size_t>(rows.count()));
-  std::iota(indices.begin(), indices.end(), 0U);
-  const auto less = [&](std::uint32_t a, std::uint32_t b) {
-    return std::ranges::lexicographical_compare(rows.row(a), rows.row(b));
-  };
-  std::ranges::stable_sort(indices, less);
-  const auto [end, last] = std::ranges::unique(
-      indices, [&](std::uint32_t a, std::uint32_t b) { return std::ranges::equal(rows.row(a), rows.row(b)); });
-  indices.erase(end, last);
-  std::ranges::sort(indices);
-  return indices;
-}
-
 /// The difference of two numbers, of periodic ones around the circle.
 double difference(const data::NumberColumn& column, float a, float b) {
   const double far = static_cast<double>(a) - static_cast<double>(b);
@@ -57,8 +42,8 @@ Judge::Judge(Reference reference, Networks networks, const runtime::Backend* bac
   class_column_.name = "";
   if (const int c = class_column(real.condition); c >= 0)
     class_column_ = real.condition.columns[static_cast<std::size_t>(c)];
+  distinct_ = data::distinct_samples(real);
   if (!real.is_image()) {
-    distinct_ = distinct_vectors(real);
     why_no_numbers_ = too_few(Neighbours::kNearest, reference_.train.count(),
                               base::counted(reference_.train.count(), "training row"), Neighbours::kNearest);
     if (!real.modes.empty() || !why_no_numbers_.empty()) return;
@@ -68,7 +53,6 @@ Judge::Judge(Reference reference, Networks networks, const runtime::Backend* bac
     judge_reference();
     return;
   }
-  distinct_ = data::distinct_images(real);
   why_no_numbers_ = "needs a regressor";
   if (const std::string why = why_no_regressor(reference_.train); !why.empty()) why_no_numbers_ += ": " + why;
   if (regressor) {
@@ -312,12 +296,45 @@ Evaluation Judge::judge_samples(data::Dataset samples, const char* why_unconditi
          real.is_image()                                                  ? "needs coverage"
          : !real.modes.empty() || on_circle(evaluation.samples.condition) ? "needs modes"
                                                                           : "needs the distances of columns");
-  if (distinct_.size() == 1 && real.count() > 1)
-    scores.notes.push_back(fmt::format("the reference is {} copies of one sample: nothing can be compared with it",
-                                       base::grouped(static_cast<std::uint64_t>(real.count()))));
+  if (reference_.whole && (reads_labels() || !numbers_.empty()))
+    scores.notes.push_back(
+        "nothing is held out: labels and numbers of the reference are read by what learned from it, "
+        "so its own errors are too small");
+  if (const std::string note = note_on_copies(); !note.empty())
+    scores.notes.push_back(note);
   else if (static_cast<std::int64_t>(distinct_.size()) < kRowsOfCoverage && !reference_.advice.empty())
     scores.notes.push_back(fmt::format("the reference is small: {} compares with more", reference_.advice));
   return evaluation;
+}
+
+std::vector<std::uint32_t> Judge::unseen_samples(std::int64_t drawn, std::int64_t most, Scores& scores) const {
+  const data::Dataset& real = reference_.held_out;
+  // A held-out sample that is in the training part too would count as a copy.
+  const std::vector<std::uint32_t> not_in_training = data::samples_not_in(real, reference_.train);
+  scores.reference_in_training = real.count() - std::ssize(not_in_training);
+  std::vector<std::uint32_t> unseen;
+  std::ranges::set_intersection(not_in_training, distinct_, std::back_inserter(unseen));
+  unseen.resize(std::min(unseen.size(), static_cast<std::size_t>(most)));
+  const std::string noun = real.is_image() ? "image" : "row";
+  const std::string has = std::ssize(unseen) == real.count() ? base::counted(real.count(), noun)
+                                                             : base::counted(std::ssize(unseen), "different " + noun) +
+                                                                   " that the training part lacks";
+  std::string why = too_few(drawn, std::ssize(unseen), has, kFewestRows);
+  if (unseen.empty()) why = fmt::format("every {} of the reference is in the training part too", noun);
+  if (why.empty()) return unseen;
+  miss(scores, {"memorization.held_out_median"}, why);
+  return {};
+}
+
+std::string Judge::note_on_copies() const {
+  const data::Dataset &real = reference_.held_out, &train = reference_.train;
+  if (distinct_.size() > 1) return "";
+  // Of few samples one is held out: the training part shows whether all are equal.
+  const bool all = train.count() > 0 && data::samples_not_in(train, real).empty();
+  const std::int64_t count = real.count() + (all && !reference_.whole ? train.count() : 0);
+  if (count < 2) return "";
+  return fmt::format("the {} is {} copies of one sample: nothing can be compared with it", all ? "data" : "reference",
+                     base::grouped(static_cast<std::uint64_t>(count)));
 }
 
 void Judge::note_classes(const train::Model& model, const Options& options, Evaluation& evaluation) const {
@@ -360,30 +377,42 @@ void Judge::judge_numbers(const Embedded& drawn, Evaluation& evaluation) const {
     number.own_error = own_errors_[c];
     number.unseen.assign(unseen_[c].begin(), unseen_[c].end());
     if (!std::isnan(unseen_errors[c])) number.unseen_error = unseen_errors[c];
-    number.windows = windows({drawn.features, width_of(samples)}, of(samples), of(reference_.held_out));
+    number.windows = windows(numbers_[c], {drawn.features, width_of(samples)}, of(samples), of(reference_.held_out));
   }
   const auto numeric = std::ranges::count_if(samples.condition.columns, &data::ConditionColumn::is_numeric);
   if (scores.numbers.empty() && numeric > 0) miss(scores, {"numbers"}, why_no_numbers_);
 }
 
-std::vector<Scores::Number::Window> Judge::windows(const Rows& samples, std::span<const float> of_samples,
+std::vector<Scores::Number::Window> Judge::windows(const data::NumberColumn& column, const Rows& samples,
+                                                   std::span<const float> of_samples,
                                                    std::span<const float> of_real) const {
   const Rows real{real_.features, samples.width};
+  // Periodic numbers are counted from 0 to the period, and the last windows reach across it.
+  const bool around = column.period > 0;
+  const auto place = [&](float number) {
+    const auto value = static_cast<double>(number);
+    return around ? value - column.period * std::floor(value / column.period) : value;
+  };
   std::vector<std::uint32_t> order = distinct_;  // of real rows, by their number
-  std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return of_real[i]; });
+  std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return place(of_real[i]); });
   const std::size_t half = order.size() / static_cast<std::size_t>(2 * kWindows);
   std::vector<Scores::Number::Window> found;
-  for (std::size_t first = 0; half > 0 && first + 2 * half <= order.size(); first += half) {
-    const float low = of_real[order[first]], high = of_real[order[first + 2 * half - 1]];
-    if (!found.empty() && found.back().low == static_cast<double>(low)) continue;  // a number that repeats
+  for (std::size_t first = 0; half > 0 && first + (around ? half : 2 * half) <= order.size(); first += half) {
+    const double low = place(of_real[order[first]]),
+                 high = place(of_real[order[(first + 2 * half - 1) % order.size()]]);
+    if (!found.empty() && found.back().low == low) continue;  // a number that repeats
+    const auto is_inside = [&](float number) {
+      const double value = place(number);
+      return low <= high ? value >= low && value <= high : value >= low || value <= high;
+    };
     std::vector<std::uint32_t> inside, drawn;
     for (const std::uint32_t i : order)
-      if (of_real[i] >= low && of_real[i] <= high) inside.push_back(i);
+      if (is_inside(of_real[i])) inside.push_back(i);
     for (std::uint32_t i = 0; i < of_samples.size(); ++i)
-      if (of_samples[i] >= low && of_samples[i] <= high) drawn.push_back(i);
+      if (is_inside(of_samples[i])) drawn.push_back(i);
     const std::vector<float> rows = rows_of(real, inside), of_window = rows_of(samples, drawn);
     if (const auto fd = RealRows({rows, real.width}, rows).distance({of_window, real.width}))
-      found.push_back({static_cast<double>(low), static_cast<double>(high), *fd});
+      found.push_back({low, high, *fd});
   }
   return found;
 }

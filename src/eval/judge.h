@@ -86,8 +86,8 @@ class Judge {
   void judge_vectors(const Options& options, Evaluation& evaluation) const;
   void judge_features(const Options& options, Evaluation& evaluation) const;
   void judge_numbers(const Embedded& drawn, Evaluation& evaluation) const;
-  std::vector<Scores::Number::Window> windows(const metrics::Rows& samples, std::span<const float> of_samples,
-                                              std::span<const float> of_real) const;
+  std::vector<Scores::Number::Window> windows(const data::NumberColumn& column, const metrics::Rows& samples,
+                                              std::span<const float> of_samples, std::span<const float> of_real) const;
   void judge_coverage(const metrics::Rows& samples, Scores& scores) const;
   void judge_classes(const metrics::Rows& samples, Evaluation& evaluation) const;
   void judge_pixels(Evaluation& evaluation) const;
@@ -106,6 +106,11 @@ class Judge {
   /// Whether the classifier, if there is one, tells the classes of the reference apart.
   bool reads_labels() const;
   std::int64_t mode_count() const;  // of synthetic points
+  /// The indices of at most `most` different samples of the reference that the training part lacks, to search for
+  /// copies beside `drawn` samples of a model; none, with the reason among the missing scores, if there are too few.
+  std::vector<std::uint32_t> unseen_samples(std::int64_t drawn, std::int64_t most, Scores& scores) const;
+  /// The note on a reference whose samples are all equal, or "".
+  std::string note_on_copies() const;
   /// The reason why a score that needs so many samples and distinct reference images is missing, or "".
   std::string why_too_few(std::int64_t samples, std::int64_t needed) const;
 

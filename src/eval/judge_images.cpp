@@ -1,10 +1,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <iterator>
 
 #include "base/text.h"
-#include "data/repeats.h"
 #include "eval/judge.h"
 #include "eval/missing.h"
 #include "eval/pixels.h"
@@ -125,24 +123,9 @@ void Judge::judge_copies(Evaluation& evaluation) const {
                      most = std::min(kMostSearched, most_images(width));
   const std::int64_t drawn = std::min(samples.count(), most);
   evaluation.nearest = nearest_images(pixel_rows(samples, 0, drawn), reference_.train, *ranks_);
-  // A held-out image that is in the training part too would count as a copy.
-  const std::vector<std::uint32_t> not_in_training = data::images_not_in(real, reference_.train);
-  scores.reference_in_training = real.count() - static_cast<std::int64_t>(not_in_training.size());
-  std::vector<std::uint32_t> unseen;
-  std::ranges::set_intersection(not_in_training, distinct_, std::back_inserter(unseen));
-  unseen.resize(std::min(unseen.size(), static_cast<std::size_t>(most)));
   if (const std::string why = too_few_samples(drawn, kFewestRows); !why.empty())
     return miss(scores, {"memorization"}, why);
-  const std::string has = static_cast<std::int64_t>(unseen.size()) == real.count()
-                              ? base::counted(real.count(), "image")
-                              : base::counted(static_cast<std::int64_t>(unseen.size()), "different image") +
-                                    " that the training part lacks";
-  std::string why = too_few(drawn, static_cast<std::int64_t>(unseen.size()), has, kFewestRows);
-  if (unseen.empty()) why = "every image of the reference is in the training part too";
-  if (!why.empty()) {
-    miss(scores, {"memorization.held_out_median"}, why);
-    unseen.clear();
-  }
+  const std::vector<std::uint32_t> unseen = unseen_samples(drawn, most, scores);
   const data::Dataset held_out = data::subset(real, unseen);
   const std::int64_t shifted = rows_to_shift(reference_.train);
   const auto distances = [&](const data::Dataset& images) {

@@ -94,7 +94,6 @@ void Judge::judge_vectors(const Options& options, Evaluation& evaluation) const 
 void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) const {
   Scores& scores = evaluation.scores;
   const Rows drawn = fake.slice(0, std::min(fake.count(), kMostSearched));
-  const Rows unseen = Rows{real_.features, fake.width}.slice(0, std::min(reference_.held_out.count(), kMostSearched));
   // On a line, equal distances are no rarity.
   if (fake.width > 1 && drawn.count() >= kFewestRows) {
     const double limit = kDuplicateDeviation * std::sqrt(static_cast<double>(fake.width));
@@ -102,7 +101,7 @@ void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) co
     scores.duplicates = static_cast<double>(std::ranges::count_if(others, [&](double d) { return d < limit; })) /
                         static_cast<double>(others.size());
   }
-  if (const std::string why = why_too_few(drawn.count(), kFewestRows); !why.empty())
+  if (const std::string why = too_few_samples(drawn.count(), kFewestRows); !why.empty())
     return miss(scores, {"memorization"}, why);
   const std::vector<float> train = neighbours_->standardized(reference_.train);
   const auto distances = [&](const Rows& rows) {
@@ -111,7 +110,9 @@ void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) co
     return per_element(nearest.distance, fake.width);
   };
   const std::vector<double> of_samples = distances(drawn);
-  const std::vector<double> of_unseen = reference_.whole ? std::vector<double>() : distances(unseen);
+  const std::vector<float> unseen =
+      rows_of({real_.features, fake.width}, unseen_samples(drawn.count(), kMostSearched, scores));
+  const std::vector<double> of_unseen = unseen.empty() ? std::vector<double>() : distances({unseen, fake.width});
   scores.memorization = memorization(of_samples, of_unseen, of_samples, of_unseen, kDuplicateDeviation);
 }
 

@@ -257,10 +257,11 @@ std::span<const Protocol> protocols() {
                   {"adversarial nets", {{225}, {2}}},
                   {"conditional adversarial nets", {{132}, {1.8}}}},
        .about_papers = "The papers' rows: conditional GAN (arXiv 1411.1784).",
-       .trials = {{"least squares, R1 + R2", "lsgan-r1r2", {"train.steps=5000"}}},
+       .trials = {{"the conditional GAN paper's networks", "cgan-paper", {}},
+                  {"least squares, R1 + R2", "lsgan-r1r2", {"train.steps=5000"}}},
        .judge = judge_parzen,
        .wanted = "above 225 in every seed",
-       .reached = [](const ProtocolTable& table) { return table.least(0, 0) > 225; }},
+       .reached = [](const ProtocolTable& table) { return table.least(1, 0) > 225; }},
       {.name = "circle",
        .brief = "120 Gaussians on a circle, given their angle (CcGAN)",
        .summary =
@@ -293,7 +294,7 @@ std::span<const Protocol> protocols() {
        .about_papers =
            "The paper (Mao et al. 2017, arXiv 1611.04076) has pictures, no numbers: least squares keeps all "
            "modes where cross entropy loses most. Its code draws one of the modes twice as often, ours does "
-           "not.",
+           "not. RMSProp is Adam without momentum, with a decay of 0.9, so with Adam's correction of the first steps.",
        .trials = mixture_trials(),
        .judge = judge_points,
        .range = 1.5,

@@ -152,14 +152,14 @@ std::string reference_text(const Scores& scores) {
   if (scores.reference_distinct < scores.reference_count)
     text += fmt::format(", {} different", grouped(scores.reference_distinct));
   if (scores.reference_in_training > 0)
-    text += fmt::format("; {} of them training images, too, and left out of the search for copies",
+    text += fmt::format("; {} of them in the training part, too, and left out of the search for copies",
                         grouped(scores.reference_in_training));
   return text;
 }
 
 std::string kid_text(const metrics::Estimate& kid) {
-  return fmt::format("{:.5f} +- {:.5f}{}", kid.mean, kid.se,
-                     kid.mean < 0 ? "  (below 0 by chance, as an unbiased estimate of a small distance may be)" : "");
+  return fmt::format("{:.5f} +- {:.5f}  not Inception KID{}", kid.mean, kid.se,
+                     kid.mean < 0 ? " (below 0 by chance, as an unbiased estimate of a small distance may be)" : "");
 }
 
 std::string spread_text(const metrics::Spread& spread) {
@@ -459,7 +459,7 @@ std::string to_text(const Scores& scores, const std::string& model) {
   add("correlations", "correlations", "");
   add("Frechet distance", "fd", scores.fd ? frechet_text(*scores.fd) : "");
   for (const Scores::CurvePoint& point : scores.fd_curve)
-    line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}", point.fd));
+    line(text, fmt::format("  of {:>10}", grouped(point.samples)), fmt::format("{:.3f}  not Inception FID", point.fd));
   add("  of fewer samples", "fd_curve", "");
   add("KID", "kid", scores.kid ? kid_text(*scores.kid) : "");
   const auto& p = scores.prdc;

@@ -108,7 +108,8 @@ std::string RunScores::evaluate(const train::Model& model, double elapsed_second
   known_ = true;
   const bool best = score && best_.add(scores.steps, *score);
   if (best) train::save_model((directory() / kBest).string(), model);
-  base::append_to_file((directory() / kScores).string(), line_of(scores, elapsed_seconds).dump() + "\n");
+  line_ = line_of(scores, elapsed_seconds).dump();
+  base::append_to_file((directory() / kScores).string(), line_ + "\n");
   return text_of(scores, best);
 }
 

@@ -39,6 +39,8 @@ class RunScores {
   /// Judge::evaluate does, and a data error if a file cannot be written.
   std::string evaluate(const train::Model& model, double elapsed_seconds,
                        const std::function<std::filesystem::path()>& directory);
+  /// What the last evaluate() wrote to scores.jsonl, a JSON object; empty before it.
+  const std::string& last_line() const { return line_; }
   /// The best up to the last evaluate(); a score below 0 if there is none.
   const Best& best() const { return best_; }
 
@@ -46,6 +48,7 @@ class RunScores {
   Judge judge_;
   bool known_ = false;  // whether best_ has what the folder holds
   Best best_;
+  std::string line_;
 };
 
 }  // namespace gan::eval

@@ -22,7 +22,7 @@ struct Scores {
   std::string reference;
   std::int64_t reference_count = 0;
   std::int64_t reference_distinct = 0;     ///< images of the reference that differ from each other
-  std::int64_t reference_in_training = 0;  ///< images of the reference that the training part holds too, if looked for
+  std::int64_t reference_in_training = 0;  ///< samples of the reference that the training part holds too, if looked for
   std::int64_t samples = 0;
   std::uint64_t seed = 0;
   /// How conditions were chosen: equally many samples of each class; as in the reference, whose rows repeat; or
@@ -62,7 +62,8 @@ struct Scores {
     std::vector<double> unseen;
     std::optional<double> unseen_error;
     /// Frechet distances of the samples and the reference's rows whose numbers lie in [low, high]: windows of a tenth
-    /// of the reference, each half a window after the one before.
+    /// of the reference, each half a window after the one before. Those of a periodic column go around the circle: in
+    /// [0, period), with low > high where a window reaches across 0.
     struct Window {
       double low = 0, high = 0;
       Frechet fd;

@@ -124,9 +124,7 @@ std::string to_text(const std::vector<data::ConditionColumn>& columns) {
 
 /// The range of a model's samples in other programs.
 std::string range_of(const train::Model& model) {
-  const data::SampleUnits& units = model.units;
-  if (model.sample_shape.size() == 1) return "the data's";
-  return units.bytes() ? "[-1, 1]" : fmt::format("[{:g}, {:g}]", units.low, units.high);
+  return model.sample_shape.size() == 1 ? "the data's" : model.units.range();
 }
 
 Part part_of(const train::Model& model, const char* name) {

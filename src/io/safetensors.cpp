@@ -87,6 +87,7 @@ json parse_header(const std::string& path, const std::string& text) {
     base::fail_data("{}: not a safetensors file: its header holds a number out of range", path);
   }
   if (!header.is_object()) base::fail_data("{}: not a safetensors file: its header is not a JSON object", path);
+  if (text.front() != '{') base::fail_data("{}: not a safetensors file: its header does not begin with {{", path);
   if (!duplicate.empty()) base::fail_data("{}: \"{}\" is in the header twice", path, duplicate);
   return header;
 }

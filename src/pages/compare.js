@@ -58,7 +58,7 @@ function resultTable(runs) {
     ["score", run => number(run.score)],
     ["best score", run => (run.best === null ? "–" : `${number(run.best)} at step ${number(run.best_step)}`)],
     ["label accuracy", run => percent(score(run, "label_accuracy"))],
-    ["Fréchet distance", run => number(score(run, "fd"))],
+    ["Fréchet distance (not Inception FID)", run => number(score(run, "fd"))],
     ["coverage", run => percent(score(run, "coverage"))],
     ["warnings", run => number(run.warnings)],
   ];

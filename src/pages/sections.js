@@ -77,7 +77,7 @@ function summaryTiles({ steps, trained_for: time, metrics, eval: scores }) {
   const speeds = (metrics?.images_per_second ?? []).filter(Number.isFinite).sort((a, b) => a - b);
   if (speeds.length) tiles.push(tile(number(speeds[speeds.length >> 1]), "rows a second (median)"));
   if (typeof scores?.label_accuracy === "number") tiles.push(tile(percent(scores.label_accuracy), "label accuracy"));
-  if (typeof scores?.fd === "number") tiles.push(tile(number(scores.fd), "Fréchet distance"));
+  if (typeof scores?.fd === "number") tiles.push(tile(number(scores.fd), "Fréchet distance (not Inception FID)"));
   if (typeof scores?.coverage === "number") tiles.push(tile(percent(scores.coverage), "coverage"));
   return tiles;
 }
@@ -130,7 +130,7 @@ export const scorePlots = [
   ["Shares", [["label accuracy", "blue", "label_accuracy"], ["precision", "green", "precision"], ["recall", "purple", "recall"],
     ["coverage", "orange", "coverage"], ["density", "red", "density"], ["high quality", "red", "high_quality"]],  // of vectors, without density
   { zero: true, note: "Higher is better; density may exceed 1." }],
-  ["Fréchet distance", [["fd", "blue", "fd"]], { log: true, note: "Lower is better." }],
+  ["Fréchet distance", [["fd", "blue", "fd"]], { log: true, note: "Not Inception FID. Lower is better." }],
   ["Kolmogorov-Smirnov distance", [["mean of the columns", "blue", "ks"]], { zero: true, note: "Lower is better." }],
   ["Modes found", [["modes", "green", "modes_found"]], { zero: true }],
   ["Score", [["score", "blue", "score"]],
@@ -182,6 +182,22 @@ function flatten(name, value) {
   return [[name, number(value)]];
 }
 
+/** The row on a number's values that the training data lacks, if there are any. */
+function unseenRow({ name, unit, unseen }) {
+  if (!unseen) return [];
+  const shown = unseen.values.slice(0, 10).map(value => number(value)).join(", ") + (unseen.values.length > 10 ? ", …" : "");
+  return [[`${name}: unseen values`, `${number(unseen.error)} ${unit ?? ""}`, `mean absolute error at values that the training data lacks: ${shown}`]];
+}
+
+/** The row on Fréchet distances in windows of a number. */
+function windowRow({ name, windows }) {
+  if (!windows?.length) return [];
+  const worst = windows.reduce((a, b) => (b.fd > a.fd ? b : a));
+  const mean = windows.reduce((sum, { fd }) => sum + fd, 0) / windows.length;
+  return [[`${name}: Fréchet distance in windows`, number(mean),
+    `not Inception FID; mean of ${counted(windows.length, "window")}, at most ${number(worst.fd)}, from ${number(worst.low)} to ${number(worst.high)}`]];
+}
+
 function evaluation(box, data) {
   const e = data.eval;
   if (!e) return missing(box, "The model was not evaluated. To score it:", data.hints.eval);
@@ -189,10 +205,11 @@ function evaluation(box, data) {
   if (e.samples) details.push(counted(e.samples, "sample"));
   if (e.reference?.name) details.push("against " + e.reference.name + (e.reference.count ? ` (${counted(e.reference.count, "row")})` : ""));
   if (e.embedding) details.push("embedding " + [String(e.embedding.hash ?? "").slice(0, 12), e.embedding.width && "width " + e.embedding.width,
+    e.embedding.learned === "without labels" && "learned without labels",
     e.embedding.accuracy && "accuracy " + percent(e.embedding.accuracy)].filter(Boolean).join(", "));
   if (typeof e.steps === "number") details.push("model of step " + number(e.steps));
   if (e.reference?.in_training) details.push(number(e.reference.in_training)
-    + " of these rows are training images, too, and left out of the search for copies");
+    + " of these rows are in the training part, too, and left out of the search for copies");
   box.append(paragraph(details.join("; "), "quiet"));
   if (data.steps && typeof e.steps === "number" && e.steps !== data.steps) {
     box.append(element("p", { className: "note" },
@@ -200,21 +217,24 @@ function evaluation(box, data) {
   }
   const known = [
     ["label_accuracy", "label accuracy", "share of samples whose label a classifier predicts"],
-    ["fd", "Fréchet distance", "between the features of samples and of data; lower is better"],
+    ["fd", "Fréchet distance", "not Inception FID; between the features of samples and of data; lower is better"
+      + (e.fd_few ? `; of ${number(e.fd_few)} rows at a time, with shrunk covariances: chance makes it larger` : "")],
     ["precision", "precision", "share of samples that lie where the data is"],
     ["recall", "recall", "share of the data that lies where the samples are"],
     ["density", "density", "like precision, but counts near data points; may exceed 1"],
     ["coverage", "coverage", "share of the data with a sample near it"],
+    ["two_sample_auc", "two-sample AUC", "0.5: nearest neighbours cannot tell samples from data; 1: they always can"],
     ["duplicates", "duplicates", "share of samples that are nearly equal to another sample"],
     ["score", "score", "joint, for choosing among models: the harmonic mean of label accuracy and coverage, or of those available"],
   ];
   const rows = known.filter(([key]) => typeof e[key] === "number").map(([key, name, text]) => [name, number(e[key]), text]);
-  const more = [["kid", "kernel distance"], ["cas", "classification accuracy score"],
+  const more = [["kid", "kernel distance (not Inception KID)"], ["cas", "classification accuracy score"],
     ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"],
     ["ks", "Kolmogorov-Smirnov distance of columns"], ["own_label_accuracy", "label accuracy of real rows"]];
   for (const [key, name] of more) rows.push(...flatten(name, e[key]).map(([label, text]) => [label, text, ""]));
   for (const each of Array.isArray(e.numbers) ? e.numbers : [])
-    rows.push([String(each.name), `${number(each.error)} ${each.unit ?? ""}`, `mean absolute error; on real data ${number(each.own_error)}`]);
+    rows.push([String(each.name), `${number(each.error)} ${each.unit ?? ""}`, `mean absolute error; on real data ${number(each.own_error)}`],
+      ...unseenRow(each), ...windowRow(each));
   for (const pair of Array.isArray(e.correlations?.pairs) ? e.correlations.pairs : [])
     rows.push(["correlation of " + [].concat(pair.columns ?? []).join(" and "), number(pair.samples), `in the data ${number(pair.real)}`]);
   for (const each of (Array.isArray(e.columns) ? e.columns : []).slice(0, 40))
@@ -226,7 +246,7 @@ function evaluation(box, data) {
   const figures = [
     plot("Fréchet distance by number of samples",
       [{ label: "fd", hue: "blue", x: curve.map(point => point.samples), y: curve.map(point => point.fd) }],
-      { xTitle: "samples", note: "Small counts overstate it; where the line is flat, the count suffices." })?.box,
+      { xTitle: "samples", note: "Not Inception FID. Small counts overstate it; where the line is flat, the count suffices." })?.box,
     data.eval_samples && figure("Samples that were scored", picture(data.eval_samples, "samples that were scored").box),
   ].filter(Boolean);
   if (figures.length) box.append(row(...figures));
@@ -287,7 +307,7 @@ function classes(box, data) {
     const name = typeof each.class === "number" ? className(data, each.class) : String(each.name ?? each.class ?? className(data, index));
     return [name, percent(each.accuracy), number(each.fd), value ? `${className(data, predicted)} (${percent(value)})` : "–"];
   });
-  box.append(table(["class", "label accuracy", "Fréchet distance", "most frequent wrong class"], rows));
+  box.append(table(["class", "label accuracy", "Fréchet distance (not Inception FID)", "most frequent wrong class"], rows));
 }
 
 function command(box, data) {

@@ -85,4 +85,22 @@ Json read_lines(const std::string& path, std::span<const char* const> keys, Json
   return columns;
 }
 
+Json scores_of(const std::string& folder, std::optional<std::int64_t> steps) {
+  const std::filesystem::path path(folder);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(path / "eval/eval.json", ignored))
+    if (std::optional<Json> eval = parse_json(base::read_file((path / "eval/eval.json").string())))
+      if (eval->is_object() && (!steps || eval->value("steps", Json()) == *steps)) return *eval;
+  static constexpr const char* kKeys[] = {"label_accuracy", "fd", "precision", "recall", "coverage", "ks", "score"};
+  Json notes = Json::array(), scores;
+  const Json lines = read_lines((path / "scores.jsonl").string(), kKeys, notes);
+  if (lines.is_null()) return scores;
+  std::size_t chosen = lines["step"].size();
+  while (chosen > 0 && steps && lines["step"][chosen - 1] != *steps) --chosen;
+  if (chosen == 0) return scores;
+  for (const auto& [key, values] : lines.items())
+    if (key != "missing") scores[key] = values[chosen - 1];
+  return scores;
+}
+
 }  // namespace gan::runs

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -18,5 +19,9 @@ bool is_reasons(const nlohmann::ordered_json& missing);
 /// line. Adds to the list `notes` which lines are left out.
 nlohmann::ordered_json read_lines(const std::string& path, std::span<const char* const> keys,
                                   nlohmann::ordered_json& notes);
+
+/// The scores of a run's folder: those of eval/eval.json, else the last of scores.jsonl, else null. With `steps` only
+/// those of the model after so many steps.
+nlohmann::ordered_json scores_of(const std::string& folder, std::optional<std::int64_t> steps = std::nullopt);
 
 }  // namespace gan::runs

@@ -104,6 +104,7 @@ Backend& default_backend();
 /// A part of a backend that can be disabled: a row of the CPU's table of products, an optimization, or cuBLASLt.
 struct BackendPart {
   std::string name, summary;
+  bool replaces_onednn = false;  ///< multiplies matrices where oneDNN could, too
 };
 std::vector<BackendPart> backend_parts();
 /// The part that runs chains as machine code.

@@ -62,24 +62,10 @@ Json describe(const std::string& name, const std::string& run, const train::Mode
           {"columns", std::move(columns)},
           {"elements", std::move(elements)},
           {"run", run.empty() ? Json() : Json(name)},
-          {"scores", run.empty() ? Json() : scores_of(run)}};
+          {"scores", run.empty() ? Json() : runs::scores_of(run)}};
 }
 
 }  // namespace
-
-Json scores_of(const std::string& folder) {
-  const fs::path path(folder);
-  std::error_code ignored;
-  if (fs::is_regular_file(path / "eval/eval.json", ignored))
-    if (std::optional<Json> eval = runs::parse_json(base::read_file((path / "eval/eval.json").string())))
-      if (eval->is_object()) return *eval;
-  static constexpr const char* kKeys[] = {"label_accuracy", "fd", "precision", "recall", "coverage", "ks", "score"};
-  Json notes = Json::array(), last;
-  const Json lines = runs::read_lines((path / "scores.jsonl").string(), kKeys, notes);
-  for (const auto& [key, values] : lines.items())
-    if (key != "missing") last[key] = values.back();
-  return last;
-}
 
 std::string Models::name_of(const std::string& file) {
   const fs::path path = fs::absolute(file).lexically_normal();

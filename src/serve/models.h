@@ -57,7 +57,4 @@ class Models {
   std::map<std::string, Entry> open_;
 };
 
-/// The scores of a run's folder: those of eval/eval.json, else the last of scores.jsonl, else null.
-nlohmann::ordered_json scores_of(const std::string& folder);
-
 }  // namespace gan::serve

@@ -146,7 +146,7 @@ Answer model(Services& services, Call& call) {
   const auto opened = services.models.open(call.parts["name"]);
   Json description = opened->description;
   if (const std::string run = services.models.run_of(opened->name); !run.empty())
-    description["scores"] = scores_of(run);
+    description["scores"] = runs::scores_of(run);
   return json(description);
 }
 

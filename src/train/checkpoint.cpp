@@ -33,7 +33,8 @@ void save_checkpoint(const std::string& path, const Position& position, const st
   if (position.parts > 1) json["parts"] = position.parts;
   json["watch"] = {
       {"seen", position.watch.seen}, {"said", position.watch.said}, {"references", position.watch.references}};
-  io::write_safetensors(path, {{"format", kFormat}, {"version", "1"}, {"position", json.dump()}}, tensors);
+  io::write_safetensors(path, {{"format", kFormat}, {"library", kLibrary}, {"version", "1"}, {"position", json.dump()}},
+                        tensors);
 }
 
 Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state,

@@ -109,7 +109,7 @@ void save_model(const std::string& path, const Model& model) {
   }
   io::write_safetensors(path,
                         {{"format", kFormat},
-                         {"library", fmt::format("gan.cpp {}", GAN_VERSION)},
+                         {"library", kLibrary},
                          {"version", kVersion},
                          {"model", describe(model).dump(-1, ' ', false, Json::error_handler_t::replace)}},
                         tensors);
@@ -134,8 +134,9 @@ Model load_model(base::InputFile& input, Networks networks) {
   };
   if (text("format") != kFormat) base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
   if (text("version") != kVersion && text("version") != kVersionOfCategories && text("version") != kVersionOfLabels)
-    base::fail_data("{}: model format {}, this program reads {} to {}; it needs a newer gan", file, text("version"),
-                    kVersionOfLabels, kVersion);
+    base::fail_data("{}: model format \"{}\", this program, {}, reads {} to {}; it was written by {}", file,
+                    text("version"), kLibrary, kVersionOfLabels, kVersion,
+                    text("library").empty() ? "another" : text("library"));
   Model model;
   read_description(model, text("version"), text("model"), file);
   std::vector<nn::Variable> variables;

@@ -8,6 +8,9 @@
 
 namespace gan::train {
 
+/// The metadata "library" of every file that this program writes: its name and version.
+inline constexpr const char* kLibrary = "gan.cpp " GAN_VERSION;
+
 /// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each present, f32, of its shape
 /// and finite, and no others. Throws a data error that names file and tensor, what was found and expected.
 void take_variables(const std::string& path, io::Safetensors& file, const std::vector<nn::Variable>& variables,

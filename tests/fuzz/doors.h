@@ -21,6 +21,7 @@
 #include "data/picture_decoder.h"
 #include "data/resize.h"
 #include "data/source.h"
+#include "eval/classifier.h"
 #include "file_helpers.h"
 #include "io/npy.h"
 #include "io/picture_file.h"
@@ -204,6 +205,15 @@ inline void checkpoint(std::string_view bytes) {
     attempt(load);
 }
 
+/// A file, or the description alone that files hold as JSON.
+inline void classifier(std::string_view bytes) {
+  const std::string path = file_of(bytes, "classifier.safetensors");
+  attempt([&] { eval::load_classifier(path); });
+  if (bytes.starts_with('{') &&
+      write_metadata(path, {{"format", "gan.cpp classifier"}, {"version", "1"}, {"classifier", std::string(bytes)}}))
+    attempt([&] { eval::load_classifier(path); });
+}
+
 inline void cache(std::string_view bytes) {
   static const test::TemporaryFolder folder;
   std::filesystem::create_directory(folder / "decoded");
@@ -236,6 +246,7 @@ inline constexpr Door kDoors[] = {
     {"safetensors", safetensors},
     {"model", model},
     {"checkpoint", checkpoint},
+    {"classifier", classifier},
     {"cache", cache},
 };
 

@@ -209,7 +209,7 @@ Backend& default_backend() {
 std::vector<BackendPart> backend_parts() {
   std::vector<BackendPart> parts;
   for (const cpu::ProductRow& row : cpu::product_rows())
-    parts.push_back({std::string(row.name), std::string(row.reason)});
+    parts.push_back({std::string(row.name), std::string(row.reason), !row.onednn});
   parts.push_back({kMachineCode, "chains of elementwise ops as machine code, behind products and with sums over rows"});
   parts.push_back({cpu::kRowPairs, "two layers of a single sample in turns"});
   parts.push_back({kCublasLt, "matrix products of a GPU by cuBLASLt; generated kernels take its place"});
