@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,9 @@
 #include "nn/scope.h"
 
 namespace gan::train {
+
+/// The most elements of a sample: more is a broken file, not an image.
+inline constexpr std::int64_t kLargestSample = 1 << 24;
 
 /// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each present, f32, of its shape
 /// and finite, and no others. Throws a data error that names file and tensor, what was found and expected.
