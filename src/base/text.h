@@ -26,7 +26,10 @@ std::string did_you_mean(std::string_view name, std::span<const std::string> can
 /// The parts of a text between separators; none for an empty text.
 std::vector<std::string> split(std::string_view text, char separator);
 
-/// The text without blanks, tabs and line ends around it.
+/// Blanks, tabs and line ends.
+inline constexpr std::string_view kBlanks = " \t\r\n";
+
+/// The text without kBlanks around it.
 std::string_view trimmed(std::string_view text);
 
 /// The number that all of `text` says; nullopt if it says none, or none that T holds. `base` of an integer, if given,
@@ -47,6 +50,9 @@ std::string shell_quoted(std::string_view word);
 
 /// A number of bytes: "4.1 kB", "5.53 MB", "386 GB".
 std::string size_text(double bytes);
+
+/// The bytes of a GB in messages.
+inline constexpr double kGigabyte = 1e9;
 
 /// The text without the byte order mark with which some programs begin UTF-8.
 std::string_view without_byte_order_mark(std::string_view text);

@@ -37,7 +37,7 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 using runtime::Profile;
 
-constexpr const char* kHelp =
+constexpr const char* kBenchHelp =
     R"(step    a training step of PRESET as in gan train, with batch and logging, without pictures and checkpoints, on
         random data of MNIST's size (points for the preset vector); steps that differ (with penalties, without G's
         update) count as often as they occur: the time is the median over whole rounds of them
@@ -445,7 +445,7 @@ std::function<void()> setup(CLI::App& app) {
     trace->excludes(other);
   }
   app.require_subcommand(0, 1);
-  app.footer(kHelp);
+  app.footer(kBenchHelp);
   return [=] {
     if (protocol->parsed()) return run_protocol();
     if (options->avx2) runtime::pretend_avx2();

@@ -14,7 +14,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Examples:
+constexpr const char* kCompletionsHelp = R"(Examples:
   gan completions bash > ~/.local/share/bash-completion/completions/gan
   gan completions zsh > ~/.zfunc/_gan                      with ~/.zfunc in fpath
   gan completions fish > ~/.config/fish/completions/gan.fish)";
@@ -225,7 +225,7 @@ std::function<void()> setup(CLI::App& app) {
   std::vector<std::string> names;
   for (const auto& [name, write] : kShells) names.push_back(name);
   app.add_option("SHELL", *shell, "bash, fish or zsh")->required()->check(CLI::IsMember(names));
-  app.footer(kHelp);
+  app.footer(kCompletionsHelp);
   return [&app, shell] { fmt::print("{}", kShells.at(*shell)(*app.get_parent())); };
 }
 

@@ -28,7 +28,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Sources that --data and SOURCE take:
+constexpr const char* kDataHelp = R"(Sources that --data and SOURCE take:
   FOLDER                      PNG, JPEG or WebP pictures in a folder for each class, or with metadata.csv
   TABLE.csv, TABLE.tsv        a table with a header
   X.npz; X.npy,Y.npy          arrays, and labels or numbers beside them
@@ -230,20 +230,20 @@ Examples:
   gan data make glyphs --charset gb2312-1 --fonts /usr/share/fonts/truetype/wqy --out characters.npz)";
 
 Action setup_make(CLI::App& app) {
-  constexpr std::int64_t kMost = 1'000'000'000;
+  constexpr std::int64_t kLargestOption = 1'000'000'000;
   auto options = std::make_shared<MakeOptions>();
   app.add_option("NAME", options->name, "Data set, see below")->required();
   app.add_option("--out", options->out, "FILE.npz; a new folder of pictures; of points FILE.csv")
       ->type_name("FILE|DIR")
       ->required();
   app.add_option("--count", options->count, "Pictures of shapes (10,000); of glyphs for each character (20)")
-      ->check(CLI::Range(std::int64_t{1}, kMost));
+      ->check(CLI::Range(std::int64_t{1}, kLargestOption));
   app.add_option("--size", options->size, "Height and width of shapes (32) or glyphs (28)")
       ->check(CLI::Range(std::int64_t{16}, std::int64_t{128}));
-  app.add_option("--seed", options->seed, "Random numbers (1)")->check(CLI::Range(std::int64_t{0}, kMost));
+  app.add_option("--seed", options->seed, "Random numbers (1)")->check(CLI::Range(std::int64_t{0}, kLargestOption));
   app.add_option("--charset", options->charset, "Characters of glyphs: digits, latin or gb2312-1")->type_name("NAME");
   app.add_option("--characters", options->characters, "Only the first of them")
-      ->check(CLI::Range(std::int64_t{1}, kMost));
+      ->check(CLI::Range(std::int64_t{1}, kLargestOption));
   app.add_option("--fonts", options->fonts, "Fonts for glyphs: files, or folders to search")->type_name("DIR");
   add_cache_option(app, options->cache);
   app.footer(kMakeHelp);
@@ -296,7 +296,7 @@ Action setup(CLI::App& app) {
     actions.emplace_back(subcommand, part.setup(*subcommand));
   }
   app.require_subcommand(0, 1);
-  app.footer(kHelp);
+  app.footer(kDataHelp);
   return [actions] {
     for (const auto& [subcommand, action] : actions)
       if (subcommand->parsed()) return action();

@@ -39,18 +39,18 @@ std::string counts_text(const data::ConditionColumn& column, const std::vector<s
 /// Notes on constant columns and on small and unequal classes.
 std::vector<std::string> size_notes(const data::ConditionColumn& column, const std::vector<std::int64_t>& counts,
                                     const char* sample) {
-  constexpr std::int64_t kFew = 5;
+  constexpr std::int64_t kFewestToLearn = 5;
   std::vector<std::string> notes;
   const auto least = std::ranges::min_element(counts);
   const auto name = [&](auto it) { return column.name_of(static_cast<std::int32_t>(it - counts.begin())); };
-  const auto few = std::ranges::count_if(counts, [](std::int64_t count) { return count < kFew; });
+  const auto few = std::ranges::count_if(counts, [](std::int64_t count) { return count < kFewestToLearn; });
   if (counts.size() == 1)
     return {fmt::format("{} is {} everywhere: it says nothing as a condition", column.name, name(least))};
   if (few > 0)
     notes.push_back(fmt::format("{} fewer than {} {}s{}: too few to learn from",
                                 few == 1 ? fmt::format("{} {} has", column.name, name(least))
                                          : fmt::format("{} of {} {}s have", few, counts.size(), column.name),
-                                kFew, sample, few == 1 ? "" : fmt::format(", such as {}", name(least))));
+                                kFewestToLearn, sample, few == 1 ? "" : fmt::format(", such as {}", name(least))));
   if (std::string note = unequal_note(column, counts, sample); !note.empty()) notes.push_back(std::move(note));
   return notes;
 }
@@ -207,7 +207,7 @@ void print_data(const data::Dataset& dataset, bool has_test_part) {
 }
 
 Sheet example_sheet(const data::Dataset& dataset) {
-  constexpr std::int64_t kPad = 2, kColumns = 10, kRows = 20, kWidth = 2400, kHeight = 4800;
+  constexpr std::int64_t kPad = 2, kSheetColumns = 10, kSheetRows = 20, kSheetWidth = 2400, kSheetHeight = 4800;
   if (!dataset.is_image() && dataset.sample_shape[0] != 2)
     base::fail_usage("{}: vectors of {} numbers have no picture", dataset.source, dataset.sample_shape[0]);
   if (!dataset.is_image())
@@ -215,8 +215,8 @@ Sheet example_sheet(const data::Dataset& dataset) {
   const std::int64_t channels = dataset.sample_shape[0];
   if (channels > 4) base::fail_usage("{}: images of {} channels have no picture", dataset.source, channels);
   const std::int64_t height = dataset.sample_shape[1] + kPad, width = dataset.sample_shape[2] + kPad;
-  const auto columns = static_cast<std::size_t>(std::clamp<std::int64_t>(kWidth / width, 1, kColumns));
-  const auto rows = static_cast<std::size_t>(std::clamp<std::int64_t>(kHeight / height, 1, kRows));
+  const auto columns = static_cast<std::size_t>(std::clamp<std::int64_t>(kSheetWidth / width, 1, kSheetColumns));
+  const auto rows = static_cast<std::size_t>(std::clamp<std::int64_t>(kSheetHeight / height, 1, kSheetRows));
   Layout layout = layout_of(dataset, rows, columns);
   Sheet sheet{.picture = {.channels = channels < 3 ? 1 : 3,
                           .height = static_cast<int>(std::ssize(layout.rows) * height + kPad),

@@ -9,7 +9,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kDoctorHelp =
     R"(Each line is what was found; behind "->" is what to do about it, where something is missing.
 
 Examples:
@@ -26,7 +26,7 @@ void print(const std::vector<Finding>& findings) {
 std::function<void()> setup(CLI::App& app) {
   auto cache = std::make_shared<std::string>();
   app.add_option("--cache", *cache, "Folder of fetched and decoded data")->type_name("DIR");
-  app.footer(kHelp);
+  app.footer(kDoctorHelp);
   return [cache] {
     fmt::print("ok  {:<13} {}\n", "gan", GAN_VERSION);
     print(find_processor());

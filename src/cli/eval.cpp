@@ -22,7 +22,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kEvalHelp =
     R"(MODEL is a model.safetensors or the folder of a run; SOURCE the data to compare with (gan data --help), if it is not
 given that of the run in whose folder the model lies. Samples are compared with the test part of the data, or with a
 tenth of it if it has none; the output says which. --holdout 0.3 holds out another share, --holdout none compares with
@@ -183,7 +183,7 @@ std::function<void()> setup(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
   add_device_option(app, options->device);
-  app.footer(kHelp);
+  app.footer(kEvalHelp);
   return [options] { run(*options); };
 }
 

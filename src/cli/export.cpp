@@ -24,7 +24,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kExportHelp =
     R"(The generator leaves with its averaged weights; spectral norms, batch norms and the data's scaling are folded into
 them. Samples are those of gan sample to 1e-5.
 
@@ -87,11 +87,11 @@ std::string write_pytorch(const exchange::Part& part, const Options&, const std:
 
 /// Writes a network in one format; returns what to say of the file.
 using Write = std::string (*)(const exchange::Part& part, const Options& options, const std::string& out);
-const std::map<std::string, Write> kFormats = {{"onnx", write_onnx}, {"c", write_c}, {"pytorch", write_pytorch}};
+const std::map<std::string, Write> kExportFormats = {{"onnx", write_onnx}, {"c", write_c}, {"pytorch", write_pytorch}};
 
 void write(const exchange::Part& part, const Options& options) {
   const std::string out = output_path(options.out);
-  say_written(out, kFormats.at(options.format)(part, options, out));
+  say_written(out, kExportFormats.at(options.format)(part, options, out));
 }
 
 /// The scores of this model in the folder of its run, as JSON; "" if it was not judged.
@@ -128,7 +128,7 @@ void run(const Options& options) {
 std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   std::vector<std::string> names;
-  for (const auto& [name, write] : kFormats) names.push_back(name);
+  for (const auto& [name, write] : kExportFormats) names.push_back(name);
   app.add_option("MODEL", options->model, "Model file or run directory; a classifier's file")->required();
   app.add_option("OUT", options->out, "File to write; a folder for pytorch")->required();
   app.add_option("--part", options->part, "generator (default) or discriminator")
@@ -137,7 +137,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--to", options->format, "Format")->required()->type_name("FORMAT")->check(CLI::IsMember(names));
   app.add_option("--batch", options->batch, "Samples of a call: a number, or dynamic for any")->type_name("N|dynamic");
   app.add_option("--weights", options->weights, "A file of their own for the weights of C code")->type_name("FILE");
-  app.footer(kHelp);
+  app.footer(kExportHelp);
   return [options] { run(*options); };
 }
 

@@ -18,7 +18,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kGraphHelp =
     R"(One line for each node: its number, type, op, inputs and attributes. Without --after the graph is shown as it was built,
 before any pass. Sizes are those of MNIST (ring8 for the preset vector) unless --data says otherwise.
 
@@ -86,7 +86,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--precision", options->precision, "auto, f32 or bf16; auto takes bf16 where that is faster")
       ->type_name("P")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}));
-  app.footer(kHelp);
+  app.footer(kGraphHelp);
   return [options] { run(*options); };
 }
 

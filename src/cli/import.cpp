@@ -10,7 +10,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kImportHelp =
     R"(Reads a state dict of the tutorial's generator as PyTorch names it: embedding.weight, model.N.weight, model.N.bias; with
 spectral norm weight_orig, weight_u and weight_v, or the names of parametrizations. A .pt file becomes a safetensors file
 by the line of Python that gan import prints when it is given one. D gets random weights.
@@ -50,7 +50,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--activation", options->activation, "What follows each hidden layer (default relu)")
       ->type_name("NAME")
       ->check(CLI::IsMember({"relu", "leaky_relu", "tanh"}));
-  app.footer(kHelp);
+  app.footer(kImportHelp);
   return [options] { run(*options); };
 }
 

@@ -18,7 +18,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Examples:
+constexpr const char* kInfoHelp = R"(Examples:
   gan info                      the program, this machine, and its instructions and precision (gan doctor: more)
   gan info runs/a               a model: what it draws, what made it
   gan info mnist                a data set: samples, shape, classes)";
@@ -110,7 +110,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("SUBJECT", options->subject, "MODEL (a file or the folder of a run) or SOURCE (gan data --help)");
   app.add_option("--cache", options->cache, "Folder of data that was fetched or decoded")->type_name("DIR");
   options->read = add_read_flags(app);
-  app.footer(kHelp);
+  app.footer(kInfoHelp);
   return [options] {
     if (options->subject.empty()) {
       print_machine();

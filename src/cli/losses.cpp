@@ -16,7 +16,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kLossesHelp =
     R"(Without options it lists the values of loss.name and the keys penalty.NAME.
 
 --curves writes a table of every loss and its variants (column "settings", as for --set), for logits of D from -6 to 6.
@@ -100,7 +100,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--curves", *curves,
                  "Write a table of every loss and its derivatives against D's logit, tab-separated")
       ->type_name("FILE.tsv");
-  app.footer(kHelp);
+  app.footer(kLossesHelp);
   return [curves] {
     if (curves->empty()) return list();
     std::string text = "loss\tsettings\toutput\tg\tg_slope\td_real\td_real_slope\td_fake\td_fake_slope\n";

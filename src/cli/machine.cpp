@@ -28,8 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kGigabyte = 1e9;
-
 /// The text behind "KEY: " in the first line of a file that begins with KEY; "" if there is none.
 std::string value_in(const char* path, std::string_view key) {
   std::ifstream file(path);
@@ -64,10 +62,10 @@ Finding memory() {
     const std::string text = value_in("/proc/meminfo", key);
     return 1024 * base::parse_number<double>(text.substr(0, text.find(' '))).value_or(0);
   };
-  std::string text = fmt::format("{:.1f} GB, {:.1f} GB of them free", bytes_of("MemTotal") / kGigabyte,
-                                 bytes_of("MemAvailable") / kGigabyte);
+  std::string text = fmt::format("{:.1f} GB, {:.1f} GB of them free", bytes_of("MemTotal") / base::kGigabyte,
+                                 bytes_of("MemAvailable") / base::kGigabyte);
   if (const auto limit = static_cast<double>(base::memory_limit()); limit > 0 && limit < bytes_of("MemTotal"))
-    text += fmt::format("; a control group limits this program to {:.1f} GB", limit / kGigabyte);
+    text += fmt::format("; a control group limits this program to {:.1f} GB", limit / base::kGigabyte);
   return {"memory", text};
 }
 
@@ -87,7 +85,7 @@ Finding cache(const std::string& given) {
   for (const data::CacheEntry& entry : entries) decoded += entry.bytes;
   return {"cache", fmt::format("{}: {} of decoded pictures ({:.1f} GB), {:.1f} GB free", folder,
                                base::counted(static_cast<std::int64_t>(entries.size()), "set"),
-                               static_cast<double>(decoded) / kGigabyte, free / kGigabyte)};
+                               static_cast<double>(decoded) / base::kGigabyte, free / base::kGigabyte)};
 }
 
 Finding mnist(const std::string& cache) {
@@ -98,20 +96,20 @@ Finding mnist(const std::string& cache) {
 }
 
 Finding fonts() {
-  constexpr const char* kFolder = "/usr/share/fonts";
+  constexpr const char* kFontFolder = "/usr/share/fonts";
   const std::string advice = "for gan data make glyphs: apt-get install libfreetype6 and a package of fonts";
   void* const library = ::dlopen("libfreetype.so.6", RTLD_LAZY | RTLD_LOCAL);
   if (!library) return {"fonts", "the library FreeType is not there", advice};
   ::dlclose(library);
   std::error_code error;
   std::int64_t count = 0;
-  for (fs::recursive_directory_iterator it(kFolder, fs::directory_options::skip_permission_denied, error), end;
+  for (fs::recursive_directory_iterator it(kFontFolder, fs::directory_options::skip_permission_denied, error), end;
        !error && it != end; it.increment(error)) {
     const std::string extension = it->path().extension().string();
     count += extension == ".ttf" || extension == ".ttc" || extension == ".otf" ? 1 : 0;
   }
-  if (count == 0) return {"fonts", fmt::format("none in {}", kFolder), advice};
-  return {"fonts", fmt::format("{} in {}", base::counted(count, "font"), kFolder)};
+  if (count == 0) return {"fonts", fmt::format("none in {}", kFontFolder), advice};
+  return {"fonts", fmt::format("{} in {}", base::counted(count, "font"), kFontFolder)};
 }
 
 }  // namespace

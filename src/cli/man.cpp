@@ -11,7 +11,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Examples:
+constexpr const char* kManHelp = R"(Examples:
   gan man | man -l -
   gan man > ~/.local/share/man/man1/gan.1)";
 
@@ -126,7 +126,7 @@ gan \- train, sample and inspect conditional GANs
 }
 
 std::function<void()> setup(CLI::App& app) {
-  app.footer(kHelp);
+  app.footer(kManHelp);
   return [&app] { fmt::print("{}", man_page(*app.get_parent())); };
 }
 

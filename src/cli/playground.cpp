@@ -18,7 +18,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kPlaygroundHelp =
     R"(Trains one GAN for each loss on points in the plane, all from the same weights, and prints what gan studio's
 playground shows: a line of JSON with the data, then one for every few steps. {"range", "grid", "losses", "real"}; then
 {"step", "runs": [{"loss", "points", "plane", "arrows", "loss_g", "loss_d"}]}. "points" are samples of G; "plane" is D's
@@ -66,7 +66,7 @@ std::function<void()> setup(CLI::App& app) {
   app.add_option("--threads", options->threads, "Threads to use (default 1, the fastest here); 0 = every processor")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
-  app.footer(kHelp);
+  app.footer(kPlaygroundHelp);
   return [options] { run(*options); };
 }
 

@@ -9,7 +9,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp = R"(Examples:
+constexpr const char* kPresetsHelp = R"(Examples:
   gan presets                                           the list
   gan presets tutorial-lsgan                            every value of one, with what it means
   gan presets tutorial-lsgan > my.toml                  a file to change, for gan train --config my.toml)";
@@ -32,7 +32,7 @@ std::string comment_of(std::string_view text) {
 std::function<void()> setup(CLI::App& app) {
   auto name = std::make_shared<std::string>();
   app.add_option("PRESET", *name, "Print every value of this preset as TOML");
-  app.footer(kHelp);
+  app.footer(kPresetsHelp);
   return [name] {
     if (!name->empty()) {
       const train::EmbeddedPreset& preset = train::find_preset(*name);

@@ -21,7 +21,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kProtocolHelp =
     R"(Trains what a paper trains, judges it as the paper does, and prints the paper's rows above ours. A trial is trained
 once with each of the seeds 1 to N. Runs are kept in DIR/NAME; a second call goes on with them and trains only what is
 missing. DIR/NAME.md receives the table, DIR/NAME.png samples of each trial's first seed. docs/protocols.md has the
@@ -31,7 +31,7 @@ Protocols:
 )";
 
 std::string help_text() {
-  std::string text = kHelp;
+  std::string text = kProtocolHelp;
   for (const eval::Protocol& protocol : eval::protocols())
     text += fmt::format("  {:<15}{}\n", protocol.name, protocol.brief);
   return text + R"(

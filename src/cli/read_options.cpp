@@ -35,15 +35,15 @@ std::shared_ptr<ReadFlags> add_read_flags(CLI::App& app) {
       {"--fit", "data.fit", "crop|pad|stretch", "How pictures come to that size (default: crop)"},
       {"--channels", "data.channels", "1|2|3|4", "Grey, grey + alpha, RGB, RGBA (default: as most pictures)"},
       {"--background", "data.background", "#RRGGBB", "Lay pictures with alpha on this colour"}};
-  constexpr const char* kGroup = "Reading data";
+  constexpr const char* kReadingGroup = "Reading data";
   auto flags = std::make_shared<ReadFlags>();
   flags->texts.reserve(std::size(kTexts));  // options keep addresses of the values
   for (const Text& text : kTexts) {
     flags->texts.emplace_back(text.key, "");
-    app.add_option(text.option, flags->texts.back().second, text.help)->type_name(text.type)->group(kGroup);
+    app.add_option(text.option, flags->texts.back().second, text.help)->type_name(text.type)->group(kReadingGroup);
   }
-  app.add_flag("--transpose", flags->transpose, "Swap the axes of images (EMNIST)")->group(kGroup);
-  app.add_flag("--skip-broken", flags->skip_broken, "Leave out pictures that cannot be read")->group(kGroup);
+  app.add_flag("--transpose", flags->transpose, "Swap the axes of images (EMNIST)")->group(kReadingGroup);
+  app.add_flag("--skip-broken", flags->skip_broken, "Leave out pictures that cannot be read")->group(kReadingGroup);
   return flags;
 }
 

@@ -16,7 +16,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kReportHelp =
     R"(The file is self-contained: open it in a browser, send it by mail. It shows curves and samples through training, the
 scores and pictures that other commands wrote to RUNDIR, the command and every value of the run. In place of missing
 parts it shows the commands that make them.
@@ -78,7 +78,7 @@ std::function<void()> setup(CLI::App& app) {
   auto options = std::make_shared<Options>();
   app.add_option("RUNDIR", options->run, "Folder of a run")->required();
   app.add_option("--out", options->out, "The file to write, or - (default RUNDIR/report.html)")->type_name("FILE.html");
-  app.footer(kHelp);
+  app.footer(kReportHelp);
   return [options] {
     const std::string out = options->out.empty() ? (std::filesystem::path(options->run) / "report.html").string()
                                                  : output_path(options->out);

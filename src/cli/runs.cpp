@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kHelp =
+constexpr const char* kRunsHelp =
     R"(steps and time are those of the last line of metrics.jsonl. score, of --eval-every, is between 0 and 1; best is the
 highest so far, with its step. Folders below DIR are searched, too.
 
@@ -87,7 +87,7 @@ std::function<void()> setup(CLI::App& app) {
       ->type_name("COLUMN")
       ->check(CLI::IsMember(std::vector<std::string>(std::begin(kColumns), std::end(kColumns))));
   app.add_flag("--json", options->json, "Print JSON");
-  app.footer(kHelp);
+  app.footer(kRunsHelp);
   return [options] { run(*options); };
 }
 

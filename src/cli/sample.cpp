@@ -33,7 +33,7 @@ using draw::SampleOptions;
 using draw::SampleOutput;
 using draw::SamplePlan;
 
-constexpr const char* kHelp =
+constexpr const char* kSampleHelp =
     R"(MODEL is a model.safetensors or the folder of a run; `gan info MODEL` lists the columns of its condition.
 
 What is drawn: all combinations of the values of the columns, --count samples of each (default 8; 1 if two columns vary
@@ -68,8 +68,6 @@ Examples:
   gan sample runs/a --balance photos/ --out more/           fills the rare classes of photos/)";
 
 constexpr std::int64_t kFewSamples = 100;  // so many are drawn one by one, sooner than a program for all is compiled
-constexpr std::int64_t kBatch = 256;       // the largest that the sampler computes at once
-constexpr std::int64_t kMostFirst = 1'000'000'000'000;
 
 /// The latents of --noise, [N, latent]; an empty array if the option is not given.
 runtime::Array read_noise(const SampleOptions& options, const train::Model& model) {
@@ -88,8 +86,9 @@ runtime::Array read_noise(const SampleOptions& options, const train::Model& mode
 
 /// The number of samples that are drawn before they are written: whole batches of the sampler, up to 64 MB.
 std::int64_t samples_at_once(const train::Model& model) {
-  constexpr std::int64_t kMost = 4096, kElements = 1 << 24;
-  return std::clamp(kElements / graph::element_count(model.sample_shape) / kBatch * kBatch, kBatch, kMost);
+  constexpr std::int64_t kMostSamplesHeld = 4096, kElementsHeld = 1 << 24;
+  const std::int64_t batch = train::Sampler::kLargestBatch;
+  return std::clamp(kElementsHeld / graph::element_count(model.sample_shape) / batch * batch, batch, kMostSamplesHeld);
 }
 
 /// Draws all samples, the batches in turn on all ranks. Rank 0, which alone has an output, writes them.
@@ -107,7 +106,7 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
     samples.resize(static_cast<std::size_t>(count * size));
     draw::fill_latents(options, plan, noise, sampler, latent, first, z);
     const data::ConditionRows rows = plan.rows(first, count);
-    const std::int64_t at_once = few ? 1 : std::min(count, kBatch);
+    const std::int64_t at_once = few ? 1 : std::min(count, train::Sampler::kLargestBatch);
     for (std::int64_t i = at_once * ranks.rank(); i < count; i += at_once * ranks.ranks()) {
       base::throw_if_interrupted();
       const std::int64_t n = std::min(at_once, count - i);
@@ -227,7 +226,7 @@ std::function<void()> setup(CLI::App& app) {
                 draw::kMostSamples);
   add_count("--seed", options->seed, "Seed of the latents (default 1)", 0, std::numeric_limits<std::int64_t>::max());
   CLI::Option* first =
-      add_count("--first", options->first, "Begin with sample number I of the seed (default 0)", 0, kMostFirst);
+      add_count("--first", options->first, "Begin with sample number I of the seed (default 0)", 0, draw::kMostFirst);
   CLI::Option* same =
       app.add_flag("--same-latents", options->same_latents, "Draw each combination from the same latents");
   CLI::Option* noise = add("--noise", options->noise, "The latents [N, latent], f32 or f64", "Z.npy")
@@ -259,7 +258,7 @@ std::function<void()> setup(CLI::App& app) {
   conditions_file->excludes(count);
   for (CLI::Option* other : {condition, label, labels, per_class, labels_file, conditions_file, count, same, noise})
     balance->excludes(other);
-  app.footer(kHelp);
+  app.footer(kSampleHelp);
   return [options] { run(*options); };
 }
 

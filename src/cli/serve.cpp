@@ -7,7 +7,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kServeHelp =
     R"(Draws samples of models, files or folders of runs, for other programs, over HTTP. Requests that come together are
 drawn in one batch. GET /openapi.json describes every route; docs/studio.md has examples. A line of JSON on standard
 error tells of each request. Ctrl-C or SIGTERM answers what was asked, then ends.
@@ -22,7 +22,7 @@ std::function<void()> setup(CLI::App& app) {
   const auto flags = add_serve_flags(app);
   app.add_option("MODEL", flags->server.models, "A model.safetensors, or the folder of a run; any number");
   app.add_option("--root", flags->server.root, "A folder of runs, all of whose models are served")->type_name("DIR");
-  app.footer(kHelp);
+  app.footer(kServeHelp);
   return [flags] { flags->run("serving on"); };
 }
 

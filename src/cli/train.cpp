@@ -38,7 +38,7 @@
 namespace gan::cli {
 namespace {
 
-constexpr const char* kHelp =
+constexpr const char* kTrainHelp =
     R"(PRESET is the set of values to start from (gan presets lists them); without one, pictures start from lsgan-r1r2 and
 vectors from vector. --config, --set, then the options replace values. Labelled data trains a conditional model.
 
@@ -451,7 +451,7 @@ std::function<void()> setup(CLI::App& app) {
       ->group("Running");
   app.add_flag("--quiet", options->quiet, "Print nothing but warnings, on standard error")->group("Running");
   app.add_flag("--json", options->json, "Print progress as lines of JSON")->group("Running");
-  app.footer(kHelp);
+  app.footer(kTrainHelp);
   return [options] { run(*options); };
 }
 

@@ -31,8 +31,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{1} << 16;  // elements that are read at a time
-constexpr std::int64_t kMostColumns = 10'000;         // of vectors and conditions
+constexpr std::size_t kElementsOfPiece = std::size_t{1} << 16;  // that are read at a time
 
 // An array that can be opened several times.
 struct Stored {
@@ -135,7 +134,7 @@ Arrays open_npy(const std::string& spec, const SourceOptions& options) {
 template <typename Visit>
 void for_each_piece(io::NpyInput& input, std::size_t size, Visit visit) {
   auto left = static_cast<std::size_t>(input.elements());
-  std::vector<double> piece(std::min(left, std::max<std::size_t>(kPiece / size, 1) * size));
+  std::vector<double> piece(std::min(left, std::max<std::size_t>(kElementsOfPiece / size, 1) * size));
   while (left > 0) {
     const std::span<double> part = std::span(piece).first(std::min(piece.size(), left));
     input.read(part);

@@ -26,13 +26,13 @@ using json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::string_view kEnding = ".pixels";
+constexpr std::string_view kCacheEnding = ".pixels";
 
 // The end of a file, in the machine's byte order; a file of another order does not have this magic.
 struct Footer {
   std::uint64_t pixel_bytes, row_bytes, json_bytes, magic;
 };
-constexpr std::uint64_t kMagic = 0x67616e2d70697832;  // "gan-pix2"
+constexpr std::uint64_t kCacheMagic = 0x67616e2d70697832;  // "gan-pix2"
 
 fs::path folder_of(const std::string& cache) { return fs::path(cache.empty() ? default_cache() : cache) / "decoded"; }
 
@@ -85,7 +85,7 @@ std::optional<Parts> parts_of(int file) {
     if (part > left) return std::nullopt;
     left -= part;
   }
-  if (footer.magic != kMagic || left != 0) return std::nullopt;
+  if (footer.magic != kCacheMagic || left != 0) return std::nullopt;
   const std::optional<std::string> text = read_part(file, footer.pixel_bytes + footer.row_bytes, footer.json_bytes);
   if (!text) return std::nullopt;
   parts.rest = json::parse(*text, nullptr, false);
@@ -134,10 +134,10 @@ bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
 
 // Whether a file is one of ours that a killed program left.
 bool is_left_behind(const fs::path& path) {
-  return path.stem().stem().extension() == kEnding && base::is_leftover(path.string());
+  return path.stem().stem().extension() == kCacheEnding && base::is_leftover(path.string());
 }
 
-bool is_entry(const fs::path& path) { return path.extension() == kEnding; }
+bool is_entry(const fs::path& path) { return path.extension() == kCacheEnding; }
 
 // The folder's files that `choose` chooses, sorted.
 template <typename Choose>
@@ -157,7 +157,7 @@ std::string prepared(const std::string& cache, const std::string& key, std::uint
   std::error_code ignored;
   for (const fs::path& path : files_of(folder, is_left_behind)) fs::remove(path, ignored);
   base::require_room(folder.string(), bytes);
-  return (folder / (key + std::string(kEnding))).string();
+  return (folder / (key + std::string(kCacheEnding))).string();
 }
 
 }  // namespace
@@ -195,7 +195,7 @@ std::uint64_t clear_cache(const std::string& cache) {
 }
 
 bool read_cached(const std::string& cache, const std::string& key, Dataset& dataset) {
-  const Descriptor file((folder_of(cache) / (key + std::string(kEnding))).string());
+  const Descriptor file((folder_of(cache) / (key + std::string(kCacheEnding))).string());
   const std::optional<Parts> parts = parts_of(file);
   if (!parts) return false;
   const std::optional<std::string> rows = read_part(file, parts->footer.pixel_bytes, parts->footer.row_bytes);
@@ -236,7 +236,7 @@ void CacheWriter::commit(Dataset& dataset) {
   }
   const std::string text = rest.dump(-1, ' ', false, json::error_handler_t::replace);
   file_.write(text);
-  const Footer footer{written_, row_bytes, text.size(), kMagic};
+  const Footer footer{written_, row_bytes, text.size(), kCacheMagic};
   file_.write(&footer, sizeof(footer));
   file_.commit();
   const Descriptor file(path_);

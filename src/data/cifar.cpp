@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kSide = 32, kChannels = 3, kImage = kSide * kSide * kChannels;
+constexpr std::int64_t kSide = 32, kCifarChannels = 3, kImageBytes = kSide * kSide * kCifarChannels;
 
 // A label that stands in front of each image, and the file with the names of its classes.
 struct Label {
@@ -68,10 +68,10 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   const Form& form = *form_of(spec);
   std::vector<const char*> names = form.train;
   if (options.split == Split::test) names = {form.test};
-  const std::uint64_t record = form.labels.size() + kImage;
+  const std::uint64_t record = form.labels.size() + kImageBytes;
   std::vector<std::unique_ptr<base::InputFile>> files;
   Dataset dataset;
-  dataset.sample_shape = {kChannels, kSide, kSide};
+  dataset.sample_shape = {kCifarChannels, kSide, kSide};
   for (const char* name : names) {
     const std::string path = (fs::path(spec) / name).string();
     const auto& file = files.emplace_back(std::make_unique<base::InputFile>(path));
@@ -80,14 +80,14 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
                       base::counted(static_cast<std::int64_t>(file->size()), "byte"), record);
     dataset.items += static_cast<std::int64_t>(file->size() / record);
   }
-  auto pixels = make_pixels(static_cast<std::uint64_t>(dataset.items * kImage), options.cache);
+  auto pixels = make_pixels(static_cast<std::uint64_t>(dataset.items * kImageBytes), options.cache);
   std::vector<std::vector<std::int32_t>> labels(form.labels.size());
   std::uint8_t* next = pixels.get();
   for (const auto& file : files)
-    for (std::uint64_t i = 0; i < file->size() / record; ++i, next += kImage) {
+    for (std::uint64_t i = 0; i < file->size() / record; ++i, next += kImageBytes) {
       std::array<std::uint8_t, 2> bytes{};
       file->read(bytes.data(), labels.size());
-      file->read(next, kImage);
+      file->read(next, kImageBytes);
       for (std::size_t c = 0; c < labels.size(); ++c) {
         if (bytes[c] >= form.labels[c].classes)
           base::fail_data("{}: record {}: {} {}, expected 0 to {}; not the binary version of CIFAR?", file->path(), i,
@@ -95,7 +95,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
         labels[c].push_back(bytes[c]);
       }
     }
-  make_channels_last(pixels.get(), dataset.items, kChannels, kSide * kSide);
+  make_channels_last(pixels.get(), dataset.items, kCifarChannels, kSide * kSide);
   if (options.read.transpose) transpose_images(dataset, pixels.get());
   dataset.pixels = std::move(pixels);
   for (std::size_t c = labels.size(); options.labels && c-- > 0;) {  // the label comes first

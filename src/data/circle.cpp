@@ -15,7 +15,7 @@ namespace gan::data {
 namespace {
 
 constexpr float kDeviation = 0.02f;
-constexpr int kPoints = 10;  // of each angle
+constexpr int kPointsOfAngle = 10;
 
 // The circular Gaussians of CcGAN (Ding et al. 2021, arXiv 2011.07466, section 5.1): 120 angles of the unit circle. The
 // test part has 360 other angles.
@@ -24,13 +24,14 @@ Dataset open(const std::string&, const SourceOptions& options) {
   const int angles = train ? 120 : 360;
   const base::RandomStream random(options.seed, base::stream_of("circle"), train ? 0 : 1);
   Dataset dataset;
-  dataset.items = angles * kPoints;
+  dataset.items = angles * kPointsOfAngle;
   dataset.sample_shape = {2};
   dataset.circle_radius = 1;
   dataset.mode_deviation = kDeviation;
   std::vector<float> degrees;
   for (std::int64_t i = 0; i < dataset.items; ++i) {
-    const double angle = train ? 3.0 * static_cast<double>(i / kPoints) : static_cast<double>(i / kPoints) + 0.5;
+    const double angle =
+        train ? 3.0 * static_cast<double>(i / kPointsOfAngle) : static_cast<double>(i / kPointsOfAngle) + 0.5;
     const double radians = angle * std::numbers::pi / 180;
     const auto noise = random.normals(static_cast<std::uint64_t>(i));
     degrees.push_back(static_cast<float>(angle));

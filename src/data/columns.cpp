@@ -32,9 +32,9 @@ bool fits_f32(double value) { return std::abs(value) <= std::numeric_limits<floa
 
 // A cell in messages: on one line, not too long.
 std::string quoted(std::string_view cell) {
-  constexpr std::size_t kMost = 40;
-  std::string text(cell.substr(0, kMost));
-  if (cell.size() > kMost) {
+  constexpr std::size_t kLongestCell = 40;
+  std::string text(cell.substr(0, kLongestCell));
+  if (cell.size() > kLongestCell) {
     while (!text.empty() && !base::is_utf8(text)) text.pop_back();
     text += "...";
   }
@@ -203,8 +203,8 @@ void check_columns(const ReadOptions& options, std::span<const std::string> name
 }
 
 bool is_missing(std::string_view cell) {
-  constexpr std::size_t kLongest = 4;
-  if (cell.size() > kLongest) return false;
+  constexpr std::size_t kLongestMissing = 4;
+  if (cell.size() > kLongestMissing) return false;
   for (const std::string_view word : {"", "?", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL"})
     if (cell == word) return true;
   return false;

@@ -29,6 +29,9 @@ struct TextColumns {
 /// The columns of a table, which must outlive them.
 TextColumns columns_of(const io::Csv& csv);
 
+/// The most columns of vectors and of conditions.
+inline constexpr std::int64_t kMostColumns = 10'000;
+
 /// The array of a .npz file that names the columns of the vectors x.
 inline constexpr const char* kSampleColumns = "x_columns";
 

@@ -32,10 +32,10 @@ std::string ConditionColumn::name_of(std::int32_t category) const {
 }
 
 std::string ConditionColumn::names_text() const {
-  constexpr std::size_t kMost = 20;
+  constexpr std::size_t kMostNamesShown = 20;
   if (names.empty()) return fmt::format("0 to {}", categories - 1);
-  if (names.size() <= kMost) return base::joined(names);
-  return fmt::format("{}, ... ({} names)", base::joined(std::span(names).first(kMost)), names.size());
+  if (names.size() <= kMostNamesShown) return base::joined(names);
+  return fmt::format("{}, ... ({} names)", base::joined(std::span(names).first(kMostNamesShown)), names.size());
 }
 
 std::int32_t ConditionColumn::parse(std::string_view text) const {

@@ -255,7 +255,7 @@ std::vector<ConditionChoice> choices_of(const ConditionSpec& spec, std::vector<C
 
 std::vector<ConditionChoice> read_npy_choices(const std::string& path, const ConditionSpec& spec,
                                               const std::string& place) {
-  constexpr std::int64_t kRowsAtOnce = 1024;
+  constexpr std::int64_t kRowsReadAtOnce = 1024;
   io::NpyInput input(path);
   const graph::Shape& shape = input.shape();
   const auto columns = static_cast<std::int64_t>(spec.columns.size());
@@ -267,8 +267,8 @@ std::vector<ConditionChoice> read_npy_choices(const std::string& path, const Con
   std::vector<ColumnReader> readers;
   for (const ConditionColumn& column : spec.columns) readers.emplace_back(column, place).reserve(shape[0]);
   std::vector<double> numbers;
-  for (std::int64_t row = 0; row < shape[0]; row += kRowsAtOnce) {
-    const auto count = static_cast<std::size_t>(std::min(kRowsAtOnce, shape[0] - row) * columns);
+  for (std::int64_t row = 0; row < shape[0]; row += kRowsReadAtOnce) {
+    const auto count = static_cast<std::size_t>(std::min(kRowsReadAtOnce, shape[0] - row) * columns);
     if (input.is_text()) {
       std::int64_t at = row;
       for (const std::string& text : input.read_text(count)) readers[0].add(text, fmt::format("row {}", at++));

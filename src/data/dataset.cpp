@@ -51,10 +51,10 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
 }
 
 void Dataset::prefetch_sample(std::int64_t index) const {
-  constexpr std::int64_t kLine = 64;  // bytes of a cache line
+  constexpr std::int64_t kCacheLine = 64;  // bytes
   const std::int64_t size = graph::element_count(sample_shape);
   if (is_image())
-    for (std::int64_t i = 0; i < size; i += kLine) __builtin_prefetch(pixels.get() + index * size + i);
+    for (std::int64_t i = 0; i < size; i += kCacheLine) __builtin_prefetch(pixels.get() + index * size + i);
 }
 
 Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {

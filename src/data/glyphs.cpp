@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "base/text.h"
 #include "data/columns.h"
+#include "data/made_up.h"
 #include "data/progress.h"
 #include "io/npz.h"
 
@@ -46,12 +47,12 @@ struct FreeType {
   FT_Library library = nullptr;
 
   FreeType() {
-    constexpr const char* kName = "libfreetype.so.6";
-    void* const handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) base::fail_data("{} cannot be loaded; install the package libfreetype6", kName);
+    constexpr const char* kFreeTypeLibrary = "libfreetype.so.6";
+    void* const handle = dlopen(kFreeTypeLibrary, RTLD_NOW | RTLD_LOCAL);
+    if (!handle) base::fail_data("{} cannot be loaded; install the package libfreetype6", kFreeTypeLibrary);
     const auto load = [&](auto& function, const char* name) {
       function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(handle, name));
-      if (!function) base::fail_data("{}: has no function {}", kName, name);
+      if (!function) base::fail_data("{}: has no function {}", kFreeTypeLibrary, name);
     };
     load(init, "FT_Init_FreeType");
     load(new_face, "FT_New_Face");
@@ -63,7 +64,7 @@ struct FreeType {
     load(translate, "FT_Outline_Translate");
     load(get_box, "FT_Outline_Get_BBox");
     load(get_bitmap, "FT_Outline_Get_Bitmap");
-    if (init(&library) != 0) base::fail_data("{}: cannot be used", kName);
+    if (init(&library) != 0) base::fail_data("{}: cannot be used", kFreeTypeLibrary);
   }
 };
 
@@ -269,15 +270,14 @@ std::vector<std::string> charset_characters(std::string_view charset) {
 }
 
 Dataset make_glyphs(const GlyphOptions& options) {
-  constexpr std::int64_t kMostBytes = std::int64_t{1} << 35;
   check(options);
   Dataset dataset;
   std::vector<Font> fonts = open_fonts(options, dataset.notes);
   const std::vector<Character> characters = available(options, fonts, dataset.notes);
   const std::int64_t pixels_each = options.size * options.size;
-  if (options.count > kMostBytes / pixels_each / std::ssize(characters))
+  if (options.count > kMostMadeBytes / pixels_each / std::ssize(characters))
     base::fail_usage("{} of {} each take more than {} GB", base::counted(std::ssize(characters), "character"),
-                     base::counted(options.count, "picture"), kMostBytes >> 30);
+                     base::counted(options.count, "picture"), kMostMadeBytes >> 30);
   dataset.items = std::ssize(characters) * options.count;
   dataset.sample_shape = {1, options.size, options.size};
   const auto pixels = std::make_shared<std::uint8_t[]>(static_cast<std::size_t>(dataset.items * pixels_each));

@@ -12,13 +12,13 @@ namespace gan::data {
 
 namespace {
 constexpr std::size_t kBuffer = std::size_t{1} << 17;
-constexpr std::size_t kChunk = std::size_t{1} << 20;
+constexpr std::size_t kBytesAtOnce = std::size_t{1} << 20;
 constexpr std::uint64_t kMaxDeflateRatio = 1032;  // the largest growth in the deflate format
-constexpr std::uint8_t kMagic[] = {0x1f, 0x8b};
+constexpr std::uint8_t kGzipMagic[] = {0x1f, 0x8b};
 }  // namespace
 
 GzipFile::GzipFile(const std::string& path) : file_(path), unread_(file_.size()), buffer_(kBuffer) {
-  if (!fill() || end_ < 2 || !std::equal(std::begin(kMagic), std::end(kMagic), buffer_.begin())) return;
+  if (!fill() || end_ < 2 || !std::equal(std::begin(kGzipMagic), std::end(kGzipMagic), buffer_.begin())) return;
   stream_ = std::make_unique<z_stream>();
   if (inflateInit2(stream_.get(), 15 + 16) != Z_OK) base::fail_run("{}: no memory to decompress it", path);
 }
@@ -33,7 +33,7 @@ std::size_t GzipFile::read(void* dst, std::size_t bytes) {
   auto* const first = static_cast<std::uint8_t*>(dst);
   std::size_t done = 0;
   while (done < bytes) {
-    const std::size_t wanted = std::min(bytes - done, kChunk);
+    const std::size_t wanted = std::min(bytes - done, kBytesAtOnce);
     const std::size_t got = stream_ ? read_compressed(first + done, wanted) : read_plain(first + done, wanted);
     if (got == 0) break;
     hash_.update(first + done, got);
@@ -43,10 +43,10 @@ std::size_t GzipFile::read(void* dst, std::size_t bytes) {
 }
 
 std::string GzipFile::read_rest() {
-  constexpr std::size_t kPiece = std::size_t{1} << 24;
+  constexpr std::size_t kContentGrowth = std::size_t{1} << 24;
   std::string content;
   for (std::size_t size = 0;;) {
-    content.resize(size + std::min<std::uint64_t>(kPiece, max_content() - size + 1));
+    content.resize(size + std::min<std::uint64_t>(kContentGrowth, max_content() - size + 1));
     const std::size_t got = read(content.data() + size, content.size() - size);
     size += got;
     if (stream_ && io::expands_too_much(file_.size(), size))
@@ -94,7 +94,7 @@ std::size_t GzipFile::read_compressed(std::uint8_t* dst, std::size_t bytes) {
 
 bool GzipFile::next_member() {
   if (begin_ == end_ && !fill()) return false;
-  if (buffer_[begin_] == kMagic[0]) {
+  if (buffer_[begin_] == kGzipMagic[0]) {
     inflateReset(stream_.get());
     return true;
   }

@@ -44,13 +44,12 @@ Dataset image_dataset(const std::string& path, IdxFile images, const SourceOptio
 
 void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const ReadOptions& read,
                 const std::string& advice) {
-  constexpr std::size_t kMostColumns = 10'000;
   const auto count = static_cast<std::size_t>(labels.shape[0]);
   const std::size_t columns = labels.shape.size() == 1 ? 1 : static_cast<std::size_t>(labels.shape[1]);
   if (labels.shape[0] != dataset.items)
     base::fail_data("{}: {} for {}{}", path, base::counted(labels.shape[0], "label"),
                     base::counted(dataset.items, "image"), advice);
-  if (columns > kMostColumns)
+  if (columns > static_cast<std::size_t>(kMostColumns))
     base::fail_data("{}: {} labels for each image, expected {} or fewer", path, columns, kMostColumns);
   dataset.hash = base::sha256(dataset.hash + labels.hash);
   const std::string name = labels.is_whole() ? "label" : "value";

@@ -12,6 +12,9 @@ namespace gan::data {
 
 // Helpers of the readers of made-up data.
 
+/// The most bytes of all pictures.
+inline constexpr std::int64_t kMostMadeBytes = std::int64_t{1} << 35;
+
 /// Adds a column of numbers to the condition: `unit` and `period` (0: none) unless options.read says otherwise. Throws
 /// a data error naming `source` if all values are equal.
 void add_numbers(Dataset& dataset, const std::string& name, std::string_view unit, double period,

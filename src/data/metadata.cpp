@@ -13,7 +13,7 @@ namespace gan::data {
 
 namespace {
 
-constexpr const char* kFile = "file_name";
+constexpr const char* kFileColumn = "file_name";
 
 bool is_jsonl(const std::string& path) { return path.ends_with(".jsonl"); }
 
@@ -84,7 +84,7 @@ std::string csv_of_stylegan(const std::string& path, const std::string& text) {
     for (const json& label : list) cells.push_back(label.is_string() ? label.get<std::string>() : label.dump());
     csv += io::csv_row(cells);
   }
-  std::vector<std::string> names = {kFile};
+  std::vector<std::string> names = {kFileColumn};
   for (std::size_t i = 0; i < width; ++i) names.push_back(width == 1 ? "label" : fmt::format("label{}", i));
   return io::csv_row(names) + csv;
 }
@@ -105,9 +105,9 @@ Metadata::Metadata(const std::string& path, const std::string& content)
     : skipped_lines_(is_jsonl(path) || is_stylegan(path) ? 1 : 0),
       place_(is_stylegan(path) ? "label " : "line "),
       table_(read(path, content)) {
-  const auto found = std::ranges::find(table_.header(), kFile);
+  const auto found = std::ranges::find(table_.header(), kFileColumn);
   if (found == table_.header().end())
-    base::fail_data("{}: has no column {}; its columns are {}", path, kFile, base::joined(table_.header()));
+    base::fail_data("{}: has no column {}; its columns are {}", path, kFileColumn, base::joined(table_.header()));
   file_column_ = static_cast<std::size_t>(found - table_.header().begin());
 }
 

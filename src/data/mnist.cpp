@@ -37,7 +37,7 @@ std::string mnist_folder(const std::string& cache) {
 
 namespace {
 
-constexpr const char* kAdvice = "; fetch it again with gan data fetch mnist";
+constexpr const char* kFetchAdvice = "; fetch it again with gan data fetch mnist";
 
 // Reads one file of the cache; every error ends with the same advice.
 IdxFile read_checked(const std::string& path, const MnistFile& file, const std::string& cache,
@@ -46,11 +46,11 @@ IdxFile read_checked(const std::string& path, const MnistFile& file, const std::
   try {
     out = read(path, cache);
   } catch (const base::Error& error) {
-    throw base::Error(error.kind(), error.what() + std::string(kAdvice));
+    throw base::Error(error.kind(), error.what() + std::string(kFetchAdvice));
   }
   if (out.hash != file.sha256)
     base::fail_data("{}: differs from the published file: SHA-256 {}, expected {}{}", path, out.hash, file.sha256,
-                    kAdvice);
+                    kFetchAdvice);
   return out;
 }
 
@@ -67,7 +67,7 @@ Dataset open_split(Split split, const SourceOptions& options) {
       image_dataset(images_path, read_checked(images_path, images, options.cache, read_idx_images), options);
   const std::string path = (folder / labels.name).string();
   if (options.labels)
-    add_labels(dataset, path, read_checked(path, labels, options.cache, read_idx_labels), options.read, kAdvice);
+    add_labels(dataset, path, read_checked(path, labels, options.cache, read_idx_labels), options.read, kFetchAdvice);
   return dataset;
 }
 

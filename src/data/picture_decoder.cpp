@@ -27,8 +27,8 @@ std::string text_of(const Size& size) { return fmt::format("{}x{}", size.first, 
 bool has_alpha(std::int64_t channels) { return channels == 2 || channels == 4; }
 
 const char* name_of(std::int64_t channels) {
-  constexpr const char* kNames[] = {"grey", "grey with alpha", "RGB", "RGB with alpha"};
-  return kNames[channels - 1];
+  constexpr const char* kChannelNames[] = {"grey", "grey with alpha", "RGB", "RGB with alpha"};
+  return kChannelNames[channels - 1];
 }
 
 std::uint8_t luma(int red, int green, int blue) {
@@ -308,7 +308,7 @@ class Decoder {
                       first_broken_);
     if (!sizes_differ_) return;
     constexpr std::size_t kShown = 4;
-    constexpr std::int64_t kSmall = 256;
+    constexpr std::int64_t kSmallSide = 256;
     const std::vector<std::pair<std::int64_t, Size>> order = common_sizes();
     std::string list;
     for (std::size_t i = 0; i < std::min(order.size(), kShown); ++i)
@@ -319,7 +319,7 @@ class Decoder {
     const Size common = order.front().second;
     base::fail_data("{}: the pictures have {} sizes (height x width): {}; give one, such as --size {} --fit crop",
                     folder_.path, order.size(), list,
-                    std::max(common.first, common.second) <= kSmall ? text_of(common) : "64x64");
+                    std::max(common.first, common.second) <= kSmallSide ? text_of(common) : "64x64");
   }
 
   // The sizes, the most common first.

@@ -34,8 +34,8 @@ bool is_ignored(std::string_view name) {
 }
 
 // The first two cannot both be there; the third counts only if it has labels and is alone.
-constexpr std::string_view kMetadata[] = {"metadata.csv", "metadata.jsonl", "dataset.json"};
-bool is_metadata(std::string_view name) { return std::ranges::find(kMetadata, name) != std::end(kMetadata); }
+constexpr std::string_view kMetadataFiles[] = {"metadata.csv", "metadata.jsonl", "dataset.json"};
+bool is_metadata(std::string_view name) { return std::ranges::find(kMetadataFiles, name) != std::end(kMetadataFiles); }
 
 bool is_table(std::string_view name) {
   return name.ends_with(".csv") || name.ends_with(".tsv") || name.ends_with(".json") || name.ends_with(".jsonl");
@@ -97,7 +97,7 @@ class Sorter {
     const auto find = [&](std::string_view name) {
       return std::ranges::find_if(candidates, [&](const PictureFile& file) { return file.path.ends_with(name); });
     };
-    const auto csv = find(kMetadata[0]), lines = find(kMetadata[1]), stylegan = find(kMetadata[2]);
+    const auto csv = find(kMetadataFiles[0]), lines = find(kMetadataFiles[1]), stylegan = find(kMetadataFiles[2]);
     const auto none = candidates.end();
     if (csv != none && lines != none)
       base::fail_data("{}: has metadata.csv and metadata.jsonl, expected one of them", found_.path);
@@ -125,7 +125,7 @@ class Walk {
     // Folders that links lead to come last, so that those of the tree have the names that they have there.
     for (std::size_t i = 0; i < links_.size(); ++i) folder(links_[i], /*linked=*/true);
     std::vector<PictureFile> above;
-    for (const std::string_view name : kMetadata)
+    for (const std::string_view name : kMetadataFiles)
       if (struct stat status{}; !found_.part.empty() &&
                                 ::stat((found_.source + "/" + std::string(name)).c_str(), &status) == 0 &&
                                 S_ISREG(status.st_mode))

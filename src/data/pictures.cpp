@@ -162,12 +162,12 @@ class Conditions {
 
 // SHA-256 of all that the decoded pictures and their conditions depend on.
 std::string key_of(const PictureFolder& folder, const SourceOptions& options) {
-  constexpr int kVersion = 1;  // of this file's and the decoders' ways
+  constexpr int kDecodingVersion = 1;  // of this file's and the decoders' ways
   const ReadOptions& read = options.read;
   base::Sha256 hash;
   const auto update = [&](std::string_view text) { hash.update(text.data(), text.size() + 1); };
-  std::string line = fmt::format("pictures {} {} {} {} {} {} {} {}", kVersion, read.size, read.fit, read.channels,
-                                 read.background, read.transpose, read.skip_broken, options.labels);
+  std::string line = fmt::format("pictures {} {} {} {} {} {} {} {}", kDecodingVersion, read.size, read.fit,
+                                 read.channels, read.background, read.transpose, read.skip_broken, options.labels);
   update(line.c_str());
   std::error_code ignored;
   update(fs::weakly_canonical(folder.path, ignored).c_str());

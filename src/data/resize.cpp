@@ -152,10 +152,10 @@ void resize_lanczos(const std::uint8_t* src, std::int64_t src_height, std::int64
 }
 
 Fit fit_of(std::string_view name) {
-  static const std::string kNames[] = {"crop", "pad", "stretch"};
+  static const std::string kFitNames[] = {"crop", "pad", "stretch"};
   for (int i = 0; i < 3; ++i)
-    if (name == kNames[i]) return static_cast<Fit>(i);
-  base::fail_usage("unknown fit \"{}\"{}", name, base::did_you_mean(name, kNames));
+    if (name == kFitNames[i]) return static_cast<Fit>(i);
+  base::fail_usage("unknown fit \"{}\"{}", name, base::did_you_mean(name, kFitNames));
 }
 
 namespace {

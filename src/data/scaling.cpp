@@ -17,8 +17,8 @@ double Scaling::undo(double scaled) const {
 }
 
 std::span<const std::string_view> scaling_kinds() {
-  static constexpr std::string_view kKinds[] = {"none", "standard", "minmax", "log"};
-  return kKinds;
+  static constexpr std::string_view kScalingKinds[] = {"none", "standard", "minmax", "log"};
+  return kScalingKinds;
 }
 
 std::int64_t NumberColumn::features() const { return period > 0 ? 2 * (1 + fourier) : 1 + 2 * fourier; }

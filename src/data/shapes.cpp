@@ -23,8 +23,6 @@ namespace gan::data {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 35;
-
 struct Vector {
   double x, y;
 };
@@ -36,9 +34,9 @@ struct Kind {
   int corners;   // 0: a circle
   double inner;  // radius of a star's corners between its points; 0: none
 };
-constexpr Kind kKinds[] = {{"circle", 0, 0}, {"hexagon", 6, 0}, {"pentagon", 5, 0},
-                           {"square", 4, 0}, {"star", 5, 0.4},  {"triangle", 3, 0}};
-constexpr int kCount = static_cast<int>(std::size(kKinds));
+constexpr Kind kShapeKinds[] = {{"circle", 0, 0}, {"hexagon", 6, 0}, {"pentagon", 5, 0},
+                                {"square", 4, 0}, {"star", 5, 0.4},  {"triangle", 3, 0}};
+constexpr int kCount = static_cast<int>(std::size(kShapeKinds));
 
 // The corners of a shape in the unit circle, of which one points in direction `degrees`.
 std::vector<Vector> corners_of(const Kind& kind, double degrees) {
@@ -111,9 +109,10 @@ std::pair<std::int64_t, std::int64_t> sizes_of(const std::string& spec) {
       side < 16 || side > 128)
     base::fail_usage("\"{}\": expected shapes:COUNT:SIZE with at least 2 pictures of 16 to 128 pixels, such as {}",
                      spec, "shapes:5000:64");
-  if (count > kMostBytes / (3 * side * side))
+  if (count > kMostMadeBytes / (3 * side * side))
     base::fail_usage("\"{}\": these pictures take more than {} GB; at most {} of this size can be drawn", spec,
-                     kMostBytes >> 30, base::grouped(static_cast<std::uint64_t>(kMostBytes / (3 * side * side))));
+                     kMostMadeBytes >> 30,
+                     base::grouped(static_cast<std::uint64_t>(kMostMadeBytes / (3 * side * side))));
   return {count, side};
 }
 
@@ -136,7 +135,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
       angles[i] = 360 * values[1];
       sizes[i] = 0.4f + 0.5f * values[2];
       const double radius = 0.5 * sizes[i] * static_cast<double>(side), room = static_cast<double>(side) - 2 * radius;
-      draw({.kind = &kKinds[kinds[i]],
+      draw({.kind = &kShapeKinds[kinds[i]],
             .hue = hues[i],
             .degrees = angles[i],
             .radius = radius,
@@ -149,7 +148,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     const std::string names[] = {"label", "hue", "angle", "size"};
     check_columns(options.read, names, spec);
     dataset.condition = label_condition(kCount, {});
-    for (const Kind& kind : kKinds) dataset.condition.columns[0].names.emplace_back(kind.name);
+    for (const Kind& kind : kShapeKinds) dataset.condition.columns[0].names.emplace_back(kind.name);
     dataset.rows = std::move(kinds);
     add_numbers(dataset, "hue", "degrees", 360, std::move(hues), options, spec);
     add_numbers(dataset, "angle", "degrees", 360, std::move(angles), options, spec);

@@ -11,7 +11,7 @@ namespace gan::data {
 
 namespace {
 
-constexpr const char* kKinds = "a folder or .zip file of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
+constexpr const char* kSourceKinds = "a folder or .zip file of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
 
 // The reader whose name this is; null if none.
 const Reader* named_reader(const std::string& spec) {
@@ -26,11 +26,11 @@ const Reader& reader_of(const std::string& spec) {
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
   if (!chosen && spec.find('/') != std::string::npos)
-    base::fail_data("{}: no such file or folder; expected {}, or one of {}", spec, kKinds,
+    base::fail_data("{}: no such file or folder; expected {}, or one of {}", spec, kSourceKinds,
                     base::joined(source_names()));
   if (!chosen)
     base::fail_usage("unknown data source \"{}\"{} (no such file; or give {})", spec,
-                     base::did_you_mean(spec, source_names()), kKinds);
+                     base::did_you_mean(spec, source_names()), kSourceKinds);
   return *chosen;
 }
 

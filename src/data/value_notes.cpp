@@ -20,11 +20,12 @@ bool is_plain(const std::uint8_t* image, std::size_t bytes, std::size_t channels
 
 /// A note on the values of all images together; "" if they are plausible.
 std::string note_on_range(const std::uint8_t* begin, std::size_t bytes) {
-  constexpr std::size_t kPiece = 4096;
+  constexpr std::size_t kBytesPerCheck = 4096;
   int low = 255, high = 0;
   bool between = false;  // a value of 2 to 254
-  for (std::size_t first = 0; first < bytes && !(between && high - low >= kNarrow); first += kPiece)
-    for (const std::uint8_t *byte = begin + first, *end = begin + std::min(first + kPiece, bytes); byte < end; ++byte) {
+  for (std::size_t first = 0; first < bytes && !(between && high - low >= kNarrow); first += kBytesPerCheck)
+    for (const std::uint8_t *byte = begin + first, *end = begin + std::min(first + kBytesPerCheck, bytes); byte < end;
+         ++byte) {
       low = std::min<int>(low, *byte);
       high = std::max<int>(high, *byte);
       between |= *byte >= 2 && *byte <= 254;

@@ -13,7 +13,7 @@ namespace gan::data {
 
 namespace {
 
-constexpr std::int64_t kPoints = 50'000;
+constexpr std::int64_t kMixturePoints = 50'000;
 
 struct Mode {
   float x, y;
@@ -23,12 +23,12 @@ struct Mode {
 Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float sigma, const SourceOptions& options) {
   const base::RandomStream random(options.seed, base::stream_of(name), options.split == Split::train ? 0 : 1);
   Dataset dataset;
-  dataset.items = kPoints;
+  dataset.items = kMixturePoints;
   dataset.sample_shape = {2};
   for (const Mode& mode : modes) dataset.modes.insert(dataset.modes.end(), {mode.x, mode.y});
   dataset.mode_deviation = sigma;
   std::vector<std::uint8_t> labels;  // as bytes, over which the hash is defined
-  for (std::int64_t i = 0; i < kPoints; ++i) {
+  for (std::int64_t i = 0; i < kMixturePoints; ++i) {
     const std::size_t mode = static_cast<std::size_t>(i) % modes.size();
     const auto noise = random.normals(static_cast<std::uint64_t>(i));
     dataset.points.push_back(modes[mode].x + sigma * noise[0]);

@@ -13,8 +13,8 @@ namespace {
 constexpr double kSmallestWeight = 1e-3;
 constexpr int kTries = 16;      // for conditions without a sample near them, before the sample's own condition is taken
 constexpr int kProposals = 32;  // of samples, each taken with the probability of its weight, before all are weighed
-constexpr std::size_t kFew = 64;     // samples that are weighed without proposals
-constexpr std::uint64_t kBlock = 4;  // random elements made together
+constexpr std::size_t kWeighedDirectly = 64;  // samples that are weighed without proposals
+constexpr std::uint64_t kRandomBlock = 4;     // random elements made together
 
 std::vector<std::int32_t> categories_of(const ConditionRows& rows, std::span<const std::size_t> columns,
                                         std::size_t row) {
@@ -105,15 +105,15 @@ double Vicinity::weight(const Group& group, std::size_t sample, std::span<const 
 }
 
 /// A sample of a group near the target, drawn with a probability proportional to its weight; nullopt if there is none.
-/// Uses kBlock * (kProposals + 1) random elements from `first` on.
+/// Uses kRandomBlock * (kProposals + 1) random elements from `first` on.
 std::optional<std::size_t> Vicinity::choose(const Group& group, std::span<const double> target,
                                             const base::RandomStream& random, std::uint64_t first) const {
   const std::vector<Run> runs = runs_near(group, target[0]);
   std::size_t count = 0;
   for (const Run& run : runs) count += run.end - run.begin;
   // A proposal costs as much in a vicinity of any size.
-  for (std::uint64_t k = 0; count > kFew && k < kProposals; ++k) {
-    const std::uint64_t block = first + k * kBlock;
+  for (std::uint64_t k = 0; count > kWeighedDirectly && k < kProposals; ++k) {
+    const std::uint64_t block = first + k * kRandomBlock;
     const std::size_t place = random.below(count, block / 2), in_first = runs[0].end - runs[0].begin;
     const std::size_t sample = place < in_first ? runs[0].begin + place : runs[1].begin + place - in_first;
     if (static_cast<double>(random.uniform(block + 2)) < weight(group, sample, target)) return sample;
@@ -128,7 +128,7 @@ std::optional<std::size_t> Vicinity::choose(const Group& group, std::span<const 
         sums.push_back(sum += share);
       }
   if (samples.empty()) return std::nullopt;
-  const double at = static_cast<double>(random.uniform(first + kProposals * kBlock)) * sum;
+  const double at = static_cast<double>(random.uniform(first + kProposals * kRandomBlock)) * sum;
   const auto chosen = static_cast<std::size_t>(std::ranges::upper_bound(sums, at) - sums.begin());
   return samples[std::min(chosen, samples.size() - 1)];
 }
@@ -138,10 +138,11 @@ std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& ran
   const Group& group = groups_.at(categories_of(rows_, categorical_, sample));
   const std::size_t columns = numeric_.size();
   // Noise and choice take blocks of their own, since a normal element is made of two neighbours.
-  const std::uint64_t noise_blocks = (columns + kBlock - 1) / kBlock, blocks = noise_blocks + kProposals + 1;
+  const std::uint64_t noise_blocks = (columns + kRandomBlock - 1) / kRandomBlock,
+                      blocks = noise_blocks + kProposals + 1;
   std::vector<double> target(columns), value(columns);
   for (std::uint64_t k = 0; k < kTries; ++k) {
-    const std::uint64_t first = (place * kTries + k) * blocks * kBlock;
+    const std::uint64_t first = (place * kTries + k) * blocks * kRandomBlock;
     for (std::size_t n = 0; n < columns; ++n) {
       const NumberColumn& number = numbers_[n];
       const double noise = static_cast<double>(random.normal(first + n)) * widths_[n].sigma;
@@ -149,7 +150,7 @@ std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& ran
       value[n] = number.period > 0 ? own + noise * number.period : number.value_at(number.position(own) + noise);
       target[n] = number.position(value[n]);
     }
-    const auto chosen = choose(group, target, random, first + noise_blocks * kBlock);
+    const auto chosen = choose(group, target, random, first + noise_blocks * kRandomBlock);
     if (!chosen) continue;
     for (std::size_t n = 0; n < columns; ++n)
       std::get<std::vector<float>>(y.columns[numeric_[n]])[row] = static_cast<float>(value[n]);

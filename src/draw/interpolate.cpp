@@ -19,8 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMostElements = 1 << 28;  // of all samples, which are kept in memory
-constexpr std::int64_t kBatch = 256;
+constexpr std::int64_t kMostElementsKept = 1 << 28;  // of all samples, which are kept in memory
 
 /// The point at a share, 0 to 1, of the way from a to b, [latent]: on the straight line, or on the great circle, where
 /// latents of a normal distribution stay as long as they are (White 2016, arXiv 1609.04468).
@@ -59,7 +58,7 @@ Ways ways_of(const SampleOptions& options, const SamplePlan& plan, const train::
     base::fail_usage("--interpolate condition: expected two values or more, as by --condition {}=A|B",
                      model.condition.empty() ? "NAME" : model.condition.columns[0].name);
   ways.frames = (ways.stops - 1) * (options.steps - 1) + 1;
-  if (ways.frames > kMostElements / graph::element_count(model.sample_shape) / ways.count)
+  if (ways.frames > kMostElementsKept / graph::element_count(model.sample_shape) / ways.count)
     base::fail_usage("--interpolate: {} samples are too many; choose fewer values or --steps",
                      base::grouped(static_cast<std::uint64_t>(ways.frames) * static_cast<std::uint64_t>(ways.count)));
   return ways;
@@ -87,9 +86,9 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   const std::int64_t total = ways.count * ways.frames;
   std::vector<float> samples(static_cast<std::size_t>(total) * size), z, shares;
   std::vector<std::uint32_t> from, to;
-  for (std::int64_t first = 0; first < total; first += kBatch) {
+  for (std::int64_t first = 0; first < total; first += train::Sampler::kLargestBatch) {
     options.throw_if_cancelled();
-    const std::int64_t count = std::min(kBatch, total - first);
+    const std::int64_t count = std::min(train::Sampler::kLargestBatch, total - first);
     z.resize(static_cast<std::size_t>(count) * latent);
     from.clear(), to.clear(), shares.clear();
     for (std::int64_t i = first; i < first + count; ++i) {

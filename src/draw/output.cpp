@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kRowsAtOnce = 65'536;  // of a condition
+constexpr std::int64_t kConditionRowsAtOnce = 65'536;  // of a condition
 
 std::size_t size_of(const train::Model& model) {
   return static_cast<std::size_t>(graph::element_count(model.sample_shape));
@@ -111,8 +111,8 @@ class NpzOutput : public SampleOutput {
                   : names.empty()     ? "<i8"
                                       : fmt::format("<U{}", longest),
                   {plan_.total});
-    for (std::int64_t first = 0; first < plan_.total; first += kRowsAtOnce) {
-      const data::ConditionRows rows = plan_.rows(first, std::min(kRowsAtOnce, plan_.total - first));
+    for (std::int64_t first = 0; first < plan_.total; first += kConditionRowsAtOnce) {
+      const data::ConditionRows rows = plan_.rows(first, std::min(kConditionRowsAtOnce, plan_.total - first));
       if (column.is_numeric()) {
         writer_.write(rows.numbers(c));
         continue;
@@ -195,15 +195,15 @@ class ScatterOutput : public SampleOutput {
 
 // ---- folders ----
 
-constexpr const char* kMetadata = "metadata.csv";
+constexpr const char* kMetadataCsv = "metadata.csv";
 
 /// A class's name as a part of a file's name: of letters, digits, `.`, `_`, `-` and what is not ASCII, visible, no
 /// longer than 100 bytes.
 std::string safe_name(const std::string& name) {
-  constexpr std::size_t kLongest = 100;
+  constexpr std::size_t kLongestSafeName = 100;
   std::string safe = name;
-  if (safe.size() > kLongest) {
-    std::size_t end = kLongest;
+  if (safe.size() > kLongestSafeName) {
+    std::size_t end = kLongestSafeName;
     while (end > 0 && (static_cast<unsigned char>(safe[end]) & 0xc0) == 0x80) --end;  // inside a character of UTF-8
     safe.resize(end);
   }
@@ -240,20 +240,20 @@ std::vector<std::string> file_names_of(const data::ConditionColumn& column) {
 /// The names that a folder's metadata.csv lists, and its own; none without such a file.
 std::set<std::string> names_of_earlier_draw(const fs::path& folder) {
   std::set<std::string> names;
-  if (!fs::is_regular_file(folder / kMetadata)) return names;
-  const io::Csv table = io::read_csv((folder / kMetadata).string());
+  if (!fs::is_regular_file(folder / kMetadataCsv)) return names;
+  const io::Csv table = io::read_csv((folder / kMetadataCsv).string());
   const auto column = std::ranges::find(table.header(), "file_name") - table.header().begin();
   if (column == std::ssize(table.header())) return names;
   for (std::int64_t row = 0; row < table.rows(); ++row)
     names.emplace(table.cell(row, static_cast<std::size_t>(column)));
-  names.insert(kMetadata);
+  names.insert(kMetadataCsv);
   return names;
 }
 
 /// Whether a file is of an earlier draw, or what a killed one left under a temporary name.
 bool is_own(const fs::directory_entry& entry, const std::set<std::string>& earlier) {
   const std::string name = entry.path().filename().string();
-  const bool temporary = name.ends_with(".tmp") && (name.find(".png.") != name.npos || name.starts_with(kMetadata));
+  const bool temporary = name.ends_with(".tmp") && (name.find(".png.") != name.npos || name.starts_with(kMetadataCsv));
   return fs::is_regular_file(entry.symlink_status()) && (temporary || earlier.contains(name));
 }
 
@@ -338,7 +338,7 @@ class ZipOutput : public SampleOutput {
     metadata_ += listing_.next_rows(rows, files);
   }
   void finish() override {
-    zip_.add(kMetadata, metadata_);
+    zip_.add(kMetadataCsv, metadata_);
     zip_.commit();
   }
 
@@ -369,7 +369,7 @@ class FolderOutput : public SampleOutput {
             folder, entry.path().filename().string());
       if (!is_own(entry, earlier_))
         base::fail_usage("--out {}: the folder holds {}; --overwrite replaces only pictures that its {} lists", folder,
-                         entry.path().filename().string(), kMetadata);
+                         entry.path().filename().string(), kMetadataCsv);
     }
   }
 
@@ -389,9 +389,9 @@ class FolderOutput : public SampleOutput {
     std::vector<fs::path> old;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder))
       if (is_own(entry, earlier_)) old.push_back(entry.path());
-    fs::remove(folder / kMetadata);  // first, so that what a kill leaves is not whole
+    fs::remove(folder / kMetadataCsv);  // first, so that what a kill leaves is not whole
     for (const fs::path& path : old) fs::remove(path);
-    metadata_.emplace((folder / kMetadata).string(), base::Durability::unsynced);
+    metadata_.emplace((folder / kMetadataCsv).string(), base::Durability::unsynced);
     metadata_->write(listing_.header());
   }
 
@@ -418,11 +418,11 @@ class FolderOutput : public SampleOutput {
 }  // namespace
 
 SampleFormat sample_format(const std::string& out, const std::string& format) {
-  static const std::map<std::string, SampleFormat> kFormats = {{"png", SampleFormat::png},
-                                                               {"npy", SampleFormat::npy},
-                                                               {"npz", SampleFormat::npz},
-                                                               {"csv", SampleFormat::csv},
-                                                               {"zip", SampleFormat::zip}};
+  static const std::map<std::string, SampleFormat> kSampleFormats = {{"png", SampleFormat::png},
+                                                                     {"npy", SampleFormat::npy},
+                                                                     {"npz", SampleFormat::npz},
+                                                                     {"csv", SampleFormat::csv},
+                                                                     {"zip", SampleFormat::zip}};
   const fs::path path(out);
   const std::string extension = path.extension().string();
   const bool stream =
@@ -431,10 +431,10 @@ SampleFormat sample_format(const std::string& out, const std::string& format) {
   if (folder && !format.empty() && format != "png")
     base::fail_usage("--out {}: a folder takes pictures; give --format {} a file", out, format);
   if (folder) return SampleFormat::folder;
-  if (!format.empty()) return kFormats.at(format);
+  if (!format.empty()) return kSampleFormats.at(format);
   if (extension.empty()) return SampleFormat::npy;
-  const auto found = kFormats.find(extension.substr(1));
-  if (found == kFormats.end())
+  const auto found = kSampleFormats.find(extension.substr(1));
+  if (found == kSampleFormats.end())
     base::fail_usage(
         "--out {}: \"{}\" files cannot be written; expected FILE.png, FILE.npy, FILE.npz, FILE.csv, FILE.zip or a "
         "folder, or - "

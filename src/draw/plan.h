@@ -34,6 +34,9 @@ struct SampleOptions {
 /// The most samples of a call.
 inline constexpr std::int64_t kMostSamples = 100'000'000;
 
+/// The largest number of a first latent.
+inline constexpr std::int64_t kMostFirst = 1'000'000'000'000;
+
 /// The samples to draw.
 struct SamplePlan {
   std::optional<data::ConditionGrid> grid;  ///< the combinations of values; none for an unconditional model

@@ -34,8 +34,8 @@ using nn::Variables;
 
 namespace {
 
-constexpr const char* kFormat = "gan.cpp classifier";
-constexpr const char* kVersion = "1";  // to increase with every change of the network or of its training
+constexpr const char* kClassifierFormat = "gan.cpp classifier";
+constexpr const char* kClassifierVersion = "1";  // to increase with every change of the network or of its training
 
 constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
@@ -44,7 +44,7 @@ constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClass
 constexpr std::int64_t kMostExemplars = 256, kFewestExemplars = 10, kBatchOfExemplars = 64;
 constexpr int kReports = 10;
 constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 1,000 classes were not learnt
-constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024, kLargestSample = 1 << 24;
+constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
 
@@ -338,18 +338,19 @@ std::string why_no_network(const data::Dataset& dataset) {
 }  // namespace
 
 std::string why_no_classifier(const data::Dataset& dataset) {
-  constexpr const char* kAdvice = "; gan eval --embedding FILE uses another classifier";
+  constexpr const char* kEmbeddingAdvice = "; gan eval --embedding FILE uses another classifier";
   if (const std::string why = why_no_network(dataset); !why.empty()) return why;
   const data::Dataset labelled = with_classes(dataset);
-  if (labelled.classes() == 0) return std::string("no labels to train it by") + kAdvice;
-  if (labelled.classes() == 1) return std::string("one class to train it by, but it needs two") + kAdvice;
+  if (labelled.classes() == 0) return std::string("no labels to train it by") + kEmbeddingAdvice;
+  if (labelled.classes() == 1) return std::string("one class to train it by, but it needs two") + kEmbeddingAdvice;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(labelled.classes()));
   for (const std::int32_t label : labelled.labels()) ++counts[static_cast<std::size_t>(label)];
   for (std::size_t k = 0; k < counts.size(); ++k)
     if (counts[k] == 0)
       return fmt::format(
           "class {}{} has no images to train it by{}", k,
-          labelled.condition.class_names().empty() ? "" : " (" + labelled.condition.class_names()[k] + ")", kAdvice);
+          labelled.condition.class_names().empty() ? "" : " (" + labelled.condition.class_names()[k] + ")",
+          kEmbeddingAdvice);
   return "";
 }
 
@@ -398,9 +399,12 @@ void save_classifier(const std::string& path, const Classifier& classifier) {
   for (const data::NumberColumn& number : classifier.numbers)
     numbers.columns.push_back({.name = number.name, .number = number});
   if (!numbers.empty()) json["numbers"] = data::to_json(numbers);
-  io::write_safetensors(
-      path, {{"format", kFormat}, {"library", train::kLibrary}, {"version", kVersion}, {"classifier", json.dump()}},
-      tensors);
+  io::write_safetensors(path,
+                        {{"format", kClassifierFormat},
+                         {"library", train::kLibrary},
+                         {"version", kClassifierVersion},
+                         {"classifier", json.dump()}},
+                        tensors);
 }
 
 bool is_classifier(const std::string& path) {
@@ -408,15 +412,16 @@ bool is_classifier(const std::string& path) {
   if (std::filesystem::is_directory(path, ignored)) return false;
   const std::map<std::string, std::string> metadata = io::read_metadata(path);
   const auto format = metadata.find("format");
-  return format != metadata.end() && format->second == kFormat;
+  return format != metadata.end() && format->second == kClassifierFormat;
 }
 
 Classifier load_classifier(const std::string& path) {
   io::Safetensors file = io::read_safetensors(path);
-  if (file.metadata["format"] != kFormat)
+  if (file.metadata["format"] != kClassifierFormat)
     base::fail_data("{}: not a classifier of gan.cpp (format \"{}\")", path, file.metadata["format"]);
-  if (file.metadata["version"] != kVersion)
-    base::fail_data("{}: classifier version {}, this program reads {}", path, file.metadata["version"], kVersion);
+  if (file.metadata["version"] != kClassifierVersion)
+    base::fail_data("{}: classifier version {}, this program reads {}", path, file.metadata["version"],
+                    kClassifierVersion);
   Classifier classifier;
   try {
     const auto json = nlohmann::ordered_json::parse(file.metadata["classifier"]);
@@ -436,7 +441,7 @@ Classifier load_classifier(const std::string& path) {
   }
   const Shape& shape = classifier.sample_shape;
   const auto fits = [](std::int64_t side) { return side >= 1 && side <= kLargestSide; };
-  if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > kLargestSample ||
+  if (shape.size() != 3 || !std::ranges::all_of(shape, fits) || graph::element_count(shape) > train::kLargestSample ||
       classifier.classes < 0 || classifier.classes == 1 || classifier.classes > 65536 ||
       (classifier.classes == 0) != !classifier.numbers.empty())
     base::fail_data("{}: a classifier of images {} in {}; expected [C, H, W], and 2 to 65,536 classes or else numbers",

@@ -11,16 +11,16 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::size_t kPairs = 5;
+constexpr std::size_t kPairsListed = 5;
 
 /// Column `c` in the data's units. Exponentials of wild samples are kept finite.
 std::vector<double> values_of(const data::Dataset& vectors, std::size_t c) {
-  constexpr double kMost = std::numeric_limits<float>::max();
+  constexpr double kLargestFloat = std::numeric_limits<float>::max();
   const auto width = static_cast<std::size_t>(vectors.sample_shape[0]);
   const data::Scaling scaling = vectors.units.columns.empty() ? data::Scaling() : vectors.units.columns[c].scaling;
   std::vector<double> values;
   for (std::size_t i = c; i < vectors.points.size(); i += width)
-    values.push_back(std::clamp(scaling.undo(static_cast<double>(vectors.points[i])), -kMost, kMost));
+    values.push_back(std::clamp(scaling.undo(static_cast<double>(vectors.points[i])), -kLargestFloat, kLargestFloat));
   return values;
 }
 
@@ -108,7 +108,7 @@ Correlations compare_correlations(const data::Dataset& real, const data::Dataset
   result.real = correlations_of(real, of_real);
   result.samples = correlations_of(samples, of_samples);
   result.difference = metrics::compare_correlations(result.real, result.samples,
-                                                    static_cast<std::int64_t>(result.names.size()), kPairs);
+                                                    static_cast<std::int64_t>(result.names.size()), kPairsListed);
   return result;
 }
 

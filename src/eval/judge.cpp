@@ -22,8 +22,8 @@ using metrics::Rows;
 
 namespace {
 
-constexpr std::int64_t kImages = 10'000, kPoints = 2'500, kRowsOfPrdc = 5000;
-constexpr std::uint64_t kSeed = 0;  // of the random rows, fixed so that a model's scores do not change
+constexpr std::int64_t kUsualImages = 10'000, kUsualPoints = 2'500, kRowsOfPrdc = 5000;
+constexpr std::uint64_t kSeedOfRows = 0;  // of the random rows, fixed so that a model's scores do not change
 constexpr std::size_t kNamedClasses = 10;
 constexpr std::int64_t kWindows = 10;  // of a reference, along a number, without the overlapping ones between them
 
@@ -188,7 +188,9 @@ data::Dataset Judge::conditions_of(const data::Dataset& part, const train::Model
 
 data::Dataset Judge::conditions(const train::Model& model, const Options& options) const {
   const data::Dataset& real = reference_.held_out;
-  const std::int64_t usual = real.is_image() ? kImages : on_circle(model.condition) ? kPointsOnCircle : kPoints;
+  const std::int64_t usual = real.is_image()              ? kUsualImages
+                             : on_circle(model.condition) ? kPointsOnCircle
+                                                          : kUsualPoints;
   const std::int64_t count = options.count > 0 ? options.count : usual;
   data::Dataset wanted = conditions_of(real, model);
   wanted.items = count;
@@ -204,7 +206,7 @@ data::Dataset Judge::conditions(const train::Model& model, const Options& option
     wanted.rows = data::values_in_turn(wanted.condition, count);
   } else {
     // In random order, as the first of sorted data are not like the rest.
-    data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), kSeed);
+    data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), kSeedOfRows);
     const std::span<const std::uint32_t> order = shuffle.epoch(0);
     std::vector<std::uint32_t> chosen;
     for (std::int64_t i = 0; i < count; ++i) chosen.push_back(order[static_cast<std::size_t>(i % real.count())]);
@@ -425,8 +427,8 @@ void Judge::judge_coverage(const Rows& fake, Scores& scores) const {
   const auto distinct = static_cast<std::int64_t>(distinct_.size());
   const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
   const std::vector<float> all = rows_of({real_.features, fake.width}, distinct_);
-  const std::vector<float> real_rows = metrics::choose_rows({all, fake.width}, rows, kSeed);
-  const std::vector<float> fake_rows = metrics::choose_rows(fake, rows, kSeed + 1);
+  const std::vector<float> real_rows = metrics::choose_rows({all, fake.width}, rows, kSeedOfRows);
+  const std::vector<float> fake_rows = metrics::choose_rows(fake, rows, kSeedOfRows + 1);
   scores.prdc = metrics::prdc({real_rows, fake.width}, {fake_rows, fake.width}, kNeighbours, backend_);
 }
 

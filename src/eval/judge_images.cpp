@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kPoorAccuracy = 0.5;           // a worse classifier gets a note
 constexpr std::int64_t kValidationRows = 1000;  // to choose Parzen's sigma
-constexpr std::uint64_t kSeed = 0;              // of KID's blocks, fixed so that a model's scores do not change
+constexpr std::uint64_t kSeedOfKid = 0;         // of KID's blocks, fixed so that a model's scores do not change
 constexpr const char* kOneClass = "the data has one class, so there is nothing to tell apart";
 
 }  // namespace
@@ -54,7 +54,7 @@ void Judge::judge_features(const Options& options, Evaluation& evaluation) const
     if (scores.fd_curve.empty()) miss(scores, {"fd_curve"}, why_too_few(fake.count(), kFeatures + 1));
   }
   if (const std::string why = why_too_few(fake.count(), kRowsOfKid); why.empty())
-    scores.kid = metrics::kid(real, fake, kSeed);
+    scores.kid = metrics::kid(real, fake, kSeedOfKid);
   else
     miss(scores, {"kid"}, why);
   judge_coverage(fake, scores);

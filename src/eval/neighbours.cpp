@@ -13,13 +13,13 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::int64_t kMostRows = 20'000;
+constexpr std::int64_t kMostVectors = 20'000;
 
-/// At most kMostRows random vectors with their conditions.
+/// At most kMostVectors random vectors with their conditions.
 data::Dataset some_of(const data::Dataset& real) {
-  if (real.count() <= kMostRows) return real;
+  if (real.count() <= kMostVectors) return real;
   data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), 0);
-  return data::subset(real, shuffle.epoch(0).first(kMostRows));
+  return data::subset(real, shuffle.epoch(0).first(kMostVectors));
 }
 
 /// The mean of the numbers of these rows.

@@ -12,7 +12,7 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::int64_t kElements = 1 << 26;  // pixels held as floats at a time: 256 MB
+constexpr std::int64_t kPixelsAtOnce = 1 << 26;  // pixels held as floats at a time: 256 MB
 
 /// A rectangle of every image: its first row and column, its sides.
 struct Window {
@@ -37,7 +37,7 @@ std::vector<float> window_rows(const data::Dataset& images, const Window& window
 /// turn.
 void find_nearest_images(const metrics::Rows& rows, const data::Dataset& images, const Window& window,
                          const runtime::Communicator& ranks, metrics::Nearest& nearest) {
-  const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kElements / 16 / rows.width, 16, 4096);
+  const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kPixelsAtOnce / 16 / rows.width, 16, 4096);
   for (std::int64_t first = rows_of_piece * ranks.rank(); first < images.count();
        first += rows_of_piece * ranks.ranks()) {
     const std::vector<float> piece =
@@ -74,7 +74,7 @@ Window whole(const data::Dataset& images) { return {0, 0, images.sample_shape[1]
 
 }  // namespace
 
-std::int64_t most_images(std::int64_t size) { return std::max<std::int64_t>(kElements / size, 2); }
+std::int64_t most_images(std::int64_t size) { return std::max<std::int64_t>(kPixelsAtOnce / size, 2); }
 
 std::vector<float> pixel_rows(const data::Dataset& images, std::int64_t first, std::int64_t count) {
   return window_rows(images, whole(images), first, count);
@@ -111,9 +111,9 @@ std::vector<double> nearest_shifted(const data::Dataset& images, std::int64_t co
 }
 
 std::int64_t rows_to_shift(const data::Dataset& others) {
-  constexpr std::int64_t kMost = 250, kFewest = 50, kProducts = kMost * 60'000 * 784;
+  constexpr std::int64_t kMostShifted = 250, kFewestShifted = 50, kProducts = kMostShifted * 60'000 * 784;
   const std::int64_t of_one = others.count() * graph::element_count(others.sample_shape);
-  return std::clamp(kProducts / std::max<std::int64_t>(of_one, 1), kFewest, kMost);
+  return std::clamp(kProducts / std::max<std::int64_t>(of_one, 1), kFewestShifted, kMostShifted);
 }
 
 }  // namespace gan::eval

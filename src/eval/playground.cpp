@@ -30,7 +30,7 @@ using namespace ops;
 
 namespace {
 
-constexpr std::int64_t kGrid = 32, kReal = 500, kSamples = 200, kArrows = 60;
+constexpr std::int64_t kGridSide = 32, kReal = 500, kSamplesShown = 200, kArrows = 60;
 constexpr double kMargin = 1.3;  // the square reaches this many times the data's largest coordinate
 
 double rounded(float value, double scale) { return std::round(static_cast<double>(value) * scale) / scale; }
@@ -62,14 +62,14 @@ double range_of(std::span<const float> points) {
   return largest > 0 ? std::ceil(kMargin * 10 * static_cast<double>(largest)) / 10 : 1;
 }
 
-/// The centres of the cells of a grid over [-range, range]^2, rows from the top, [kGrid * kGrid, 2].
+/// The centres of the cells of a grid over [-range, range]^2, rows from the top, [kGridSide * kGridSide, 2].
 std::vector<float> cells_of(double range) {
   const auto centre = [&](std::int64_t i) {
-    return static_cast<float>(range * ((2 * static_cast<double>(i) + 1) / kGrid - 1));
+    return static_cast<float>(range * ((2 * static_cast<double>(i) + 1) / kGridSide - 1));
   };
   std::vector<float> cells;
-  for (std::int64_t row = 0; row < kGrid; ++row)
-    for (std::int64_t column = 0; column < kGrid; ++column) {
+  for (std::int64_t row = 0; row < kGridSide; ++row)
+    for (std::int64_t column = 0; column < kGridSide; ++column) {
       cells.push_back(centre(column));
       cells.push_back(-centre(row));
     }
@@ -94,8 +94,8 @@ class Run {
       : loss_(config.loss.name), stepper_(config, dataset, nullptr) {
     const models::ModelSpec spec = train::model_spec(config, dataset.sample_shape, {});
     Graph sampler, judge;
-    take_weights(train::build_sampler(sampler, config, spec, kSamples));
-    take_weights(build_playground_judge(judge, config, kGrid * kGrid, kSamples));
+    take_weights(train::build_sampler(sampler, config, spec, kSamplesShown));
+    take_weights(build_playground_judge(judge, config, kGridSide * kGridSide, kSamplesShown));
     for (const auto& [program, graph] : {std::pair(&sampler_, &sampler), std::pair(&judge_, &judge)})
       *program = std::make_unique<runtime::Program>(compiler::compile(*graph, {}, state_, arena_));
     std::ranges::copy(cells, runtime::Writing(state_.at("cells")).f32().begin());
@@ -122,8 +122,12 @@ class Run {
       pushed.push_back({rounded(samples[i], 1e4), rounded(samples[i + 1], 1e4), rounded(arrows[i], 1e5),
                         rounded(arrows[i + 1], 1e5)});
     for (const float value : values("plane")) plane.push_back(rounded(std::clamp(value, 0.0f, 1.0f), 1e3));
-    return {{"loss", loss_},    {"points", points_json(samples, kSamples)}, {"plane", std::move(plane)},
-            {"arrows", pushed}, {"loss_g", rounded(loss_g, 1e5)},           {"loss_d", rounded(loss_d, 1e5)}};
+    return {{"loss", loss_},
+            {"points", points_json(samples, kSamplesShown)},
+            {"plane", std::move(plane)},
+            {"arrows", pushed},
+            {"loss_g", rounded(loss_g, 1e5)},
+            {"loss_d", rounded(loss_d, 1e5)}};
   }
 
  private:
@@ -186,7 +190,7 @@ void run_playground(const PlaygroundOptions& options, const std::function<void(c
   const std::vector<float> real = choose_real(dataset, options.seed);
   const double range = range_of(real);
   on_line({{"range", {-range, range}},
-           {"grid", kGrid},
+           {"grid", kGridSide},
            {"losses", options.losses},
            {"real", points_json(real, std::ssize(real) / 2)}});
   const std::vector<float> cells = cells_of(range);

@@ -24,12 +24,12 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr std::uint64_t kSeedOfPictures = 1;
-constexpr std::int64_t kPoints = 2000, kImages = 100, kImagesPerRow = 10, kPicturesPerRow = 4;
+constexpr std::int64_t kPointsShown = 2000, kImagesShown = 100, kImagesPerRow = 10, kPicturesPerRow = 4;
 
 /// Samples of a model, points or images, as one picture.
 io::Picture picture_of(const train::Model& model, const Protocol& protocol) {
   const bool images = model.sample_shape.size() == 3;
-  const std::int64_t count = images ? kImages : kPoints, classes = data::values_period(model.condition);
+  const std::int64_t count = images ? kImagesShown : kPointsShown, classes = data::values_period(model.condition);
   std::vector<std::uint32_t> row_of;  // of each sample; images show a class in each row
   for (std::int64_t i = 0; i < count; ++i)
     row_of.push_back(static_cast<std::uint32_t>((images ? i / kImagesPerRow : i) % classes));

@@ -21,8 +21,8 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::uint64_t kSeed = 1;                             // of the latents that are judged
-constexpr std::int64_t kPoints = 2'500;                        // PacGAN, section 4.1
+constexpr std::uint64_t kSeedOfLatents = 1;                    // of the latents that are judged
+constexpr std::int64_t kPointsJudged = 2'500;                  // PacGAN, section 4.1
 constexpr std::int64_t kPictures = 26'000;                     // PacGAN, section 4.2
 constexpr std::int64_t kAnglesOfCircle = 360, kOfAngle = 100;  // CcGAN's code
 
@@ -36,7 +36,7 @@ Settings joined(const std::vector<Settings>& parts) {
 
 /// Modes found, and the percentage of samples within three deviations of one.
 std::vector<double> judge_points(const train::Model& model, const data::Dataset& dataset, const ProtocolOptions&) {
-  const data::Dataset samples = draw(model, kPoints, {}, kSeed);
+  const data::Dataset samples = draw(model, kPointsJudged, {}, kSeedOfLatents);
   const metrics::ModeCount count =
       metrics::count_modes({samples.points, 2}, {dataset.modes, 2}, static_cast<double>(dataset.mode_deviation));
   return {static_cast<double>(count.found), 100 * count.high_quality};
@@ -50,7 +50,7 @@ std::vector<double> judge_circle(const train::Model& model, const data::Dataset&
     degrees.push_back(static_cast<float>(i / kOfAngle) + 0.5f);
   data::ConditionRows angles;
   angles.columns.emplace_back(std::move(degrees));
-  const data::Dataset samples = draw(model, kAnglesOfCircle * kOfAngle, angles, kSeed);
+  const data::Dataset samples = draw(model, kAnglesOfCircle * kOfAngle, angles, kSeedOfLatents);
   const auto deviation = static_cast<double>(dataset.mode_deviation);
   const std::vector<double> covariance = {deviation * deviation, 0, 0, deviation * deviation};
   double squares = 0, turned = 0;
@@ -69,14 +69,14 @@ std::vector<double> judge_circle(const train::Model& model, const data::Dataset&
     good += near;
     met += near > 0;
   }
-  constexpr double kAngles = kAnglesOfCircle, kSamples = kAngles * kOfAngle;
-  return {std::sqrt(squares / kAngles), turned / kSamples * 180 / std::numbers::pi,
-          100 * static_cast<double>(good) / kSamples, 100 * static_cast<double>(met) / kAngles};
+  constexpr double kAllAngles = kAnglesOfCircle, kAllSamples = kAllAngles * kOfAngle;
+  return {std::sqrt(squares / kAllAngles), turned / kAllSamples * 180 / std::numbers::pi,
+          100 * static_cast<double>(good) / kAllSamples, 100 * static_cast<double>(met) / kAllAngles};
 }
 
 /// Modes with a sample, and the divergence of their shares, by a classifier of MNIST that reads each colour.
 std::vector<double> judge_stacks(const train::Model& model, const data::Dataset&, const ProtocolOptions& options) {
-  const data::Dataset samples = draw(model, kPictures, {}, kSeed);
+  const data::Dataset samples = draw(model, kPictures, {}, kSeedOfLatents);
   const Classifier classifier =
       cached_classifier(open_reference("mnist", {.cache = options.cache}), options.cache, options.log);
   const std::int64_t area = samples.sample_shape[1] * samples.sample_shape[2], channels = samples.sample_shape[0];

@@ -21,8 +21,8 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kSamplesPerClass = 10, kLargestPictureRows = 20;
-constexpr std::int64_t kPairs = 40, kPairsPerRow = 5;
+constexpr int kSamplesPerClass = 10, kMostClassesShown = 20;
+constexpr std::int64_t kPairsShown = 40, kPairsPerRow = 5;
 constexpr std::int64_t kNone = -1;
 constexpr std::size_t kConfusions = 3;
 constexpr std::size_t kNamedValues = 10;
@@ -104,7 +104,7 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
   shape.insert(shape.begin(), 0);
   // A row holds the first samples of a class; without classes there are ten rows of ten.
   const data::Dataset labelled = with_classes(samples);
-  const int rows = labelled.classes() > 0 ? std::min(labelled.classes(), kLargestPictureRows) : 10;
+  const int rows = labelled.classes() > 0 ? std::min(labelled.classes(), kMostClassesShown) : 10;
   std::vector<std::vector<std::int64_t>> of_row(static_cast<std::size_t>(rows));
   for (std::int64_t i = 0; i < samples.count(); ++i) {
     const std::int64_t row = labelled.classes() > 0 ? labelled.label(i) : i / kSamplesPerClass;
@@ -120,7 +120,7 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
   shape[0] = static_cast<std::int64_t>(chosen.size());
   io::write_grid((folder / "samples.png").string(), images_of(samples, chosen), shape, kSamplesPerClass);
   if (evaluation.nearest.index.empty()) return;
-  const std::int64_t pairs = std::min(kPairs, static_cast<std::int64_t>(evaluation.nearest.index.size()));
+  const std::int64_t pairs = std::min(kPairsShown, static_cast<std::int64_t>(evaluation.nearest.index.size()));
   std::vector<float> images;
   for (std::int64_t i = 0; i < pairs; ++i) {
     const std::vector<float> sample = images_of(samples, {i});

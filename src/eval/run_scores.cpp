@@ -17,8 +17,8 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::int64_t kImages = 5000;
-constexpr const char *kBest = "best.safetensors", *kScores = "scores.jsonl";
+constexpr std::int64_t kImagesScored = 5000;
+constexpr const char *kBestFile = "best.safetensors", *kScoresFile = "scores.jsonl";
 
 nlohmann::ordered_json line_of(const Scores& scores, double elapsed_seconds) {
   nlohmann::ordered_json line{{"step", scores.steps}, {"elapsed_seconds", std::round(elapsed_seconds * 1000) / 1000}};
@@ -68,9 +68,10 @@ std::string text_of(const Scores& scores, bool best) {
 RunScores::RunScores(Judge judge) : judge_(std::move(judge)) {}
 
 std::optional<RunScores::Best> RunScores::best_of(const std::filesystem::path& folder) {
-  if (!std::filesystem::exists(folder / kBest) || !std::filesystem::exists(folder / kScores)) return std::nullopt;
+  if (!std::filesystem::exists(folder / kBestFile) || !std::filesystem::exists(folder / kScoresFile))
+    return std::nullopt;
   Best best;
-  std::istringstream lines(base::read_file((folder / kScores).string()));
+  std::istringstream lines(base::read_file((folder / kScoresFile).string()));
   for (std::string line; std::getline(lines, line);) {
     const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
     const auto number = [&](const char* key) {
@@ -90,7 +91,7 @@ bool RunScores::Best::add(std::int64_t at, double next) {
   return true;
 }
 
-std::string RunScores::why_no_score() const { return judge_.why_no_score(kImages); }
+std::string RunScores::why_no_score() const { return judge_.why_no_score(kImagesScored); }
 
 std::string RunScores::warning() const {
   const std::string why = why_no_score();
@@ -100,16 +101,16 @@ std::string RunScores::warning() const {
 std::string RunScores::evaluate(const train::Model& model, double elapsed_seconds,
                                 const std::function<std::filesystem::path()>& directory) {
   Options options;
-  if (model.sample_shape.size() == 3) options.count = kImages;
+  if (model.sample_shape.size() == 3) options.count = kImagesScored;
   options.pixels = options.parzen = false;
   const Scores scores = judge_.evaluate(model, options).scores;
   const std::optional<double> score = joint_score(scores);
   if (!known_) best_ = best_of(directory()).value_or(Best());
   known_ = true;
   const bool best = score && best_.add(scores.steps, *score);
-  if (best) train::save_model((directory() / kBest).string(), model);
+  if (best) train::save_model((directory() / kBestFile).string(), model);
   line_ = line_of(scores, elapsed_seconds).dump();
-  base::append_to_file((directory() / kScores).string(), line_ + "\n");
+  base::append_to_file((directory() / kScoresFile).string(), line_ + "\n");
   return text_of(scores, best);
 }
 

@@ -302,8 +302,8 @@ std::string onnx_of(const Part& part, std::int64_t batch) {
   Message file = Message().integer(1, kIrVersion).text(2, "gan.cpp").text(3, GAN_VERSION);
   file.message(7, OnnxGraph(part, batch).graph()).message(8, opset);
   for (const auto& [key, value] : part.metadata) file.message(14, Message().text(1, key).text(2, value));
-  constexpr std::size_t kMostBytes = (std::size_t{1} << 31) - 1;
-  if (file.bytes().size() > kMostBytes) base::fail_usage("an ONNX file holds at most 2 GB; the model is larger");
+  constexpr std::size_t kMostOnnxBytes = (std::size_t{1} << 31) - 1;
+  if (file.bytes().size() > kMostOnnxBytes) base::fail_usage("an ONNX file holds at most 2 GB; the model is larger");
   return file.bytes();
 }
 

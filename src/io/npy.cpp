@@ -26,8 +26,8 @@ static_assert(std::endian::native == std::endian::little, "files are little-endi
 
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr std::size_t kChunk = std::size_t{1} << 16;  // elements converted at a time
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
+constexpr std::size_t kConvertedAtOnce = std::size_t{1} << 16;  // elements
 
 struct Header {
   std::string descr;  // such as "<f4"
@@ -158,7 +158,7 @@ Header read_header(const std::string& path, std::uint64_t size, const ByteReader
   if (size < 10)
     base::fail_data("{}: not a .npy file: it has {}", path, base::counted(static_cast<std::int64_t>(size), "byte"));
   read(start, 10);
-  if (std::memcmp(start, kMagic.data(), kMagic.size()) != 0) {
+  if (std::memcmp(start, kNpyMagic.data(), kNpyMagic.size()) != 0) {
     const FileKind kind = file_kind({reinterpret_cast<const char*>(start), 10});
     if (kind.name.empty()) base::fail_data("{}: not a .npy file: it does not start with \\x93NUMPY", path);
     base::fail_data("{}: {}, not a .npy file: {}", path, kind.name, kind.as_data);
@@ -229,7 +229,7 @@ bool is_real_or_text(const Header& header) {
 // Reads all elements, stored as From, through a small buffer.
 template <typename From, typename To, typename Convert>
 void read_converted(base::InputFile& file, std::span<To> dst, Convert convert) {
-  std::vector<From> chunk(std::min(kChunk, dst.size()));
+  std::vector<From> chunk(std::min(kConvertedAtOnce, dst.size()));
   for (std::size_t done = 0; done < dst.size(); done += chunk.size()) {
     chunk.resize(std::min(chunk.size(), dst.size() - done));
     file.read(chunk.data(), chunk.size() * sizeof(From));
@@ -325,9 +325,9 @@ bool append_utf8(std::uint32_t code, std::string& out) {
 
 void NpyInput::read(std::span<double> dst) {
   if (is_text()) base::fail_run("{}: holds text, not numbers", name_);
-  std::vector<std::byte> piece(std::min(kChunk, dst.size()) * bytes_);
+  std::vector<std::byte> piece(std::min(kConvertedAtOnce, dst.size()) * bytes_);
   for (std::size_t done = 0; done < dst.size();) {
-    const std::size_t count = std::min(kChunk, dst.size() - done);
+    const std::size_t count = std::min(kConvertedAtOnce, dst.size() - done);
     const std::span<std::byte> bytes = std::span(piece).first(count * bytes_);
     read_(bytes.data(), bytes.size());
     if (swapped_) reverse_bytes(bytes, bytes_);
@@ -374,7 +374,7 @@ std::string npy_header(std::string_view descr, const graph::Shape& shape) {
   header += '\n';
   if (header.size() > 0xffff) base::fail_usage("{} axes are too many for a .npy file", shape.size());
   const char rest[4] = {1, 0, static_cast<char>(header.size() & 0xff), static_cast<char>(header.size() >> 8)};
-  return std::string(kMagic) + std::string(rest, sizeof rest) + header;
+  return std::string(kNpyMagic) + std::string(rest, sizeof rest) + header;
 }
 
 NpyWriter::NpyWriter(const base::Destination& to, const graph::Shape& shape)

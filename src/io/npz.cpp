@@ -9,13 +9,14 @@ namespace gan::io {
 
 namespace {
 
-constexpr std::string_view kEnding = ".npy";
+constexpr std::string_view kNpyEnding = ".npy";
 
 }  // namespace
 
-NpzFile::NpzFile(const std::string& path) : zip_(path, [](std::string_view name) { return name.ends_with(kEnding); }) {
+NpzFile::NpzFile(const std::string& path)
+    : zip_(path, [](std::string_view name) { return name.ends_with(kNpyEnding); }) {
   for (const ZipFile::Member& member : zip_.members())
-    names_.push_back(member.name.substr(0, member.name.size() - kEnding.size()));
+    names_.push_back(member.name.substr(0, member.name.size() - kNpyEnding.size()));
 }
 
 bool NpzFile::has(std::string_view name) const { return std::ranges::find(names_, name) != names_.end(); }

@@ -59,7 +59,7 @@ void set_size(Reading& reading, std::int64_t height, std::int64_t width, std::in
 int orientation_of(std::string_view exif) {
   constexpr std::string_view kPrefix("Exif\0\0", 6);
   constexpr std::uint32_t kOrientation = 0x0112, kShort = 3;
-  constexpr std::size_t kEntryBytes = 12;
+  constexpr std::size_t kExifEntryBytes = 12;
   if (exif.starts_with(kPrefix)) exif.remove_prefix(kPrefix.size());
   const bool little = exif.starts_with("II");
   const auto number = [&](std::size_t at, std::size_t bytes) {
@@ -72,8 +72,8 @@ int orientation_of(std::string_view exif) {
   };
   if ((!little && !exif.starts_with("MM")) || number(2, 2) != 42) return 1;
   const std::size_t folder = number(4, 4), entries = number(folder, 2);
-  for (std::size_t i = 0; i < entries && folder + 2 + (i + 1) * kEntryBytes <= exif.size(); ++i) {
-    const std::size_t entry = folder + 2 + i * kEntryBytes;
+  for (std::size_t i = 0; i < entries && folder + 2 + (i + 1) * kExifEntryBytes <= exif.size(); ++i) {
+    const std::size_t entry = folder + 2 + i * kExifEntryBytes;
     if (number(entry, 2) != kOrientation || number(entry + 2, 2) != kShort) continue;
     const std::uint32_t value = number(entry + 8, 2);
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
@@ -144,8 +144,8 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
   Reading& reading = source.reading;
   png_set_read_fn(png, &source, png_bytes);
   // Text and colour profiles, of which nothing is used, may be large and are often wrong. EXIF is read by png_exif.
-  static constexpr png_byte kIgnored[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0eXIf";
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kIgnored, 6);
+  static constexpr png_byte kIgnoredChunks[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0eXIf";
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kIgnoredChunks, 6);
   png_read_info(png, info);
   png_set_expand(png);  // palettes, fewer than 8 bits, a transparent colour
   png_set_scale_16(png);

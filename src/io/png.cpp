@@ -146,8 +146,8 @@ std::string encode(const base::Destination& to, const Picture& picture) {
   image.version = PNG_IMAGE_VERSION;
   image.width = static_cast<png_uint_32>(picture.width);
   image.height = static_cast<png_uint_32>(picture.height);
-  constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
-  image.format = kFormats[channels - 1];
+  constexpr png_uint_32 kPngFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
+  image.format = kPngFormats[channels - 1];
   if (to.memory()) image.flags = PNG_IMAGE_FLAG_FAST;
   png_alloc_size_t encoded_bytes = PNG_IMAGE_PNG_SIZE_MAX(image);
   std::string encoded(encoded_bytes, '\0');

@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // bytes; the format's own limit
-constexpr const char* kMetadata = "__metadata__";
+constexpr const char* kMetadataKey = "__metadata__";
 
 std::string_view format_name(graph::DType dtype) {
   switch (dtype) {
@@ -167,10 +167,10 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
   });
 
   json header = json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
+  if (!metadata.empty()) header[kMetadataKey] = metadata;
   std::size_t offset = 0;
   for (const NamedArray* tensor : order) {
-    if (tensor->name == kMetadata || header.contains(tensor->name))
+    if (tensor->name == kMetadataKey || header.contains(tensor->name))
       base::fail_usage("{}: a second tensor \"{}\" cannot be written", path, tensor->name);
     const graph::TensorType& type = tensor->array->type();
     header[tensor->name] = {
@@ -222,11 +222,11 @@ Header read_header(base::InputFile& file) {
 
   Header out;
   for (const auto& [name, value] : header.items()) {
-    if (name != kMetadata) {
+    if (name != kMetadataKey) {
       out.entries.push_back(parse_entry(path, name, value, data_bytes));
       continue;
     }
-    if (!value.is_object()) base::fail_data("{}: {} is not a JSON object", path, kMetadata);
+    if (!value.is_object()) base::fail_data("{}: {} is not a JSON object", path, kMetadataKey);
     for (const auto& [key, entry] : value.items()) {
       if (!entry.is_string()) base::fail_data("{}: metadata \"{}\" is not a string", path, key);
       out.metadata[key] = entry.get<std::string>();
@@ -276,9 +276,10 @@ void require_finite(const std::string& name, const runtime::Array& array) {
   if (array.type().dtype == graph::DType::f32) {
     const std::span<const float> values = array.f32();
     // A loop without a branch is vectorized, and most files pass it.
-    constexpr std::uint32_t kExponent = 0x7F800000u;
+    constexpr std::uint32_t kExponentBits = 0x7F800000u;
     std::uint32_t bad = 0;
-    for (const float value : values) bad |= (std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent ? 1 : 0;
+    for (const float value : values)
+      bad |= (std::bit_cast<std::uint32_t>(value) & kExponentBits) == kExponentBits ? 1 : 0;
     if (bad == 0) return;
     for (std::size_t i = 0; i < values.size(); ++i)
       if (!std::isfinite(values[i])) refuse(i, values[i]);

@@ -18,7 +18,7 @@ namespace {
 using namespace zip;
 
 constexpr std::uint64_t kDate = 0x00210000;  // 1980-01-01, 0:00: equal members give equal bytes
-constexpr std::uint64_t kVersion = 45;       // of the format: zip64
+constexpr std::uint64_t kZipVersion = 45;    // of the format: zip64
 
 // A record under construction.
 struct Record {
@@ -230,7 +230,7 @@ void ZipWriter::begin(const std::string& name, std::uint64_t size) {
   // Checksum and sizes stand behind the data, with 8 bytes each if there is a zip64 field here.
   const bool large = is_large(size);
   Record record;
-  record.add(kLocal, 4).add(kVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4).add(0, 4);
+  record.add(kLocal, 4).add(kZipVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4).add(0, 4);
   record.add(large ? kIn64 : 0, 4).add(large ? kIn64 : 0, 4).add(member.name.size(), 2).add(large ? 20 : 0, 2);
   record.text += member.name;
   if (large) record.add(kZip64, 2).add(16, 2).add(0, 8).add(0, 8);
@@ -272,7 +272,12 @@ void ZipWriter::commit() {
     const std::uint64_t extra = (large ? 16 : 0) + (far ? 8 : 0);
     const std::uint64_t size = large ? kIn64 : member.size;
     Record record;
-    record.add(kEntry, 4).add(kVersion, 2).add(kVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4);
+    record.add(kEntry, 4)
+        .add(kZipVersion, 2)
+        .add(kZipVersion, 2)
+        .add(kSizesBehind | kUtf8, 2)
+        .add(kStored, 2)
+        .add(kDate, 4);
     record.add(member.crc, 4).add(size, 4).add(size, 4).add(member.name.size(), 2).add(extra > 0 ? extra + 4 : 0, 2);
     record.add(0, 2).add(0, 2).add(0, 2).add(0, 4).add(far ? kIn64 : member.offset, 4);
     record.text += member.name;
@@ -284,7 +289,7 @@ void ZipWriter::commit() {
   const std::uint64_t end = at_, bytes = end - list, count = members_.size();
   Record record;
   if (is_large(end) || count >= 0xffff) {
-    record.add(kEnd64, 4).add(kEnd64Bytes - 12, 8).add(kVersion, 2).add(kVersion, 2).add(0, 4).add(0, 4);
+    record.add(kEnd64, 4).add(kEnd64Bytes - 12, 8).add(kZipVersion, 2).add(kZipVersion, 2).add(0, 4).add(0, 4);
     record.add(count, 8).add(count, 8).add(bytes, 8).add(list, 8);
     record.add(kLocator64, 4).add(0, 4).add(end, 8).add(1, 4);
   }

@@ -13,7 +13,7 @@ namespace {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-constexpr std::int64_t kChunk = 1024;  // rows converted to double at a time
+constexpr std::int64_t kRowsOfChunk = 1024;  // rows converted to double at a time
 
 Eigen::Map<const Matrix> covariance_of(const Gaussian& gaussian) {
   const auto width = static_cast<Eigen::Index>(gaussian.mean.size());
@@ -26,16 +26,16 @@ Gaussian fit_gaussian(const Rows& rows) {
   if (rows.width < 1 || rows.count() < 2) base::fail_usage("a covariance needs at least two samples");
   const std::int64_t count = rows.count(), width = rows.width;
   const auto chunk = [&](std::int64_t first) {
-    const std::int64_t size = std::min(kChunk, count - first);
+    const std::int64_t size = std::min(kRowsOfChunk, count - first);
     return Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
                rows.values.data() + first * width, size, width)
         .cast<double>();
   };
   Eigen::RowVectorXd mean = Eigen::RowVectorXd::Zero(width);
-  for (std::int64_t first = 0; first < count; first += kChunk) mean += chunk(first).colwise().sum();
+  for (std::int64_t first = 0; first < count; first += kRowsOfChunk) mean += chunk(first).colwise().sum();
   mean /= static_cast<double>(count);
   Matrix covariance = Matrix::Zero(width, width);
-  for (std::int64_t first = 0; first < count; first += kChunk) {
+  for (std::int64_t first = 0; first < count; first += kRowsOfChunk) {
     const Matrix centred = chunk(first).rowwise() - mean;
     covariance.noalias() += centred.transpose() * centred;
   }

@@ -16,9 +16,9 @@ namespace gan::metrics {
 
 namespace {
 
-constexpr std::int64_t kBlock = 512;         // rows of a
-constexpr std::int64_t kPiece = 2048;        // rows of b: 4 MB of products, which stay in the cache
-constexpr std::int64_t kElements = 1 << 24;  // of a or b held at a time, a limit for wide rows
+constexpr std::int64_t kRowsOfBlock = 512;         // rows of a
+constexpr std::int64_t kRowsOfPiece = 2048;        // rows of b: 4 MB of products, which stay in the cache
+constexpr std::int64_t kElementsAtOnce = 1 << 24;  // of a or b held at a time, a limit for wide rows
 
 std::vector<double> mean_row(const Rows& rows) {
   std::vector<double> mean(static_cast<std::size_t>(rows.width));
@@ -68,13 +68,13 @@ struct BlockProduct {
 };
 
 /// The rows of this width that are held at a time.
-std::int64_t most_rows(std::int64_t width) { return std::max<std::int64_t>(kElements / width, 16); }
+std::int64_t most_rows(std::int64_t width) { return std::max<std::int64_t>(kElementsAtOnce / width, 16); }
 
 /// for_each_product of rows minus `centre`.
 void for_each_centred_product(const Rows& a, const Rows& b, std::span<const float> centre, const VisitRow& visit,
                               const runtime::Communicator& ranks, const runtime::Backend* backend) {
   require_same_width(a, b);
-  const std::int64_t block = block_of(a), piece = std::min({kPiece, b.count(), most_rows(b.width)});
+  const std::int64_t block = block_of(a), piece = std::min({kRowsOfPiece, b.count(), most_rows(b.width)});
   std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<BlockProduct>> products;  // by size
   for (std::int64_t first = 0; first < b.count(); first += piece) {
     const std::int64_t columns = std::min(piece, b.count() - first);
@@ -98,7 +98,7 @@ void for_each_centred_product(const Rows& a, const Rows& b, std::span<const floa
 
 }  // namespace
 
-std::int64_t block_of(const Rows& a) { return std::min({kBlock, a.count(), most_rows(a.width)}); }
+std::int64_t block_of(const Rows& a) { return std::min({kRowsOfBlock, a.count(), most_rows(a.width)}); }
 
 void require_same_width(const Rows& a, const Rows& b) {
   if (a.width < 1 || a.width != b.width || a.count() < 1 || b.count() < 1)

@@ -10,15 +10,15 @@
 namespace gan::metrics {
 namespace {
 
-constexpr std::int64_t kMostRows = 2500, kFewestRows = 10, kFolds = 5;
+constexpr std::int64_t kMostRowsTested = 2500, kFewestRowsTested = 10, kFolds = 5;
 
 }  // namespace
 
 double two_sample_auc(const Rows& a, const Rows& b, std::uint64_t seed) {
   require_same_width(a, b);
-  const std::int64_t rows = std::min({a.count(), b.count(), kMostRows});
-  if (rows < kFewestRows)
-    base::fail_usage("a two-sample test needs at least {} rows a side, {} given", kFewestRows, rows);
+  const std::int64_t rows = std::min({a.count(), b.count(), kMostRowsTested});
+  if (rows < kFewestRowsTested)
+    base::fail_usage("a two-sample test needs at least {} rows a side, {} given", kFewestRowsTested, rows);
   const std::vector<float> from_a = choose_rows(a, rows, seed), from_b = choose_rows(b, rows, seed + 1);
   std::vector<double> of_a, of_b;  // shares of a among a row's neighbours
   for (std::int64_t fold = 0; fold < kFolds; ++fold) {

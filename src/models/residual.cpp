@@ -14,7 +14,7 @@ using namespace ops;
 
 namespace {
 
-constexpr int kBlocks = 2;                // of a stage
+constexpr int kBlocksOfStage = 2;
 constexpr std::int64_t kExpansion = 2;    // channels inside of a block, for each of its own
 constexpr std::int64_t kGroupWidth = 16;  // channels of a group of the 3x3 convolution
 
@@ -39,7 +39,7 @@ std::pair<std::int64_t, std::int64_t> smallest_sides(const ModelSpec& spec, cons
 /// their size (Fixup, for blocks of three layers).
 double initial_gain(const NetworkSpec& network) {
   constexpr double kLeakyRelu = 1.3868;  // sqrt(2 / (1 + 0.2^2))
-  return kLeakyRelu * std::pow(static_cast<double>(kBlocks * network.widths.size()), -0.25);
+  return kLeakyRelu * std::pow(static_cast<double>(kBlocksOfStage * network.widths.size()), -0.25);
 }
 
 nn::ConvOptions pointwise(const NetworkSpec& network, bool bias = false) {
@@ -68,7 +68,7 @@ Tensor block(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor
 }
 
 Tensor stage(Scope& s, const ModelSpec& spec, const NetworkSpec& network, Tensor x, const Condition& y) {
-  for (int i = 0; i < kBlocks; ++i) x = block(s, spec, network, x, y);
+  for (int i = 0; i < kBlocksOfStage; ++i) x = block(s, spec, network, x, y);
   return x;
 }
 

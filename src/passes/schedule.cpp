@@ -17,7 +17,7 @@ using graph::Schedule;
 namespace {
 
 /// Tensors of at most this many elements are small compared with activations and weights.
-constexpr std::int64_t kSmall = 16384;
+constexpr std::int64_t kSmallTensor = 16384;
 
 /// Visits nodes in graph order, small ones earlier. Contractions become kernels at once, with their epilogue.
 /// Elementwise nodes collect in pending sets until a node that cannot join needs their value. A node that reads two
@@ -75,8 +75,8 @@ class Scheduler {
           static_cast<std::size_t>(std::ranges::count_if(node.inputs, [&](NodeId input) { return !is_given(input); }));
     const auto is_small = [&](NodeId id) {
       const Node& node = graph_.node(id);
-      return node.type.elements() <= kSmall &&
-             (node.op != &ops::sum_op || graph_.node(node.inputs[0]).type.elements() <= kSmall);
+      return node.type.elements() <= kSmallTensor &&
+             (node.op != &ops::sum_op || graph_.node(node.inputs[0]).type.elements() <= kSmallTensor);
     };
     const auto may_come_early = [&](const Node& node) {
       return !node.op->contraction && is_small(node.id) && std::ranges::all_of(node.inputs, is_small);

@@ -16,7 +16,7 @@ namespace gan::runtime {
 
 namespace {
 
-constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kArrayAlignment = 64;
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer tracks malloc only
 #else
@@ -46,8 +46,8 @@ class HostMemory : public Memory {
  public:
   std::shared_ptr<std::byte> allocate(std::size_t bytes) override {
     if (bytes >= kMappedBytes) return map_pages(bytes);
-    const std::size_t rounded = base::round_up(std::max<std::size_t>(bytes, 1), kAlignment);
-    std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded)), std::free);
+    const std::size_t rounded = base::round_up(std::max<std::size_t>(bytes, 1), kArrayAlignment);
+    std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(kArrayAlignment, rounded)), std::free);
     if (!data) throw std::bad_alloc();
     std::memset(data.get(), 0, rounded);
     return data;
@@ -84,7 +84,7 @@ std::vector<Array> allocate_together(std::span<const graph::TensorType> types) {
   std::size_t bytes = 0;
   for (const graph::TensorType& type : types) {
     offsets.push_back(bytes);
-    bytes += base::round_up(type.bytes(), kAlignment);
+    bytes += base::round_up(type.bytes(), kArrayAlignment);
   }
   const Buffer block(bytes);
   std::vector<Array> arrays;

@@ -33,16 +33,16 @@ int variable(std::initializer_list<const char*> names, int otherwise) {
 
 /// Where the module may lie: next to the program, in the library folder beside the program's, where the system looks.
 std::vector<std::string> module_paths() {
-  constexpr const char* kName = "libgan_mpi.so";
+  constexpr const char* kMpiLibrary = "libgan_mpi.so";
   std::vector<std::string> paths;
   std::error_code failed;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", failed);
   if (!failed) {
-    paths.push_back((program.parent_path() / kName).string());
-    paths.push_back((program.parent_path() / "../" GAN_LIBRARY_FOLDER / kName).lexically_normal().string());
-    paths.push_back((program.parent_path() / "../lib" / kName).lexically_normal().string());
+    paths.push_back((program.parent_path() / kMpiLibrary).string());
+    paths.push_back((program.parent_path() / "../" GAN_LIBRARY_FOLDER / kMpiLibrary).lexically_normal().string());
+    paths.push_back((program.parent_path() / "../lib" / kMpiLibrary).lexically_normal().string());
   }
-  paths.emplace_back(kName);
+  paths.emplace_back(kMpiLibrary);
   return paths;
 }
 

@@ -30,7 +30,7 @@ constexpr auto kStreamBeat = std::chrono::seconds(15);         // a comment then
 constexpr std::uint32_t kMostHeaderBytes = 16 << 10;
 constexpr int kBacklog = 1024;
 // Bytes: access is checked before larger bodies are read, and larger answers are counted.
-constexpr std::uint64_t kSmall = 64 << 10;
+constexpr std::uint64_t kSmallBody = 64 << 10;
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
@@ -141,7 +141,7 @@ class Session : public std::enable_shared_from_this<Session> {
     const auto length = parser_->content_length();
     const std::uint64_t bytes = length ? *length : parser_->chunked() ? server_.options.body : 0;
     // Only clients with access may make the server hold a large body.
-    if (bytes > kSmall) {
+    if (bytes > kSmallBody) {
       begin_request(parser_->get());
       keep_ = false;
       if (std::optional<Response> refusal = server_.check(*request_)) return write(std::move(*refusal));
@@ -209,7 +209,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void write(Response response) {
     const bool empty = response.status == 204 || response.status == 304, head = request_->method == "HEAD";
     std::optional<std::uint64_t> file_size;
-    if (response.body.size() > kSmall && !hold(response.body.size()))
+    if (response.body.size() > kSmallBody && !hold(response.body.size()))
       response = {.status = 503, .body = error_json("too much is being sent"), .headers = {{"Retry-After", "1"}}};
     if (!response.file.empty()) {
       http::file_body::value_type file;
@@ -449,14 +449,14 @@ bool decode_url(std::string_view encoded, std::string& decoded, bool plus_is_spa
 }
 
 std::string encode_url(std::string_view text) {
-  static constexpr char kDigits[] = "0123456789ABCDEF";
+  static constexpr char kHexDigits[] = "0123456789ABCDEF";
   std::string encoded;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (std::isalnum(byte) || c == '-' || c == '.' || c == '_' || c == '~')
       encoded += c;
     else
-      encoded.append({'%', kDigits[byte >> 4], kDigits[byte & 15]});
+      encoded.append({'%', kHexDigits[byte >> 4], kHexDigits[byte & 15]});
   }
   return encoded;
 }

@@ -22,18 +22,18 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::size_t kMostWaiting = 16, kMostKept = 32;
-constexpr std::int64_t kMostSamples = 1'000'000;
-constexpr std::string_view kFolder = "gan-jobs-";  // how the names of folders of results begin
+constexpr std::size_t kMostJobsWaiting = 16, kMostJobsKept = 32;
+constexpr std::int64_t kMostJobSamples = 1'000'000;
+constexpr std::string_view kJobFolderPrefix = "gan-jobs-";  // how the names of folders of results begin
 
 struct Format {
   const char *name, *type;
 };
-constexpr Format kFormats[] = {{"npz", "application/x-npz"},
-                               {"npy", "application/x-npy"},
-                               {"csv", "text/csv"},
-                               {"zip", "application/zip"},
-                               {"png", "image/png"}};
+constexpr Format kJobFormats[] = {{"npz", "application/x-npz"},
+                                  {"npy", "application/x-npy"},
+                                  {"csv", "text/csv"},
+                                  {"zip", "application/zip"},
+                                  {"png", "image/png"}};
 
 /// The share that is done as a line of a job's output says ("   40%  of 10,000 samples"); null without one.
 Json share_in(const std::string& line) {
@@ -48,7 +48,7 @@ void remove_leftovers() {
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
     const bool old = fs::file_time_type::clock::now() - entry.last_write_time(ignored) > std::chrono::hours(1);
-    if (!entry.path().filename().string().starts_with(kFolder) || !old) continue;
+    if (!entry.path().filename().string().starts_with(kJobFolderPrefix) || !old) continue;
     try {
       const base::FolderLock lock(entry.path().string());
       fs::remove_all(entry.path(), ignored);
@@ -61,7 +61,7 @@ void remove_leftovers() {
 
 Jobs::Jobs(Models& models, Runs& runs) : models_(models), runs_(runs) {
   remove_leftovers();
-  std::string name = (fs::temp_directory_path() / (std::string(kFolder) + "XXXXXX")).string();
+  std::string name = (fs::temp_directory_path() / (std::string(kJobFolderPrefix) + "XXXXXX")).string();
   if (!::mkdtemp(name.data())) base::fail_data("{}: no folder can be made for the results of jobs", name);
   folder_ = name;
   lock_.emplace(folder_);
@@ -97,11 +97,11 @@ Json Jobs::add(const Json& body) {
     const draw::SampleOptions options = sample_options(request, opened->model, noise, {});
     if (!noise.empty()) throw Refusal{400, "latents: a job draws those of its seed", "latents"};
     const std::int64_t total = draw::make_sample_plan(options, opened->model, 0).total;
-    if (total > kMostSamples)
-      throw Refusal{413, fmt::format("count: a job may have {} samples", base::grouped(kMostSamples)), "count"};
+    if (total > kMostJobSamples)
+      throw Refusal{413, fmt::format("count: a job may have {} samples", base::grouped(kMostJobSamples)), "count"};
     const Json wanted = body.value("format", Json("npz"));
-    const auto format = std::ranges::find_if(kFormats, [&](const Format& each) { return wanted == each.name; });
-    if (format == std::end(kFormats)) throw Refusal{400, "format: expected npz, npy, csv, zip or png", "format"};
+    const auto format = std::ranges::find_if(kJobFormats, [&](const Format& each) { return wanted == each.name; });
+    if (format == std::end(kJobFormats)) throw Refusal{400, "format: expected npz, npy, csv, zip or png", "format"};
     job.type = format->type;
     job.arguments = {"sample",
                      opened->path,
@@ -124,7 +124,7 @@ Json Jobs::add(const Json& body) {
   }
   job.kind = kind.get<std::string>();
   const std::scoped_lock lock(mutex_);
-  if (waiting_.size() >= kMostWaiting) throw Refusal{429, "too many jobs wait", "", 10};
+  if (waiting_.size() >= kMostJobsWaiting) throw Refusal{429, "too many jobs wait", "", 10};
   job.id = std::to_string(next_++);
   job.output = (fs::path(folder_) / (job.id + ".log")).string();
   if (job.kind == "sample") {
@@ -168,7 +168,7 @@ void Jobs::work() {
 /// Counts a job among those that have ended, of which the last are kept.
 void Jobs::end(const std::string& id) {
   done_.push_back(id);
-  for (; done_.size() > kMostKept; done_.pop_front()) {
+  for (; done_.size() > kMostJobsKept; done_.pop_front()) {
     std::error_code ignored;
     const Job& old = jobs_.at(done_.front());
     for (const std::string& file : {old.output, old.result}) fs::remove(file, ignored);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kMostOpen = 8;  // of the models below a root
 
-constexpr const char* kFile = "model.safetensors";
+constexpr const char* kModelFile = "model.safetensors";
 
 Json number_json(const data::NumberColumn& number, const std::string& name) {
   return {{"name", name},
@@ -89,7 +89,7 @@ std::vector<std::string> Models::names() const {
   std::error_code ignored;
   for (const std::string& folder : runs::folders_of_runs(root_))
     if (const std::string run = name_of_run(root_, folder);
-        fs::is_regular_file(fs::path(root_) / folder / kFile, ignored) && !files_.contains(run))
+        fs::is_regular_file(fs::path(root_) / folder / kModelFile, ignored) && !files_.contains(run))
       names.push_back(run);
   std::ranges::sort(names);
   return names;
@@ -112,7 +112,7 @@ std::string Models::path_of(const std::string& name) const {
   else
     throw Refusal{404, "there is no model of that name", "model"};
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) path /= kFile;
+  if (fs::is_directory(path, ignored)) path /= kModelFile;
   if (!fs::is_regular_file(path, ignored)) throw Refusal{404, "there is no model of that name", "model"};
   return path.string();
 }

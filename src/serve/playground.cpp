@@ -13,8 +13,8 @@
 namespace gan::serve {
 namespace {
 
-constexpr int kMost = 2;  // at once
-constexpr std::size_t kMostAtOnce = 256 << 10;
+constexpr int kMostPlaygrounds = 2;  // at once
+constexpr std::size_t kReadAtOnce = 256 << 10;
 
 std::atomic<int> playing = 0;
 
@@ -33,8 +33,8 @@ class Frames : public EventSource {
 
   bool next(std::string& out) override {
     const std::size_t before = text_.size();
-    text_.resize(before + kMostAtOnce);
-    const ssize_t count = ::read(pipe_, text_.data() + before, kMostAtOnce);
+    text_.resize(before + kReadAtOnce);
+    const ssize_t count = ::read(pipe_, text_.data() + before, kReadAtOnce);
     const bool waits = count < 0 && (errno == EAGAIN || errno == EINTR);
     text_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
     std::size_t begin = 0;
@@ -80,7 +80,7 @@ std::shared_ptr<EventSource> playground(const std::map<std::string, std::string>
       throw Refusal{400, "there is no field of that name: " + key.substr(0, 60), key};
     }
   }
-  if (playing >= kMost) throw Refusal{429, "too many playgrounds run", "", 5};
+  if (playing >= kMostPlaygrounds) throw Refusal{429, "too many playgrounds run", "", 5};
   return std::make_shared<Frames>(arguments, root);
 }
 

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kMostAtOnce = 128 << 10;  // bytes of a file
+constexpr std::size_t kFileBytesAtOnce = 128 << 10;
 constexpr auto kStatePause = std::chrono::milliseconds(500);
 
 class RunEvents : public EventSource {
@@ -113,10 +113,11 @@ class RunEvents : public EventSource {
     }
     std::ifstream file(path, std::ios::binary);
     file.seekg(static_cast<std::streamoff>(at));
-    std::string text(std::min<std::uintmax_t>(size - at, kMostAtOnce), '\0');
+    std::string text(std::min<std::uintmax_t>(size - at, kFileBytesAtOnce), '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-    if (text.size() == kMostAtOnce && text.find('\n') == std::string::npos) at += text.size();  // no line is so long
+    if (text.size() == kFileBytesAtOnce && text.find('\n') == std::string::npos)
+      at += text.size();  // no line is so long
     for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
       const std::string line = text.substr(begin, end - begin);
       at += line.size() + 1;

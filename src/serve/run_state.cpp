@@ -47,10 +47,10 @@ std::string end_of_file(const std::string& path, std::size_t bytes) {
 }
 
 RunState state_of(const std::string& folder, const train::Config& config) {
-  constexpr std::size_t kLine = 8 << 10;
+  constexpr std::size_t kTailBytes = 8 << 10;
   const fs::path path(folder);
   RunState run;
-  std::istringstream lines(end_of_file((path / "metrics.jsonl").string(), kLine));
+  std::istringstream lines(end_of_file((path / "metrics.jsonl").string(), kTailBytes));
   for (std::string line; std::getline(lines, line);) {
     const auto json = runs::parse_json(line);
     if (!json || !json->is_object()) continue;

@@ -20,19 +20,17 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::int64_t kLargestBatch = 256;
-constexpr std::int64_t kMostFirst = 1'000'000'000'000;
 constexpr float kLargestLatent = 1e4F;  // beyond, samples are not finite
 
 struct Format {
   std::string_view type;
   draw::SampleFormat format;
 };
-constexpr Format kFormats[] = {{"image/png", draw::SampleFormat::png},
-                               {"application/zip", draw::SampleFormat::zip},
-                               {"application/x-npy", draw::SampleFormat::npy},
-                               {"application/x-npz", draw::SampleFormat::npz},
-                               {"text/csv", draw::SampleFormat::csv}};
+constexpr Format kAnswerFormats[] = {{"image/png", draw::SampleFormat::png},
+                                     {"application/zip", draw::SampleFormat::zip},
+                                     {"application/x-npy", draw::SampleFormat::npy},
+                                     {"application/x-npz", draw::SampleFormat::npz},
+                                     {"text/csv", draw::SampleFormat::csv}};
 constexpr std::string_view kJson = "application/json";
 
 /// The first type of an Accept header that is one of `types`; `otherwise` if any will do. Throws a Refusal.
@@ -162,7 +160,7 @@ Response answer(const SampleOrder& order, std::span<float> samples, std::span<co
   const train::Model& model = order.model->model;
   Response response{.type = order.type, .headers = headers_of(order)};
   if (order.type != kJson) {
-    const auto format = std::ranges::find(kFormats, order.type, &Format::type)->format;
+    const auto format = std::ranges::find(kAnswerFormats, order.type, &Format::type)->format;
     const auto output =
         draw::open_sample_output({"the answer", response.body}, format, order.options, order.plan, model, order.pad);
     output->write(samples, rows);
@@ -185,7 +183,7 @@ Response answer(const SampleOrder& order, std::span<float> samples, std::span<co
 
 /// The batch for which a program is compiled: few sizes, so that the sampler keeps all of them.
 std::int64_t rounded_batch(std::int64_t count) {
-  constexpr std::array<std::int64_t, 8> kSizes = {1, 2, 4, 8, 16, 32, 64, kLargestBatch};
+  constexpr std::array<std::int64_t, 8> kSizes = {1, 2, 4, 8, 16, 32, 64, train::Sampler::kLargestBatch};
   return *std::ranges::lower_bound(kSizes, count);
 }
 
@@ -215,7 +213,7 @@ draw::SampleOptions sample_options(const Json& body, const train::Model& model, 
       throw Refusal{400, "there is no field of that name: " + base::printable(field.substr(0, 60)), field};
   draw::SampleOptions options;
   options.seed = whole(body, "seed", 1, 0, INT64_MAX);
-  options.first = whole(body, "first", 0, 0, kMostFirst);
+  options.first = whole(body, "first", 0, 0, draw::kMostFirst);
   options.same_latents = flag(body, "same_latents");
   if (const Json value = body.value("truncation", Json()); !value.is_null()) {
     if (!value.is_number() || !(value.get<double>() == 0 || value.get<double>() >= train::Sampler::kLeastTruncation))
@@ -226,7 +224,7 @@ draw::SampleOptions sample_options(const Json& body, const train::Model& model, 
       throw Refusal{400, "truncation: the model's latents are uniform in [-1, 1] already", "truncation"};
   }
   if (const Json rows = body.value("latents", Json()); !rows.is_null()) {
-    noise = read_latents(rows, model.config.model.latent, kLargestBatch * 16);
+    noise = read_latents(rows, model.config.model.latent, train::Sampler::kLargestBatch * 16);
     options.noise = "of the request";
     if (options.truncation > 0) throw Refusal{400, "truncation: latents are given", "truncation"};
   }
@@ -341,14 +339,15 @@ void Drawer::run() {
     std::int64_t total = 0;
     for (auto it = queue_.begin(); it != queue_.end();) {
       const bool first = together.empty();
-      if (!first && (it->order.model != together[0].order.model || total + it->order.plan.total > kLargestBatch)) {
+      if (!first && (it->order.model != together[0].order.model ||
+                     total + it->order.plan.total > train::Sampler::kLargestBatch)) {
         ++it;
         continue;
       }
       total += it->order.plan.total;
       together.push_back(std::move(*it));
       it = queue_.erase(it);
-      if (total >= kLargestBatch) break;
+      if (total >= train::Sampler::kLargestBatch) break;
     }
     queued_samples_ -= total;
     waiting_ = std::ssize(queue_);
@@ -369,7 +368,7 @@ void Drawer::draw(std::vector<Waiting>& together) {
   try {
     std::int64_t total = 0;
     for (const Waiting& each : together) total += each.order.plan.total;
-    const std::int64_t padded = total <= kLargestBatch ? rounded_batch(total) : total;
+    const std::int64_t padded = total <= train::Sampler::kLargestBatch ? rounded_batch(total) : total;
     z_.assign(static_cast<std::size_t>(padded) * latent, 0.0F);
     drawn_.resize(static_cast<std::size_t>(padded) * size);
     data::ConditionRows all;

@@ -26,9 +26,9 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr int kWorkers = 8;                // some may wait for trainings to begin
-constexpr std::size_t kMostWaiting = 128;  // requests for workers
-constexpr double kGraceSeconds = 30;       // for answers when the server ends
+constexpr int kWorkers = 8;                        // some may wait for trainings to begin
+constexpr std::size_t kMostRequestsWaiting = 128;  // requests for workers
+constexpr double kGraceSeconds = 30;               // for answers when the server ends
 
 ServerOptions completed(ServerOptions options) {
   if (!is_loopback(options.host) && options.key.empty())
@@ -131,7 +131,7 @@ Server::Services::Services(const ServerOptions& given)
         if (options.log) log.add(log_line(request, status, bytes, seconds));
       });
   drawer = std::make_unique<Drawer>(options.limits, options.threads);
-  workers = std::make_unique<Workers>(kWorkers, kMostWaiting);
+  workers = std::make_unique<Workers>(kWorkers, kMostRequestsWaiting);
 }
 
 Server::Server(const ServerOptions& options) : services_(std::make_unique<Services>(options)) {}

@@ -11,7 +11,7 @@
 namespace gan::train {
 
 namespace {
-constexpr const char* kFormat = "gan.cpp checkpoint";
+constexpr const char* kCheckpointFormat = "gan.cpp checkpoint";
 }
 
 void save_checkpoint(const std::string& path, const Position& position, const std::vector<nn::Variable>& variables,
@@ -33,14 +33,15 @@ void save_checkpoint(const std::string& path, const Position& position, const st
   if (position.parts > 1) json["parts"] = position.parts;
   json["watch"] = {
       {"seen", position.watch.seen}, {"said", position.watch.said}, {"references", position.watch.references}};
-  io::write_safetensors(path, {{"format", kFormat}, {"library", kLibrary}, {"version", "1"}, {"position", json.dump()}},
-                        tensors);
+  io::write_safetensors(
+      path, {{"format", kCheckpointFormat}, {"library", kLibrary}, {"version", "1"}, {"position", json.dump()}},
+      tensors);
 }
 
 Position load_checkpoint(const std::string& path, const std::vector<nn::Variable>& variables, runtime::State& state,
                          const std::function<void(const Position&)>& accept) {
   io::Safetensors file = io::read_safetensors(path);
-  if (file.metadata["format"] != kFormat || file.metadata["version"] != "1")
+  if (file.metadata["format"] != kCheckpointFormat || file.metadata["version"] != "1")
     base::fail_data("{}: not a checkpoint that this program reads (format \"{}\", version \"{}\")", path,
                     file.metadata["format"], file.metadata["version"]);
   Position position;

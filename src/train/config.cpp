@@ -236,7 +236,6 @@ std::string place(const std::string& where, const toml::source_region& source) {
 
 /// The end of the string in quotes that begins at `at`, as far as toml++ reads it without looking for blanks.
 std::size_t end_of_string(std::string_view text, std::size_t at) {
-  constexpr std::string_view kBlanks = " \t\r\n";
   const char quote = text[at];
   const bool lines = text.substr(at, 3) == std::string(3, quote);
   const std::string_view end = text.substr(at, lines ? 3 : 1);
@@ -250,8 +249,8 @@ std::size_t end_of_string(std::string_view text, std::size_t at) {
     if (text[at] == '\n' && !lines) return at;
     if (text[at] != '\\' || quote != '"') continue;
     ++at;
-    if (at < text.size() && kBlanks.find(text[at]) == std::string_view::npos) continue;
-    at = std::min(text.find_first_not_of(kBlanks, at), text.size());
+    if (at < text.size() && base::kBlanks.find(text[at]) == std::string_view::npos) continue;
+    at = std::min(text.find_first_not_of(base::kBlanks, at), text.size());
     if (at < text.size() && static_cast<unsigned char>(text[at]) > 127) return at;
     --at;
   }

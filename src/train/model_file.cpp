@@ -17,11 +17,10 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr const char* kFormat = "gan.cpp model";
-constexpr const char* kVersion = "3";
+constexpr const char* kModelFormat = "gan.cpp model";
+constexpr const char* kModelVersion = "3";
 constexpr const char* kVersionOfCategories = "2";  // had no numbers in conditions and no units
 constexpr const char* kVersionOfLabels = "1";      // had "classes" and "class_names" in place of a condition
-constexpr std::int64_t kLargestSample = 1 << 24;   // elements; more is a broken file, not an image
 
 /// The variables of the model's networks.
 std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
@@ -66,7 +65,7 @@ void read_description(Model& model, const std::string& version, const std::strin
     model.sample_shape = json.at("sample_shape").get<graph::Shape>();
     model.condition = version == kVersionOfLabels ? condition_of_labels(json, path)
                                                   : data::condition_of_json(json.at("condition"), path);
-    if (version == kVersion) model.units = data::units_of_json(json.at("units"), path);
+    if (version == kModelVersion) model.units = data::units_of_json(json.at("units"), path);
     model.data_name = json.at("data").at("name").get<std::string>();
     model.data_hash = json.at("data").at("sha256").get<std::string>();
     model.steps = json.at("steps").get<std::int64_t>();
@@ -108,9 +107,9 @@ void save_model(const std::string& path, const Model& model) {
     tensors.push_back({variable.name, &found->second});
   }
   io::write_safetensors(path,
-                        {{"format", kFormat},
+                        {{"format", kModelFormat},
                          {"library", kLibrary},
-                         {"version", kVersion},
+                         {"version", kModelVersion},
                          {"model", describe(model).dump(-1, ' ', false, Json::error_handler_t::replace)}},
                         tensors);
 }
@@ -132,10 +131,12 @@ Model load_model(base::InputFile& input, Networks networks) {
     const auto found = content.metadata.find(key);
     return found == content.metadata.end() ? std::string() : found->second;
   };
-  if (text("format") != kFormat) base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
-  if (text("version") != kVersion && text("version") != kVersionOfCategories && text("version") != kVersionOfLabels)
+  if (text("format") != kModelFormat)
+    base::fail_data("{}: not a model of gan.cpp (format \"{}\")", file, text("format"));
+  if (text("version") != kModelVersion && text("version") != kVersionOfCategories &&
+      text("version") != kVersionOfLabels)
     base::fail_data("{}: model format \"{}\", this program, {}, reads {} to {}; it was written by {}", file,
-                    text("version"), kLibrary, kVersionOfLabels, kVersion,
+                    text("version"), kLibrary, kVersionOfLabels, kModelVersion,
                     text("library").empty() ? "another" : text("library"));
   Model model;
   read_description(model, text("version"), text("model"), file);

@@ -13,16 +13,17 @@ namespace gan::train {
 
 namespace {
 
-constexpr std::int64_t kMostRows = 2048, kFewestRows = 256;
-constexpr std::int64_t kMostElements = 4'000'000;  // of the rows that are looked at
-constexpr std::int64_t kSamples = 128;             // rows of latents and conditions
+constexpr std::int64_t kMostRowsObserved = 2048, kFewestRowsObserved = 256;
+constexpr std::int64_t kMostElementsObserved = 4'000'000;  // of the rows that are looked at
+constexpr std::int64_t kSamplesObserved = 128;             // rows of latents and conditions
 constexpr std::int64_t kFewestPairs = 8;
 constexpr double kLeastShare = 0.01;  // of the variance, that a condition must explain
 
 /// Different rows of the data in random order, spread over its length.
 std::vector<std::uint32_t> choose_rows(const data::Dataset& dataset, std::uint64_t seed) {
   const std::int64_t width = graph::element_count(dataset.sample_shape);
-  const std::int64_t most = std::clamp(kMostElements / std::max<std::int64_t>(width, 1), kFewestRows, kMostRows);
+  const std::int64_t most =
+      std::clamp(kMostElementsObserved / std::max<std::int64_t>(width, 1), kFewestRowsObserved, kMostRowsObserved);
   const auto count = static_cast<std::uint64_t>(std::min(dataset.count(), most));
   const auto all = static_cast<std::uint64_t>(dataset.count());
   const base::RandomStream random(seed, base::stream_of("watchdog.rows"));
@@ -148,14 +149,14 @@ DataSpread spread_of(const data::Dataset& dataset, const data::ConditionSpec& co
 /// The averaged generator as it draws after training, on fixed rows. It reads the run's own weights, so that nothing
 /// is copied or compiled again for a check.
 struct Observer::Generator {
-  /// With a condition three blocks of kSamples rows: latents and conditions; the same latents with other conditions;
-  /// other latents with the same conditions. Else the first block alone.
+  /// With a condition three blocks of kSamplesObserved rows: latents and conditions; the same latents with other
+  /// conditions; other latents with the same conditions. Else the first block alone.
   Generator(const Config& config, const data::Dataset& dataset, const Stepper& stepper) {
     const data::ConditionSpec& condition = stepper.condition();
     const std::int64_t blocks = condition.empty() ? 1 : 3;
     graph::Graph graph;
     const models::ModelSpec spec = model_spec(config, dataset.sample_shape, condition);
-    for (const nn::Variable& variable : build_sampler(graph, config, spec, blocks * kSamples)) {
+    for (const nn::Variable& variable : build_sampler(graph, config, spec, blocks * kSamplesObserved)) {
       const auto averaged = stepper.state().find(optim::average_of(variable.name));
       state[variable.name] =
           (averaged != stepper.state().end() ? averaged->second : stepper.state().at(variable.name)).share();
@@ -167,7 +168,7 @@ struct Observer::Generator {
     const base::RandomStream random(seed, base::stream_of("watchdog.latents"));
     const bool uniform = config.model.latent_distribution == "uniform";
     const runtime::Writing z(state.at("z"));
-    const auto latent = static_cast<std::size_t>(config.model.latent), block = kSamples * latent;
+    const auto latent = static_cast<std::size_t>(config.model.latent), block = kSamplesObserved * latent;
     for (std::size_t i = 0; i < z.f32().size(); ++i) {
       const std::size_t index = i < 2 * block ? i % block : i - block;  // the second block repeats the first
       z.f32()[i] = uniform ? 2 * random.uniform(index) - 1 : random.normal(index);
@@ -175,7 +176,7 @@ struct Observer::Generator {
     if (condition.empty()) return;
     const std::vector<std::uint32_t> chosen = choose_rows(dataset, seed);
     std::vector<std::uint32_t> rows, others;
-    for (std::size_t i = 0; i < kSamples; ++i) {
+    for (std::size_t i = 0; i < kSamplesObserved; ++i) {
       rows.push_back(chosen[i % chosen.size()]);
       others.push_back(chosen[(i + chosen.size() / 2) % chosen.size()]);
     }
@@ -214,16 +215,16 @@ void Observer::measure_samples(Measurements& found) {
   const runtime::Array array = generator_->state.at("samples").on_host();
   const std::span<const float> samples = array.f32();
   const bool conditional = !stepper_.condition().empty();
-  const std::size_t block = samples.size() / (conditional ? 3 : 1), width = block / kSamples;
+  const std::size_t block = samples.size() / (conditional ? 3 : 1), width = block / kSamplesObserved;
   if (!conditional) {
     if (data_.total > 0) found.spread = std::sqrt(variance(samples, width)) / data_.total;
     return;
   }
   double moved = 0, within = 0;
-  for (std::size_t i = 0; i < kSamples; ++i) {
+  for (std::size_t i = 0; i < kSamplesObserved; ++i) {
     const float* row = samples.data() + i * width;
-    moved += mean_squared_difference(row, row + block, width) / (2.0 * kSamples);
-    within += mean_squared_difference(row, row + 2 * block, width) / (2.0 * kSamples);
+    moved += mean_squared_difference(row, row + block, width) / (2.0 * kSamplesObserved);
+    within += mean_squared_difference(row, row + 2 * block, width) / (2.0 * kSamplesObserved);
   }
   if (data_.between) found.condition = std::sqrt(moved) / *data_.between;
   if (data_.within && *data_.within > 1e-3 * data_.total) found.spread = std::sqrt(within) / *data_.within;

@@ -12,10 +12,6 @@
 
 namespace gan::train {
 
-namespace {
-constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
-}
-
 Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled,
                  const runtime::Backend* backend)
     : model_(model.share()), precision_(precision), disabled_(disabled), backend_(backend) {

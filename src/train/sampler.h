@@ -26,9 +26,9 @@ class Sampler {
 
   /// Writes the samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an
   /// unconditional model), to out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not
-  /// fit or a latent is not finite. Batches have at most 256 samples; the first batch of a size compiles a program, and
-  /// the programs of the last kProgramsKept sizes are kept. From the second call on, a single sample of an MLP needs no
-  /// allocation and no other thread.
+  /// fit or a latent is not finite. Batches have at most kLargestBatch samples; the first batch of a size compiles a
+  /// program, and the programs of the last kProgramsKept sizes are kept. From the second call on, a single sample of an
+  /// MLP needs no allocation and no other thread.
   void sample(std::span<const float> z, const data::ConditionRows& y, std::span<float> out);
 
   /// Writes the samples of latents z [N, latent] and N blended rows of the condition, as the function above does.
@@ -44,6 +44,7 @@ class Sampler {
   /// Throws a run error naming the sample, counted from `first`, if an element of samples [N, ...sample] is not finite.
   void require_finite(std::span<const float> samples, std::int64_t first = 0) const;
 
+  static constexpr std::int64_t kLargestBatch = 256;  // larger ones gain no speed
   static constexpr std::size_t kProgramsKept = 8;
   /// The number of programs kept now.
   std::size_t programs() const { return programs_.size(); }

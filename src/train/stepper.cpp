@@ -130,14 +130,13 @@ void write_scalar(const runtime::Array& array, T value) {
 
 /// Throws a run error, before minutes are spent on filling it, if the state exceeds the machine's memory.
 void Stepper::require_memory() const {
-  constexpr double kGigabyte = 1e9;
   double bytes = 0;
   for (const nn::Variable& variable : variables_)
     bytes += static_cast<double>(graph::element_count(variable.shape)) * sizeof(float);
   const double has = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   if (bytes > has)
     base::fail_run("weights, moments and averages would take {:.0f} GB of this machine's {:.0f}; try smaller networks",
-                   bytes / kGigabyte, has / kGigabyte);
+                   bytes / base::kGigabyte, has / base::kGigabyte);
 }
 
 void Stepper::initialize(const Load& load) {
@@ -151,9 +150,9 @@ void Stepper::initialize(const Load& load) {
 
 /// Writes all samples to the device.
 void Stepper::send_data() {
-  constexpr std::size_t kElements = std::size_t{1} << 22;  // that are sent at a time
+  constexpr std::size_t kElementsSent = std::size_t{1} << 22;  // at a time
   const auto size = static_cast<std::size_t>(graph::element_count(dataset_.sample_shape));
-  const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(kElements / size, 1));
+  const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(kElementsSent / size, 1));
   const runtime::Array& data = state_.at("data.x");
   std::vector<float> piece;
   for (std::int64_t first = 0; first < dataset_.count(); first += rows) {

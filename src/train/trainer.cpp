@@ -698,8 +698,7 @@ std::int64_t total_steps(const Config& config, std::int64_t samples) {
 }
 
 std::string describe_saves(std::uint64_t bytes, std::int64_t checkpoint_every) {
-  constexpr double kGigabyte = 1e9;
-  const double gigabytes = static_cast<double>(bytes) / kGigabyte;
+  const double gigabytes = static_cast<double>(bytes) / base::kGigabyte;
   if (gigabytes < 1) return "";
   return fmt::format("every save writes {:.1f} GB, and there is one every {} (train.checkpoint_every)", gigabytes,
                      base::counted(checkpoint_every, "step"));

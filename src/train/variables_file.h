@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,9 @@ namespace gan::train {
 
 /// The metadata "library" of every file that this program writes: its name and version.
 inline constexpr const char* kLibrary = "gan.cpp " GAN_VERSION;
+
+/// The most elements of a sample: more is a broken file, not an image.
+inline constexpr std::int64_t kLargestSample = 1 << 24;
 
 /// Moves the tensors of a file into `state`. They must be exactly those of `variables`: each present, f32, of its shape
 /// and finite, and no others. Throws a data error that names file and tensor, what was found and expected.

@@ -12,7 +12,7 @@ namespace gan::runtime::cpu {
 
 namespace {
 
-constexpr auto kBlock = static_cast<std::int64_t>(simd::kBlock);
+constexpr auto kBlockElements = static_cast<std::int64_t>(simd::kBlock);
 constexpr std::int64_t kAhead = 512;  // prefetch distance in elements
 
 // Copies one block of an operand into a block of scratch, widened to f32 and repeated by its access.
@@ -169,7 +169,7 @@ class BlockRunner {
     for (std::size_t i = 0; i < first_result_; ++i) {
       if (is_direct_operand(i)) continue;
       scratch_[i] = next;
-      next += is_scalar(i) ? static_cast<std::int64_t>(simd::kBroadcast) : kBlock;
+      next += is_scalar(i) ? static_cast<std::int64_t>(simd::kBroadcast) : kBlockElements;
     }
     std::vector<std::int64_t> unused;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -185,7 +185,7 @@ class BlockRunner {
       if (direct_[dst]) continue;
       if (unused.empty()) {
         scratch_[dst] = next;
-        next += kBlock;
+        next += kBlockElements;
       } else {
         scratch_[dst] = unused.back();
         unused.pop_back();
@@ -229,17 +229,17 @@ class BlockRunner {
       placed.operands.b = source(step.b, scratch, begin);
       placed.operands.c = source(step.c, scratch, begin);
       placed.operands.dst = address(step.dst, scratch, begin);
-      placed.advance_a = moves(step.a) ? kBlock : 0;
-      placed.advance_b = moves(step.b) ? kBlock : 0;
-      placed.advance_c = moves(step.c) ? kBlock : 0;
-      placed.advance_dst = moves(step.dst) ? kBlock : 0;
+      placed.advance_a = moves(step.a) ? kBlockElements : 0;
+      placed.advance_b = moves(step.b) ? kBlockElements : 0;
+      placed.advance_c = moves(step.c) ? kBlockElements : 0;
+      placed.advance_dst = moves(step.dst) ? kBlockElements : 0;
     }
 
-    for (std::int64_t at = begin; at < end; at += kBlock) {
-      const std::int64_t count = std::min(kBlock, end - at);
+    for (std::int64_t at = begin; at < end; at += kBlockElements) {
+      const std::int64_t count = std::min(kBlockElements, end - at);
       for (const std::size_t i : loaded_) load(chain_.operands[i], at, count, scratch + scratch_[i]);
       for (const float* data : in_memory_)
-        for (std::int64_t line = 0; line < kBlock; line += 16) __builtin_prefetch(data + at + kAhead + line);
+        for (std::int64_t line = 0; line < kBlockElements; line += 16) __builtin_prefetch(data + at + kAhead + line);
       for (Placed& step : steps) {
         step.run(step.operands, static_cast<std::size_t>(count));
         step.operands.a.data += step.advance_a;

@@ -17,32 +17,31 @@ namespace gan::runtime::cpu {
 namespace {
 
 // A tile of the result is 6 rows of 2 vectors of 8 lanes: with two vectors of b and one of a, 15 of the 16 registers.
-constexpr std::int64_t kRows = 6, kLanes = 8, kColumns = 2 * kLanes;
-constexpr std::int64_t kDepth = 256;       // of a panel of b, whose 16 KB stay in the L1 cache
+constexpr std::int64_t kTileRows = 6, kLanes = 8, kTileColumns = 2 * kLanes;
+constexpr std::int64_t kPanelDepth = 256;  // of a panel of b, whose 16 KB stay in the L1 cache
 constexpr std::int64_t kTilesAtOnce = 24;  // rows of tiles whose panels of a, 150 KB, stay in the L2 cache
-constexpr double kOperationsOfAThread = 2.5e5;
 
-/// Computes a tile from panels [depth, kRows] of a and [depth, kColumns] of b; adds to it if `add` is set. `stride`:
-/// elements between rows of the tile.
+/// Computes a tile from panels [depth, kTileRows] of a and [depth, kTileColumns] of b; adds to it if `add` is set.
+/// `stride`: elements between rows of the tile.
 GAN_AVX2 void multiply_tile(const float* a, const float* b, std::int64_t depth, bool add, float* tile,
                             std::int64_t stride) {
-  __m256 sums[kRows][2];
+  __m256 sums[kTileRows][2];
 #pragma GCC unroll 6
-  for (std::int64_t i = 0; i < kRows; ++i) {
+  for (std::int64_t i = 0; i < kTileRows; ++i) {
     sums[i][0] = _mm256_setzero_ps();
     sums[i][1] = _mm256_setzero_ps();
   }
-  for (std::int64_t k = 0; k < depth; ++k, a += kRows, b += kColumns) {
+  for (std::int64_t k = 0; k < depth; ++k, a += kTileRows, b += kTileColumns) {
     const __m256 first = _mm256_load_ps(b), second = _mm256_load_ps(b + kLanes);
 #pragma GCC unroll 6
-    for (std::int64_t i = 0; i < kRows; ++i) {
+    for (std::int64_t i = 0; i < kTileRows; ++i) {
       const __m256 element = _mm256_broadcast_ss(a + i);
       sums[i][0] = _mm256_fmadd_ps(element, first, sums[i][0]);
       sums[i][1] = _mm256_fmadd_ps(element, second, sums[i][1]);
     }
   }
 #pragma GCC unroll 6
-  for (std::int64_t i = 0; i < kRows; ++i) {
+  for (std::int64_t i = 0; i < kTileRows; ++i) {
     float* const row = tile + i * stride;
     _mm256_storeu_ps(row, add ? _mm256_add_ps(_mm256_loadu_ps(row), sums[i][0]) : sums[i][0]);
     _mm256_storeu_ps(row + kLanes, add ? _mm256_add_ps(_mm256_loadu_ps(row + kLanes), sums[i][1]) : sums[i][1]);
@@ -115,7 +114,7 @@ class F32Product {
 
   /// The longer side of the result is divided between the threads; each packs all of the other operand.
   void operator()() const {
-    const std::int64_t rows = base::divide_up(a_.lines, kRows), columns = base::divide_up(b_.lines, kColumns);
+    const std::int64_t rows = base::divide_up(a_.lines, kTileRows), columns = base::divide_up(b_.lines, kTileColumns);
     const bool by_rows = a_.lines > b_.lines;
     const std::int64_t divided = by_rows ? rows : columns;
     const double operations =
@@ -137,30 +136,31 @@ class F32Product {
   }
 
   void run_block(std::int64_t row, std::int64_t row_end, std::int64_t column, std::int64_t column_end) const {
-    const std::int64_t most = std::min(kDepth, a_.depth);
-    float* const right = thread_scratch<float>(most * ((row_end - row) * kRows + kColumns) + kRows * kColumns);
-    float* const tile = right + most * kColumns;
-    float* const left = tile + kRows * kColumns;
-    for (std::int64_t begin = 0; begin < a_.depth; begin += kDepth) {
-      const std::int64_t depth = std::min(kDepth, a_.depth - begin);
+    const std::int64_t most = std::min(kPanelDepth, a_.depth);
+    float* const right =
+        thread_scratch<float>(most * ((row_end - row) * kTileRows + kTileColumns) + kTileRows * kTileColumns);
+    float* const tile = right + most * kTileColumns;
+    float* const left = tile + kTileRows * kTileColumns;
+    for (std::int64_t begin = 0; begin < a_.depth; begin += kPanelDepth) {
+      const std::int64_t depth = std::min(kPanelDepth, a_.depth - begin);
       for (std::int64_t i = row; i < row_end; ++i)
-        pack<kRows>(a_, i * kRows, begin, depth, left + (i - row) * kRows * depth);
+        pack<kTileRows>(a_, i * kTileRows, begin, depth, left + (i - row) * kTileRows * depth);
       for (std::int64_t j = column; j < column_end; ++j) {
-        pack<kColumns>(b_, j * kColumns, begin, depth, right);
-        const std::int64_t width = std::min(kColumns, b_.lines - j * kColumns);
+        pack<kTileColumns>(b_, j * kTileColumns, begin, depth, right);
+        const std::int64_t width = std::min(kTileColumns, b_.lines - j * kTileColumns);
         for (std::int64_t i = row; i < row_end; ++i) {
-          float* const to = dst_ + i * kRows * b_.lines + j * kColumns;
-          const float* const panel = left + (i - row) * kRows * depth;
-          const std::int64_t height = std::min(kRows, a_.lines - i * kRows);
-          if (height == kRows && width == kColumns) {
+          float* const to = dst_ + i * kTileRows * b_.lines + j * kTileColumns;
+          const float* const panel = left + (i - row) * kTileRows * depth;
+          const std::int64_t height = std::min(kTileRows, a_.lines - i * kTileRows);
+          if (height == kTileRows && width == kTileColumns) {
             multiply_tile(panel, right, depth, begin > 0, to, b_.lines);
             continue;
           }
-          multiply_tile(panel, right, depth, false, tile, kColumns);
+          multiply_tile(panel, right, depth, false, tile, kTileColumns);
           for (std::int64_t y = 0; y < height; ++y)
             for (std::int64_t x = 0; x < width; ++x) {
               float& element = to[y * b_.lines + x];
-              element = begin > 0 ? element + tile[y * kColumns + x] : tile[y * kColumns + x];
+              element = begin > 0 ? element + tile[y * kTileColumns + x] : tile[y * kTileColumns + x];
             }
         }
       }

@@ -44,7 +44,6 @@ constexpr std::int64_t kVectorRows = 8;  // rows of the left operand per pass of
 // more slowly, if need be from L3, so packing more at once pays.
 constexpr std::int64_t kLeftBytes = (1 << 20) + (1 << 14), kVectorLeftBytes = (1 << 21) + (1 << 15);
 constexpr std::int64_t kRightBytes = (1 << 17) + (1 << 12), kVectorRightBytes = (1 << 19) + (1 << 14);
-constexpr double kOperationsOfAThread = 2.5e5;  // low for the reason given at kElementwiseGrain
 
 struct alignas(64) TileConfiguration {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};

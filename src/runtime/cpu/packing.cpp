@@ -23,7 +23,7 @@ using Bf16 = std::uint16_t;
 // Bits below the exponent in bf16 and fp16; the exponent field of 1 in fp16 and the largest one of scaled elements.
 constexpr int kBf16ExponentShift = 7, kFp16ExponentShift = 10;
 constexpr std::int32_t kFp16One = 15, kLargestExponent = kFp16One + kLargestFp16 - 1;
-constexpr std::int32_t kSign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80;
+constexpr std::int32_t kBf16Sign = 0x8000, kMagnitude = 0x7FFF, kInfinity = 0x7F80;
 
 /// Transposes 16 rows of 16 32-bit elements: first within squares of 4 x 4, then the squares.
 GAN_AVX512 inline void transpose(__m512i* rows) {
@@ -61,7 +61,7 @@ GAN_AVX512 inline __m512i to_fp16(__m512i elements, __m512i shifts) {
   const __m512i shifted = _mm512_subs_epu16(_mm512_and_si512(elements, all(kMagnitude)), shifts);
   const __m512i magnitude = _mm512_slli_epi16(shifted, kFp16ExponentShift - kBf16ExponentShift);
   constexpr int kFirstWhereThird = 0xE4;  // imm8 of ternary logic: a where c is 1, else b
-  return _mm512_ternarylogic_epi64(elements, magnitude, all(kSign), kFirstWhereThird);
+  return _mm512_ternarylogic_epi64(elements, magnitude, all(kBf16Sign), kFirstWhereThird);
 }
 
 GAN_AVX512 inline void store_tile(__m512i* rows, bool transposed, Bf16* dst) {

@@ -60,6 +60,9 @@ struct MadeProduct {
   std::shared_ptr<void> detail = {};
 };
 
+/// The fewest operations of a thread, low for the reason given at kElementwiseGrain.
+inline constexpr double kOperationsOfAThread = 2.5e5;
+
 /// A row of the table of products: a kernel, when it applies and what it costs.
 struct ProductRow {
   std::string_view name, reason;

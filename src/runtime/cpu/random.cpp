@@ -172,7 +172,7 @@ void normals(const base::RandomStream& random, std::uint64_t block, float* dst, 
 
 std::function<void()> random_kernel(const graph::Random& spec, const std::uint32_t* key, const std::uint32_t* step,
                                     const std::uint32_t* part, float* dst) {
-  constexpr std::int64_t kGrain = 256;  // fewest blocks of four values per thread
+  constexpr std::int64_t kRandomGrain = 256;  // fewest blocks of four values per thread
   const auto fill = spec.kind == graph::Random::Kind::normal ? normals : uniforms;
   return [=, stream = spec.stream, count = spec.count] {
     const base::RandomStream random(std::uint64_t{key[1]} << 32 | key[0], stream, *step);
@@ -185,7 +185,7 @@ std::function<void()> random_kernel(const graph::Random& spec, const std::uint32
       std::copy_n(block + first % 4, head, dst);
     }
     const std::int64_t block = (first + head) / 4, rest = count - head;
-    base::parallel_for((rest + 3) / 4, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    base::parallel_for((rest + 3) / 4, kRandomGrain, [&](std::int64_t begin, std::int64_t end) {
       fill(random, static_cast<std::uint64_t>(block + begin), dst + head + 4 * begin,
            static_cast<std::size_t>(std::min(4 * end, rest) - 4 * begin));
     });

@@ -75,7 +75,7 @@ std::function<void()> reduce_kernel(const graph::Reduce& spec, const float* src,
 
 std::function<void()> all_reduce_kernel(const graph::AllReduce& spec, std::span<const std::byte* const> inputs,
                                         float* dst, Communicator* communicator) {
-  constexpr std::int64_t kGrain = 16384;  // fewest elements per thread
+  constexpr std::int64_t kSumGrain = 16384;  // fewest elements per thread
   struct Part {
     const float* src;
     float* dst;
@@ -88,7 +88,7 @@ std::function<void()> all_reduce_kernel(const graph::AllReduce& spec, std::span<
   if (!spec.exchange) communicator = nullptr;
   return [=, add = spec.add] {
     for (const Part& part : parts)
-      base::parallel_for(part.count, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      base::parallel_for(part.count, kSumGrain, [&](std::int64_t begin, std::int64_t end) {
         if (add)
           for (std::int64_t i = begin; i < end; ++i) part.dst[i] += part.src[i];
         else

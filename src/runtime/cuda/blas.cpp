@@ -13,8 +13,8 @@ using Owned = std::shared_ptr<std::remove_pointer_t<Object>>;
 
 /// The largest power of two up to 256 that divides an address.
 std::uint32_t alignment_of(Address address) {
-  constexpr Address kMost = 256;
-  return static_cast<std::uint32_t>((address | kMost) & (~(address | kMost) + 1));
+  constexpr Address kLargestAlignment = 256;
+  return static_cast<std::uint32_t>((address | kLargestAlignment) & (~(address | kLargestAlignment) + 1));
 }
 
 void* pointer(Address address) { return reinterpret_cast<void*>(address); }

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kLeastCapability = 75;
-constexpr std::size_t kDigits = 64;  // of the SHA-256 in front of a file of the cache
+constexpr std::size_t kSha256Digits = 64;  // of the SHA-256 in front of a file of the cache
 
 Address address(const std::byte* at) { return reinterpret_cast<Address>(at); }
 
@@ -198,8 +198,8 @@ CUmodule Device::load_module(const std::string& source) {
   std::error_code error;
   if (!cache_.empty() && fs::exists(path, error)) {
     try {
-      const std::string file = base::read_file(path), image = file.substr(std::min(kDigits, file.size()));
-      if (file.substr(0, kDigits) == base::sha256(image) &&
+      const std::string file = base::read_file(path), image = file.substr(std::min(kSha256Digits, file.size()));
+      if (file.substr(0, kSha256Digits) == base::sha256(image) &&
           functions_.cuModuleLoadData(&module, image.c_str()) == CUDA_SUCCESS)
         return module;
     } catch (const base::Error&) {

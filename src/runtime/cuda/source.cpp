@@ -24,13 +24,13 @@ using graph::Shape;
 namespace {
 
 constexpr std::int64_t kThreads = 256;         // of most blocks
-constexpr std::int64_t kBlocks = 256;          // wanted at least: enough for every processor of a large GPU
+constexpr std::int64_t kWantedBlocks = 256;    // enough for every processor of a large GPU
 constexpr std::int64_t kLeastRows = 32;        // of a part, where sums over rows are cut into parts
 constexpr std::int64_t kLeastSummands = 1024;  // of a part, where sums along rows are
 constexpr std::int64_t kSerialSum = 32;        // summands that one thread adds up alone
 constexpr std::int64_t kLeastDepth = 256;      // of a part, where the depth of a product is cut
 constexpr std::int64_t kUnfolded = 256 << 20;  // most bytes of an unfolded batch
-constexpr std::size_t kAlignment = 64;         // of workspaces
+constexpr std::size_t kWorkspaceAlignment = 64;
 
 using base::divide_up;
 
@@ -294,7 +294,8 @@ struct Lowering {
 
   Address scratch(std::int64_t bytes) {
     const Address at = workspace + out.workspace;
-    out.workspace += (static_cast<std::size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
+    out.workspace +=
+        (static_cast<std::size_t>(bytes) + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
     return at;
   }
 };
@@ -308,7 +309,7 @@ struct Reduction {
 
 /// The number of parts into which `length` summands are cut so that there are enough blocks; parts are added in order.
 std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t least) {
-  const std::int64_t parts = std::clamp<std::int64_t>(kBlocks / blocks, 1, divide_up(length, least));
+  const std::int64_t parts = std::clamp<std::int64_t>(kWantedBlocks / blocks, 1, divide_up(length, least));
   return divide_up(length, divide_up(length, parts));
 }
 

@@ -21,9 +21,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::seconds;
 
-constexpr std::size_t kSmall = 65536;  // bytes of all ranks that each may receive whole, in one round instead of two
-constexpr std::size_t kAlign = 16;     // elements; the part of the sum that a rank adds up begins at a multiple
-constexpr std::size_t kLargest = 1u << 30;  // bytes of one message
+constexpr std::size_t kOneRoundBytes = 65536;  // of all ranks, that each may receive whole in one round, not two
+constexpr std::size_t kAlign = 16;             // elements; the part of the sum that a rank adds up begins at a multiple
+constexpr std::size_t kLargest = 1u << 30;     // bytes of one message
 
 constexpr seconds kBeat{1};       // between two heartbeats
 constexpr seconds kSilence{15};   // after which a rank counts as lost
@@ -77,7 +77,7 @@ class MpiCommunicator : public Communicator {
 
   void all_reduce(std::span<float> values) override {
     if (values.size() > INT_MAX) host_.fail("more than 2^31 values to add up");
-    if (values.size_bytes() * count(ranks_) <= kSmall)
+    if (values.size_bytes() * count(ranks_) <= kOneRoundBytes)
       add_all(values);
     else
       add_shares(values);
@@ -163,10 +163,10 @@ class MpiCommunicator : public Communicator {
 
   /// sum = parts of all ranks, `length` elements each, added in their order. One of them may be where the sum goes.
   static void add_in_order(std::span<const float* const> parts, std::size_t length, float* sum) {
-    constexpr std::size_t kBlock = 2048;  // elements, which stay in the cache until all parts are added
-    float block[kBlock];
-    for (std::size_t begin = 0; begin < length; begin += kBlock) {
-      const std::size_t count = std::min(kBlock, length - begin);
+    constexpr std::size_t kAddedAtOnce = 2048;  // elements, which stay in the cache until all parts are added
+    float block[kAddedAtOnce];
+    for (std::size_t begin = 0; begin < length; begin += kAddedAtOnce) {
+      const std::size_t count = std::min(kAddedAtOnce, length - begin);
       std::copy_n(parts[0] + begin, count, block);
       for (const float* part : parts.subspan(1))
         for (std::size_t i = 0; i < count; ++i) block[i] += part[begin + i];

@@ -86,7 +86,7 @@ namespace gan::runtime::cpu {
 
 std::string instruction_set() {
   using enum dnnl::cpu_isa;
-  static const std::map<dnnl::cpu_isa, const char*> kNames = {
+  static const std::map<dnnl::cpu_isa, const char*> kIsaNames = {
     {sse41, "sse41"},
     {avx, "avx"},
     {avx2, "avx2"},
@@ -101,8 +101,8 @@ std::string instruction_set() {
 #endif
     {avx512_core_amx, "avx512_core_amx"},
   };
-  const auto name = kNames.find(dnnl::get_effective_cpu_isa());
-  return name == kNames.end() ? "generic" : name->second;
+  const auto name = kIsaNames.find(dnnl::get_effective_cpu_isa());
+  return name == kIsaNames.end() ? "generic" : name->second;
 }
 
 }  // namespace gan::runtime::cpu
