@@ -178,7 +178,7 @@ class Gpu(unittest.TestCase):
     def test_what_there_is_no_time_for_is_named(self):
         with tempfile.TemporaryDirectory() as folder:
             result = self.gpu("--build", folder, "--minutes", "0.1", "--json", os.path.join(folder, "gpu.json"))
-        self.assertIn("left out, no time: PyTorch, tests, ours tutorial-lsgan 64 f32, ", result.stdout)
+        self.assertIn("left out, no time: PyTorch, tests, bits, ours tutorial-lsgan 64 f32, ", result.stdout)
         self.assertIn("tests on the GPU: not run", result.stdout)
 
 

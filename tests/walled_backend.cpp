@@ -280,7 +280,8 @@ runtime::Backend& walled_backend_with_chains() {
 
 std::vector<const runtime::Backend*> all_backends() {
   if (const char* const device = std::getenv("GAN_TEST_DEVICE")) {
-    const runtime::Backend* const backend = runtime::choose_device(device, "");
+    const char* const cache = std::getenv("GAN_TEST_CACHE");
+    const runtime::Backend* const backend = runtime::choose_device(device, cache ? cache : "");
     if (!backend) return {&runtime::default_backend()};
     return {&runtime::default_backend(), backend};
   }

@@ -22,6 +22,7 @@ std::vector<std::shared_ptr<runtime::Backend>> backends_of_rank(runtime::Communi
 std::size_t walled_bytes();
 
 /// The backends that tests run on; with GAN_TEST_DEVICE the CPU and that device alone: cuda, or none with cpu.
+/// GAN_TEST_CACHE is the folder of its compiled kernels.
 std::vector<const runtime::Backend*> all_backends();
 
 }  // namespace gan::test

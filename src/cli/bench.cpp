@@ -179,7 +179,7 @@ class StepBench {
     // Every log_every-th step also computes what is logged, whatever its variant.
     const double log = std::max(0.0, median(logged) - median(lasts)) / static_cast<double>(config_.train.log_every);
     const double typical = median(means) + log, batch = static_cast<double>(config_.train.batch);
-    const Work work = needed_work(config_, spec(), contraction_operations());
+    const Work work = needed_work(config_, spec(), contraction_operations(), backend_);
     if (is_typical_ && rounds * period_ >= kStepsToKeep)
       keep_timing(base::threads(), config_.train.precision,
                   {.gpu = backend_ ? describe(backend_) : "",
@@ -199,6 +199,7 @@ class StepBench {
             {"needed_mflop", rounded(work.operations / 1e6, 100)},
             {"optimizer_mbytes", rounded(work.bytes / 1e6, 100)},
             {"kernels", stepper_->kernels(0, false).size()},
+            {"launches", stepper_->launches(0, false)},
             {"instruction_set", describe(backend_)},
             {"version", GAN_VERSION}};
   }
@@ -211,7 +212,7 @@ class StepBench {
     for (std::int64_t i = 0; i < steps; ++i) run((i + 1) % config_.train.log_every == 0);
     fmt::print("{}, batch {}, {}, {}, {}\n{}", preset_, config_.train.batch, precision_name(),
                base::counted(base::threads(), "thread"), base::counted(steps, "step"),
-               describe_profile(profile_, config_, spec()));
+               describe_profile(profile_, config_, spec(), backend_));
     if (!file) return;
     file->write(profile_.trace());
     file->commit();
@@ -223,8 +224,9 @@ class StepBench {
     fmt::print("{}, batch {}, {}, {}: {:.3f} ms a step (best {:.3f}), {:.0f} images/s, logging {:.1f}% of it\n",
                preset_, config_.train.batch, precision_name(), base::counted(base::threads(), "thread"), ms,
                double(result["min_ms"]), double(result["images_per_s"]), 100 * double(result["log_ms"]) / ms);
-    fmt::print("{}\n",
-               describe_floor(needed_work(config_, spec(), contraction_operations()), best_rates(config_), ms / 1e3));
+    if (backend_ && !backend_->memory().is_host()) return;  // the rates of a GPU are not measured
+    const Work work = needed_work(config_, spec(), contraction_operations(), backend_);
+    fmt::print("{}\n", describe_floor(work, best_rates(config_), ms / 1e3));
   }
 
  private:

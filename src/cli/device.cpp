@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/text.h"
 #include "cli/timings.h"
 #include "data/mnist.h"
 
@@ -55,8 +58,13 @@ DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSp
 }
 
 std::string describe_devices() {
-  const std::string chosen =
-      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster";
+  const std::vector<Timing> timings = read_timings(base::threads(), "auto");
+  const auto on_gpu = std::ranges::count_if(timings, [](const Timing& timing) { return !timing.gpu.empty(); });
+  const std::string chosen = fmt::format(
+      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster (so far {} "
+      "on "
+      "the processor, {} on a GPU)",
+      base::counted(std::ssize(timings) - on_gpu, "step"), on_gpu);
   try {
     return chosen + "; --device cuda computes on " + runtime::describe_gpu();
   } catch (const base::Error& error) {

@@ -66,22 +66,23 @@ bool is_tutorial(const train::Config& config, const models::ModelSpec& spec) {
          graph::element_count(spec.sample) == 28 * 28 && !spec.condition.empty();
 }
 
-/// The type of a run's matrix products.
-graph::DType precision_of(const train::Config& config) {
-  const bool bf16 = compiler::choose_precision(config.train.precision) == compiler::Precision::bf16;
+/// The type of a run's matrix products on a backend; null: the CPU.
+graph::DType precision_of(const train::Config& config, const runtime::Backend* backend) {
+  const bool bf16 = compiler::choose_precision(config.train.precision, backend) == compiler::Precision::bf16;
   return bf16 ? graph::DType::bf16 : graph::DType::f32;
 }
 
 }  // namespace
 
-Work needed_work(const train::Config& config, const models::ModelSpec& spec, double contraction_operations) {
+Work needed_work(const train::Config& config, const models::ModelSpec& spec, double contraction_operations,
+                 const runtime::Backend* backend) {
   Work work;
   work.operations = is_tutorial(config, spec) ? kTutorialOperations * static_cast<double>(config.train.batch)
                                               : contraction_operations;
   graph::Graph graph;
   for (const nn::Variable& variable : train::build_step(graph, config, spec, {.batch = config.train.batch})) {
     const double gradient =
-        variable.role == nn::Role::parameter ? static_cast<double>(graph::size_of(precision_of(config))) : 0;
+        variable.role == nn::Role::parameter ? static_cast<double>(graph::size_of(precision_of(config, backend))) : 0;
     const double bytes = (2 * sizeof(float) + gradient) * static_cast<double>(graph::element_count(variable.shape));
     const bool in_g = variable.name.find(std::string(train::kGenerator) + ".") != std::string::npos;
     work.bytes += in_g ? bytes / static_cast<double>(config.train.d_steps) : bytes;
@@ -102,11 +103,12 @@ std::string describe_floor(const Work& work, const runtime::Rates& rates, double
 }
 
 std::string describe_profile(const runtime::Profile& profile, const train::Config& config,
-                             const models::ModelSpec& spec) {
+                             const models::ModelSpec& spec, const runtime::Backend* backend) {
   const std::int64_t steps = profile.calls(runtime::Profile::Kind::phase, "batch");
   if (steps == 0) return "no step was taken\n";
+  if (backend && !backend->memory().is_host()) return profile.table(steps, {});
   const runtime::Rates rates = best_rates(config);
-  const Work work = needed_work(config, spec, profile.contraction_operations() / static_cast<double>(steps));
+  const Work work = needed_work(config, spec, profile.contraction_operations() / static_cast<double>(steps), backend);
   const double seconds = train::step_seconds(profile);
   const Work touched{work.operations, profile.bytes() / static_cast<double>(steps)};
   const double touching = floor_seconds(touched, rates);
@@ -116,7 +118,7 @@ std::string describe_profile(const runtime::Profile& profile, const train::Confi
 }
 
 runtime::Rates best_rates(const train::Config& config) {
-  return {matmul_rate(precision_of(config), config.train.batch).median, sweep_rate().median};
+  return {matmul_rate(precision_of(config, nullptr), config.train.batch).median, sweep_rate().median};
 }
 
 Rate matmul_rate(graph::DType dtype, std::int64_t batch) {

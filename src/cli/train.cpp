@@ -397,7 +397,8 @@ void run(const Options& options) {
   trace->commit();
   if (!options.quiet) {
     const data::ConditionSpec condition = train::condition_of(config, dataset.condition);
-    printer.note("\n" + describe_profile(profile, config, train::model_spec(config, dataset.sample_shape, condition)));
+    printer.note("\n" +
+                 describe_profile(profile, config, train::model_spec(config, dataset.sample_shape, condition), device));
     printer.note(fmt::format("wrote {}; look at it in https://ui.perfetto.dev", options.profile));
   }
 }

@@ -61,6 +61,8 @@ class Executable {
   virtual bool can_run_here() const { return true; }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
+  /// How often the host starts something in the next run.
+  virtual std::size_t launches() const { return kernels_.size(); }
 
  protected:
   std::vector<Kernel> kernels_;
@@ -78,6 +80,8 @@ class Backend {
   virtual bool has_fast_bf16() const = 0;
   /// The CPU's instruction set as oneDNN names it ("avx512_core_bf16"), or a GPU's name and compute capability.
   virtual std::string describe() const = 0;
+  /// The versions of the libraries on which the bits of a device's results depend, "" for the processor.
+  virtual std::string versions() const { return ""; }
   /// A sentence for users: the precision that "auto" selects, and why.
   virtual std::string describe_precision() const = 0;
 

@@ -30,9 +30,10 @@ const Backend& gpu([[maybe_unused]] std::optional<int> number, [[maybe_unused]] 
                    [[maybe_unused]] Communicator& ranks, [[maybe_unused]] const std::set<std::string>& disabled) {
 #ifdef GAN_CUDA
   // Never destroyed: when the program ends, the driver may be gone before arrays are freed.
-  using Key = std::tuple<std::optional<int>, Communicator*, std::set<std::string>>;
+  using Key = std::tuple<std::optional<int>, std::string, Communicator*, std::set<std::string>>;
   static auto& backends = *new std::map<Key, std::shared_ptr<Backend>>();
-  std::shared_ptr<Backend>& backend = backends[{number, &ranks, disabled}];
+  if (!number && ranks.ranks() == 1) number = 0;
+  std::shared_ptr<Backend>& backend = backends[{number, cache, &ranks, disabled}];
   if (!backend) backend = cuda::make_backend(cuda::load_functions(), number, cache, ranks, disabled);
   return *backend;
 #else
@@ -62,6 +63,9 @@ const Backend* choose_device(const std::string& device, const std::string& cache
   }
 }
 
-std::string describe_gpu() { return gpu(std::nullopt, "", one_rank(), {}).describe(); }
+std::string describe_gpu() {
+  const Backend& backend = gpu(std::nullopt, "", one_rank(), {});
+  return backend.describe() + ", " + backend.versions();
+}
 
 }  // namespace gan::runtime

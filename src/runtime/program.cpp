@@ -117,7 +117,10 @@ Program::Program(const Graph& graph, const graph::Schedule& schedule, State& sta
   }
   placement.plan(workspaces, arena);
 
-  std::vector<Kernel> kernels;
+  std::vector<Kernel> kernels, once;
+  const auto run_frozen = [&] {
+    if (!once.empty()) backend.finish(std::exchange(once, {}))->run(nullptr);
+  };
   for (const Placement::Copy& copy : placement.copies_before()) kernels.push_back(make_copy(copy, backend));
   for (std::size_t i = 0; i < placement.steps().size(); ++i) {
     const auto [number, part] = placement.steps()[i];
@@ -128,10 +131,11 @@ Program::Program(const Graph& graph, const graph::Schedule& schedule, State& sta
       kernels.push_back(std::move(kernel));
       continue;
     }
-    std::vector<Kernel> once;
     once.push_back(std::move(kernel));
-    backend.finish(std::move(once))->run(nullptr);
+    // Kernels of the processor may read frozen values when they are made. A device compiles all sources at once.
+    if (backend.memory().is_host()) run_frozen();
   }
+  run_frozen();
   for (const Placement::Copy& copy : placement.copies_after()) kernels.push_back(make_copy(copy, backend));
   buffers_ = placement.take_buffers();
   executable_ = backend.finish(std::move(kernels));

@@ -28,6 +28,8 @@ class Program {
   bool can_run_here() const { return executable_->can_run_here(); }
 
   const std::vector<Kernel>& kernels() const { return executable_->kernels(); }
+  /// How often the host starts something in the next run: 1 for a graph of a GPU.
+  std::size_t launches() const { return executable_->launches(); }
 
  private:
   std::vector<Buffer> buffers_;

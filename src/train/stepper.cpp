@@ -113,7 +113,10 @@ runtime::Program Stepper::compile(graph::Graph& graph) {
     const double share = static_cast<double>(error.free()) / static_cast<double>(error.wanted());
     const auto fits = static_cast<std::int64_t>(static_cast<double>(config_.train.batch) * share);
     const std::int64_t least = config_.model.pack * all_parts(), whole = fits - fits % least;
-    if (whole < least) base::fail_run("{}; try smaller networks", error.what());
+    std::size_t variable = 0;  // bytes of the largest
+    for (const nn::Variable& v : variables_)
+      variable = std::max(variable, sizeof(float) * static_cast<std::size_t>(graph::element_count(v.shape)));
+    if (whole < least || error.wanted() <= variable) base::fail_run("{}; try smaller networks", error.what());
     base::fail_run("{}; a batch of {} would fit", error.what(), whole);
   }
 }

@@ -42,6 +42,10 @@ class Stepper {
   const std::vector<runtime::Kernel>& kernels(std::int64_t step, bool norms) {
     return program({variant_of_step(config_, step), norms}).kernels();
   }
+  /// How often the host starts something in such a step.
+  std::size_t launches(std::int64_t step, bool norms) {
+    return program({variant_of_step(config_, step), norms}).launches();
+  }
   void set_profile(runtime::Profile* profile) { options_.profile = profile; }
 
   /// A step in which a loss diverged.

@@ -131,7 +131,7 @@ class Run {
   /// Throws a run error on all ranks unless they would compute the same.
   void require_same_ranks() {
     std::vector<runtime::Fact> facts = runtime::facts_of_program();
-    facts.emplace_back("the device", options_.backend ? options_.backend->describe() : "cpu");
+    facts.emplace_back("the device", device().empty() ? "cpu" : device());
     facts.emplace_back("threads =", std::to_string(base::threads()));
     for (const std::string& key : config_keys())
       if (key != "data.source") facts.emplace_back(key + " =", value_of(config_, key));
@@ -306,7 +306,8 @@ class Run {
 
   /// The GPU of the run; "" on the processor.
   std::string device() const {
-    return options_.backend && !options_.backend->memory().is_host() ? options_.backend->describe() : "";
+    if (!options_.backend || options_.backend->memory().is_host()) return "";
+    return options_.backend->describe() + ", " + options_.backend->versions();
   }
 
   /// The values in the run's model file, if that can be read: checkpoints of older programs hold none.

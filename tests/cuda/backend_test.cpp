@@ -87,8 +87,7 @@ std::map<std::string, std::vector<float>> trained(const train::Config& config, c
     const runtime::Array array = stepper.state().at(variable.name).on_host();
     values[variable.name].assign(array.f32().begin(), array.f32().end());
   }
-  values["loss.d"] = {stepper.scalar("loss.d")};
-  values["norm.g"] = {stepper.scalar("norm.g")};
+  for (const char* scalar : {"loss.g", "loss.d", "norm.g", "norm.d"}) values[scalar] = {stepper.scalar(scalar)};
   return values;
 }
 
@@ -113,6 +112,79 @@ TEST(Cuda, StepsOfConvolutionsFollowTheProcessor) {
   const auto expected = trained(config, dataset, nullptr, 10);
   const auto actual = trained(config, dataset, &stand_in_backend(), 10);
   for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(Cuda, PicturesAfterTenStepsAreThoseOfTheProcessor) {
+  const data::Dataset dataset = images(8);
+  train::Config config = small_images();
+  train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
+  train::apply_settings(config, std::vector<std::string>{"train.steps=10", "watchdog.every=0"});
+  const Folder folder;
+  std::vector<float> drawn[2];
+  for (const bool there : {false, true}) {
+    train::RunOptions options;
+    options.directory = folder / (there ? "there" : "here");
+    options.backend = there ? &stand_in_backend() : nullptr;
+    train::train_run(config, dataset, options, {});
+    train::Sampler sampler(train::load_model(options.directory), "f32", {}, options.backend);
+    std::vector<float> z(static_cast<std::size_t>(6 * config.model.latent));
+    sampler.latents(5, 0, z);
+    drawn[there].resize(static_cast<std::size_t>(6 * graph::element_count(dataset.sample_shape)));
+    sampler.sample(z, std::vector<std::int32_t>{0, 1, 2, 0, 1, 2}, drawn[there]);
+  }
+  EXPECT_LE(relative_error(drawn[1], drawn[0]), 1e-5);
+}
+
+TEST(Cuda, AnUnfoldedBatchThatIsTooLargeIsTakenInPieces) {
+  const data::Dataset dataset = images(8);
+  train::Config config = small_images();
+  train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
+  // A 64th of the memory holds three images of 16 pixels with 16 floats each, or of 4 pixels with 64.
+  const StandIn roomy, tight({.says_total = 64 * 3 * 1024});
+  const auto expected = trained(config, dataset, backend_of(roomy).get(), 3);
+  const auto actual = trained(config, dataset, backend_of(tight).get(), 3);
+  for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+}
+
+TEST(Cuda, ADriverThatRefusesGraphsGetsKernelsOneByOne) {
+  const data::Dataset ring = data::open_source("ring8");
+  const StandIn willing, serial({.refused_captures = 1}), unwilling({.refused_captures = 2});
+  const auto expected = trained(small_vectors(), ring, backend_of(willing).get(), 4);
+  EXPECT_EQ(trained(small_vectors(), ring, backend_of(serial).get(), 4), expected);
+  EXPECT_EQ(trained(small_vectors(), ring, backend_of(unwilling).get(), 4), expected);
+  EXPECT_EQ(serial.launched_graphs(), willing.launched_graphs());
+  EXPECT_EQ(unwilling.launched_graphs(), 0);
+  const auto backend = backend_of(unwilling);
+  const int captures = unwilling.captures();
+  train::Stepper stepper(small_vectors(), ring, nullptr, {.backend = backend.get()});
+  for (std::int64_t step = 0; step < 5; ++step) stepper.run(step, /*norms=*/false);
+  EXPECT_EQ(unwilling.captures(), captures + 2) << "it is asked once for each kind of graph";
+  EXPECT_GE(stepper.launches(0, false), stepper.kernels(0, false).size());
+  const auto other = backend_of(willing);
+  train::Stepper graphs(small_vectors(), ring, nullptr, {.backend = other.get()});
+  EXPECT_EQ(graphs.launches(0, false), 1u);
+}
+
+TEST(Cuda, FrozenWeightsOfASamplerAreOneSource) {
+  const train::Model model = untrained_model("lsgan-r1r2", 1, data::label_condition(10),
+                                             [](train::Config& config) {
+                                               config.model.g.widths = {32, 16};
+                                             },
+                                             {1, 8, 8});
+  const StandIn stand_in;
+  const auto backend = runtime::cuda::make_backend(stand_in.functions(), 0, "");
+  train::Sampler sampler(model, "f32", {}, backend.get());
+  std::vector<float> z(static_cast<std::size_t>(3 * model.config.model.latent)), drawn(3 * 64);
+  sampler.sample(z, std::vector<std::int32_t>{0, 1, 2}, drawn);
+  EXPECT_LE(stand_in.compilations(), 2);
+}
+
+TEST(Cuda, ArchitecturesOfNvrtcAreChosenByWhatTheGpuRuns) {
+  const std::vector<int> known{75, 80, 90, 100, 120};
+  EXPECT_EQ(runtime::cuda::newest_known(known, 90), 90);
+  EXPECT_EQ(runtime::cuda::newest_known(known, 103), 100);
+  EXPECT_EQ(runtime::cuda::newest_known(known, 999), 120);
+  EXPECT_THROW(runtime::cuda::newest_known(known, 70), base::Error);
 }
 
 TEST(Cuda, GroupedConvolutionsWithPenaltiesFollowTheProcessor) {
@@ -199,8 +271,7 @@ TEST(Cuda, AResumedRunHasTheBytesOfOneThatWasNotStopped) {
   train::Callbacks callbacks;
   callbacks.on_note = [&](const std::string& text) { said += text; };
   train::train_run(config, dataset, options, callbacks);
-  EXPECT_NE(said.find("the run was on stand-in (compute capability 8.0) so far, now it is on the processor"),
-            std::string::npos)
+  EXPECT_NE(said.find("the run was on stand-in (compute capability 8.0), driver 13000, NVRTC "), std::string::npos)
       << said;
 }
 

@@ -114,6 +114,9 @@ struct StandInState {
   unsigned char* written = nullptr;  // of each two bytes
   std::map<std::size_t, std::size_t> blocks;
   std::deque<std::function<void()>> queue;
+  /// The second stream: what it does, and the events that it records then. It does nothing before the first stream
+  /// waits for it, so that a wait that is missing is found.
+  std::deque<std::pair<std::function<void()>, CUevent>> copies;
   std::unique_ptr<Capture> captured;  // while the stream is captured
   bool only_collect = false;
   std::vector<std::string> sources;
@@ -122,7 +125,8 @@ struct StandInState {
   std::vector<std::unique_ptr<Event>> events;
   std::vector<std::unique_ptr<std::byte[]>> pinned;
   runtime::cuda::Functions table;
-  int launched_graphs = 0, compilations = 0, copies_to_device = 0, device = -1;
+  bool has_stream = false;
+  int captures = 0, launched_graphs = 0, compilations = 0, copies_to_device = 0, device = -1;
   int sums = 0, sums_in_graphs = 0;                            // over ranks
   std::size_t in_graphs = 0, before_graph = 0, reordered = 0;  // operations of graphs
 
@@ -215,8 +219,9 @@ std::size_t in_use(const StandInState& state) {
   return bytes;
 }
 CUresult memory_info(std::size_t* free, std::size_t* total) {
-  *total = now().options.memory;
-  *free = std::min(*total - in_use(now()), now().options.says_free);
+  const StandInOptions& options = now().options;
+  *total = options.says_total > 0 ? options.says_total : options.memory;
+  *free = std::min(options.memory - in_use(now()), options.says_free);
   return CUDA_SUCCESS;
 }
 CUresult allocate(CUdeviceptr* at, std::size_t bytes) {
@@ -246,13 +251,19 @@ CUresult allocate_pinned(void** at, std::size_t bytes) {
   return *at = now().pinned.emplace_back(new std::byte[bytes]).get(), CUDA_SUCCESS;
 }
 
-CUresult to_device(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
+bool is_second(CUstream stream) { return stream == reinterpret_cast<CUstream>(&now().copies); }
+
+CUresult to_device(CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream) {
   StandInState& s = now();
   ++s.copies_to_device;
-  s.push([&s, from, bytes, offset = s.offset(to, bytes)] {
+  std::function<void()> copy = [&s, from, bytes, offset = s.offset(to, bytes)] {
     std::memcpy(s.memory + offset, from, bytes);
     s.mark(offset, bytes);
-  });
+  };
+  if (is_second(stream))
+    s.copies.emplace_back(std::move(copy), nullptr);
+  else
+    s.push(std::move(copy));
   return CUDA_SUCCESS;
 }
 CUresult to_host(void* to, CUdeviceptr from, std::size_t bytes, CUstream) {
@@ -282,7 +293,11 @@ CUresult set_bytes(CUdeviceptr to, unsigned char value, std::size_t bytes, CUstr
   return CUDA_SUCCESS;
 }
 
-CUresult make_stream(CUstream* stream, unsigned) { return *stream = reinterpret_cast<CUstream>(&now()), CUDA_SUCCESS; }
+CUresult make_stream(CUstream* stream, unsigned) {
+  const bool second = std::exchange(now().has_stream, true);
+  *stream = second ? reinterpret_cast<CUstream>(&now().copies) : reinterpret_cast<CUstream>(&now());
+  return CUDA_SUCCESS;
+}
 CUresult wait(CUstream stream) {
   require(stream == reinterpret_cast<CUstream>(&now()), "another stream");
   return now().finish(), CUDA_SUCCESS;
@@ -290,6 +305,7 @@ CUresult wait(CUstream stream) {
 CUresult is_stream_done(CUstream) { return now().is_done() ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY; }
 CUresult begin_capture(CUstream, CUstreamCaptureMode) {
   require(!now().captured, "a capture inside of a capture");
+  ++now().captures;
   now().captured = std::make_unique<Capture>();
   return CUDA_SUCCESS;
 }
@@ -302,7 +318,8 @@ CUresult capture_info(CUstream, CUstreamCaptureStatus* status, cuuint64_t*, CUgr
   return CUDA_SUCCESS;
 }
 CUresult set_dependencies(CUstream, CUgraphNode* nodes, std::size_t count, unsigned flags) {
-  require(now().captured && flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES, "dependencies of no capture");
+  require(now().captured && nodes && flags == CU_STREAM_SET_CAPTURE_DEPENDENCIES, "dependencies of no capture");
+  if (now().options.refused_captures >= 1) return CUDA_ERROR_NOT_SUPPORTED;
   now().captured->current.assign(nodes, nodes + count);
   return CUDA_SUCCESS;
 }
@@ -311,6 +328,7 @@ CUresult end_capture(CUstream, CUgraph* graph) {
   return *graph = reinterpret_cast<CUgraph>(std::exchange(now().captured, nullptr).release()), CUDA_SUCCESS;
 }
 CUresult instantiate(CUgraphExec* exec, CUgraph graph, unsigned long long) {
+  if (now().options.refused_captures >= 2) return CUDA_ERROR_NOT_SUPPORTED;
   return *exec = reinterpret_cast<CUgraphExec>(new GraphNodes(reinterpret_cast<Capture*>(graph)->nodes)), CUDA_SUCCESS;
 }
 CUresult launch_graph(CUgraphExec exec, CUstream) {
@@ -342,8 +360,21 @@ CUresult destroy_graph(CUgraph graph) { return delete reinterpret_cast<Capture*>
 CUresult make_event(CUevent* event, unsigned) {
   return *event = reinterpret_cast<CUevent>(now().events.emplace_back(new Event).get()), CUDA_SUCCESS;
 }
-CUresult record(CUevent event, CUstream) {
+CUresult destroy_event(CUevent) { return CUDA_SUCCESS; }
+CUresult record(CUevent event, CUstream stream) {
+  if (is_second(stream)) return now().copies.emplace_back([] {}, event), CUDA_SUCCESS;
   now().push([event] { reinterpret_cast<Event*>(event)->at = std::chrono::steady_clock::now(); });
+  return CUDA_SUCCESS;
+}
+CUresult let_wait(CUstream stream, CUevent event, unsigned flags) {
+  require(!is_second(stream) && flags == 0, "a wait of the second stream");
+  StandInState& s = now();
+  s.push([&s, event] {
+    for (bool done = false; !done && !s.copies.empty(); s.copies.pop_front()) {
+      s.copies.front().first();
+      done = s.copies.front().second == event;
+    }
+  });
   return CUDA_SUCCESS;
 }
 CUresult is_event_done(CUevent) { return is_stream_done(nullptr); }
@@ -472,6 +503,7 @@ nvrtcResult image(nvrtcProgram program, char* to) {
 
 // ---- cuBLASLt ----
 
+std::size_t blas_version() { return 130000; }
 cublasStatus_t make_blas(cublasLtHandle_t* handle) {
   return *handle = reinterpret_cast<cublasLtHandle_t>(&now()), CUBLAS_STATUS_SUCCESS;
 }
@@ -512,6 +544,11 @@ cublasStatus_t set_preference(cublasLtMatmulPreference_t preference, cublasLtMat
   if (attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) {
     require(bytes == sizeof to.workspace, "an attribute of another size");
     std::memcpy(&to.workspace, value, bytes);
+  } else if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) {
+    std::uint32_t schemes = 0;
+    require(bytes == sizeof schemes, "an attribute of another size");
+    std::memcpy(&schemes, value, bytes);
+    require(schemes == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, "sums that are not in f32");
   } else {
     require(attribute >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
                 attribute <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
@@ -793,6 +830,8 @@ runtime::cuda::Functions table(const StandInOptions& options) {
   f.cuModuleGetFunction = get_function;
   f.cuLaunchKernel = launch;
   f.cuEventCreate = make_event;
+  f.cuEventDestroy = destroy_event;
+  f.cuStreamWaitEvent = let_wait;
   f.cuEventRecord = record;
   f.cuEventSynchronize = wait_for;
   f.cuEventQuery = is_event_done;
@@ -808,6 +847,7 @@ runtime::cuda::Functions table(const StandInOptions& options) {
   f.nvrtcGetProgramLog = log;
   f.nvrtcGetCUBINSize = f.nvrtcGetPTXSize = image_size;
   f.nvrtcGetCUBIN = f.nvrtcGetPTX = image;
+  f.cublasLtGetVersion = blas_version;
   f.cublasLtCreate = make_blas;
   f.cublasLtMatmulDescCreate = make_operation;
   f.cublasLtMatmulDescDestroy = destroy_operation;
@@ -845,6 +885,7 @@ const runtime::cuda::Functions& StandIn::functions() const {
 void StandIn::only_collect() { state_->only_collect = true; }
 const std::vector<std::string>& StandIn::sources() const { return state_->sources; }
 void StandIn::work() const { state_->finish(); }
+int StandIn::captures() const { return state_->captures; }
 int StandIn::launched_graphs() const { return state_->launched_graphs; }
 std::size_t StandIn::reordered() const { return state_->reordered; }
 int StandIn::compilations() const { return state_->compilations; }

@@ -17,10 +17,12 @@ struct StandInOptions {
   int capability = 80;
   std::size_t memory = std::size_t{1} << 30;
   std::size_t says_free = std::numeric_limits<std::size_t>::max();  ///< the most that cuMemGetInfo reports as free
-  bool backwards = false;     ///< runs blocks and threads in the opposite order
-  bool without_blas = false;  ///< cuBLASLt has no algorithm for any product
-  bool without_nccl = false;  ///< NCCL's library is missing
-  int devices = 1;            ///< that the driver shows; all are this one
+  std::size_t says_total = 0;  ///< the memory that cuMemGetInfo reports; 0: the truth
+  bool backwards = false;      ///< runs blocks and threads in the opposite order
+  bool without_blas = false;   ///< cuBLASLt has no algorithm for any product
+  bool without_nccl = false;   ///< NCCL's library is missing
+  int devices = 1;             ///< that the driver shows; all are this one
+  int refused_captures = 0;    ///< 1: of graphs with branches; 2: of all graphs
 };
 
 /// Functions of a GPU that does not exist. Its stream does what was put on it when somebody waits for it, so that a
@@ -43,6 +45,7 @@ class StandIn {
   void work() const;
 
   /// Calls of the driver since the start.
+  int captures() const;
   int launched_graphs() const;
   /// Operations of graphs that ran at another place than they were captured.
   std::size_t reordered() const;

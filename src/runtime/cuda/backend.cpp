@@ -1,5 +1,6 @@
 #include "runtime/cuda/backend.h"
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <set>
@@ -14,6 +15,8 @@
 namespace gan::runtime::cuda {
 
 namespace {
+
+constexpr std::size_t kPartUnfolded = 64;  // of the memory: what an unfolded batch may take, at most
 
 /// What becomes of a launch: sources, which must be loaded before it can run, and what is put on the stream.
 struct Detail {
@@ -33,14 +36,16 @@ Kernel kernel_of(std::shared_ptr<Detail> detail) {
 const Detail& detail_of(const Kernel& kernel) { return *static_cast<const Detail*>(kernel.detail.get()); }
 
 /// Kernels on a device's stream. The first run puts them there one by one; then they are captured as a graph, in which
-/// each waits only for those whose memory it uses, and which the driver starts at once. run() returns before they are
-/// done: whoever reads results waits.
+/// each waits only for those whose memory it uses, and which the driver starts at once. A driver that refuses that gets
+/// a graph of kernels in a row, or else the kernels one by one. run() returns before they are done: whoever reads
+/// results waits.
 class CudaExecutable : public Executable {
  public:
   CudaExecutable(std::shared_ptr<Device> device, std::vector<Kernel> kernels)
       : Executable(std::move(kernels)), device_(std::move(device)) {}
   ~CudaExecutable() override {
     if (graph_) device_->functions().cuGraphExecDestroy(graph_);
+    for (const CUevent event : events_) device_->functions().cuEventDestroy(event);
   }
   CudaExecutable(const CudaExecutable&) = delete;
   CudaExecutable& operator=(const CudaExecutable&) = delete;
@@ -49,26 +54,53 @@ class CudaExecutable : public Executable {
     if (kernels_.empty()) return;
     const auto held = device_->lock();
     if (profile) return run_timed(*profile);
-    if (!std::exchange(started_, true)) {
+    // A driver that refused both captures is not asked again.
+    for (const bool in_parallel : {true, false})
+      if (started_ && !graph_ && !refused_) graph_ = captured(in_parallel);
+    refused_ = started_ && !graph_;
+    if (graph_)
+      check(device_->functions().cuGraphLaunch(graph_, device_->stream()), "cuGraphLaunch");
+    else
       for (const Kernel& kernel : kernels_) kernel.run();
-      return;
-    }
-    if (!graph_) capture();
-    check(device_->functions().cuGraphLaunch(graph_, device_->stream()), "cuGraphLaunch");
-    device_->end_run();
+    if (std::exchange(started_, true)) device_->end_run();
+  }
+
+  std::size_t launches() const override {
+    if (!refused_) return 1;
+    std::size_t tasks = 0;
+    for (const Kernel& kernel : kernels_) tasks += detail_of(kernel).tasks.size();
+    return tasks;
   }
 
  private:
   void check(CUresult result, const char* what) const { cuda::check(device_->functions(), result, what); }
 
-  void capture() {
+  /// The kernels as a graph; null if the driver refuses.
+  CUgraphExec captured(bool in_parallel) const {
     const Functions& f = device_->functions();
+    if (in_parallel && !(f.cuStreamGetCaptureInfo_v2 && f.cuStreamUpdateCaptureDependencies)) return nullptr;
     CUgraph graph = nullptr;
+    CUgraphExec made = nullptr;
     check(f.cuStreamBeginCapture(device_->stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+    bool refused = false;
+    try {
+      put_tasks(in_parallel);
+    } catch (const base::Error&) {
+      refused = true;
+    }
+    // Also after an error: the stream would be captured for ever.
+    refused = f.cuStreamEndCapture(device_->stream(), &graph) != CUDA_SUCCESS || refused;
+    if (!refused && f.cuGraphInstantiateWithFlags(&made, graph, 0) != CUDA_SUCCESS) made = nullptr;
+    if (graph) check(f.cuGraphDestroy(graph), "cuGraphDestroy");
+    return made;
+  }
+
+  /// Puts the tasks on the stream, which is captured; in parallel each waits only for those that it depends on.
+  void put_tasks(bool in_parallel) const {
+    const Functions& f = device_->functions();
     std::vector<const Device::Task*> tasks;
     for (const Kernel& kernel : kernels_)
       for (const Device::Task& task : detail_of(kernel).tasks) tasks.push_back(&task);
-    const bool in_parallel = f.cuStreamGetCaptureInfo_v2 && f.cuStreamUpdateCaptureDependencies;
     const std::vector<std::vector<std::size_t>> earlier = in_parallel ? dependencies(tasks) : decltype(earlier)();
     std::vector<std::vector<CUgraphNode>> last(tasks.size());  // of each task
     for (std::size_t i = 0; i < tasks.size(); ++i) {
@@ -93,14 +125,13 @@ class CudaExecutable : public Executable {
       for (const std::vector<CUgraphNode>& nodes : last) ends.insert(nodes.begin(), nodes.end());
       wait_in_capture({ends.begin(), ends.end()});
     }
-    check(f.cuStreamEndCapture(device_->stream(), &graph), "cuStreamEndCapture");
-    check(f.cuGraphInstantiateWithFlags(&graph_, graph, 0), "cuGraphInstantiate");
-    check(f.cuGraphDestroy(graph), "cuGraphDestroy");
   }
 
   /// Makes what is captured next wait for these nodes.
   void wait_in_capture(std::vector<CUgraphNode> nodes) const {
-    check(device_->functions().cuStreamUpdateCaptureDependencies(device_->stream(), nodes.data(), nodes.size(),
+    const std::size_t count = nodes.size();
+    nodes.resize(std::max<std::size_t>(count, 1));  // no null pointer, also for none
+    check(device_->functions().cuStreamUpdateCaptureDependencies(device_->stream(), nodes.data(), count,
                                                                  CU_STREAM_SET_CAPTURE_DEPENDENCIES),
           "cuStreamUpdateCaptureDependencies");
   }
@@ -146,7 +177,7 @@ class CudaExecutable : public Executable {
   }
 
   std::shared_ptr<Device> device_;
-  bool started_ = false;
+  bool started_ = false, refused_ = false;
   CUgraphExec graph_ = nullptr;
   std::vector<CUevent> events_;
 };
@@ -163,6 +194,7 @@ class CudaBackend : public Backend {
     return fmt::format("{} (compute capability {}.{})", device_->name(), device_->capability() / 10,
                        device_->capability() % 10);
   }
+  std::string versions() const override { return device_->versions(); }
   std::string describe_precision() const override {
     return has_bf16() ? "bf16 matrix products with f32 sums, f32 for all else: this GPU multiplies bf16 in hardware "
                         "(--precision f32 for f32 throughout)"
@@ -170,11 +202,11 @@ class CudaBackend : public Backend {
   }
   Memory& memory() const override { return *device_; }
 
-  std::size_t workspace(const Launch& launch) const override { return lower(launch).workspace; }
+  std::size_t workspace(const Launch& launch) const override { return lowered(launch).workspace; }
 
   Kernel kernel(const Launch& launch) const override {
     auto detail = std::make_shared<Detail>();
-    for (const Work& work : lower(launch).work) detail->tasks.push_back(task(work, detail->sources));
+    for (const Work& work : lowered(launch).work) detail->tasks.push_back(task(work, detail->sources));
     const auto* sum = launch.spec ? std::get_if<graph::AllReduce>(&*launch.spec) : nullptr;
     if (sum && sum->exchange && device_->has_ranks())
       detail->tasks.push_back(device_->sum_task(
@@ -197,6 +229,8 @@ class CudaBackend : public Backend {
   }
 
  private:
+  Lowered lowered(const Launch& launch) const { return lower(launch, device_->total_bytes() / kPartUnfolded); }
+
   Device::Task task(const Work& work, std::vector<SourceKernel>& sources) const {
     if (const auto* product = std::get_if<Product>(&work)) {
       if (std::optional<Device::Task> task; !own_products_ && (task = device_->task(*product))) return *std::move(task);

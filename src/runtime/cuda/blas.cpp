@@ -71,6 +71,8 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
           "cublasLtMatmulPreferenceSetAttribute");
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{kWorkspace});
+  // Parts of a long sum are added in f32, also where the result is bf16.
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(product.b));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(product.a));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(product.d));
@@ -80,8 +82,9 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
   const cublasStatus_t status =
       f.cublasLtMatmulAlgoGetHeuristic(handle_, operation, prepared->left.get(), prepared->right.get(),
                                        prepared->result.get(), prepared->result.get(), made, 1, &found, &count);
-  if (status == CUBLAS_STATUS_NOT_SUPPORTED || count == 0) return nullptr;
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return nullptr;
   check(status, "cublasLtMatmulAlgoGetHeuristic");
+  if (count == 0 || found.state != CUBLAS_STATUS_SUCCESS) return nullptr;
   prepared->algorithm = found.algo;
   prepared->workspace = found.workspaceSize;
   return prepared;

@@ -48,10 +48,14 @@ Device::Device(const Functions& functions, std::optional<int> wanted, std::strin
     base::fail_run("{} has compute capability {}.{}; 7.5 or more is needed", name_, major, minor);
   check(f.cuDriverGetVersion(&driver), "cuDriverGetVersion");
   f.nvrtcVersion(&nvrtc_major, &nvrtc_minor);
-  versions_ = fmt::format("driver {}, NVRTC {}.{}, sm_{}", driver, nvrtc_major, nvrtc_minor, capability_);
+  versions_ = fmt::format("driver {}, NVRTC {}.{}, sm_{}, cuBLASLt {}", driver, nvrtc_major, nvrtc_minor, capability_,
+                          f.cublasLtGetVersion());
   check(f.cuDevicePrimaryCtxRetain(&context_, device), "cuDevicePrimaryCtxRetain");
   const auto held = lock();
-  check(f.cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+  for (CUstream* stream : {&stream_, &copies_})
+    check(f.cuStreamCreate(stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+  std::size_t free = 0;
+  check(f.cuMemGetInfo(&free, &total_bytes_), "cuMemGetInfo");
   blas_workspace_ = allocate(Blas::kWorkspace);
   blas_.emplace(functions, stream_, address(blas_workspace_.get()));
 }
@@ -119,24 +123,37 @@ void Device::read(const std::byte* from, void* to, std::size_t bytes) {
   wait();
 }
 
+Device::Slot& Device::free_slot() {
+  for (Slot& slot : slots_) {
+    if (slot.turn > 0 && functions_.cuEventQuery(slot.taken) != CUDA_SUCCESS) continue;
+    if (slot.pinned) return slot;
+    check(functions_.cuMemAllocHost(&slot.pinned, kSlotBytes), "cuMemAllocHost");
+    for (CUevent* event : {&slot.brought, &slot.taken})
+      check(functions_.cuEventCreate(event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    return slot;
+  }
+  Slot& oldest = *std::ranges::min_element(slots_, {}, &Slot::turn);
+  watch_ranks(oldest.taken);
+  check(functions_.cuEventSynchronize(oldest.taken), "waiting for the GPU");
+  return oldest;
+}
+
 void Device::write(const void* from, std::byte* to, std::size_t bytes) {
   const auto held = lock();
   for (std::size_t done = 0; done < bytes;) {
-    Slot& slot = slots_[next_slot_];
-    next_slot_ = (next_slot_ + 1) % kSlots;
-    if (!slot.data) {
-      check(functions_.cuMemAllocHost(&slot.data, kSlotBytes), "cuMemAllocHost");
-      check(functions_.cuEventCreate(&slot.taken, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
-    }
-    if (slot.used) {
-      watch_ranks(slot.taken);
-      check(functions_.cuEventSynchronize(slot.taken), "waiting for the GPU");
-    }
+    Slot& slot = free_slot();
+    slot.turn = ++turns_;
     const std::size_t part = std::min(bytes - done, kSlotBytes);
-    std::memcpy(slot.data, static_cast<const std::byte*>(from) + done, part);
-    check(functions_.cuMemcpyHtoDAsync(address(to) + done, slot.data, part, stream_), "cuMemcpyHtoDAsync");
+    std::memcpy(slot.pinned, static_cast<const std::byte*>(from) + done, part);
+    if (bytes < kLarge || (slot.staged == 0 && functions_.cuMemAlloc(&slot.staged, kSlotBytes) != CUDA_SUCCESS)) {
+      check(functions_.cuMemcpyHtoDAsync(address(to) + done, slot.pinned, part, stream_), "cuMemcpyHtoDAsync");
+    } else {
+      check(functions_.cuMemcpyHtoDAsync(slot.staged, slot.pinned, part, copies_), "cuMemcpyHtoDAsync");
+      check(functions_.cuEventRecord(slot.brought, copies_), "cuEventRecord");
+      check(functions_.cuStreamWaitEvent(stream_, slot.brought, 0), "cuStreamWaitEvent");
+      check(functions_.cuMemcpyDtoDAsync(address(to) + done, slot.staged, part, stream_), "cuMemcpyDtoDAsync");
+    }
     check(functions_.cuEventRecord(slot.taken, stream_), "cuEventRecord");
-    slot.used = true;
     done += part;
   }
 }

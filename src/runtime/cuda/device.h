@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,8 +18,8 @@
 
 namespace gan::runtime::cuda {
 
-/// A GPU: its memory, one stream on which everything runs in order, and the kernels loaded so far. It lives as long as
-/// the program. Its public functions may be called by any thread.
+/// A GPU: its memory, one stream on which everything runs in order, a second one that brings large arrays meanwhile,
+/// and the kernels loaded so far. It lives as long as the program. Its public functions may be called by any thread.
 class Device : public Memory {
  public:
   /// The device of a number; none: that of the rank's number on its machine, from 0 again where devices are fewer.
@@ -30,11 +31,15 @@ class Device : public Memory {
   const std::string& name() const { return name_; }
   /// Ten times the major number, plus the minor one: 75, 80, 90.
   int capability() const { return capability_; }
+  /// "driver 12080, NVRTC 12.8, sm_90, cuBLASLt 120803": what the bits of results depend on beside the device.
+  const std::string& versions() const { return versions_; }
+  std::size_t total_bytes() const { return total_bytes_; }
 
   /// Throws OutOfMemory (runtime/out_of_memory.h) if the device has no room.
   std::shared_ptr<std::byte> allocate(std::size_t bytes) override;
   void read(const std::byte* from, void* to, std::size_t bytes) override;
-  /// Returns once the bytes are copied to pinned memory; the device takes them from there in the order of the stream.
+  /// Returns once the bytes are copied to pinned memory; they change in the order of the stream. Large arrays come to
+  /// the device on the second stream, while kernels that were put on the first one before still run.
   void write(const void* from, std::byte* to, std::size_t bytes) override;
   std::size_t free_bytes() override;
 
@@ -66,13 +71,17 @@ class Device : public Memory {
   CUstream stream() const { return stream_; }
 
  private:
-  /// Pinned memory from which the device takes what the host writes.
+  /// Pinned memory from which the device takes what the host writes, and memory of the device between the two streams.
   struct Slot {
-    void* data = nullptr;
-    CUevent taken = nullptr;
-    bool used = false;
+    void* pinned = nullptr;
+    CUdeviceptr staged = 0;  ///< for large arrays; 0 until the first
+    CUevent brought = nullptr, taken = nullptr;
+    std::uint64_t turn = 0;  ///< the number of the write that used it last; 0: none
   };
-  static constexpr std::size_t kSlots = 16, kSlotBytes = 1 << 20, kRunsAhead = 16;
+  static constexpr std::size_t kSlots = 64, kSlotBytes = 1 << 20, kLarge = 1 << 16, kRunsAhead = 16;
+
+  /// A slot from which everything was taken; waits for the one that was used longest ago if all are in use.
+  Slot& free_slot();
 
   /// Waits for an event, or for the stream without one, and throws if another rank fails meanwhile. Alone it returns.
   void watch_ranks(CUevent event = nullptr);
@@ -83,15 +92,16 @@ class Device : public Memory {
   std::string cache_, name_, versions_;
   Communicator& communicator_;
   int capability_ = 0;
+  std::size_t total_bytes_ = 0;
   std::recursive_mutex mutex_;
   CUcontext context_ = nullptr;
-  CUstream stream_ = nullptr;
+  CUstream stream_ = nullptr, copies_ = nullptr;
   std::shared_ptr<std::byte> blas_workspace_;
   std::optional<Blas> blas_;
   std::optional<Nccl> nccl_;
   std::map<std::string, CUfunction> loaded_;
   Slot slots_[kSlots];
-  std::size_t next_slot_ = 0;
+  std::uint64_t turns_ = 0;
   CUevent runs_[kRunsAhead] = {};
   std::size_t next_run_ = 0;
 };

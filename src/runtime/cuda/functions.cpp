@@ -21,6 +21,14 @@ void* open(const char* missing, std::initializer_list<const char*> names) {
   base::fail_run("{} ({})", missing, *names.begin());
 }
 
+/// A library of the toolkit by the names of CUDA 13 and 12. Those of the driver's own version come first, since it
+/// refuses what a newer toolkit compiles; `driver` is cuDriverGetVersion's number, 0 without a driver.
+void* open_toolkit(const char* missing, const std::string& name, int driver) {
+  const std::string of_13 = name + ".so.13", of_12 = name + ".so.12";
+  if (driver > 0 && driver < 13000) return open(missing, {of_12.c_str(), of_13.c_str()});
+  return open(missing, {of_13.c_str(), of_12.c_str()});
+}
+
 template <typename Function>
 void find(void* library, const char* name, Function& function) {
   void* symbol = ::dlsym(library, name);
@@ -47,10 +55,11 @@ Functions load() {
     find_if_there("cuStreamGetCaptureInfo_v2", functions.cuStreamGetCaptureInfo_v2);
     find_if_there("cuStreamUpdateCaptureDependencies", functions.cuStreamUpdateCaptureDependencies);
   }
-  load_nvrtc(functions);
+  int driver = 0;
+  functions.cuDriverGetVersion(&driver);
+  load_nvrtc(functions, driver);
   {
-    void* const library =
-        open("cuBLASLt, a part of the CUDA toolkit, is missing", {"libcublasLt.so.13", "libcublasLt.so.12"});
+    void* const library = open_toolkit("cuBLASLt, a part of the CUDA toolkit, is missing", "libcublasLt", driver);
     GAN_CUDA_BLAS_FUNCTIONS(GAN_CUDA_FIND)
   }
   return functions;
@@ -62,8 +71,8 @@ void check(const Functions& functions, nvrtcResult result, const char* what) {
 
 }  // namespace
 
-void load_nvrtc(Functions& functions) {
-  void* const library = open("NVRTC, a part of the CUDA toolkit, is missing", {"libnvrtc.so.13", "libnvrtc.so.12"});
+void load_nvrtc(Functions& functions, int driver) {
+  void* const library = open_toolkit("NVRTC, a part of the CUDA toolkit, is missing", "libnvrtc", driver);
   GAN_CUDA_NVRTC_FUNCTIONS(GAN_CUDA_FIND)
 }
 
@@ -100,14 +109,23 @@ void check(cublasStatus_t status, const char* what) {
   if (status != CUBLAS_STATUS_SUCCESS) base::fail_run("{}: status {} of cuBLASLt", what, static_cast<int>(status));
 }
 
+int newest_known(const std::vector<int>& known, int capability) {
+  int newest = 0;
+  for (const int architecture : known)
+    if (architecture <= capability) newest = std::max(newest, architecture);
+  if (newest == 0)
+    base::fail_run("the installed NVRTC compiles for no GPU as old as compute capability {}.{}", capability / 10,
+                   capability % 10);
+  return newest;
+}
+
 Binary compile(const Functions& functions, const std::string& source, int capability, const std::string& options) {
   int count = 0;
   check(functions, functions.nvrtcGetNumSupportedArchs(&count), "nvrtcGetNumSupportedArchs");
   std::vector<int> known(static_cast<std::size_t>(count));
   check(functions, functions.nvrtcGetSupportedArchs(known.data()), "nvrtcGetSupportedArchs");
-  const bool native = std::ranges::find(known, capability) != known.end();
-  // The driver compiles the PTX of the newest architecture that NVRTC knows for newer ones.
-  const int target = native ? capability : std::min(capability, std::ranges::max(known));
+  const int target = newest_known(known, capability);
+  const bool native = target == capability;
   // Products and sums are rounded apart and denormal numbers are zero, as on the processor.
   std::vector<std::string> texts{
       "--gpu-architecture=" + std::string(native ? "sm_" : "compute_") + std::to_string(target), "--std=c++17",

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #undef cuStreamUpdateCaptureDependencies  // a macro for a later version
 
@@ -39,6 +40,7 @@ namespace gan::runtime::cuda {
   X(cuStreamCreate)                  \
   X(cuStreamSynchronize)             \
   X(cuStreamQuery)                   \
+  X(cuStreamWaitEvent)               \
   X(cuStreamBeginCapture)            \
   X(cuStreamEndCapture)              \
   X(cuGraphInstantiateWithFlags)     \
@@ -49,6 +51,7 @@ namespace gan::runtime::cuda {
   X(cuModuleGetFunction)             \
   X(cuLaunchKernel)                  \
   X(cuEventCreate)                   \
+  X(cuEventDestroy)                  \
   X(cuEventRecord)                   \
   X(cuEventSynchronize)              \
   X(cuEventQuery)                    \
@@ -68,6 +71,7 @@ namespace gan::runtime::cuda {
   X(nvrtcGetPTXSize)                \
   X(nvrtcGetPTX)
 #define GAN_CUDA_BLAS_FUNCTIONS(X)        \
+  X(cublasLtGetVersion)                   \
   X(cublasLtCreate)                       \
   X(cublasLtMatmulDescCreate)             \
   X(cublasLtMatmulDescDestroy)            \
@@ -119,8 +123,9 @@ struct Functions {
 /// The functions of the installed libraries, by the names of CUDA 13 and 12, opened at the first call. Throws a run
 /// error that names the library or function that is missing.
 const Functions& load_functions();
-/// Fills in those of NVRTC alone, which needs no GPU. Throws a run error if it is missing.
-void load_nvrtc(Functions& functions);
+/// Fills in those of NVRTC alone, which needs no GPU; `driver` is the driver's version, 0 without one. Throws a run
+/// error if it is missing.
+void load_nvrtc(Functions& functions, int driver = 0);
 
 /// Throws a run error with the name and the driver's text of the error unless the call of `what` succeeded.
 void check(const Functions& functions, CUresult result, const char* what);
@@ -132,6 +137,10 @@ struct Binary {
   std::string image;  ///< for cuModuleLoadData: machine code, or PTX for architectures that NVRTC does not know
   std::string log;    ///< its warnings, and what the options make it print
 };
+/// The newest of NVRTC's architectures that a GPU of this compute capability can run: its own, or an older one, whose
+/// PTX the driver compiles. Throws a run error if all are newer.
+int newest_known(const std::vector<int>& known, int capability);
+
 /// Compiles CUDA C++ for a compute capability, such as 75. `options`: further options of NVRTC, separated by spaces.
 /// Throws a run error with the first line of its log.
 Binary compile(const Functions& functions, const std::string& source, int capability, const std::string& options = "");

@@ -29,7 +29,6 @@ constexpr std::int64_t kLeastRows = 32;        // of a part, where sums over row
 constexpr std::int64_t kLeastSummands = 1024;  // of a part, where sums along rows are
 constexpr std::int64_t kSerialSum = 32;        // summands that one thread adds up alone
 constexpr std::int64_t kLeastDepth = 256;      // of a part, where the depth of a product is cut
-constexpr std::int64_t kUnfolded = 256 << 20;  // most bytes of an unfolded batch
 constexpr std::size_t kWorkspaceAlignment = 64;
 
 using base::divide_up;
@@ -290,6 +289,7 @@ SourceKernel plain_chain(const BoundChain& bound) {
 /// A lowering under way: the work so far and the end of the workspace.
 struct Lowering {
   Address workspace;
+  std::int64_t most_unfolded = kMostUnfolded;  // bytes
   Lowered out = {};
 
   Address scratch(std::int64_t bytes) {
@@ -328,10 +328,10 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
   std::vector<Parameter> parameters = ends;
   if (along_rows && length <= kSerialSum) {
     parameters.push_back({"dst", r.dst, "float", outputs, true});
-    lowering.out.work.push_back(
-        kernel_of_each(parameters, outputs,
-                       fmt::format("float sum = {};\nfor (int k = 0; k < {}; ++k) {{\n{}\n}}\nstore(dst, i, sum);\n",
-                                   first, length, combined("sum", element("i", "k")))));
+    lowering.out.work.push_back(kernel_of_each(
+        parameters, outputs,
+        fmt::format("float sum = {};\nfor (long long k = 0; k < {}; ++k) {{\n{}\n}}\nstore(dst, i, sum);\n", first,
+                    length, combined("sum", element("i", "k")))));
     return;
   }
   const std::int64_t columns = 32, lines = kThreads / columns;  // of a block that sums over rows
@@ -698,7 +698,7 @@ void lower_grouped(Lowering& lowering, const graph::Convolution& s, Address a, A
 }
 
 /// Other convolutions as products with the unfolded src [N h w, I taps], some images at a time if all of them would
-/// take too much memory.
+/// take too much memory. `result` is the type of a forward convolution's; gradients are f32.
 void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d, DType result) {
   using Kind = graph::Convolution::Kind;
   const Geometry g(s);
@@ -708,7 +708,7 @@ void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, 
   const auto unfolded_size = static_cast<std::int64_t>(size_of(unfolded_type));
   const auto operand_size = static_cast<Address>(size_of(s.operands));
   const std::int64_t columns = g.I * g.taps, image = g.h * g.w * columns * unfolded_size;
-  const std::int64_t at_once = plain ? g.N : std::clamp<std::int64_t>(kUnfolded / image, 1, g.N);
+  const std::int64_t at_once = plain ? g.N : std::clamp<std::int64_t>(lowering.most_unfolded / image, 1, g.N);
   const Address scratch = plain ? 0 : lowering.scratch(at_once * image);
   const std::string type(type_of(s.operands));
   for (std::int64_t first = 0; first < g.N; first += at_once) {
@@ -1016,8 +1016,9 @@ SourceKernel product_kernel(const Product& product) {
   return std::get<SourceKernel>(lowering.out.work.front());
 }
 
-Lowered lower(const Launch& launch) {
-  Lowering lowering{reinterpret_cast<Address>(launch.workspace)};
+Lowered lower(const Launch& launch, std::size_t most_unfolded) {
+  Lowering lowering{reinterpret_cast<Address>(launch.workspace),
+                    static_cast<std::int64_t>(std::min(most_unfolded, kMostUnfolded))};
   std::vector<Address> operands = addresses(launch.operands), results = addresses(launch.results);
   const bool rounds = launch.spec && launch.chain && only_rounds(launch);
   if (launch.spec) {

@@ -48,6 +48,9 @@ struct Product {
   Touched touched() const;
 };
 
+/// The most bytes of an unfolded batch, however large the memory is: larger products are no faster.
+inline constexpr std::size_t kMostUnfolded = 256 << 20;
+
 using Work = std::variant<SourceKernel, Product>;
 
 /// What a launch becomes: kernels and products, one after the other.
@@ -56,9 +59,9 @@ struct Lowered {
   std::size_t workspace = 0;  ///< bytes used behind launch.workspace
 };
 
-/// Lowers a launch. Without addresses (null pointers) only the workspace is of use. Throws a run error for a Spec that
-/// this backend does not know.
-Lowered lower(const Launch& launch);
+/// Lowers a launch. Without addresses (null pointers) only the workspace is of use. An unfolded batch takes at most
+/// `most_unfolded` bytes of workspace, or one image. Throws a run error for a Spec that this backend does not know.
+Lowered lower(const Launch& launch, std::size_t most_unfolded = kMostUnfolded);
 
 /// A product by a generated kernel, where cuBLASLt has none.
 SourceKernel product_kernel(const Product& product);
