@@ -522,12 +522,13 @@ struct Naming {
   const char *weight, *u, *v;
 };
 
-/// The generator's tensors as a state dict, without the scope.
-std::map<std::string, runtime::Array> state_dict(const train::Model& model, const Naming& naming) {
+/// The tensors of a network as a state dict, without the scope.
+std::map<std::string, runtime::Array> state_dict(const train::Model& model, const Naming& naming,
+                                                 const std::string& network = "generator") {
   std::map<std::string, runtime::Array> state;
   for (const auto& [name, array] : model.weights) {
-    if (!name.starts_with("generator.")) continue;
-    std::string theirs = name.substr(10);
+    if (!name.starts_with(network + ".")) continue;
+    std::string theirs = name.substr(network.size() + 1);
     const std::pair<std::string_view, const char*> endings[] = {
         {"weight_orig", naming.weight}, {"weight_u", naming.u}, {"weight_v", naming.v}};
     for (const auto& [ending, other] : endings)
@@ -563,6 +564,31 @@ TEST(ImportedModel, DrawsTheSame) {
   }
 }
 
+TEST(ImportedModel, BothNetworksAreThoseOfTheStateDicts) {
+  const Folder folder;
+  const Naming naming{"weight_orig", "weight_u", "weight_v"};
+  for (const data::ConditionSpec& condition : {data::label_condition(10), data::ConditionSpec()}) {
+    train::Model model = untrained_model("tutorial-lsgan", 1, condition);
+    add_discriminator(model, 1);
+    const std::string g = put_state(folder / "g.safetensors", state_dict(model, naming)),
+                      d = put_state(folder / "d.safetensors", state_dict(model, naming, "discriminator"));
+    expect_done(folder,
+                {"import", g, "--discriminator", d, "--image-size", "1,28,28", "--out", folder / "m.safetensors"});
+    const train::Model found = train::load_model(folder / "m.safetensors");
+    EXPECT_EQ(found.weights.size(), model.weights.size());
+    for (const auto& [name, array] : model.weights)
+      EXPECT_TRUE(std::ranges::equal(found.weights.at(name).f32(), array.f32())) << name;
+    expect_refused(folder, {"import", g, "--discriminator", g, "--image-size", "1,28,28", "--out", "m"}, 3,
+                   "expected f32[1, 1024]");
+  }
+  const train::Model labelled = untrained_model("tutorial-lsgan");
+  put_state(folder / "labelled.safetensors", state_dict(labelled, naming));
+  expect_refused(folder,
+                 {"import", folder / "labelled.safetensors", "--discriminator", folder / "d.safetensors",
+                  "--image-size", "1,28,28", "--out", "m"},
+                 3, "the first layer has 784 inputs, expected 816 for the pixels and the generator's condition");
+}
+
 TEST(ImportedModel, BadInput) {
   const Folder folder;
   const train::Model model = untrained_model("tutorial-lsgan", 1, data::label_condition(10),
@@ -573,7 +599,7 @@ TEST(ImportedModel, BadInput) {
     change(changed);
     put_state(folder / "s.safetensors", changed);
     expect_error(base::ErrorKind::data, message, [&] {
-      exchange::import_pytorch(folder / "s.safetensors", {1, 28, 28}, "relu");
+      exchange::import_pytorch(folder / "s.safetensors", "", {1, 28, 28}, "relu");
     });
   };
   const auto tensor = [](graph::Shape shape) { return runtime::Array({graph::DType::f32, std::move(shape)}); };

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -66,13 +69,13 @@ class StateDict {
       if (const auto number = base::parse_number<int>(parts[1])) numbers.insert(*number);
     }
     if (numbers.empty())
-      base::fail_data("{}: has no tensor \"model.N.bias\" of a linear layer, as the tutorial's generator", path_);
+      base::fail_data("{}: has no tensor \"model.N.bias\" of a linear layer, as the tutorial's networks", path_);
     return {numbers.begin(), numbers.end()};
   }
 
   void require_all_used() const {
     if (!unused_.empty())
-      base::fail_data("{}: has a tensor \"{}\", which the tutorial's generator has not", path_, *unused_.begin());
+      base::fail_data("{}: has a tensor \"{}\", which the tutorial's networks have not", path_, *unused_.begin());
   }
 
  private:
@@ -91,61 +94,93 @@ class StateDict {
   std::set<std::string> unused_;
 };
 
+/// Tensors by our names.
+using Taken = std::vector<std::pair<std::string, const runtime::Array*>>;
+
+std::string layer_name(int layer) { return fmt::format("model.{}.", layer); }
+
+/// Takes the linear layers of a network, of which the last has `outputs`, and sets what follows from their shapes.
+/// Returns the inputs of the first.
+std::int64_t take_layers(StateDict& state, std::string_view scope, std::int64_t outputs, models::NetworkSpec& network,
+                         Taken& taken) {
+  const std::vector<int> layers = state.layers();
+  network.widths.clear();
+  network.spectral_norm = state.find(layer_name(layers[0]) + "weight_orig") != nullptr;
+  const std::string weight = network.spectral_norm ? "weight_orig" : "weight";
+  std::int64_t inputs = -1, first_inputs = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string name = layer_name(layers[i]);
+    const bool last = i + 1 == layers.size();
+    const runtime::Array& matrix = state.take(name + weight, {last ? outputs : -1, inputs});
+    const Shape shape = matrix.type().shape;
+    if (i == 0) first_inputs = shape[1];
+    inputs = shape[0];
+    if (!last) network.widths.push_back(inputs);
+    // Each hidden layer is followed by its activation.
+    const std::string ours = fmt::format("{}.model.{}.", scope, 2 * i);
+    taken.emplace_back(ours + weight, &matrix);
+    taken.emplace_back(ours + "bias", &state.take(name + "bias", {inputs}));
+    if (!network.spectral_norm) continue;
+    taken.emplace_back(ours + "weight_u", &state.take(name + "weight_u", {inputs}));
+    taken.emplace_back(ours + "weight_v", &state.take(name + "weight_v", {shape[1]}));
+  }
+  return first_inputs;
+}
+
+/// Takes the embedding of labels, if there is one: null without.
+const runtime::Array* take_embedding(StateDict& state, std::string_view scope, const Shape& shape, Taken& taken) {
+  if (!state.find("embedding.weight")) return nullptr;
+  const runtime::Array& table = state.take("embedding.weight", shape);
+  taken.emplace_back(fmt::format("{}.embedding.weight", scope), &table);
+  return &table;
+}
+
 }  // namespace
 
-train::Model import_pytorch(const std::string& path, const Shape& image, const std::string& activation) {
-  StateDict state(path);
+train::Model import_pytorch(const std::string& generator, const std::string& discriminator, const Shape& image,
+                            const std::string& activation) {
+  StateDict state(generator);
   train::Model model;
   model.config = train::load_preset("tutorial-lsgan");
   model.sample_shape = image;
   model.data_name = "imported";
   models::NetworkPair& networks = model.config.model;
-  networks.g.widths.clear();
   networks.g.activation = activation;
-
-  const std::vector<int> layers = state.layers();
-  const auto layer_name = [](int layer) { return fmt::format("model.{}.", layer); };
-  networks.g.spectral_norm = state.find(layer_name(layers[0]) + "weight_orig") != nullptr;
-  const std::string weight = networks.g.spectral_norm ? "weight_orig" : "weight";
-  std::vector<std::pair<std::string, const runtime::Array*>> taken;  // by our names
-  std::int64_t inputs = -1, first_inputs = 0;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string name = layer_name(layers[i]);
-    const bool last = i + 1 == layers.size();
-    const std::int64_t pixels = graph::element_count(image);
-    const runtime::Array& matrix = state.take(name + weight, {last ? pixels : -1, inputs});
-    const std::int64_t outputs = matrix.type().shape[0];
-    if (i == 0) first_inputs = matrix.type().shape[1];
-    inputs = outputs;
-    if (!last) networks.g.widths.push_back(outputs);
-    // Each hidden layer is followed by its activation.
-    const std::string ours = fmt::format("{}.model.{}.", train::kGenerator, 2 * i);
-    taken.emplace_back(ours + weight, &matrix);
-    taken.emplace_back(ours + "bias", &state.take(name + "bias", {outputs}));
-    if (!networks.g.spectral_norm) continue;
-    taken.emplace_back(ours + "weight_u", &state.take(name + "weight_u", {outputs}));
-    taken.emplace_back(ours + "weight_v", &state.take(name + "weight_v", {matrix.type().shape[1]}));
-  }
-  networks.latent = first_inputs;
-  if (state.find("embedding.weight")) {
-    const runtime::Array& table = state.take("embedding.weight", {-1, -1});
-    taken.emplace_back(fmt::format("{}.embedding.weight", train::kGenerator), &table);
-    networks.embedding = table.type().shape[1];
+  const std::int64_t pixels = graph::element_count(image);
+  Taken taken;
+  const std::int64_t inputs = take_layers(state, train::kGenerator, pixels, networks.g, taken);
+  networks.latent = inputs;
+  if (const runtime::Array* const table = take_embedding(state, train::kGenerator, {-1, -1}, taken)) {
+    const Shape& shape = table->type().shape;
+    networks.embedding = shape[1];
     networks.latent -= networks.embedding;
     constexpr std::int64_t kMostClasses = 1'000'000;
-    if (table.type().shape[0] < 1 || table.type().shape[0] > kMostClasses)
-      base::fail_data("{}: \"embedding.weight\" is {}, expected 1 to {} rows", path, to_string(table.type()),
+    if (shape[0] < 1 || shape[0] > kMostClasses)
+      base::fail_data("{}: \"embedding.weight\" is {}, expected 1 to {} rows", generator, to_string(table->type()),
                       kMostClasses);
-    model.condition = data::label_condition(static_cast<int>(table.type().shape[0]));
+    model.condition = data::label_condition(static_cast<int>(shape[0]));
   }
   model.config.data.unconditional = model.condition.empty();
   if (networks.latent < 1)
-    base::fail_data("{}: \"{}{}\" has {} inputs, the embedding {} of them: none is left for the latents", path,
-                    layer_name(layers[0]), weight, first_inputs, networks.embedding);
+    base::fail_data("{}: the first layer has {} inputs, the embedding {} of them: none is left for the latents",
+                    generator, inputs, networks.embedding);
   state.require_all_used();
 
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
-  nn::initialize(train::discriminator_variables(model.config, spec), /*seed=*/1, model.weights);
+  std::optional<StateDict> of_d;
+  if (!discriminator.empty()) {
+    of_d.emplace(discriminator);
+    const std::int64_t wanted = pixels + (model.condition.empty() ? 0 : networks.embedding),
+                       found = take_layers(*of_d, train::kDiscriminator, 1, networks.d, taken);
+    const Shape table{model.condition.classes(), networks.embedding};
+    const bool has_table = take_embedding(*of_d, train::kDiscriminator, table, taken) != nullptr;
+    if (found != wanted || has_table == model.condition.empty())
+      base::fail_data("{}: the first layer has {} inputs{}, expected {} for the pixels and the generator's condition",
+                      discriminator, found, has_table ? " and there is an embedding" : "", wanted);
+    of_d->require_all_used();
+  } else {
+    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+    nn::initialize(train::discriminator_variables(model.config, spec), /*seed=*/1, model.weights);
+  }
   for (const auto& [name, array] : taken) model.weights[name] = array->share();
   return model;
 }
