@@ -14,13 +14,13 @@ const std::string kRounded = ".bf16";  // suffix of the state's name
 }
 
 void carry(Graph& graph) {
-  std::map<std::string, Tensor> carried;  // bf16 inputs of the target by the name of their state
-  rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const std::string state = inputs.empty() ? "" : target.node(inputs[0].id).name;
+  std::map<std::string, Tensor> carried;  // bf16 inputs of the rewritten graph by the name of their state
+  rewrite(graph, [&](Graph& rewritten, const Node& node, const std::vector<Tensor>& inputs) {
+    const std::string state = inputs.empty() ? "" : rewritten.node(inputs[0].id).name;
     if (node.op != &ops::cast_op || node.type.dtype != graph::DType::bf16 || state.empty() ||
         !graph.outputs().count(state))
-      return target.add(*node.op, inputs, node.attributes);
-    if (!carried.count(state)) carried[state] = target.rounded_input(state + kRounded, node.type, state);
+      return rewritten.add(*node.op, inputs, node.attributes);
+    if (!carried.count(state)) carried[state] = rewritten.rounded_input(state + kRounded, node.type, state);
     return carried[state];
   });
   for (const auto& [state, rounded] : carried) {

@@ -3,10 +3,10 @@
 namespace gan::passes {
 
 void fold(graph::Graph& graph) {
-  rewrite(graph, [](graph::Graph& target, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
+  rewrite(graph, [](graph::Graph& rewritten, const graph::Node& node, const std::vector<graph::Tensor>& inputs) {
     if (node.op->fold)
       if (const auto simpler = node.op->fold(with_inputs(node, inputs), inputs)) return *simpler;
-    return target.add(*node.op, inputs, node.attributes);
+    return rewritten.add(*node.op, inputs, node.attributes);
   });
 }
 

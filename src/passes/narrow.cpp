@@ -33,17 +33,17 @@ std::vector<bool> find_narrowable(const Graph& graph) {
 
 void narrow(Graph& graph) {
   const std::vector<bool> narrowable = find_narrowable(graph);
-  rewrite(graph, [&](Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    const Node* source = node.op == &ops::slice_op ? &target.node(inputs[0].id) : nullptr;
+  rewrite(graph, [&](Graph& rewritten, const Node& node, const std::vector<Tensor>& inputs) {
+    const Node* source = node.op == &ops::slice_op ? &rewritten.node(inputs[0].id) : nullptr;
     if (!source || !narrowable[static_cast<std::size_t>(node.inputs[0])] || source->op != &ops::matmul_op)
-      return target.add(*node.op, inputs, node.attributes);
+      return rewritten.add(*node.op, inputs, node.attributes);
     // Rows of the product are rows of its first operand, columns are columns of the second.
     const bool columns = node.attributes.integer("axis") == 1;
     const bool transposed = source->attributes.integer(columns ? "transpose_b" : "transpose_a") != 0;
-    std::vector<Tensor> operands{{&target, source->inputs[0]}, {&target, source->inputs[1]}};
+    std::vector<Tensor> operands{{&rewritten, source->inputs[0]}, {&rewritten, source->inputs[1]}};
     Tensor& cut = operands[columns ? 1 : 0];
     cut = ops::slice(cut, columns != transposed, node.attributes.integer("begin"), node.attributes.integer("length"));
-    return target.add(ops::matmul_op, operands, source->attributes);
+    return rewritten.add(ops::matmul_op, operands, source->attributes);
   });
   dce(graph);
 }

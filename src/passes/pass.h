@@ -74,7 +74,7 @@ graph::Node with_inputs(const graph::Node& node, const std::vector<graph::Tensor
 /// Adds nodes to a graph, or returns one added before with equal op, inputs and attributes.
 class Unique {
  public:
-  graph::Tensor add(graph::Graph& target, const graph::Op& op, const std::vector<graph::Tensor>& inputs,
+  graph::Tensor add(graph::Graph& rewritten, const graph::Op& op, const std::vector<graph::Tensor>& inputs,
                     const graph::Attributes& attributes = {});
 
  private:

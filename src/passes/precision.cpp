@@ -71,38 +71,38 @@ std::vector<bool> find_summed(const Graph& graph) {
 
 void precision(Graph& graph) {
   const std::vector<bool> is_rounded = find_rounded(graph), summed = find_summed(graph);
-  // Rounded copies of tensors of the target. Ops that depend on the sign only read the copy, so that the f32 tensor
-  // need not be stored.
+  // Rounded copies of tensors of the rewritten graph. Ops that depend on the sign only read the copy, so that the f32
+  // tensor need not be stored.
   std::map<graph::NodeId, Tensor> rounded;
-  const std::function<Tensor(Graph&, Tensor)> round = [&](Graph& target, Tensor tensor) {
+  const std::function<Tensor(Graph&, Tensor)> round = [&](Graph& rewritten, Tensor tensor) {
     if (tensor.dtype() != DType::f32) return tensor;
     const auto found = rounded.find(tensor.id);
     if (found != rounded.end()) return found->second;
-    const Node& made = target.node(tensor.id);
+    const Node& made = rewritten.node(tensor.id);
     if (!(made.op && made.op->moves_elements)) return rounded[tensor.id] = ops::cast(tensor, DType::bf16);
     std::vector<Tensor> moved;
-    for (const graph::NodeId input : made.inputs) moved.push_back(round(target, {&target, input}));
-    return rounded[tensor.id] = target.add(*made.op, moved, made.attributes);
+    for (const graph::NodeId input : made.inputs) moved.push_back(round(rewritten, {&rewritten, input}));
+    return rounded[tensor.id] = rewritten.add(*made.op, moved, made.attributes);
   };
-  const auto keep_rounded = [&](Graph& target, Tensor tensor) {
-    const Tensor stored = round(target, tensor);
+  const auto keep_rounded = [&](Graph& rewritten, Tensor tensor) {
+    const Tensor stored = round(rewritten, tensor);
     const Tensor widened = ops::cast(stored, DType::f32);
     rounded[widened.id] = stored;
     return widened;
   };
-  rewrite(graph, [&](Graph& target, const Node& node, std::vector<Tensor> inputs) {
+  rewrite(graph, [&](Graph& rewritten, const Node& node, std::vector<Tensor> inputs) {
     if (is_rounded[static_cast<std::size_t>(node.id)]) {
-      for (Tensor& input : inputs) input = round(target, input);
-      const Tensor product = target.add(*node.op, inputs, node.attributes);
-      return is_weight_gradient(node) ? keep_rounded(target, product) : product;
+      for (Tensor& input : inputs) input = round(rewritten, input);
+      const Tensor product = rewritten.add(*node.op, inputs, node.attributes);
+      return is_weight_gradient(node) ? keep_rounded(rewritten, product) : product;
     }
-    if (node.op->moves_elements && inputs.size() == 1 && can_be_stored_rounded(target, inputs[0]))
-      return keep_rounded(target, target.add(*node.op, inputs, node.attributes));
+    if (node.op->moves_elements && inputs.size() == 1 && can_be_stored_rounded(rewritten, inputs[0]))
+      return keep_rounded(rewritten, rewritten.add(*node.op, inputs, node.attributes));
     if (node.op == &ops::mul_op && summed[static_cast<std::size_t>(node.id)])
-      for (Tensor& input : inputs) input = can_be_stored_rounded(target, input) ? round(target, input) : input;
+      for (Tensor& input : inputs) input = can_be_stored_rounded(rewritten, input) ? round(rewritten, input) : input;
     else if (node.op->sign_only && rounded.count(inputs[0].id))
       inputs[0] = rounded[inputs[0].id];
-    return target.add(*node.op, inputs, node.attributes);
+    return rewritten.add(*node.op, inputs, node.attributes);
   });
   dce(graph);  // f32 copies that bf16 copies have replaced
 }

@@ -28,9 +28,9 @@ Node with_inputs(const Node& node, const std::vector<Tensor>& inputs) {
 }
 
 void rewrite(Graph& graph, const Replace& replace) {
-  Graph target;
-  rewrite(graph, target, replace);
-  graph.swap(target);
+  Graph rewritten;
+  rewrite(graph, rewritten, replace);
+  graph.swap(rewritten);
 }
 
 }  // namespace gan::passes

@@ -270,18 +270,18 @@ class Scheduler {
       if (join_kernel_of_operand(node)) return;
       if (!node.op->elementwise()) return visit_kernel(node);  // the operand of the sum is in memory
     }
-    const int target = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
+    const int merged = sets.empty() ? static_cast<int>(sets_.size()) : *sets.begin();
     if (sets.empty()) sets_.emplace_back();
-    std::vector<NodeId>& nodes = sets_[index(target)];
+    std::vector<NodeId>& nodes = sets_[index(merged)];
     for (int set : sets) {
-      if (set == target) continue;
+      if (set == merged) continue;
       std::vector<NodeId>& other = sets_[index(set)];
-      for (NodeId id : other) pending_[index(id)] = target;
+      for (NodeId id : other) pending_[index(id)] = merged;
       nodes.insert(nodes.end(), other.begin(), other.end());
       other.clear();
     }
     nodes.push_back(node.id);
-    pending_[index(node.id)] = target;
+    pending_[index(node.id)] = merged;
   }
 
   /// Whether a node can read an operand of its own kernel from a register. Not if the operand is broadcast or a view,

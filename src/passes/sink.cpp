@@ -41,14 +41,14 @@ class Sink {
   /// Scales are moved behind these contractions only.
   explicit Sink(std::set<NodeId> contractions) : contractions_(std::move(contractions)) {}
 
-  Tensor operator()(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
+  Tensor operator()(Graph& rewritten, const Node& node, const std::vector<Tensor>& inputs) {
     const bool allowed = !node.op->contraction || contractions_.count(node.id) > 0;
     const std::optional<Scaled> form =
-        allowed && node.type.shape.size() >= 2 ? scaled(target, node, inputs) : std::nullopt;
-    const Tensor core = form ? form->core : unique_.add(target, *node.op, inputs, node.attributes);
+        allowed && node.type.shape.size() >= 2 ? scaled(rewritten, node, inputs) : std::nullopt;
+    const Tensor core = form ? form->core : unique_.add(rewritten, *node.op, inputs, node.attributes);
     if (node.op->contraction) built_[core.id].insert(node.id);
     if (!form) return core;
-    const Tensor whole = mul(target, core, form->scale);
+    const Tensor whole = mul(rewritten, core, form->scale);
     forms_[whole.id] = *form;
     return whole;
   }
@@ -62,40 +62,40 @@ class Sink {
   }
 
  private:
-  Tensor mul(Graph& target, Tensor a, Tensor b) { return unique_.add(target, ops::mul_op, {a, b}); }
+  Tensor mul(Graph& rewritten, Tensor a, Tensor b) { return unique_.add(rewritten, ops::mul_op, {a, b}); }
 
   const Scaled* form_of(Tensor tensor) const {
     const auto found = forms_.find(tensor.id);
     return found == forms_.end() ? nullptr : &found->second;
   }
 
-  std::optional<Scaled> scaled(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
-    if (node.op == &ops::mul_op) return product(target, node, inputs);
-    if (node.op == &ops::add_op) return sum(target, inputs);
-    if (node.op == &ops::broadcast_op) return repeated(target, node, inputs[0]);
+  std::optional<Scaled> scaled(Graph& rewritten, const Node& node, const std::vector<Tensor>& inputs) {
+    if (node.op == &ops::mul_op) return product(rewritten, node, inputs);
+    if (node.op == &ops::add_op) return sum(rewritten, inputs);
+    if (node.op == &ops::broadcast_op) return repeated(rewritten, node, inputs[0]);
     const Scaled* form = inputs.empty() ? nullptr : form_of(inputs[0]);
     if (!form) return std::nullopt;
     const bool full = form->core.dim(0) == form->scale.dim(0);
     if (!full && node.op != &ops::matmul_op) return std::nullopt;
     std::vector<Tensor> others = inputs;
     others[0] = form->core;
-    const auto applied = [&] { return unique_.add(target, *node.op, others, node.attributes); };
+    const auto applied = [&] { return unique_.add(rewritten, *node.op, others, node.attributes); };
     if (node.op == &ops::slice_op && node.attributes.integer("axis") == 0)
-      return Scaled{applied(), unique_.add(target, *node.op, {form->scale}, node.attributes)};
-    if (!node.op->keeps_rows || !node.op->keeps_rows(target, with_inputs(node, inputs))) return std::nullopt;
+      return Scaled{applied(), unique_.add(rewritten, *node.op, {form->scale}, node.attributes)};
+    if (!node.op->keeps_rows || !node.op->keeps_rows(rewritten, with_inputs(node, inputs))) return std::nullopt;
     Shape column(node.type.shape.size(), 1);
     column[0] = form->scale.dim(0);
     const Tensor scale = column == form->scale.shape()
                              ? form->scale
-                             : unique_.add(target, ops::reshape_op, {form->scale}, {{"shape", column}});
+                             : unique_.add(rewritten, ops::reshape_op, {form->scale}, {{"shape", column}});
     return Scaled{applied(), scale};
   }
 
   /// a * b, where at least one is a scale or has one.
-  std::optional<Scaled> product(Graph& target, const Node& node, const std::vector<Tensor>& inputs) {
+  std::optional<Scaled> product(Graph& rewritten, const Node& node, const std::vector<Tensor>& inputs) {
     std::optional<Tensor> core, scale;
     const auto join = [&](std::optional<Tensor>& product, Tensor factor) {
-      product = product ? mul(target, *product, factor) : factor;
+      product = product ? mul(rewritten, *product, factor) : factor;
     };
     bool has_scale = false;
     for (const Tensor& factor : inputs) {
@@ -118,28 +118,28 @@ class Sink {
   }
 
   /// core * scale + other * scale, with the same scale.
-  std::optional<Scaled> sum(Graph& target, const std::vector<Tensor>& inputs) {
+  std::optional<Scaled> sum(Graph& rewritten, const std::vector<Tensor>& inputs) {
     const Scaled* a = form_of(inputs[0]);
     const Scaled* b = form_of(inputs[1]);
     if (!a || !b || a->scale.id != b->scale.id) return std::nullopt;
-    return Scaled{unique_.add(target, ops::add_op, {a->core, b->core}), a->scale};
+    return Scaled{unique_.add(rewritten, ops::add_op, {a->core, b->core}), a->scale};
   }
 
   /// A row broadcast to N equal rows: core [1, ...] times a scale of ones. Matrix products of it become products of one
   /// row.
-  std::optional<Scaled> repeated(Graph& target, const Node& node, Tensor row) {
+  std::optional<Scaled> repeated(Graph& rewritten, const Node& node, Tensor row) {
     const Shape& whole = node.type.shape;
     Shape expected = whole;
     expected[0] = 1;
     if (whole[0] == 1 || row.shape() != expected || row.elements() == 1) return std::nullopt;
     Shape column(whole.size(), 1);
     column[0] = whole[0];
-    return Scaled{row, unique_.add(target, ops::constant_op, {}, {{"value", 1.0}, {"shape", column}})};
+    return Scaled{row, unique_.add(rewritten, ops::constant_op, {}, {{"value", 1.0}, {"shape", column}})};
   }
 
   std::set<NodeId> contractions_;
-  std::map<NodeId, Scaled> forms_;            // of nodes of the target
-  std::map<NodeId, std::set<NodeId>> built_;  // contractions by their replacement in the target
+  std::map<NodeId, Scaled> forms_;            // of nodes of the rewritten graph
+  std::map<NodeId, std::set<NodeId>> built_;  // contractions by their replacement in the rewritten graph
   Unique unique_;
 };
 
