@@ -15,7 +15,7 @@ namespace gan::data {
 namespace {
 
 constexpr float kDeviation = 0.02f;
-constexpr int kPoints = 10;  // of each angle
+constexpr int kPoints = 10;  // per angle
 
 // The circular Gaussians of CcGAN (Ding et al. 2021, arXiv 2011.07466, section 5.1): 120 angles of the unit circle. The
 // test part has 360 other angles.

@@ -10,15 +10,15 @@
 
 namespace gan::data {
 
-// Helpers of the readers of made-up data.
+// Helpers for the readers of synthetic data.
 
 /// Adds a column of numbers to the condition: `unit` and `period` (0: none) unless options.read says otherwise. Throws
 /// a data error naming `source` if all values are equal.
 void add_numbers(Dataset& dataset, const std::string& name, std::string_view unit, double period,
                  std::vector<float> values, const SourceOptions& options, const std::string& source);
 
-/// Rotates a grey image [side, side] counter-clockwise about its centre, bilinearly; what comes from outside is 0.
-/// `dst` must not overlap `src`.
+/// Rotates a grey image [side, side] counter-clockwise about its centre, bilinearly; pixels from outside the image are
+/// 0. `dst` must not overlap `src`.
 void rotate_image(const std::uint8_t* src, std::uint8_t* dst, std::int64_t side, double degrees);
 
 }  // namespace gan::data

@@ -18,7 +18,7 @@ using graph::Shape;
 
 namespace {
 
-/// Tensors by the names of PyTorch's older spectral norm.
+/// The tensors of a state dict. Those of parametrizations are renamed to torch.nn.utils.spectral_norm's older names.
 class StateDict {
  public:
   explicit StateDict(const std::string& path) : path_(path) {
@@ -41,7 +41,7 @@ class StateDict {
     return found == tensors_.end() ? nullptr : &found->second;
   }
 
-  /// A tensor of this shape; -1 stands for any length.
+  /// The tensor of this name, which must have this shape; -1 stands for any length.
   const runtime::Array& take(const std::string& name, const Shape& shape) {
     const runtime::Array* const array = find(name);
     if (!array) base::fail_data("{}: has no tensor \"{}\"", path_, name);
@@ -107,7 +107,7 @@ train::Model import_pytorch(const std::string& path, const Shape& image, const s
   const auto layer_name = [](int layer) { return fmt::format("model.{}.", layer); };
   networks.g.spectral_norm = state.find(layer_name(layers[0]) + "weight_orig") != nullptr;
   const std::string weight = networks.g.spectral_norm ? "weight_orig" : "weight";
-  std::vector<std::pair<std::string, const runtime::Array*>> taken;  // by our names
+  std::vector<std::pair<std::string, const runtime::Array*>> taken;  // with the names that they get in the model
   std::int64_t inputs = -1, first_inputs = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string name = layer_name(layers[i]);
@@ -118,7 +118,7 @@ train::Model import_pytorch(const std::string& path, const Shape& image, const s
     if (i == 0) first_inputs = matrix.type().shape[1];
     inputs = outputs;
     if (!last) networks.g.widths.push_back(outputs);
-    // Each hidden layer is followed by its activation.
+    // The index counts activations, too, as in nn.Sequential.
     const std::string ours = fmt::format("{}.model.{}.", train::kGenerator, 2 * i);
     taken.emplace_back(ours + weight, &matrix);
     taken.emplace_back(ours + "bias", &state.take(name + "bias", {outputs}));
