@@ -11,7 +11,7 @@ macro(gan_require found)
 endmacro()
 
 # Headers alone, for a library less is a millisecond less at every start: two files include toml++, and
-# runtime/simd_targets.cpp has what libhwy would give.
+# runtime/cpu/simd_targets.cpp has what libhwy would give.
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h)
 gan_require(TOMLPLUSPLUS_INCLUDE_DIR libtomlplusplus-dev)
 find_path(HWY_INCLUDE_DIR hwy/highway.h)

@@ -1,5 +1,5 @@
-# What `cmake --install` and the packages hold, in three components: the program, the shared library, and what is needed
-# to build with it (dev).
+# What `cmake --install` and the packages hold, in components: the program, the shared library, what is needed to build
+# with it (dev), and the module for several processes where MPI was found (mpi).
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 

@@ -119,7 +119,7 @@ std::vector<Case::Output> judge(const train::Model& model, std::span<const float
   graph.output("logits", judged.verdicts.logits);
   std::vector<graph::Shape> shapes;  // compiling changes the graph
   for (const graph::Tensor& prediction : judged.verdicts.predictions) {
-    graph.output("said." + std::to_string(shapes.size()), prediction);
+    graph.output("prediction." + std::to_string(shapes.size()), prediction);
     shapes.push_back(prediction.shape());
   }
   runtime::State state;
@@ -136,21 +136,22 @@ std::vector<Case::Output> judge(const train::Model& model, std::span<const float
     return std::vector<float>(all.begin(), all.end());
   };
   std::vector<Case::Output> outputs{{{rows / spec.pack}, values("logits")}};
-  for (std::size_t c = 0; c < shapes.size(); ++c) outputs.push_back({shapes[c], values("said." + std::to_string(c))});
+  for (std::size_t c = 0; c < shapes.size(); ++c)
+    outputs.push_back({shapes[c], values("prediction." + std::to_string(c))});
   return outputs;
 }
 
-/// What the features of a number, [rows, width], say: the number, or the first sine and cosine.
-Case::Output said_of(const data::NumberColumn& number, const Case::Output& features) {
+/// Decodes the features of a number, [rows, width]: to the number, or to the first sine and cosine.
+Case::Output decoded(const data::NumberColumn& number, const Case::Output& features) {
   const auto width = static_cast<std::size_t>(number.features());
-  Case::Output said{number.period > 0 ? graph::Shape{features.shape[0], 2} : graph::Shape{features.shape[0]}, {}};
+  Case::Output result{number.period > 0 ? graph::Shape{features.shape[0], 2} : graph::Shape{features.shape[0]}, {}};
   for (std::size_t at = 0; at < features.values.size(); at += width) {
     if (number.period > 0)
-      said.values.insert(said.values.end(), features.values.begin() + at, features.values.begin() + at + 2);
+      result.values.insert(result.values.end(), features.values.begin() + at, features.values.begin() + at + 2);
     else
-      said.values.push_back(static_cast<float>(number.scaling.undo(static_cast<double>(features.values[at]))));
+      result.values.push_back(static_cast<float>(number.scaling.undo(static_cast<double>(features.values[at]))));
   }
-  return said;
+  return result;
 }
 
 /// The discriminator with random weights on random samples.
@@ -167,7 +168,7 @@ Case discriminator_case(const std::string& name, train::Model model) {
   made.outputs = judge(*shared, made.input, y, kSamples * pack);
   for (std::size_t c = 0; c + 1 < made.outputs.size(); ++c)
     if (const ConditionColumn& column = shared->condition.columns[c]; column.is_numeric())
-      made.outputs[c + 1] = said_of(column.number, made.outputs[c + 1]);
+      made.outputs[c + 1] = decoded(column.number, made.outputs[c + 1]);
   if (!made.part.condition.empty()) made.y = y;
   if (shared->sample_shape.size() == 1 || !shared->units.bytes()) shared->units.undo(made.input, shared->sample_shape);
   return made;
@@ -233,14 +234,14 @@ Case classifier_case(const std::string& name, const graph::Shape& shape, int cla
   std::int64_t begin = 0;
   for (std::size_t c = 0; c < numbers.size(); ++c) {
     const std::int64_t width = numbers[c].features();
-    const Case::Output said = said_of(numbers[c], head_of(*shared, embedded.features, begin, width));
+    const Case::Output predicted = decoded(numbers[c], head_of(*shared, embedded.features, begin, width));
     for (std::size_t row = 0; row < kSamples; ++row) {
-      const auto value = [&](std::size_t i) { return static_cast<double>(said.values[i]); };
+      const auto value = [&](std::size_t i) { return static_cast<double>(predicted.values[i]); };
       const double number =
           numbers[c].period > 0 ? eval::value_of_direction(numbers[c], value(2 * row), value(2 * row + 1)) : value(row);
       EXPECT_NEAR(embedded.numbers[row * numbers.size() + c], number, 1e-4 * std::abs(number)) << name;
     }
-    made.outputs.push_back(said);
+    made.outputs.push_back(predicted);
     begin += width;
   }
   made.outputs.push_back({{kSamples, eval::kFeatures}, embedded.features});

@@ -32,8 +32,8 @@ inline constexpr std::string_view kBlanks = " \t\r\n";
 /// The text without kBlanks around it.
 std::string_view trimmed(std::string_view text);
 
-/// The number that all of `text` says; nullopt if it says none, or none that T holds. `base` of an integer, if given,
-/// is std::from_chars's.
+/// Parses all of `text` as a number; nullopt if it is not one or does not fit into T. `base`: for integers, as
+/// std::from_chars takes it.
 template <typename T, typename... Base>
 std::optional<T> parse_number(std::string_view text, Base... base) {
   T number{};

@@ -41,7 +41,7 @@ std::string shape_text(const graph::Shape& shape) {
   return (shape.size() == 3 ? "images " : "vectors ") + graph::to_string(shape);
 }
 
-/// The best evaluation of the run that a model belongs to; nullopt for other models than those that it concerns.
+/// The best evaluation of a run, if `path` is the run's folder or its best.safetensors; nullopt for other models.
 std::optional<eval::RunScores::Best> best_beside(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path)) return eval::RunScores::best_of(path);
   return path.filename() == "best.safetensors" ? eval::RunScores::best_of(path.parent_path()) : std::nullopt;

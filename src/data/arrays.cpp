@@ -31,16 +31,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kElementsOfPiece = std::size_t{1} << 16;  // that are read at a time
+constexpr std::size_t kElementsOfPiece = std::size_t{1} << 16;  // elements read at a time
 
 // An array that can be opened several times.
 struct Stored {
-  std::string name;  // of the condition
+  std::string name;  // of its column of the condition
   std::function<io::NpyInput()> open;
   std::vector<std::string> columns = {};
 };
 
-// The arrays of a source: samples, and what may be conditions.
+// The arrays of a source: the samples, and those that may be columns of the condition.
 struct Arrays {
   Stored samples;
   std::vector<Stored> conditions;
@@ -52,7 +52,8 @@ bool is_npz(const std::string& path) { return path.ends_with(".npz"); }
 
 // ---- .npz ----
 
-// The name without the part of the data that it says: "x_train" and "train_x" are "x" of "train". None if it says none.
+// An array's name without the part of the data: "x" for "x_train" or "train_x" and the part "train". None if the name
+// does not have the part.
 std::optional<std::string> without_part(const std::string& name, const std::string& part) {
   if (name.ends_with("_" + part)) return name.substr(0, name.size() - part.size() - 1);
   if (name.starts_with(part + "_")) return name.substr(part.size() + 1);
@@ -61,7 +62,7 @@ std::optional<std::string> without_part(const std::string& name, const std::stri
 
 const char* part_name(Split split) { return split == Split::train ? "train" : "test"; }
 
-// The array's name in the file that holds the samples: of a part, or ("") of a file without parts; "" if there is none.
+// The name of the array with the samples of a part; `part` is "" for files without parts. "" if there is none.
 std::string samples_name(const std::vector<std::string>& names, const std::string& part) {
   for (const char* known : {"x", "X", "images", "data", "samples", "arr_0"})
     for (const std::string& name : names)
@@ -105,7 +106,7 @@ Arrays open_npz(const std::string& path, const SourceOptions& options) {
     if (array == samples || array == kSampleColumns || (has_parts && !without_part(array, part))) continue;
     arrays.conditions.push_back(stored(has_parts ? *without_part(array, part) : array, array));
   }
-  // One array that is called so is the label, unless its own name is asked for.
+  // A single array with one of these names becomes the column "label", unless the user chose it by its own name.
   const std::vector<std::string> wanted = list_of(options.read.condition);
   for (Stored& condition : arrays.conditions)
     for (const char* known : {"y", "Y", "label", "labels", "class", "classes"})
@@ -130,7 +131,7 @@ Arrays open_npy(const std::string& spec, const SourceOptions& options) {
 
 // ---- images and vectors ----
 
-// Calls visit with pieces of all elements, each of whole items of `size` elements.
+// Reads all elements in pieces, each of whole items of `size` elements, and calls visit with each piece.
 template <typename Visit>
 void for_each_piece(io::NpyInput& input, std::size_t size, Visit visit) {
   auto left = static_cast<std::size_t>(input.elements());
@@ -232,12 +233,13 @@ Dataset vectors_of(const Stored& stored, const std::vector<std::string>& names, 
 
 // ---- conditions ----
 
-// The name of a condition's array: labels that are floats are a value.
+// The name of an array's column: "value" in place of "label" if its elements are floats.
 std::string condition_name(const Stored& stored, const io::NpyInput& input) {
   return stored.name == "label" && !input.is_whole() && !input.is_text() ? "value" : stored.name;
 }
 
-// Labels of one axis as the classes that classes.txt may name; false if they are larger than labels can be.
+// Sets an array [N] of integers as class labels, with names from classes.txt if it is there; false if they do not fit
+// into 32 bits.
 bool set_class_labels(Dataset& dataset, std::span<const double> values, const std::string& folder) {
   std::vector<std::int32_t> labels;
   labels.reserve(values.size());
@@ -280,8 +282,8 @@ bool is_wanted(const Stored& stored, std::span<const std::string> wanted) {
          std::ranges::find_first_of(stored.columns, wanted) != stored.columns.end();
 }
 
-// Calls load with each array that may be a condition. One that is neither the label nor named by read.condition is left
-// out with a note if it cannot be one.
+// Calls load with each array that may be a column of the condition. If load fails, the array is left out with a note,
+// unless it is the label or named by read.condition: then the error is rethrown.
 template <typename Load>
 void for_each_condition(std::vector<Stored>& conditions, const ReadOptions& read, std::vector<std::string>& notes,
                         Load load) {
@@ -317,7 +319,7 @@ void name_columns(Stored& stored, std::int64_t count, bool vectors, std::vector<
   stored.columns = std::move(names);
 }
 
-// The table beside an array of `count` samples; none if the source names none.
+// The table with the conditions of an array of `count` samples; none if the source does not name one.
 std::optional<io::Csv> table_beside(const std::string& spec, const SourceOptions& options, std::int64_t count,
                                     bool vectors) {
   const std::string path = split_pair(spec).second;
@@ -329,11 +331,11 @@ std::optional<io::Csv> table_beside(const std::string& spec, const SourceOptions
   return csv;
 }
 
-// Adds the columns of a table that are wanted, else all of them.
+// Adds the columns `wanted` of a table to the condition; all columns if `wanted` is empty.
 void add_columns(Dataset& dataset, const io::Csv& csv, std::span<const std::string> wanted, const ReadOptions& read) {
   const TextColumns table = columns_of(csv);
   ReadOptions strict = read;
-  strict.missing = ReadOptions().missing;  // a row left out would be a sample's
+  strict.missing = ReadOptions().missing;  // rows cannot be left out, since each belongs to a sample
   for (std::size_t column = 0; column < table.names.size(); ++column) {
     const bool is_wanted = std::ranges::find(wanted, table.names[column]) != wanted.end();
     if (!wanted.empty() && !is_wanted) continue;
@@ -361,7 +363,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
     base::fail_data("{}: its shape is {}, expected 1 to {} samples", samples.name(), graph::to_string(shape),
                     base::grouped(std::numeric_limits<std::uint32_t>::max()));
 
-  std::vector<std::string> names, notes;  // names of the vectors' columns
+  std::vector<std::string> names, notes;  // `names`: of the vectors' columns
   if (vectors) names = arrays.columns.empty() ? column_names("x", shape, true) : arrays.columns;
   const std::int64_t columns = shape.size() == 2 ? shape[1] : 1;
   if (vectors && static_cast<std::int64_t>(names.size()) != columns)

@@ -27,12 +27,12 @@ Batches::Batches(const Dataset& dataset, const ConditionSpec& condition, const B
   categories_ = std::make_unique<Shuffle>(static_cast<std::uint32_t>(members_.size()), options.seed);
 }
 
-/// The samples of rows [begin, end), counted from the first step on.
+/// The samples of rows [begin, end) of all batches in order, with balanced categories.
 std::span<const std::uint32_t> Batches::balanced(std::int64_t begin, std::int64_t end) {
   const auto categories = static_cast<std::int64_t>(members_.size());
   chosen_.clear();
   for (std::int64_t row = begin; row < end; ++row) {
-    const std::int64_t round = row / categories;  // every category once
+    const std::int64_t round = row / categories;  // a round has every category once
     const std::size_t k =
         categories_->epoch(static_cast<std::uint32_t>(round))[static_cast<std::size_t>(row % categories)];
     const auto count = static_cast<std::int64_t>(members_[k].size());
@@ -42,10 +42,10 @@ std::span<const std::uint32_t> Batches::balanced(std::int64_t begin, std::int64_
   return chosen_;
 }
 
-/// Samples are read when their epoch begins or when as many steps as are read ahead still precede them. Balanced
-/// classes and vicinities have no order that is known so early.
+/// At the first step of an epoch the samples of several steps are read, at each later one those of one step more.
+/// Balanced classes and vicinities are left out, because their samples are not known ahead.
 void Batches::read_ahead(std::int64_t step, std::int64_t size, const Rows& rows) {
-  // Where memory is short, more would be driven out before it is used.
+  // More would be evicted before it is used where memory is short.
   constexpr std::int64_t kBytesAhead = std::int64_t{2} << 20;
   if (!options_.read_ahead || !dataset_.streamed || categories_ || vicinity_) return;
   const std::int64_t steps = dataset_.count() / size, in_epoch = step % steps;

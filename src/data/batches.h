@@ -17,7 +17,7 @@ struct BatchOptions {
   bool balance = false;  ///< draws the categories of the first categorical column equally often
   VicinalOptions vicinal = {};
   std::uint32_t block = 0;  ///< samples that stay together in the order of an epoch, see Shuffle
-  bool read_ahead = true;   ///< has streamed samples of later batches read from the disk
+  bool read_ahead = true;   ///< lets the system read samples of later batches ahead, if they are streamed from disk
 };
 
 /// Chooses the samples of each training step and their conditions. Both depend on the data, the options and the step
@@ -33,14 +33,14 @@ class Batches {
     std::span<const std::uint32_t> samples;  ///< indices of the real samples
     ConditionRows y;                         ///< their conditions; with vicinities, the conditions near theirs
   };
-  /// Rows of a batch, which every rank takes its own of.
+  /// The rows of a batch that a rank computes.
   struct Rows {
     std::int64_t first = 0, count = 0;
   };
-  /// These rows of the batch of step `step` (from 0), which has `size` rows, at most the number of samples; valid until
-  /// the next call.
+  /// These rows of the batch of step `step` (from 0). The whole batch has `size` rows, at most the number of samples.
+  /// Valid until the next call.
   Batch at(std::int64_t step, std::int64_t size, const Rows& rows);
-  /// All of them.
+  /// All rows of that batch.
   Batch at(std::int64_t step, std::int64_t size) { return at(step, size, {0, size}); }
 
  private:

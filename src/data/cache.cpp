@@ -28,7 +28,7 @@ namespace {
 
 constexpr std::string_view kCacheEnding = ".pixels";
 
-// The end of a file, in the machine's byte order; a file of another order does not have this magic.
+// The end of a file, in the machine's byte order; in a file of the other byte order the magic number differs.
 struct Footer {
   std::uint64_t pixel_bytes, row_bytes, json_bytes, magic;
 };
@@ -36,7 +36,7 @@ constexpr std::uint64_t kCacheMagic = 0x67616e2d70697832;  // "gan-pix2"
 
 fs::path folder_of(const std::string& cache) { return fs::path(cache.empty() ? default_cache() : cache) / "decoded"; }
 
-// An open file; -1 in place of what cannot be opened.
+// Owns an open file; -1 if it could not be opened.
 class Descriptor {
  public:
   explicit Descriptor(const std::string& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
@@ -65,7 +65,7 @@ std::optional<std::string> read_part(int file, std::uint64_t begin, std::uint64_
 
 // ---- the data set without its pixels ----
 
-// The contents of a cache file but its pixels and rows; none if it is damaged or of another version.
+// What a cache file holds besides pixels and rows; none if it is damaged or of another version.
 struct Parts {
   Footer footer;
   json rest;
@@ -101,7 +101,7 @@ std::vector<Value> values_from(const std::string& rows, std::size_t column, std:
   return values;
 }
 
-// Sets the data set without its pixels; false if the parts do not fit each other.
+// Sets all of the data set but its pixels; false if the parts of the file contradict each other.
 bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
   const json& rest = parts.rest;
   dataset.source = rest.at("source");
@@ -132,14 +132,14 @@ bool fill(Dataset& dataset, const Parts& parts, const std::string& rows) {
 
 // ---- the folder ----
 
-// Whether a file is one of ours that a killed program left.
+// Whether a file is a temporary cache file that a killed program left.
 bool is_left_behind(const fs::path& path) {
   return path.stem().stem().extension() == kCacheEnding && base::is_leftover(path.string());
 }
 
 bool is_entry(const fs::path& path) { return path.extension() == kCacheEnding; }
 
-// The folder's files that `choose` chooses, sorted.
+// The files of the folder for which `choose` is true, sorted.
 template <typename Choose>
 std::vector<fs::path> files_of(const fs::path& folder, const Choose& choose) {
   std::vector<fs::path> paths;
@@ -150,7 +150,7 @@ std::vector<fs::path> files_of(const fs::path& folder, const Choose& choose) {
   return paths;
 }
 
-// Removes the leftovers before the temporary file of another one is made.
+// Makes the folder, removes leftovers and checks the room on the disk. Returns the path of the new file.
 std::string prepared(const std::string& cache, const std::string& key, std::uint64_t bytes) {
   const fs::path folder = folder_of(cache);
   base::create_folder(folder.string());

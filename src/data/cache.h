@@ -10,9 +10,9 @@
 
 namespace gan::data {
 
-// Decoded data sets are kept as files of `cache`/decoded ("": default_cache()), named by a key that says all that their
-// content depends on. A file holds pixels [N, H, W, C], then the values of each column of the condition, then the rest
-// of the data set as JSON, then where each begins; it is mapped, not read.
+// Decoded data sets are kept as files of `cache`/decoded ("": default_cache()), named by a key: a hash of all that
+// their content depends on. A file holds pixels [N, H, W, C], then the values of each column of the condition, then the
+// rest of the data set as JSON, then the sizes of these parts; its pixels are mapped, not read.
 
 /// A data set in the cache.
 struct CacheEntry {
@@ -26,18 +26,19 @@ struct CacheEntry {
 /// The data sets in the cache, in order of their files' names.
 std::vector<CacheEntry> cache_entries(const std::string& cache);
 
-/// Removes all of them, and what killed programs left; data sets that programs have open stay readable for them.
-/// Returns the bytes that were freed. Throws a data error if a file cannot be removed.
+/// Removes all data sets in the cache, and leftovers of killed programs; programs that have one open can go on reading
+/// it. Returns the number of bytes freed. Throws a data error if a file cannot be removed.
 std::uint64_t clear_cache(const std::string& cache);
 
-/// Sets everything but `name` and returns true if the cache holds the data set of this key.
+/// Sets all of `dataset` but its name and returns true if the cache holds the data set of this key.
 bool read_cached(const std::string& cache, const std::string& key, Dataset& dataset);
 
 /// Writes a data set of images into the cache. Until it is complete the file has a temporary name, so that a killed
-/// program leaves nothing that looks whole.
+/// program leaves nothing that looks complete.
 class CacheWriter {
  public:
-  /// Removes what killed programs left. Throws a data error if the cache cannot be written or has no room for `bytes`.
+  /// Removes leftovers of killed programs. Throws a data error if the cache cannot be written or has no room for
+  /// `bytes`.
   CacheWriter(const std::string& cache, const std::string& key, std::uint64_t bytes);
 
   /// Adds the pixels of the next samples.

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::int64_t kSide = 32, kCifarChannels = 3, kImageBytes = kSide * kSide * kCifarChannels;
 
-// A label that stands in front of each image, and the file with the names of its classes.
+// A label that the files hold in front of each image, and the file with its class names.
 struct Label {
   const char* name;
   const char* names_file;
@@ -37,7 +37,7 @@ struct Form {
   std::vector<Label> labels;
 };
 
-// The form of a folder; null if it holds neither.
+// Which of the two data sets a folder holds; null if neither.
 const Form* form_of(const std::string& folder) {
   static const Form ten{
       {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"},
@@ -98,7 +98,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
   make_channels_last(pixels.get(), dataset.items, kCifarChannels, kSide * kSide);
   if (options.read.transpose) transpose_images(dataset, pixels.get());
   dataset.pixels = std::move(pixels);
-  for (std::size_t c = labels.size(); options.labels && c-- > 0;) {  // the label comes first
+  for (std::size_t c = labels.size(); options.labels && c-- > 0;) {  // the column "label" is to be the first
     const Label& label = form.labels[c];
     const std::vector<std::string> names = class_names(fs::path(spec) / label.names_file, label.classes);
     std::vector<std::string> words;

@@ -15,7 +15,7 @@ namespace gan::data {
 
 namespace {
 
-// The number that a text says; none if it says none, infinity if it is too large.
+// Parses a text as a number; none if it is not one, infinity if it is too large.
 std::optional<double> number_in(std::string_view text) {
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   double value = 0;
@@ -26,11 +26,11 @@ std::optional<double> number_in(std::string_view text) {
   return error == std::errc() ? value : 0;
 }
 
-constexpr double kSmallestPeriod = 1e-30;  // f32 holds positions in it
+constexpr double kSmallestPeriod = 1e-30;  // positions in smaller periods do not fit into f32
 
 bool fits_f32(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
-// A cell in messages: on one line, not too long.
+// A cell quoted for messages: on one line, shortened if it is long.
 std::string quoted(std::string_view cell) {
   constexpr std::size_t kLongestCell = 40;
   std::string text(cell.substr(0, kLongestCell));
@@ -43,7 +43,7 @@ std::string quoted(std::string_view cell) {
   return '"' + text + '"';
 }
 
-// "3,5": digits, a comma, digits.
+// Whether a cell is digits, a comma and digits: "3,5".
 bool has_decimal_comma(std::string_view cell) {
   const std::size_t comma = cell.find(',');
   if (comma == std::string_view::npos) return false;
@@ -52,7 +52,7 @@ bool has_decimal_comma(std::string_view cell) {
   return number_in(with_point).has_value();
 }
 
-// The pairs of "name:value,name:value". Names may hold colons: the last one counts.
+// Parses "name:value,name:value". Names may contain colons: the last colon separates.
 std::vector<std::pair<std::string, std::string>> pairs_of(std::string_view text, std::string_view option,
                                                           std::string_view example) {
   std::vector<std::pair<std::string, std::string>> pairs;
@@ -96,7 +96,7 @@ bool is_named_categorical(const std::string& name, const ReadOptions& options) {
   return contains(list_of(options.categorical), name);
 }
 
-// Whether an option says that a column is numeric.
+// Whether an option makes a column numeric.
 bool is_named_numeric(const std::string& name, const ReadOptions& options) {
   return period_of(options, name) > 0 || !scaling_of(options, name).empty();
 }
@@ -105,7 +105,7 @@ std::pair<ConditionColumn, ColumnValues> numeric(const std::string& name, std::v
                                                  const ReadOptions& options, const std::string& path) {
   const double period = period_of(options, name);
   std::string kind = scaling_of(options, name);
-  if (kind.empty() && period > 0) kind = "none";  // it enters as sine and cosine
+  if (kind.empty() && period > 0) kind = "none";  // its features are sine and cosine, whatever its scale
   ConditionColumn column;
   column.name = name;
   column.number = number_column(name, values, kind, path);
@@ -125,7 +125,7 @@ bool has_two_values(std::span<const float> values) {
   return other.has_value();
 }
 
-// Whether numbers of this column are categories although no option says so.
+// Whether the numbers of this column are taken as categories without an option: if there are two values.
 bool is_flag(const std::string& name, std::span<const float> values, const ReadOptions& options) {
   return !is_named_numeric(name, options) && has_two_values(values);
 }

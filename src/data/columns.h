@@ -35,7 +35,7 @@ inline constexpr std::int64_t kMostColumns = 10'000;
 /// The array of a .npz file that names the columns of the vectors x.
 inline constexpr const char* kSampleColumns = "x_columns";
 
-/// The parts of a list with commas, blanks around them removed; none of "".
+/// Splits a list at its commas, without the blanks around the parts; no parts for "".
 std::vector<std::string> list_of(std::string_view text);
 
 /// The scaling (or period) that the option chooses for a column, "" (or 0) if none. Throws a usage error if the option
@@ -43,18 +43,18 @@ std::vector<std::string> list_of(std::string_view text);
 std::string scaling_of(const ReadOptions& options, const std::string& column);
 double period_of(const ReadOptions& options, const std::string& column);
 
-/// The columns that options which are for conditions alone name: read.categorical and read.periodic.
+/// The columns named by read.categorical and read.periodic, options that apply to conditions only.
 std::vector<std::string> conditions_by_option(const ReadOptions& options);
 
-/// Throws a usage error if an option names a column that is not among `names`, names one twice, or is not understood,
-/// if a target is also a condition, or a target is categorical or periodic.
+/// Throws a usage error if an option cannot be parsed or names a column twice or one that is not in `names`, or if a
+/// target is also a condition, categorical or periodic.
 void check_columns(const ReadOptions& options, std::span<const std::string> names, const std::string& path);
 
-/// Whether a cell says that the value is missing: "", "?", "NA", "N/A", "NaN", "nan", "null", "NULL".
+/// Whether a cell stands for a missing value: "", "?", "NA", "N/A", "NaN", "nan", "null", "NULL".
 bool is_missing(std::string_view cell);
 
-/// Ascending indices of the rows in which none of these columns misses its value. Rows that do are left out with a note
-/// if read.missing is drop; otherwise throws a data error that names the first one.
+/// Ascending indices of the rows in which all these columns have a value. Other rows are left out with a note if
+/// read.missing is drop; if it is not, throws a data error that names the first of them.
 std::vector<std::uint32_t> complete_rows(const TextColumns& table, std::span<const std::size_t> columns,
                                          const ReadOptions& options, std::vector<std::string>& notes);
 
@@ -81,8 +81,8 @@ std::pair<ConditionColumn, ColumnValues> condition_column(const std::string& nam
 /// Adds a column to the condition of a data set.
 void add_column(Dataset& dataset, std::pair<ConditionColumn, ColumnValues> column);
 
-/// Makes vectors of columns of numbers: sets items, sample_shape, points (scaled) and units. `values` brings the
-/// numbers of column number i of `names`. Errors as number_column, and for constant columns.
+/// Makes vectors from columns of numbers: sets items, sample_shape, points (scaled) and units. `values(i)` returns the
+/// numbers of column i of `names`. Errors as number_column, and for constant columns.
 void set_vectors(Dataset& dataset, std::span<const std::string> names,
                  const std::function<std::vector<float>(std::size_t)>& values, const ReadOptions& options,
                  const std::string& path);

@@ -20,7 +20,7 @@ bool all_integers(std::span<const std::string> names) {
       names, [](const std::string& name) { return base::parse_number<std::int64_t>(name).has_value(); });
 }
 
-/// The number of values of a column that are shown in turn.
+/// The number of values of a column through which values_in_turn cycles.
 std::int64_t period_of(const ConditionColumn& column) {
   return column.is_numeric() ? kNumbersInTurn : column.categories;
 }
@@ -174,7 +174,7 @@ ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count) {
   for (std::size_t c = 0; c < spec.columns.size(); ++c) {
     const ConditionColumn& column = spec.columns[c];
     const std::int64_t values = period_of(column);
-    // The rows for which this column keeps a value, while those behind it take all of theirs.
+    // How many rows this column keeps a value, while the columns after it take all combinations of theirs.
     const std::int64_t repeat =
         values_period({{spec.columns.begin() + static_cast<std::ptrdiff_t>(c) + 1, spec.columns.end()}});
     std::vector<std::int32_t> turns;
@@ -185,7 +185,7 @@ ConditionRows values_in_turn(const ConditionSpec& spec, std::int64_t count) {
     }
     std::vector<float> numbers;
     const NumberColumn& number = column.number;
-    const bool whole_turn = number.period > 0;  // whose end is its beginning
+    const bool whole_turn = number.period > 0;  // the end of a period is its beginning, so it is left out
     const double begin = whole_turn ? 0 : number.minimum, end = whole_turn ? number.period : number.maximum;
     const double steps = static_cast<double>(whole_turn ? values : values - 1);
     for (const std::int32_t turn : turns) numbers.push_back(static_cast<float>(begin + (end - begin) * turn / steps));

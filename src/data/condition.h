@@ -16,7 +16,7 @@ struct ConditionColumn {
   std::string name = "label";
   int categories = 0;                   ///< 0 for a numeric column
   std::vector<std::string> names = {};  ///< one for each category, or empty
-  NumberColumn number = {};             ///< of a numeric column; its name is `name`
+  NumberColumn number = {};  ///< for a numeric column: its range, scaling and so on; number.name equals `name`
 
   bool operator==(const ConditionColumn&) const = default;
   bool is_numeric() const { return categories == 0; }
@@ -26,10 +26,10 @@ struct ConditionColumn {
   std::string name_of(std::int32_t category) const;
   /// The categories for messages: "0 to 9", "cat, dog", of many names the first ones.
   std::string names_text() const;
-  /// The category with this name; with this index, if names are not numbers. Throws a usage error that lists the valid
-  /// ones.
+  /// The category with this name, or with this index if names are not numbers. Throws a usage error that lists the
+  /// categories.
   std::int32_t parse(std::string_view text) const;
-  /// The number that a text says. Throws a usage error unless it is a finite number.
+  /// Parses a number. Throws a usage error unless it is finite.
   float parse_number(std::string_view text) const;
 };
 

@@ -39,7 +39,7 @@ std::size_t closing_quote(std::string_view text, std::size_t at) {
   base::fail_usage("a quote is not closed: {}", text.substr(begin));
 }
 
-// The column whose NAME= a text begins with, the longest one; -1 if there is none.
+// The column with whose NAME= a text begins, the one with the longest name; -1 if there is none.
 int column_at(const ConditionSpec& spec, std::string_view text) {
   int found = -1;
   for (std::size_t c = 0; c < spec.columns.size(); ++c) {
@@ -65,7 +65,7 @@ std::size_t values_end(const ConditionSpec& spec, const ConditionColumn& column,
   std::vector<std::size_t> ends;
   for (std::size_t i = at; i < text.size(); ++i) {
     if (text[i] == '"' && (i == at || text[i - 1] == '|' || text[i - 1] == '=')) {
-      if (has_name(column, text.substr(at))) return text.size();  // which may hold a quote
+      if (has_name(column, text.substr(at))) return text.size();  // the name of a category, which may contain quotes
       i = closing_quote(text, i);
     } else if (text[i] == ',') {
       const std::string_view rest = text.substr(i + 1);
@@ -79,7 +79,7 @@ std::size_t values_end(const ConditionSpec& spec, const ConditionColumn& column,
   return whole == ends.rend() ? ends.front() : *whole;
 }
 
-// Throws a usage error for a number that the networks' features cannot be made of.
+// Throws a usage error for a number without features: one that is not above 0 where the model takes the logarithm.
 void require_scalable(const ConditionColumn& column, double value) {
   if (!column.number.accepts(value))
     base::fail_usage("{} {:g}: the model takes its logarithm, expected a number above 0", column.name, value);
@@ -173,7 +173,7 @@ ConditionChoice every_value(const ConditionSpec& spec, std::size_t c) {
 
 namespace {
 
-// Looks up the values of a column that files hold.
+// Converts texts and numbers in a file to values of a column.
 class ColumnReader {
  public:
   // `place`, the option and its file, is for messages.
@@ -331,7 +331,7 @@ ConditionGrid::ConditionGrid(std::size_t columns, std::vector<Axis> axes) : colu
 ConditionRows ConditionGrid::rows(std::int64_t first, std::int64_t count, std::int64_t each) const {
   ConditionRows rows;
   rows.columns.resize(columns_);
-  std::int64_t repeats = each;  // samples after which an axis changes
+  std::int64_t repeats = each;  // number of samples after which an axis changes
   for (auto axis = axes_.rbegin(); axis != axes_.rend(); ++axis) {
     const std::int64_t length = (*axis)[0].count();
     for (const ConditionChoice& choice : *axis)
@@ -355,7 +355,7 @@ std::vector<std::string> outside_notes(const ConditionSpec& spec, const Conditio
       const auto* values = std::get_if<std::vector<float>>(&choice.values);
       if (!values) continue;
       const NumberColumn& number = spec.columns[choice.column].number;
-      // Bounds are rounded as the values are.
+      // The bounds are rounded to f32, as the values are.
       const auto outside = [&](float value) {
         return number.outside(value) && value != static_cast<float>(number.minimum) &&
                value != static_cast<float>(number.maximum);

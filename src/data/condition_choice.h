@@ -10,11 +10,11 @@
 
 namespace gan::data {
 
-/// The values that a column of a condition takes in what is drawn.
+/// The values of one column of the condition for which samples are drawn.
 struct ConditionChoice {
-  std::size_t column = 0;  ///< of the ConditionSpec
+  std::size_t column = 0;  ///< its index in the ConditionSpec
   ColumnValues values = {};
-  bool range = false;  ///< a part of them was given as from:to:count
+  bool range = false;  ///< whether some of them were given as from:to:count
 
   std::int64_t count() const;
 };
@@ -22,29 +22,28 @@ struct ConditionChoice {
 /// The most values of a range.
 inline constexpr std::int64_t kMostInRange = 1'000'000;
 
-/// The choices that a text makes: NAME=VALUES, several with commas. VALUES are one value, several such as 3|7, or, of a
-/// numeric column, ranges from:to:count with both ends; of a periodic column without the end if that is whole periods
-/// away. A value in double quotes is taken as it stands, "" in it is a quote. A category whose name is all of the text,
-/// or all up to a comma, wins over splitting. Throws a usage error if a column is unknown or there twice, or as
-/// parse_choice does.
+/// Parses choices, NAME=VALUES separated by commas. VALUES are values separated by |, such as 3|7; numeric columns also
+/// take ranges from:to:count, which include both ends, unless the ends are whole periods of a periodic column apart.
+/// Values may be in double quotes, with "" for a quote. Where a category's name is all of the VALUES or all up to a
+/// comma, it is not split. Throws a usage error if a column is unknown or occurs twice, or as parse_choice does.
 std::vector<ConditionChoice> parse_choices(const ConditionSpec& spec, std::string_view text);
 
-/// The choice that the VALUES of a column make. Throws a usage error if a value is empty, no category, no number or
-/// not above 0 where the model takes logarithms, or a range has no values or more than kMostInRange.
+/// Parses the VALUES of a column. Throws a usage error if a value is empty, not a category or number of the column, or
+/// not above 0 where the model takes logarithms, or if a range has no values or more than kMostInRange.
 ConditionChoice parse_choice(const ConditionSpec& spec, std::size_t column, std::string_view text);
 
 /// Every category of a column, or 8 numbers as in values_in_turn.
 ConditionChoice every_value(const ConditionSpec& spec, std::size_t column);
 
-/// A choice for each column that a file has: .npy of numbers [N], or [N, columns] in the order of the spec's columns,
-/// or of names [N], or a table (.csv, .tsv) whose header has names of columns; other columns of a table do not count.
-/// Numbers that stand for categories are names where all names are numbers, else indices. All choices have N values.
-/// Throws a data error that names file and row if a value cannot be; `option` is for messages.
+/// Reads a choice for each column in a file: .npy of numbers [N], or [N, columns] in the order of the spec's columns,
+/// or of names [N]; or a table (.csv, .tsv) whose header has names of columns, whose other columns are ignored. For
+/// categories, numbers are names if all names are numbers, else indices. All choices have N values. Throws a data error
+/// that names file and row if a value is not valid; `option` is for messages.
 std::vector<ConditionChoice> read_choices(const std::string& path, const ConditionSpec& spec,
                                           const std::string& option);
 
-/// All combinations of the values of axes, in order: the last axis changes fastest. An axis is one choice, or several
-/// with equally many values that change together. Every column of the spec has one choice.
+/// All combinations of the values of several axes; the last axis changes fastest. An axis is one choice, or several of
+/// equal length whose values change together. Every column of the spec belongs to one axis.
 class ConditionGrid {
  public:
   using Axis = std::vector<ConditionChoice>;
@@ -62,7 +61,7 @@ class ConditionGrid {
   std::int64_t count_ = 1;
 };
 
-/// One line for each numeric column that takes values outside the range seen in training.
+/// A note, one line, for each numeric column with values outside the range seen in training.
 std::vector<std::string> outside_notes(const ConditionSpec& spec, const ConditionGrid& grid);
 
 }  // namespace gan::data

@@ -15,7 +15,7 @@ nlohmann::ordered_json to_json(const ConditionSpec& condition);
 /// exceptions for missing or mistyped values.
 ConditionSpec condition_of_json(const nlohmann::ordered_json& json, const std::string& where);
 
-/// The units of samples: {"range": [low, high], "columns": [...]}; and back, with the same errors.
+/// Units of samples to {"range": [low, high], "columns": [...]} and back, with the errors of condition_of_json.
 nlohmann::ordered_json to_json(const SampleUnits& units);
 SampleUnits units_of_json(const nlohmann::ordered_json& json, const std::string& where);
 

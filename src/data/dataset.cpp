@@ -42,7 +42,7 @@ void Dataset::copy_sample(std::int64_t index, float* dst) const {
   const std::int64_t channels = sample_shape[0], area = sample_shape[1] * sample_shape[2];
   const std::uint8_t* src = pixels.get() + index * size;
   const auto value = [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1.0f; };
-  if (channels == 1) {  // a loop of one stride is vectorized
+  if (channels == 1) {  // a loop with stride 1 is vectorized
     for (std::int64_t i = 0; i < area; ++i) dst[i] = value(src[i]);
     return;
   }
@@ -88,7 +88,7 @@ Dataset subset(const Dataset& dataset, std::span<const std::uint32_t> indices) {
 
 namespace {
 
-/// The numbers that all names say, if every name is an integer.
+/// The names as integers, if every name is one.
 std::optional<std::vector<std::int64_t>> integers_of(std::span<const std::string> names) {
   std::vector<std::int64_t> numbers;
   for (const std::string& name : names) {

@@ -32,7 +32,7 @@ std::size_t size_of(const Dataset& dataset) {
   return static_cast<std::size_t>(graph::element_count(dataset.sample_shape));
 }
 
-// A vector in the data's units.
+// Vector `index` in the data's units.
 std::vector<float> in_units(const Dataset& dataset, std::int64_t index) {
   const std::size_t size = size_of(dataset);
   const float* const point = dataset.points.data() + static_cast<std::size_t>(index) * size;
@@ -41,7 +41,7 @@ std::vector<float> in_units(const Dataset& dataset, std::int64_t index) {
   return values;
 }
 
-// A value of a column, without the digits that are rounding errors of the scaled value.
+// A value of a column as text, without the digits that are rounding errors of the scaled value.
 std::string number_text(float value, const Scaling& scaling) {
   if (scaling.kind == "none") return fmt::format("{}", value);
   if (scaling.kind == "log") return fmt::format("{:.6g}", value);
@@ -106,7 +106,7 @@ void add_part(io::NpzWriter& file, const Dataset& dataset, const std::string& su
 
 // ---- text ----
 
-// The texts of a row's conditions.
+// Adds a row's values of the condition, as text.
 void add_conditions(std::vector<std::string>& cells, const Dataset& dataset, std::int64_t row) {
   for (std::size_t c = 0; c < dataset.condition.columns.size(); ++c) {
     const ConditionColumn& column = dataset.condition.columns[c];
@@ -146,7 +146,7 @@ void write_rows(const std::string& path, const Dataset& dataset) {
 
 // ---- pictures ----
 
-// A folder under another name until commit().
+// A new folder that has a temporary name until commit().
 class NewFolder {
  public:
   explicit NewFolder(const std::string& path) : path_(fs::path(path + "/").parent_path()) {
@@ -213,7 +213,7 @@ void write_part(const std::string& folder, const Dataset& dataset,
   base::write_file(folder + "/metadata.csv", text, base::Durability::unsynced);
 }
 
-// Whether names of a column's categories, which are numbers if it has none, could be read as numbers.
+// Whether a name of a column's categories could be read as a number; without names it is one.
 bool has_numbers_as_names(const ConditionColumn& column) {
   return column.names.empty() || std::ranges::any_of(column.names, [](const std::string& name) {
            return base::parse_number<double>(name).has_value();

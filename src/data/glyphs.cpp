@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// FreeType's functions. The library is loaded when it is needed, since loading takes time at every start.
+// FreeType's functions. The library is loaded only when it is needed, since loading it would slow down every start.
 struct FreeType {
   decltype(&FT_Init_FreeType) init;
   decltype(&FT_New_Face) new_face;
@@ -73,13 +73,13 @@ const FreeType& freetype() {
   return functions;
 }
 
-// How a picture differs from the font's glyph.
+// The random changes of a picture to the font's glyph.
 struct Jitter {
   double turn, slant, scale;  // radians, share, factor
   double right, up;           // in shares of the picture's size
 };
 
-// A font file's first face.
+// The first face of a font file.
 class Font {
  public:
   explicit Font(const std::string& path) {
@@ -93,7 +93,7 @@ class Font {
     if (name_.empty() || !base::is_utf8(name_)) name_ = fs::path(path).stem().string();
   }
 
-  /// Whether the file is a font of outlines.
+  /// Whether the file is a font with outlines, not bitmaps.
   bool usable() const { return face_ != nullptr; }
   const std::string& name() const { return name_; }
   void set_size(std::int64_t pixels) { freetype().set_pixel_sizes(face_.get(), 0, static_cast<FT_UInt>(pixels)); }
@@ -117,7 +117,7 @@ class Font {
     if (const double most = std::max(width, height); most > room)
       box = transformed(outline, {room / most, 0, 0, room / most});
     const double middle = 32 * static_cast<double>(size), unit = 64 * static_cast<double>(size);
-    // A shift keeps it inside.
+    // The character stays inside the picture.
     const double free_x = std::max(0.0, middle - 0.5 * static_cast<double>(box.xMax - box.xMin)),
                  free_y = std::max(0.0, middle - 0.5 * static_cast<double>(box.yMax - box.yMin));
     freetype().translate(
@@ -153,7 +153,7 @@ bool is_font_name(const fs::path& path) {
   return ending == ".ttf" || ending == ".otf" || ending == ".ttc";
 }
 
-// The font files that these paths name, sorted.
+// The font files at these paths or in these folders, sorted.
 std::vector<std::string> font_files(const std::vector<std::string>& paths) {
   std::vector<std::string> files;
   for (const std::string& path : paths) {
@@ -194,7 +194,7 @@ std::vector<Font> open_fonts(const GlyphOptions& options, std::vector<std::strin
   return fonts;
 }
 
-// Rows 16 to 55 of GB 2312, which holds 94 characters in each but the last.
+// The characters of rows 16 to 55 of GB 2312: 94 in each row but the last.
 std::vector<std::string> gb2312_level_1() {
   const iconv_t converter = iconv_open("UTF-8", "GB2312");
   if (converter == reinterpret_cast<iconv_t>(-1))
@@ -219,11 +219,13 @@ void check(const GlyphOptions& options) {
   if (options.characters < 0) base::fail_usage("the first {} characters; expected at least 1", options.characters);
 }
 
-// The first characters of the set that a font has, with the fonts that have them.
+// A character, and the fonts that have it.
 struct Character {
   std::string text;
   std::vector<std::size_t> fonts;
 };
+
+// The characters of the set that at least one font has, only the first ones if the options say how many.
 std::vector<Character> available(const GlyphOptions& options, std::vector<Font>& fonts,
                                  std::vector<std::string>& notes) {
   std::vector<Character> characters;

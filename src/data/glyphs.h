@@ -14,10 +14,10 @@ namespace gan::data {
 struct GlyphOptions {
   std::string charset = "digits";  ///< digits, latin or gb2312-1
   std::vector<std::string> fonts;  ///< font files, or folders that are searched for .ttf, .otf and .ttc
-  std::int64_t characters = 0;     ///< only the first of the set; 0: all
+  std::int64_t characters = 0;     ///< uses the first so many characters of the set; 0: all
   std::int64_t count = 20;         ///< pictures of each character
   std::int64_t size = 28;          ///< height and width in pixels, 16 to 128
-  std::uint64_t seed = 0;          ///< of the jitter
+  std::uint64_t seed = 0;          ///< for the random jitter
   std::function<void(const std::string&)> progress = {};  ///< one line now and then; may be empty
 };
 
@@ -26,11 +26,11 @@ struct GlyphOptions {
 /// iconv does not know GB 2312.
 std::vector<std::string> charset_characters(std::string_view charset);
 
-/// Pictures of characters [1, size, size], white on black. The fonts take turns; each picture is turned by up to 5
-/// degrees, slanted and scaled by up to 8%, and shifted by up to 4% of its size. The condition is the column "label",
+/// Draws pictures of characters [1, size, size], white on black. The fonts take turns. Each picture is rotated by up to
+/// 5 degrees, slanted and scaled by up to 8%, and shifted by up to 4% of its size. The condition is the column "label",
 /// the character, and, if several fonts are used, "font". Characters that no font has are left out with a note. Throws
-/// a usage error for options that cannot be, a data error if no font can be used, and if FreeType, which is loaded at
-/// the first call, is not installed.
+/// a usage error for invalid options, a data error if no font can be used, and if FreeType, which is loaded at the
+/// first call, is not installed.
 Dataset make_glyphs(const GlyphOptions& options);
 
 }  // namespace gan::data

@@ -13,7 +13,7 @@ namespace gan::data {
 namespace {
 constexpr std::size_t kBuffer = std::size_t{1} << 17;
 constexpr std::size_t kBytesAtOnce = std::size_t{1} << 20;
-constexpr std::uint64_t kMaxDeflateRatio = 1032;  // the largest growth in the deflate format
+constexpr std::uint64_t kMaxDeflateRatio = 1032;  // the highest compression ratio of the deflate format
 constexpr std::uint8_t kGzipMagic[] = {0x1f, 0x8b};
 }  // namespace
 

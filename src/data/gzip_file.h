@@ -13,7 +13,7 @@ struct z_stream_s;
 
 namespace gan::data {
 
-/// A file, plain or compressed with gzip, whose content is read from front to back and hashed on the way. As RFC 1952
+/// A file, plain or compressed with gzip, whose content is read sequentially and hashed at the same time. As RFC 1952
 /// allows, compressed content may have several members in sequence; zeros may follow the last.
 class GzipFile {
  public:
@@ -23,12 +23,12 @@ class GzipFile {
   GzipFile(const GzipFile&) = delete;
   GzipFile& operator=(const GzipFile&) = delete;
 
-  /// An upper bound of the content's bytes, from the size of the file.
+  /// An upper bound of the size of the content, from the size of the file.
   std::uint64_t max_content() const;
   /// Reads up to `bytes` bytes and returns their number, which is smaller only at the end of the content. Throws a data
   /// error if the gzip data is damaged, cut short or followed by other data; its checksum is checked at the end.
   std::size_t read(void* dst, std::size_t bytes);
-  /// Reads the rest. Throws a data error as read() does, and if it expands as io::expands_too_much says.
+  /// Reads the rest. Throws a data error as read() does, and if io::expands_too_much.
   std::string read_rest();
   /// SHA-256 of the bytes read, in hexadecimal. Call it once, last.
   std::string hash() { return hash_.finish(); }

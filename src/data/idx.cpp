@@ -45,7 +45,7 @@ std::string advice_on_axes(std::size_t axes, Item item) {
   return "such arrays are not images";
 }
 
-// Throws a data error that says what the file is instead.
+// Throws a data error that names the format of a file that is not IDX.
 [[noreturn]] void fail_no_idx(const std::string& path, std::span<const std::uint8_t, 4> magic, Item item,
                               std::size_t axes) {
   std::string begin(io::kFileKindBytes, '\0');
@@ -90,7 +90,7 @@ IdxFile read_idx(const std::string& path, Item item, const std::string& cache) {
     base::fail_data("{}: announces {} of shape {}, more than the file can hold; is it cut short?", path, name_of(item),
                     graph::to_string(out.shape));
 
-  // Not zeroed, so that a file with a false size costs no memory: the system provides pages only as data arrives.
+  // Memory that is not zeroed, so that a wrong size costs nothing: the system provides pages only when data is written.
   out.bytes = make_pixels(bytes, cache);
   const std::size_t filled = file.read(out.bytes.get(), bytes);
   if (filled < bytes)

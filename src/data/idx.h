@@ -13,7 +13,7 @@ struct IdxFile {
   graph::Shape shape;                     ///< [N, ...]; no length is 0
   int type = 8;                           ///< the format's code: 8 u8, 9 i8, 11 i16, 12 i32, 13 f32, 14 f64
   std::shared_ptr<std::uint8_t[]> bytes;  ///< the elements, row-major and big-endian
-  std::string hash;                       ///< SHA-256 of the file's content, not compressed, in hexadecimal
+  std::string hash;                       ///< SHA-256 of the file's uncompressed content, in hexadecimal
 
   bool is_bytes() const { return type == 8; }
   /// Whether elements are integers.
@@ -21,9 +21,9 @@ struct IdxFile {
   double value(std::size_t element) const;
 };
 
-/// Reads an IDX file of images, [N, H, W] or [N, H, W, C], plain or compressed with gzip, holding its bytes once, as
-/// make_pixels does with `cache`. The announced size is checked against the file's before memory is taken. Throws a
-/// data error that says what was found and what was expected.
+/// Reads an IDX file of images, [N, H, W] or [N, H, W, C], plain or compressed with gzip, into memory from make_pixels
+/// with `cache`. The size in the header is checked against the file's before memory is taken. Throws a data error that
+/// says what was found and what was expected.
 IdxFile read_idx_images(const std::string& path, const std::string& cache = "");
 
 /// Reads an IDX file of labels or values, [N] or [N, K]. Errors as for read_idx_images.

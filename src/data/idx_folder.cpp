@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The text in front of a file's "train-images-idx3-ubyte", or the like: "" for MNIST, "emnist-letters-" for that part
-// of EMNIST. None for other files.
+// The prefix of a file's name before "train-images-idx3-ubyte" or the like: "" for MNIST, "emnist-letters-" for that
+// part of EMNIST. None for other files.
 std::optional<std::string> prefix_of(const std::string& file) {
   for (const char* part : {"train", "t10k", "test"})
     for (const char* kind : {"-images", "-labels"}) {
@@ -34,7 +34,7 @@ std::optional<std::string> prefix_of(const std::string& file) {
 // The folder and the prefix that a source names: FOLDER or FOLDER/PREFIX.
 struct Place {
   fs::path folder;
-  std::set<std::string> prefixes;  // those that are there, of one name if it is given; empty: not such a folder
+  std::set<std::string> prefixes;  // of the files in the folder, or the given one; empty: no such files
 };
 
 Place place_of(const std::string& spec) {
@@ -53,7 +53,7 @@ Place place_of(const std::string& spec) {
   return place;
 }
 
-// The prefix that counts: the only one, or "". Throws a usage error if there are several others.
+// The prefix to read: the only one, or "" if that is among them. Throws a usage error if there are several others.
 std::string chosen_prefix(const Place& place, const std::string& spec) {
   if (place.prefixes.size() <= 1) return place.prefixes.empty() ? "" : *place.prefixes.begin();
   if (place.prefixes.contains("")) return "";
@@ -75,7 +75,7 @@ std::string find_file(const fs::path& folder, const std::string& stem) {
   return "";
 }
 
-// The name of the test part under this prefix: "t10k", or "test".
+// The name of the test part of the files with this prefix: "t10k" or "test".
 std::string test_part(const fs::path& folder, const std::string& prefix) {
   return find_file(folder, prefix + "test-images").empty() ? "t10k" : "test";
 }

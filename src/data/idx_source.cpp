@@ -99,8 +99,8 @@ namespace {
 
 bool accepts(const std::string& spec) {
   std::error_code ignored;
-  if (fs::is_directory(spec, ignored)) return false;  // commas may be part of its name
-  // Files of other readers.
+  if (fs::is_directory(spec, ignored)) return false;  // its name may contain commas
+  // These are files for other readers.
   for (const char* ending : {".npy", ".npz", ".zip"})
     if (spec.ends_with(ending)) return false;
   if (io::is_table_name(spec)) return false;

@@ -19,8 +19,8 @@ Dataset image_dataset(const std::string& path, IdxFile images, const SourceOptio
 void add_labels(Dataset& dataset, const std::string& path, const IdxFile& labels, const ReadOptions& read,
                 const std::string& advice);
 
-/// The two paths of "images.idx,labels.idx"; the second is "" for a single file. Paths may contain commas; existing
-/// files then decide which comma separates them.
+/// Splits "images.idx,labels.idx" into two paths; the second is "" for a single file. Paths may contain commas: the
+/// comma is chosen by which files exist.
 std::pair<std::string, std::string> split_pair(const std::string& spec);
 
 }  // namespace gan::data

@@ -41,7 +41,7 @@ void set_units(Dataset& dataset, const ValueRange& range, bool whole, const std:
 }
 
 std::uint8_t byte_of(double value, const SampleUnits& units) {
-  // Halves keep the difference of very large values finite.
+  // Values are halved so that the difference of very large ones stays finite.
   const double level = (value / 2 - units.low / 2) / (units.high / 2 - units.low / 2) * 255;
   return static_cast<std::uint8_t>(std::lround(std::clamp(level, 0.0, 255.0)));
 }

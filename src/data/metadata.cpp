@@ -17,7 +17,7 @@ constexpr const char* kFileColumn = "file_name";
 
 bool is_jsonl(const std::string& path) { return path.ends_with(".jsonl"); }
 
-// Objects of JSON, one on each line, as CSV: line k becomes line k + 1, below the header.
+// JSON objects, one per line, as CSV: line k becomes line k + 1, below the header.
 std::string csv_of_jsonl(const std::string& path, const std::string& text) {
   using nlohmann::json;
   std::vector<std::string> names, cells;
@@ -44,7 +44,7 @@ std::string csv_of_jsonl(const std::string& path, const std::string& text) {
       std::string cell;
       if (value != object.end() && !value->is_null())
         cell = value->is_string() ? value->get<std::string>() : value->dump();
-      // A line end inside a cell would move the numbers of the lines that follow.
+      // A line end inside a cell would change the line numbers of all rows below.
       std::ranges::replace_if(
           cell, [](char c) { return c == '\n' || c == '\r'; }, ' ');
       cells.push_back(std::move(cell));
@@ -64,14 +64,14 @@ nlohmann::json stylegan_labels(const std::string& text) {
   return labels != file.end() && labels->is_array() && !labels->empty() ? *labels : nlohmann::json();
 }
 
-// StyleGAN's dataset.json as CSV: label k in line k + 1.
+// StyleGAN's dataset.json as CSV, with label k in line k + 1.
 std::string csv_of_stylegan(const std::string& path, const std::string& text) {
   using nlohmann::json;
   const json labels = stylegan_labels(text);
   if (labels.is_null()) base::fail_data("{}: expected a JSON object with \"labels\": [[\"FILE\", LABEL], ...]", path);
   std::vector<std::string> cells;
   std::string csv;
-  std::size_t width = 0;  // labels of a file
+  std::size_t width = 0;  // number of labels per file
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const json& pair = labels[i];
     const auto is_label = [](const json& value) { return value.is_number() || value.is_string(); };

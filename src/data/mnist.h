@@ -5,7 +5,7 @@
 
 namespace gan::data {
 
-/// A file of MNIST as Yann LeCun published it, not compressed.
+/// One of MNIST's files, uncompressed.
 struct MnistFile {
   const char* name;    ///< "train-images-idx3-ubyte"
   const char* sha256;  ///< of its content, in hexadecimal
@@ -14,7 +14,7 @@ struct MnistFile {
 /// The four files: training images and labels, then the test pair.
 std::span<const MnistFile> mnist_files();
 
-/// The folder of what is fetched or made once, such as data, decoded pictures and classifiers: $XDG_CACHE_HOME/gan,
+/// The folder for data, decoded pictures, classifiers and whatever else is fetched or made once: $XDG_CACHE_HOME/gan,
 /// else ~/.cache/gan. Throws a usage error if neither variable is set.
 std::string default_cache();
 

@@ -104,13 +104,13 @@ constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 
 // The result of reading a file.
 struct Outcome {
-  Size size = {};             // before it was fitted
-  std::int64_t channels = 0;  // before they were converted; 0: it is broken
-  std::string problem = {};   // why
+  Size size = {};             // before fitting
+  std::int64_t channels = 0;  // before conversion; 0: the picture is broken
+  std::string problem = {};   // why it is broken
   std::string digest = {};    // SHA-256 of the sample; "" if only the header was read
 };
 
-// The pixels on their way: into the cache, else into memory.
+// Where decoded pixels go: the cache, or memory if the cache cannot be written.
 class Sink {
  public:
   Sink(const SourceOptions& options, const std::string& key, std::uint64_t bytes, std::vector<std::string>& notes) {
@@ -156,7 +156,7 @@ class Decoder {
         sized_(plan.height > 0),
         report_(options.progress, "decoding pictures", std::ssize(folder.files)) {}
 
-  // Sets what the plan leaves open as some of the pictures have it.
+  // Reads some of the pictures to set the size and the channels that the plan leaves open.
   void look_ahead() {
     constexpr std::size_t kLooks = 16;
     const std::size_t count = folder_.files.size(), stride = (count + kLooks - 1) / kLooks;
@@ -170,7 +170,7 @@ class Decoder {
         return;
       }
       if (!found && !sized_) std::tie(plan_.height, plan_.width) = outcome.size;
-      // Then only headers are read, to count the sizes.
+      // In that case only headers are read from now on, to count the sizes for the message.
       if (!sized_ && outcome.size != Size{plan_.height, plan_.width}) sizes_differ_ = true;
       found = true;
       ++channels[static_cast<std::size_t>(kept_channels(outcome.channels))];
@@ -183,8 +183,8 @@ class Decoder {
     if (plan_.channels == 0) plan_.channels = most_common(channels);
   }
 
-  // Decodes all files into the sink. Returns the channels that samples are to have; if they differ from channels(), the
-  // sink is useless.
+  // Decodes all files into the sink. Returns the number of channels that most pictures have; if it differs from
+  // channels(), everything must be decoded again.
   std::int64_t run(Sink& sink) {
     const auto count = static_cast<std::int64_t>(folder_.files.size());
     const std::int64_t bytes = sample_bytes();
@@ -223,7 +223,7 @@ class Decoder {
   const std::vector<std::uint32_t>& files() const { return files_; }
 
  private:
-  // The channels that a picture has after alpha is laid on the background.
+  // The number of channels that a picture has after it was blended with the background.
   std::int64_t kept_channels(std::int64_t channels) const {
     return plan_.background && has_alpha(channels) ? channels - 1 : channels;
   }
@@ -233,7 +233,7 @@ class Decoder {
     return 4 - (std::ranges::max_element(counts.rbegin(), counts.rend()) - counts.rbegin());
   }
 
-  // Reads a file; its sample goes to `dst`.
+  // Decodes a file and writes its sample to `dst`.
   Outcome process(std::size_t i, bool header_only, std::uint8_t* dst) {
     const PictureFile& file = folder_.files[i];
     const std::string path = folder_.path + "/" + file.path;
@@ -259,7 +259,7 @@ class Decoder {
     return outcome;
   }
 
-  // The colour around padded pictures: the background, else black, transparent where alpha is a channel.
+  // The colour around padded pictures: the background; without one, black, transparent if alpha is a channel.
   std::array<std::uint8_t, 4> fill() const {
     if (!plan_.background) return {};
     const auto [red, green, blue] = *plan_.background;
@@ -270,7 +270,7 @@ class Decoder {
   void decode_chunk(std::int64_t first, std::int64_t size, std::uint8_t* pixels, std::vector<Outcome>& outcomes) {
     report_(first);
     std::atomic<std::int64_t> done = first;
-    // A broken picture is an outcome; exceptions come from memory that is not there.
+    // A broken picture is no exception but an outcome; only a lack of memory throws.
     base::parallel_for_each(size, /*grain=*/1, [&](std::int64_t i, bool calling_thread) {
       Outcome& outcome = outcomes[static_cast<std::size_t>(i)];
       outcome = process(static_cast<std::size_t>(first + i), sizes_differ_, pixels + i * sample_bytes());
@@ -280,7 +280,7 @@ class Decoder {
     });
   }
 
-  // Counts what became of a file; true if it is a sample.
+  // Counts the outcome of a file. Returns whether it becomes a sample.
   bool add(const Outcome& outcome) {
     if (outcome.channels == 0 || !outcome.problem.empty()) {
       if (++broken_ == 1) first_broken_ = outcome.problem;
@@ -357,10 +357,10 @@ class Decoder {
   const PictureFolder& folder_;
   PicturePlan plan_;
   const SourceOptions& options_;
-  bool sized_;  // by the options, not by the pictures
+  bool sized_;  // whether the options give the size
   std::atomic<bool> sizes_differ_ = false;
   Progress report_;
-  std::vector<std::uint32_t> files_;  // that are samples
+  std::vector<std::uint32_t> files_;  // indices of those that are samples
   base::Sha256 hash_;                 // of the digests of samples
   std::map<Size, std::int64_t> sizes_;
   std::array<std::int64_t, 5> channels_{};

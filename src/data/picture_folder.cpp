@@ -33,7 +33,7 @@ bool is_ignored(std::string_view name) {
   return name.starts_with('.') || name == "Thumbs.db" || name == "desktop.ini" || name == "__MACOSX";
 }
 
-// The first two cannot both be there; the third counts only if it has labels and is alone.
+// Having both of the first two is an error. The third is used only if it has labels and neither of them exists.
 constexpr std::string_view kMetadataFiles[] = {"metadata.csv", "metadata.jsonl", "dataset.json"};
 bool is_metadata(std::string_view name) { return std::ranges::find(kMetadataFiles, name) != std::end(kMetadataFiles); }
 
@@ -41,7 +41,7 @@ bool is_table(std::string_view name) {
   return name.ends_with(".csv") || name.ends_with(".tsv") || name.ends_with(".json") || name.ends_with(".jsonl");
 }
 
-// Whether base::AtomicFile has not renamed this file to metadata.csv yet.
+// Whether this is the temporary file that base::AtomicFile renames to metadata.csv when it is complete.
 bool is_unfinished_metadata(std::string_view name) {
   return name.starts_with("metadata.csv.") && name.ends_with(".tmp");
 }
@@ -65,7 +65,7 @@ class Sorter {
  public:
   explicit Sorter(PictureFolder& found) : found_(found) {}
 
-  // Takes a file whose path is from the folder of the part.
+  // Takes a file, with its path relative to the folder of the part.
   void take(PictureFile file) {
     const bool inner = file.path.find('/') != std::string::npos;
     if (io::is_picture_name(file.path)) {
@@ -83,7 +83,7 @@ class Sorter {
     }
   }
 
-  // `above`: metadata in the folder of the source, above that of the part.
+  // `above`: files of metadata in the folder of the source, if that is above the folder of the part.
   void finish(const std::vector<PictureFile>& above) {
     std::ranges::sort(found_.files, {}, &PictureFile::path);
     choose(metadata_);
@@ -122,7 +122,7 @@ class Walk {
 
   void run() {
     folder("", /*linked=*/false);
-    // Folders that links lead to come last, so that those of the tree have the names that they have there.
+    // Linked folders come last, so that a folder that is also in the tree keeps its path there.
     for (std::size_t i = 0; i < links_.size(); ++i) folder(links_[i], /*linked=*/true);
     std::vector<PictureFile> above;
     for (const std::string_view name : kMetadataFiles)
@@ -149,13 +149,13 @@ class Walk {
     base::fail_data("{}: the folder cannot be read: {}", path, std::generic_category().message(error));
   }
 
-  // `inner` is the path from the root, "" or ending in a slash.
+  // `inner` is the path relative to the root, "" or ending in a slash.
   void folder(const std::string& inner, bool linked) {
     for (const std::string& name : list(inner, linked)) folder(inner + name + "/", linked);
   }
 
-  // Looks at what is directly in a folder; returns the names of the folders in it, sorted. None of them is open
-  // meanwhile, since a process may have few files open.
+  // Sorts the files directly in a folder and returns the names of its folders, sorted. They are walked later, so that
+  // only one folder is open at a time: a process may open few files.
   std::vector<std::string> list(const std::string& inner, bool linked) {
     const std::string path = inner.empty() ? found_.path : found_.path + "/" + inner;
     const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -190,7 +190,7 @@ class Walk {
     unsigned char type = entry.d_type;
     struct stat status {};
     if (looked_at || type == DT_UNKNOWN || type == DT_LNK) {
-      if (::fstatat(descriptor, entry.d_name, &status, 0) != 0) {  // a link that leads nowhere: reading it will say so
+      if (::fstatat(descriptor, entry.d_name, &status, 0) != 0) {  // a broken link: reading it will give the error
         status = {};
         status.st_mode = S_IFREG;
       }
@@ -227,7 +227,7 @@ bool is_archive(const std::string& source) {
   return source.ends_with(".zip") && fs::is_regular_file(source, ignored);
 }
 
-// Whether a member of an archive is a file that counts.
+// Whether a member of an archive is a file that is not to be ignored.
 bool is_member(std::string_view path) {
   if (path.ends_with('/')) return false;
   while (!path.empty()) {
@@ -260,7 +260,7 @@ class PictureArchive {
     return zip_.read(*found->second);
   }
 
-  // The files below the folder `part`, "" or ending in a slash, with their paths from there.
+  // The files below the folder `part`, "" or ending in a slash, with their paths relative to it.
   std::vector<PictureFile> files(const std::string& part) const {
     std::vector<PictureFile> files;
     for (const auto& [name, member] : members_)
@@ -275,7 +275,7 @@ class PictureArchive {
   }
 
   io::ZipFile zip_;
-  std::size_t root_ = 0;  // bytes of the folder that holds all others
+  std::size_t root_ = 0;  // length of the path of the folder that holds all others
   std::map<std::string_view, const io::ZipFile::Member*> members_;
 };
 

@@ -25,13 +25,14 @@ namespace {
 
 // ---- parts ----
 
-// The folders of the parts of a source, in its folder; "" if the whole folder is the training part.
+// The names of the folders of the parts in a source; `train` is "" if the whole source is the training part.
 struct Parts {
   std::string train, test;
   std::vector<std::string> others;  // folders beside them
 };
 
-// train/ is a part if a test part is beside it or nothing is: else it is a class, as a picture of a train may be.
+// train/ is the training part if there is a test part beside it or no other folder; else it is a class of pictures,
+// such as those of trains.
 Parts parts_of(const std::string& spec) {
   Parts parts;
   parts.others = folders_in(spec);
@@ -51,23 +52,23 @@ Parts parts_of(const std::string& spec) {
 
 // ---- the condition ----
 
-// The folder in which a file lies, "" for the top one.
+// The class of a file by its folder; "" for files that are in none.
 std::string class_of(const PictureFile& file) {
   const std::size_t slash = file.path.rfind('/');
   return slash == std::string::npos ? "" : file.path.substr(0, slash);
 }
 
-// Where the conditions of pictures come from: the column "label" from the folders' names, the others, and "label" if it
-// is there, from metadata.
+// The conditions of pictures. The column "label" comes from metadata if it has one, else from the folders' names; all
+// other columns come from metadata.
 class Conditions {
  public:
-  // Leaves out of `folder` the pictures that miss a value.
+  // Removes pictures with missing values from `folder`.
   Conditions(PictureFolder& folder, const ReadOptions& read) : folder_(folder), read_(read) {
     std::vector<std::string> names;
     const std::string metadata = folder.source + "/" + folder.metadata.path;  // for messages
     if (!folder.metadata.path.empty()) {
       metadata_.emplace(metadata, folder.read(folder.metadata.path));
-      // Its files are named from its own folder.
+      // Its paths are relative to its own folder.
       const std::string part = folder.metadata.path.starts_with(folder.part) ? "" : folder.part;
       std::vector<std::string> files;
       for (const PictureFile& file : folder.files) files.push_back(part + file.path);
@@ -110,7 +111,7 @@ class Conditions {
  private:
   static constexpr const char* kLabel = "label";
 
-  // Whether the folders are classes. With metadata a single folder only holds the pictures.
+  // Whether the folders are classes. A single folder is none if there is metadata: it only holds the pictures.
   bool has_class_folders() const {
     const PictureFile* outside = nullptr;
     std::int64_t count = 0;
@@ -145,7 +146,7 @@ class Conditions {
     std::vector<PictureFile> kept;
     for (const std::uint32_t row : rows_) kept.push_back(std::move(folder_.files[row]));
     folder_.files = std::move(kept);
-    // Hours of decoding follow: a column that cannot be a condition is refused now.
+    // Columns that cannot be a condition are refused now, before hours of decoding.
     for (const std::size_t column : columns) condition_column(table_, column, rows_, read_);
   }
 
@@ -153,16 +154,16 @@ class Conditions {
   const ReadOptions& read_;
   std::optional<Metadata> metadata_;
   TextColumns table_;
-  std::vector<std::uint32_t> rows_;  // of the table, for each of the folder's files
+  std::vector<std::uint32_t> rows_;  // the row of the table for each of the folder's files
   bool labelled_ = false;
   std::vector<std::string> wanted_;
 };
 
 // ---- opening ----
 
-// SHA-256 of all that the decoded pictures and their conditions depend on.
+// SHA-256 of everything that the decoded pictures and their conditions depend on.
 std::string key_of(const PictureFolder& folder, const SourceOptions& options) {
-  constexpr int kDecodingVersion = 1;  // of this file's and the decoders' ways
+  constexpr int kDecodingVersion = 1;  // to be increased when pictures are decoded or conditions read in another way
   const ReadOptions& read = options.read;
   base::Sha256 hash;
   const auto update = [&](std::string_view text) { hash.update(text.data(), text.size() + 1); };
@@ -194,12 +195,12 @@ std::string key_of(const PictureFolder& folder, const SourceOptions& options) {
                   folder.archive ? "the archive has" : "the folder has no train-images-idx3-ubyte[.gz] and", found);
 }
 
-// The data set in the cache; none also if there is no cache.
+// The data set in the cache; none if it is not there or the cache cannot be read.
 std::optional<Dataset> cached(const std::string& cache, const std::string& key) {
   Dataset dataset;
   try {
     if (read_cached(cache, key, dataset)) return dataset;
-  } catch (const base::Error&) {  // writing says why
+  } catch (const base::Error&) {  // the reason is reported when the cache is written
   }
   return std::nullopt;
 }

@@ -35,7 +35,7 @@ bool exceeds_memory(std::uint64_t bytes) {
   return bytes > memory / 2;
 }
 
-// Opens a new file without a name; -1 if that fails. Not all file systems know O_TMPFILE.
+// Opens a new file without a name; -1 if that fails. Not all file systems support O_TMPFILE.
 int open_unnamed(const std::string& folder) {
   if (const int file = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); file >= 0) return file;
   std::string path = folder + "/pixels-XXXXXX";
@@ -44,8 +44,8 @@ int open_unnamed(const std::string& folder) {
   return file;
 }
 
-// Gives a file its size, and its room where the file system can: then a full disk is an error here rather than a signal
-// when pixels are written. False if that fails. (posix_fallocate would write every block where the system cannot.)
+// Sets the size of a file and, if the file system can, allocates its blocks: a full disk is then an error here and not
+// a signal when pixels are written. False if that fails. (posix_fallocate writes every block where it cannot allocate.)
 bool take_room(int file, std::uint64_t bytes) {
   const auto size = static_cast<off_t>(bytes);
   return ::fallocate(file, 0, 0, size) == 0 || (errno == EOPNOTSUPP && ::ftruncate(file, size) == 0);
@@ -88,8 +88,8 @@ std::shared_ptr<const std::uint8_t[]> map_pixels(int file, std::uint64_t bytes) 
 void set_streamed(Dataset& dataset) {
   const auto bytes = static_cast<std::uint64_t>(dataset.count() * graph::element_count(dataset.sample_shape));
   dataset.streamed = dataset.is_image() && exceeds_memory(bytes);
-  // Pages that the system reads beside those that are needed would drive others out. For pixels that are no file this
-  // fails, or changes nothing.
+  // Reading ahead would evict pages that are still needed. For pixels that are not a mapped file this call fails or
+  // changes nothing.
   if (dataset.streamed) ::madvise(const_cast<std::uint8_t*>(dataset.pixels.get()), bytes, MADV_RANDOM);
 }
 
@@ -99,7 +99,7 @@ void Dataset::will_need(std::span<const std::uint32_t> indices) const {
   const auto size = static_cast<std::uint64_t>(graph::element_count(sample_shape));
   std::vector<std::uint32_t> sorted(indices.begin(), indices.end());
   std::ranges::sort(sorted);
-  std::uint64_t begin = 0, end = 0;  // of what is not asked for yet
+  std::uint64_t begin = 0, end = 0;  // of the adjacent bytes not requested yet
   const auto ask = [&] {
     if (end > begin) ::madvise(const_cast<std::uint8_t*>(pixels.get()) + begin, end - begin, MADV_WILLNEED);
   };

@@ -12,10 +12,10 @@
 
 namespace gan::data {
 
-/// Says at the start and about once a second how much of some work is done; used by one thread.
+/// Reports at the start and about once a second how much of some work is done. For use by one thread.
 class Progress {
  public:
-  /// `say` takes a line and may be empty; `what` is "writing pictures". `say` must outlive this.
+  /// `say` gets each line; it may be empty and must outlive this. `what`: the work, such as "writing pictures".
   Progress(const std::function<void(const std::string&)>& say, std::string what, std::int64_t total)
       : say_(say), what_(std::move(what)), total_(total) {}
 

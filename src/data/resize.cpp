@@ -13,26 +13,27 @@ namespace gan::data {
 
 namespace {
 
-constexpr int kBits = 32 - 8 - 2;  // of weights, so that sums of weights of both signs fit into 32
+constexpr int kBits = 32 - 8 - 2;  // of a weight, so that sums with weights of both signs fit into 32 bits
 constexpr double kLobes = 3;
 
 double sinc(double x) { return x == 0 ? 1 : std::sin(std::numbers::pi * x) / (std::numbers::pi * x); }
 
 double lanczos(double x) { return x >= -kLobes && x < kLobes ? sinc(x) * sinc(x / kLobes) : 0; }
 
-// The source pixels [first, first + count) of a pixel of the result, and where their weights begin.
+// The source pixels [first, first + count) that a pixel of the result depends on, and the index of their first weight.
 struct Support {
   std::int64_t first, count;
   std::size_t weights;
 };
 
-// For each pixel along one axis, the source pixels that it is a sum of, and their weights.
+// A resampling filter along one axis: for each pixel of the result, its source pixels and their weights.
 struct Filter {
   std::vector<Support> supports;
   std::vector<std::int32_t> weights;
 };
 
-// Pillow's precompute_coeffs and normalize_coeffs_8bpc: the part [begin, end) of `src` pixels becomes `dst` pixels.
+// The filter that resizes the part [begin, end) of `src` pixels to `dst` pixels, as Pillow's precompute_coeffs and
+// normalize_coeffs_8bpc make it.
 Filter make_filter(std::int64_t src, float begin, float end, std::int64_t dst) {
   Filter filter;
   const double scale = static_cast<double>(end - begin) / static_cast<double>(dst);
@@ -59,7 +60,7 @@ Filter make_filter(std::int64_t src, float begin, float end, std::int64_t dst) {
 
 std::uint8_t rounded(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kBits, 0, 255)); }
 
-// Rows [0, rows) of `src`, src_width pixels each, filtered along their columns.
+// Filters each of the rows [0, rows) of `src`, src_width pixels each, which changes their width.
 template <int kChannels>
 void filter_columns(const std::uint8_t* src, std::int64_t src_width, std::int64_t rows, const Filter& filter,
                     std::uint8_t* dst) {
@@ -75,8 +76,8 @@ void filter_columns(const std::uint8_t* src, std::int64_t src_width, std::int64_
     }
 }
 
-// Rows of `row` bytes filtered along the other axis; the first row of `src` is row `first` of what the filter was made
-// for.
+// Filters along the other axis, which changes the number of rows, each of `row` bytes. The first row of `src` is row
+// `first` for the filter.
 void filter_rows(const std::uint8_t* src, std::int64_t row, std::int64_t first, const Filter& filter,
                  std::uint8_t* dst) {
   std::vector<std::int32_t> sums(static_cast<std::size_t>(row));
@@ -162,7 +163,7 @@ namespace {
 
 Box whole(double height, double width) { return {0, 0, static_cast<float>(width), static_cast<float>(height)}; }
 
-// Pillow's ImageOps.fit: the part that is cut out is not of whole pixels.
+// The part that is cut out, as in Pillow's ImageOps.fit, where it is not rounded to whole pixels.
 Box middle_of(double src_height, double src_width, double shape) {
   const bool wider = src_width / src_height > shape;
   if (src_width / src_height == shape) return whole(src_height, src_width);
@@ -172,7 +173,7 @@ Box middle_of(double src_height, double src_width, double shape) {
           static_cast<float>(top + height)};
 }
 
-// The side of a padded picture, not of the full length, whose shape is kept.
+// The length of a side, 1 to `most`, when the other side is scaled to `target` and the aspect ratio is kept.
 std::int64_t kept_side(double side, double other, std::int64_t target, std::int64_t most) {
   return std::clamp<std::int64_t>(std::llrint(side / other * static_cast<double>(target)), 1, most);
 }
@@ -194,7 +195,7 @@ void fit_picture(const std::uint8_t* src, std::int64_t src_height, std::int64_t 
   const std::int64_t inner_width = wider ? width : kept_side(w, h, height, width);
   Bytes inner(static_cast<std::size_t>(inner_height * inner_width * channels));
   resize_lanczos(src, src_height, src_width, channels, whole(h, w), inner.data(), inner_height, inner_width);
-  // Halves are rounded to the even number, as Python does it.
+  // llrint rounds .5 to the even number, as Python's round does.
   const std::int64_t top = std::llrint(static_cast<double>(height - inner_height) * 0.5);
   const std::int64_t left = std::llrint(static_cast<double>(width - inner_width) * 0.5);
   for (std::int64_t i = 0; i < height * width * channels; ++i) dst[i] = fill[static_cast<std::size_t>(i % channels)];

@@ -8,10 +8,11 @@
 
 namespace gan::data {
 
-/// Larger numbers are refused: scaled ones could leave the range of f32.
+/// Larger numbers are refused, because scaled values might not fit into f32.
 inline constexpr double kLargestNumber = 1e30;
 
-/// How numbers become values that networks work well with: (f(value) - offset) / scale, where f is log for kind log.
+/// Scales numbers to a range that suits networks: (f(value) - offset) / scale, where f is log for kind log, else the
+/// identity.
 struct Scaling {
   std::string kind = "none";  ///< none, standard (mean 0, deviation 1), minmax (to [-1, 1]) or log (log, then standard)
   double offset = 0, scale = 1;
@@ -29,11 +30,11 @@ struct NumberColumn {
   std::string name = {};
   std::string unit = {};            ///< such as "degrees"; may be empty
   double minimum = 0, maximum = 0;  ///< the range seen in the training data
-  double deviation = 0;             ///< the standard deviation there
-  std::int64_t distinct = 0;        ///< how many different values there are there
+  double deviation = 0;             ///< the standard deviation in the training data
+  std::int64_t distinct = 0;        ///< number of different values in the training data
   Scaling scaling = {};
   double period = 0;         ///< 0: not periodic
-  std::int64_t fourier = 0;  ///< frequencies beyond the first
+  std::int64_t fourier = 0;  ///< number of additional frequencies, see features()
 
   bool operator==(const NumberColumn&) const = default;
   /// The number of features: (sin, cos) of 1, 2, 4, ... times the angle, 1 + fourier pairs, for a periodic column; else
@@ -46,19 +47,19 @@ struct NumberColumn {
   bool outside(double value) const;
   /// Whether the value has features: finite, and above 0 if the scaling is log.
   bool accepts(double value) const;
-  /// Where in the range seen a value lies, 0 at its lowest and 1 at its highest, by logarithms if the scaling is log;
-  /// of a periodic column the share of the period, in [0, 1).
+  /// The position of a value in the range seen, from 0 at the lowest to 1 at the highest value, on a logarithmic scale
+  /// if the scaling is log; for a periodic column the phase, in [0, 1).
   double position(double value) const;
-  /// The value at a share, 0 to 1, of the way from one to another: of the scaled values, or of the shorter way around a
-  /// period.
+  /// Interpolates between two values; `share` is 0 for the first and 1 for the second. Scaled values are interpolated
+  /// linearly, periodic ones on the shorter way around.
   double between(double from, double to, double share) const;
-  /// The value at a position of a column that is not periodic, no further than numbers of 32 bits reach.
+  /// The value at a position of a column that is not periodic, clamped to the range of f32.
   double value_at(double position) const;
 };
 
-/// The column of these values with a scaling of this kind; "" takes log for positive values with a long right tail
-/// (skewness above 2, smaller as logarithms), else standard. Throws a data error naming `place` if all values are
-/// equal, one is not finite, or log is asked for values that are not positive.
+/// Makes a column for these values with a scaling of this kind; for "" log if the values are positive with a long right
+/// tail (skewness above 2, and smaller for their logarithms), else standard. Throws a data error naming `place` if all
+/// values are equal, one is not finite, or the kind is log and not all values are positive.
 NumberColumn number_column(const std::string& name, std::span<const float> values, std::string_view kind,
                            const std::string& place);
 

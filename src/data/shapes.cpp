@@ -32,13 +32,13 @@ Vector difference(Vector a, Vector b) { return {a.x - b.x, a.y - b.y}; }
 struct Kind {
   const char* name;
   int corners;   // 0: a circle
-  double inner;  // radius of a star's corners between its points; 0: none
+  double inner;  // radius of the inner corners of a star; 0: not a star
 };
 constexpr Kind kShapeKinds[] = {{"circle", 0, 0}, {"hexagon", 6, 0}, {"pentagon", 5, 0},
                                 {"square", 4, 0}, {"star", 5, 0.4},  {"triangle", 3, 0}};
 constexpr int kCount = static_cast<int>(std::size(kShapeKinds));
 
-// The corners of a shape in the unit circle, of which one points in direction `degrees`.
+// The corners of a shape in the unit circle, the first of them in direction `degrees`.
 std::vector<Vector> corners_of(const Kind& kind, double degrees) {
   std::vector<Vector> corners;
   const int count = kind.inner > 0 ? 2 * kind.corners : kind.corners;
@@ -50,7 +50,8 @@ std::vector<Vector> corners_of(const Kind& kind, double degrees) {
   return corners;
 }
 
-// The distance of a point from the border of a polygon, or of the unit circle without corners; negative inside.
+// The signed distance of a point from the border of a polygon, or of the unit circle if there are no corners; negative
+// inside.
 double distance(const std::vector<Vector>& corners, Vector p) {
   if (corners.empty()) return std::sqrt(dot(p, p)) - 1;
   double least = std::numeric_limits<double>::max();
@@ -60,7 +61,7 @@ double distance(const std::vector<Vector>& corners, Vector p) {
     const double t = std::clamp(dot(to, edge) / dot(edge, edge), 0.0, 1.0);
     const Vector from = {to.x - t * edge.x, to.y - t * edge.y};
     least = std::min(least, dot(from, from));
-    // A ray to the right crosses this edge.
+    // Counts whether a ray to the right crosses this edge.
     if ((a.y > p.y) != (corners[j].y > p.y) && p.x < a.x + edge.x * to.y / edge.y) inside = !inside;
   }
   return inside ? -std::sqrt(least) : std::sqrt(least);
@@ -83,8 +84,8 @@ struct Shape {
   Vector centre;
 };
 
-// Draws a shape on black, [side, side, 3]. It gets darker away from the direction in which it points, so that the angle
-// of a regular shape can be seen.
+// Draws a shape on black, [side, side, 3]. It is brightest in the direction in which it points, so that the angle of a
+// regular shape can be seen.
 void draw(const Shape& shape, std::int64_t side, std::uint8_t* pixels) {
   const std::vector<Vector> corners = corners_of(*shape.kind, shape.degrees);
   const std::array<double, 3> colour = colour_of(shape.hue);
@@ -100,7 +101,7 @@ void draw(const Shape& shape, std::int64_t side, std::uint8_t* pixels) {
     }
 }
 
-// The count and the side that "shapes:COUNT:SIZE" says.
+// Parses COUNT and SIZE in "shapes:COUNT:SIZE".
 std::pair<std::int64_t, std::int64_t> sizes_of(const std::string& spec) {
   const std::vector<std::string> parts = base::split(spec, ':');
   const std::int64_t count = parts.size() > 1 ? base::parse_number<std::int64_t>(parts[1]).value_or(-1) : 10'000;

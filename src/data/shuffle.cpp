@@ -10,8 +10,7 @@ namespace gan::data {
 
 namespace {
 
-// Fisher and Yates: the last of the first i items is swapped with a random one of them. `first` sets the random numbers
-// of several calls apart.
+// The Fisher-Yates shuffle. `first` is the index of the first random number, so that several calls use different ones.
 void permute(std::span<std::uint32_t> items, const base::RandomStream& random, std::size_t first = 0) {
   for (std::size_t i = items.size(); i > 1; --i) std::swap(items[i - 1], items[random.below(i, first + i)]);
 }

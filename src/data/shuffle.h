@@ -9,14 +9,14 @@ namespace gan::data {
 /// The order in which an epoch visits the samples: a permutation that depends on (count, seed, block, epoch) and on
 /// nothing else, so training can resume at any step.
 ///
-/// For data on a slow disk, `block` above 0 keeps samples together that lie together: blocks of that many samples are
-/// shuffled, and then the samples of each kGroup blocks in a row. Reading the samples of a group together reads whole
-/// blocks.
+/// For data on a slow disk, `block` above 0 keeps neighbouring samples close: blocks of that many samples are shuffled,
+/// and then the samples within each group of kGroup successive blocks. Whoever reads the samples of a group together
+/// reads whole blocks.
 class Shuffle {
  public:
   static constexpr std::uint32_t kGroup = 64;
 
-  /// `block` 0 shuffles all samples alike.
+  /// `block`: samples in a block; 0 shuffles without blocks.
   Shuffle(std::uint32_t count, std::uint64_t seed, std::uint32_t block = 0)
       : order_(count), seed_(seed), block_(block) {}
 

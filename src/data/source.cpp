@@ -13,7 +13,7 @@ namespace {
 
 constexpr const char* kSourceKinds = "a folder or .zip file of pictures, FILE.csv, FILE.npz, or images.idx,labels.idx";
 
-// The reader whose name this is; null if none.
+// The reader of a named source; null if there is none of this name.
 const Reader* named_reader(const std::string& spec) {
   for (const Reader* reader : reader_table())
     if (!reader->accepts && reader->name == (reader->parameters ? spec.substr(0, spec.find(':')) : spec)) return reader;
@@ -21,7 +21,7 @@ const Reader* named_reader(const std::string& spec) {
 }
 
 const Reader& reader_of(const std::string& spec) {
-  // A name wins over a path of that name, which can be written ./name.
+  // A named source wins over a path of the same name, which users can write as ./name.
   const Reader* chosen = named_reader(spec);
   for (const Reader* reader : reader_table())
     if (!chosen && reader->accepts && reader->accepts(spec)) chosen = reader;
@@ -34,7 +34,7 @@ const Reader& reader_of(const std::string& spec) {
   return *chosen;
 }
 
-/// Keeps the columns of the condition that were asked for, in that order.
+/// Keeps the chosen columns of the condition, in the chosen order.
 void choose_columns(Dataset& dataset, const std::string& spec, const Reader& reader, const ReadOptions& read) {
   std::vector<std::string> wanted = list_of(read.condition.empty() ? reader.default_condition : read.condition);
   for (const char* name : {"label", "class"})

@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::int64_t kTrainStacks = 128'000, kTestStacks = 26'000, kStackedDigits = 3;
 
-// Stacked MNIST (Metz et al. 2017, arXiv 1611.02163), of as many pictures as PacGAN (Lin et al. 2018, arXiv 1712.04086,
-// section 4.2): three digits drawn at random are the red, green and blue channel of a picture, so that there are 1,000
-// kinds of pictures.
+// Stacked MNIST (Metz et al. 2017, arXiv 1611.02163), with as many pictures as in PacGAN (Lin et al. 2018, arXiv
+// 1712.04086, section 4.2): three digits drawn at random are the red, green and blue channel of a picture, so that
+// there are 1,000 modes.
 Dataset open(const std::string& spec, const SourceOptions& options) {
   SourceOptions plain = options;
   plain.read = {};
@@ -42,7 +42,7 @@ Dataset open(const std::string& spec, const SourceOptions& options) {
       labels[c].push_back(digits.label(digit));
     }
   dataset.pixels = std::move(pixels);
-  dataset.hash = hash_of(dataset);  // of the pixels alone, as of unlabelled runs: they determine the labels
+  dataset.hash = hash_of(dataset);  // before labels are added, so that it is the same without labels
   if (options.labels) {
     const std::string names[kStackedDigits] = {"red", "green", "blue"};
     check_columns(options.read, names, spec);

@@ -16,7 +16,7 @@ namespace gan::data {
 
 namespace {
 
-// The condition: the columns that the option names, else a column called "label" or "class".
+// The columns of the condition: those that the option names, else a column called "label" or "class".
 std::vector<std::size_t> condition_columns(const TextColumns& table, const ReadOptions& read) {
   std::vector<std::size_t> columns;
   for (const std::string& name : list_of(read.condition)) columns.push_back(table.find(name, "condition"));
@@ -29,7 +29,7 @@ std::vector<std::size_t> condition_columns(const TextColumns& table, const ReadO
   return columns;
 }
 
-// The columns that are generated: those that the option names, else the columns of numbers that are no condition.
+// The columns to generate: those that the option names, else the numeric columns that are not in the condition.
 std::vector<std::size_t> target_columns(const TextColumns& table, std::span<const std::size_t> conditions,
                                         const ReadOptions& read, std::vector<std::string>& notes) {
   std::vector<std::size_t> columns;

@@ -11,7 +11,7 @@ namespace gan::data {
 
 namespace {
 
-constexpr int kNarrow = 64;  // images with a smaller range of the 256 values get a note
+constexpr int kNarrow = 64;  // images that use a smaller range of the 256 values get a note
 
 /// Whether all pixels of an image [H, W, C] are equal.
 bool is_plain(const std::uint8_t* image, std::size_t bytes, std::size_t channels) {
@@ -22,7 +22,7 @@ bool is_plain(const std::uint8_t* image, std::size_t bytes, std::size_t channels
 std::string note_on_range(const std::uint8_t* begin, std::size_t bytes) {
   constexpr std::size_t kBytesPerCheck = 4096;
   int low = 255, high = 0;
-  bool between = false;  // a value of 2 to 254
+  bool between = false;  // whether a value lies between 2 and 254
   for (std::size_t first = 0; first < bytes && !(between && high - low >= kNarrow); first += kBytesPerCheck)
     for (const std::uint8_t *byte = begin + first, *end = begin + std::min(first + kBytesPerCheck, bytes); byte < end;
          ++byte) {

@@ -19,7 +19,8 @@ struct Mode {
   float x, y;
 };
 
-// Points of Gaussians of deviation `sigma` around the modes, equally many each; the label is the mode's index.
+// A mixture of Gaussians with standard deviation `sigma` at the modes, with equally many points each. The label of a
+// point is the index of its mode.
 Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float sigma, const SourceOptions& options) {
   const base::RandomStream random(options.seed, base::stream_of(name), options.split == Split::train ? 0 : 1);
   Dataset dataset;
@@ -27,7 +28,7 @@ Dataset make_mixture(std::string_view name, std::span<const Mode> modes, float s
   dataset.sample_shape = {2};
   for (const Mode& mode : modes) dataset.modes.insert(dataset.modes.end(), {mode.x, mode.y});
   dataset.mode_deviation = sigma;
-  std::vector<std::uint8_t> labels;  // as bytes, over which the hash is defined
+  std::vector<std::uint8_t> labels;  // bytes, because the hash is defined over bytes
   for (std::int64_t i = 0; i < kMixturePoints; ++i) {
     const std::size_t mode = static_cast<std::size_t>(i) % modes.size();
     const auto noise = random.normals(static_cast<std::uint64_t>(i));

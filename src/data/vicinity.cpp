@@ -11,10 +11,10 @@ namespace gan::data {
 namespace {
 
 constexpr double kSmallestWeight = 1e-3;
-constexpr int kTries = 16;      // for conditions without a sample near them, before the sample's own condition is taken
-constexpr int kProposals = 32;  // of samples, each taken with the probability of its weight, before all are weighed
-constexpr std::size_t kWeighedDirectly = 64;  // samples that are weighed without proposals
-constexpr std::uint64_t kRandomBlock = 4;     // random elements made together
+constexpr int kTries = 16;      // to draw a condition with a sample near it, before the sample's own condition is taken
+constexpr int kProposals = 32;  // for rejection sampling, before the weights of all samples are computed
+constexpr std::size_t kWeighedDirectly = 64;  // with fewer samples all weights are computed at once
+constexpr std::uint64_t kRandomBlock = 4;     // random numbers made together
 
 std::vector<std::int32_t> categories_of(const ConditionRows& rows, std::span<const std::size_t> columns,
                                         std::size_t row) {
@@ -23,7 +23,7 @@ std::vector<std::int32_t> categories_of(const ConditionRows& rows, std::span<con
   return key;
 }
 
-/// The published widths for the positions of all samples.
+/// The published widths, sigma and kappa, for the positions of all samples in a column.
 Vicinity::Width published_width(std::vector<double> positions) {
   std::ranges::sort(positions);
   const auto count = static_cast<double>(positions.size());
@@ -67,7 +67,7 @@ Vicinity::Vicinity(const ConditionSpec& spec, const ConditionRows& rows, const V
   }
 }
 
-/// The samples whose first number is near the target, a position: one run, or two at the ends of a period.
+/// The samples whose position in the first numeric column is near `target`: one run, or two at the ends of a period.
 std::vector<Vicinity::Run> Vicinity::runs_near(const Group& group, double target) const {
   std::vector<Run> runs;
   const std::vector<double>& keys = group.positions[0];
@@ -76,7 +76,7 @@ std::vector<Vicinity::Run> Vicinity::runs_near(const Group& group, double target
     if (begin < end)
       runs.push_back({static_cast<std::size_t>(begin - keys.begin()), static_cast<std::size_t>(end - keys.begin())});
   };
-  const double slack = 1e-12;  // for rounding; weight() decides
+  const double slack = 1e-12;  // for rounding errors; weight() decides
   const double half = reach_ * widths_[0].kappa + slack;
   const bool periodic = numbers_[0].period > 0;
   if (periodic && half >= 0.5) {
@@ -111,7 +111,7 @@ std::optional<std::size_t> Vicinity::choose(const Group& group, std::span<const 
   const std::vector<Run> runs = runs_near(group, target[0]);
   std::size_t count = 0;
   for (const Run& run : runs) count += run.end - run.begin;
-  // A proposal costs as much in a vicinity of any size.
+  // The cost of a proposal does not depend on the number of samples.
   for (std::uint64_t k = 0; count > kWeighedDirectly && k < kProposals; ++k) {
     const std::uint64_t block = first + k * kRandomBlock;
     const std::size_t place = random.below(count, block / 2), in_first = runs[0].end - runs[0].begin;
@@ -137,7 +137,7 @@ std::uint32_t Vicinity::draw(std::uint32_t sample, const base::RandomStream& ran
                              ConditionRows& y) const {
   const Group& group = groups_.at(categories_of(rows_, categorical_, sample));
   const std::size_t columns = numeric_.size();
-  // Noise and choice take blocks of their own, since a normal element is made of two neighbours.
+  // Noise and choice use different blocks, because a normal number is made of two neighbouring ones.
   const std::uint64_t noise_blocks = (columns + kRandomBlock - 1) / kRandomBlock,
                       blocks = noise_blocks + kProposals + 1;
   std::vector<double> target(columns), value(columns);

@@ -12,12 +12,12 @@
 
 namespace gan::data {
 
-/// How real samples are drawn for conditions that hardly any of them has exactly (CcGAN, Ding et al. 2021, arXiv
-/// 2011.07466). Widths are in positions (NumberColumn::position): shares of a column's range, or of its period.
+/// How real samples are drawn for numeric conditions, which few samples have exactly (CcGAN, Ding et al. 2021, arXiv
+/// 2011.07466). Widths are in units of a column's range, or of its period (NumberColumn::position).
 struct VicinalOptions {
-  std::string kind = "none";  ///< none, hard (equally from the vicinity) or soft (by weights that fall with distance)
-  double sigma = 0;           ///< deviation of the noise on conditions; 0: 1.06 deviation N^(-1/5), as published
-  double kappa = 0;           ///< half the width of a vicinity; 0: twice the largest gap between neighbours
+  std::string kind = "none";  ///< none, hard (uniform in the vicinity) or soft (weights decrease with distance)
+  double sigma = 0;  ///< standard deviation of the noise on conditions; 0: 1.06 deviation N^(-1/5), as published
+  double kappa = 0;  ///< half the width of a vicinity; 0: twice the largest gap between neighbours
 };
 
 /// Draws for each row of a batch a condition near that of a sample, and a real sample near that condition: every value
@@ -30,8 +30,9 @@ class Vicinity {
   /// `rows` must outlive it. Throws a usage error without a numeric column.
   Vicinity(const ConditionSpec& spec, const ConditionRows& rows, const VicinalOptions& options);
 
-  /// The index of a real sample for row `row` of `y`, which holds the condition of sample `sample`; its numbers become
-  /// the condition drawn. Depends on `random` and `place`, the row's in the batch, alone.
+  /// Draws a condition near that of sample `sample`, which row `row` of `y` holds, and writes it there. Returns the
+  /// index of a real sample near the new condition. Depends only on `random` and on `place`, the row's index in the
+  /// whole batch.
   std::uint32_t draw(std::uint32_t sample, const base::RandomStream& random, std::size_t place, std::size_t row,
                      ConditionRows& y) const;
 

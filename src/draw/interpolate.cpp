@@ -19,10 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMostElementsKept = 1 << 28;  // of all samples, which are kept in memory
+constexpr std::int64_t kMostElementsKept = 1 << 28;  // most elements of all samples, which are kept in memory
 
-/// The point at a share, 0 to 1, of the way from a to b, [latent]: on the straight line, or on the great circle, where
-/// latents of a normal distribution stay as long as they are (White 2016, arXiv 1609.04468).
+/// Interpolates between latents a (share 0) and b (share 1), [latent]: linearly, or spherically, which keeps the length
+/// that normally distributed latents have (slerp; White 2016, arXiv 1609.04468).
 void point_between(std::span<const float> a, std::span<const float> b, double share, bool spherical,
                    std::span<float> out) {
   double from = 1 - share, to = share;
@@ -34,7 +34,7 @@ void point_between(std::span<const float> a, std::span<const float> b, double sh
       bb += static_cast<double>(b[i]) * b[i];
     }
     const double angle = std::acos(std::clamp(dot / std::sqrt(aa * bb), -1.0, 1.0));
-    if (std::sin(angle) > 1e-6) {  // else there is no circle, or no shortest one
+    if (std::sin(angle) > 1e-6) {  // else a and b are parallel or opposite, and the great circle is not unique
       from = std::sin((1 - share) * angle) / std::sin(angle);
       to = std::sin(share * angle) / std::sin(angle);
     }
@@ -42,7 +42,7 @@ void point_between(std::span<const float> a, std::span<const float> b, double sh
   for (std::size_t i = 0; i < a.size(); ++i) out[i] = static_cast<float>(from * a[i] + to * b[i]);
 }
 
-/// Ways of `frames` samples each, through `stops` latents or conditions.
+/// The paths to draw: `count` of them, each of `frames` samples, through `stops` latents or conditions.
 struct Ways {
   std::int64_t count = 0, stops = 0, frames = 0;
 };
@@ -64,14 +64,14 @@ Ways ways_of(const SampleOptions& options, const SamplePlan& plan, const train::
   return ways;
 }
 
-/// The samples of all ways, [ways, frames, ...sample].
+/// Draws the samples of all paths, [paths, frames, ...sample].
 std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
                         std::span<const float> noise, const Ways& ways) {
   const bool of_latents = options.interpolate == "latent";
   const auto latent = static_cast<std::size_t>(model.config.model.latent);
   const auto size = static_cast<std::size_t>(graph::element_count(model.sample_shape));
   train::Sampler sampler(model, options.precision, {}, options.backend);
-  std::int64_t keys = of_latents ? ways.stops : ways.count;  // latents to start from
+  std::int64_t keys = of_latents ? ways.stops : ways.count;  // number of latents between which paths lie
   if (of_latents && !options.same_latents) keys *= ways.count;
   std::vector<float> key_latents(noise.begin(), noise.end());
   if (noise.empty()) {
@@ -114,7 +114,7 @@ std::vector<float> draw(const SampleOptions& options, const SamplePlan& plan, co
   return samples;
 }
 
-/// The pictures of an animation: frame f of all ways side by side.
+/// The pictures of an animation: picture f has frame f of all paths side by side.
 std::vector<io::Picture> frames_of(std::span<const float> samples, const Ways& ways, const graph::Shape& shape) {
   const auto size = static_cast<std::size_t>(graph::element_count(shape));
   const auto columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(ways.count))));

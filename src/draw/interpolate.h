@@ -11,10 +11,10 @@
 namespace gan::draw {
 
 /// Draws samples on the way from latent to latent, or from condition to condition, as `gan sample --interpolate` asks,
-/// and writes them. `plan` has the combinations of values; `plan.each` is the number of latents of each way for
-/// `latent`, and the number of ways for `condition`. `noise`: latents of --noise, [N, latent], or empty. `format`:
-/// ".png" (a strip for each way), ".apng" or ".npy"; empty: that of the name, which may also be a folder's. Returns
-/// what was written, for the user.
+/// and writes them. Latents are interpolated for each combination of values in `plan`, through `plan.each` latents;
+/// conditions through the combinations, for `plan.each` latents. `noise`: latents of --noise, [N, latent], or empty.
+/// `format`: ".png" (a strip for each path), ".apng" or ".npy"; empty: by the ending of the name, or a folder. Returns
+/// a line for the user that tells what was written.
 std::string interpolate(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
                         std::span<const float> noise, const base::Destination& to, const std::string& format = "");
 

@@ -26,13 +26,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kConditionRowsAtOnce = 65'536;  // of a condition
+constexpr std::int64_t kConditionRowsAtOnce = 65'536;  // rows of a condition that are converted at a time
 
 std::size_t size_of(const train::Model& model) {
   return static_cast<std::size_t>(graph::element_count(model.sample_shape));
 }
 
-/// The shape of all samples.
+/// The shape of all samples together, [N, ...sample].
 graph::Shape shape_of(const SamplePlan& plan, const train::Model& model) {
   graph::Shape shape = model.sample_shape;
   shape.insert(shape.begin(), plan.total);
@@ -43,7 +43,7 @@ void require_room(const base::Destination& to, const graph::Shape& shape) {
   if (to.memory()) return;
   const std::string& out = to.name();
   std::error_code ignored;
-  if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) return;  // a pipe, a device
+  if (fs::exists(out, ignored) && !fs::is_regular_file(out, ignored)) return;  // such as a pipe or a device
   if (base::is_standard_output(out)) return;
   const fs::path folder = fs::path(out).parent_path();
   base::require_room(folder.empty() ? "." : folder.string(),
@@ -75,7 +75,7 @@ class NpyOutput : public SampleOutput {
   io::NpyWriter writer_;
 };
 
-/// Samples as the array x, then an array for each column of the condition, and the names of the columns of x.
+/// Writes samples as the array x, then an array for each column of the condition, and the names of the columns of x.
 class NpzOutput : public SampleOutput {
  public:
   NpzOutput(const base::Destination& to, const SamplePlan& plan, const train::Model& model)
@@ -132,7 +132,7 @@ class NpzOutput : public SampleOutput {
   io::NpzWriter writer_;
 };
 
-/// A row for each vector: its elements in the data's units, then the condition.
+/// Writes a row for each vector: its elements in the data's units, then the condition.
 class CsvOutput : public SampleOutput {
  public:
   CsvOutput(const base::Destination& to, const train::Model& model)
@@ -164,7 +164,7 @@ class CsvOutput : public SampleOutput {
   base::AtomicFile file_;
 };
 
-/// One picture of all images.
+/// Writes one picture of all images.
 class GridOutput : public SampleOutput {
  public:
   GridOutput(const base::Destination& to, const SamplePlan& plan, const train::Model& model, int pad)
@@ -177,7 +177,7 @@ class GridOutput : public SampleOutput {
   io::Grid grid_;
 };
 
-/// One picture of points in the plane, in the training range, where both axes are alike.
+/// Writes one scatter plot of points in the plane, in the training range, where both axes have the same scale.
 class ScatterOutput : public SampleOutput {
  public:
   explicit ScatterOutput(const base::Destination& to) : to_(to) {}
@@ -197,14 +197,14 @@ class ScatterOutput : public SampleOutput {
 
 constexpr const char* kMetadataCsv = "metadata.csv";
 
-/// A class's name as a part of a file's name: of letters, digits, `.`, `_`, `-` and what is not ASCII, visible, no
-/// longer than 100 bytes.
+/// Makes the name of a class safe for names of files: only letters, digits, `.`, `_`, `-` and characters beyond ASCII,
+/// no dot or dash in front, at most 100 bytes.
 std::string safe_name(const std::string& name) {
   constexpr std::size_t kLongestSafeName = 100;
   std::string safe = name;
   if (safe.size() > kLongestSafeName) {
     std::size_t end = kLongestSafeName;
-    while (end > 0 && (static_cast<unsigned char>(safe[end]) & 0xc0) == 0x80) --end;  // inside a character of UTF-8
+    while (end > 0 && (static_cast<unsigned char>(safe[end]) & 0xc0) == 0x80) --end;  // does not cut a UTF-8 character
     safe.resize(end);
   }
   for (char& c : safe)
@@ -214,7 +214,7 @@ std::string safe_name(const std::string& name) {
   return safe;
 }
 
-/// Different safe names of all classes, also where case does not count. Numbers are filled with zeros.
+/// Safe names of all classes, which differ even if case is ignored. Numbers are padded with zeros.
 std::vector<std::string> file_names_of(const data::ConditionColumn& column) {
   std::vector<std::string> names;
   std::size_t longest = 0;
@@ -237,7 +237,7 @@ std::vector<std::string> file_names_of(const data::ConditionColumn& column) {
   return names;
 }
 
-/// The names that a folder's metadata.csv lists, and its own; none without such a file.
+/// The names of the files that the metadata.csv in a folder lists, and of itself; none if there is no such file.
 std::set<std::string> names_of_earlier_draw(const fs::path& folder) {
   std::set<std::string> names;
   if (!fs::is_regular_file(folder / kMetadataCsv)) return names;
@@ -250,14 +250,14 @@ std::set<std::string> names_of_earlier_draw(const fs::path& folder) {
   return names;
 }
 
-/// Whether a file is of an earlier draw, or what a killed one left under a temporary name.
+/// Whether a file comes from an earlier draw, or is a temporary file of a killed one.
 bool is_own(const fs::directory_entry& entry, const std::set<std::string>& earlier) {
   const std::string name = entry.path().filename().string();
   const bool temporary = name.ends_with(".tmp") && (name.find(".png.") != name.npos || name.starts_with(kMetadataCsv));
   return fs::is_regular_file(entry.symlink_status()) && (temporary || earlier.contains(name));
 }
 
-/// The names of the pictures of a folder or archive, and the rows of its metadata.csv.
+/// Makes the names of the pictures in a folder or archive, and the rows of its metadata.csv.
 class Listing {
  public:
   Listing(const SampleOptions& options, const SamplePlan& plan, const train::Model& model)
@@ -282,14 +282,14 @@ class Listing {
     return io::csv_row(header);
   }
 
-  /// The names of the next pictures, one for each of these rows of the condition.
+  /// The names of the next `count` pictures, which have these rows of the condition.
   std::vector<std::string> next_names(const data::ConditionRows& rows, std::size_t count) {
     std::vector<std::string> files;
     for (std::size_t i = 0; i < count; ++i) files.push_back(next_name(rows, i));
     return files;
   }
 
-  /// The rows of these pictures, as text.
+  /// The rows of metadata.csv for these pictures.
   std::string next_rows(const data::ConditionRows& rows, std::span<const std::string> files) {
     std::string text;
     std::vector<std::string> cells;
@@ -315,13 +315,13 @@ class Listing {
   const SampleOptions& options_;
   const SamplePlan& plan_;
   const data::ConditionSpec& condition_;
-  std::vector<std::string> names_;  // of classes; none unless the condition is one column of them
-  std::vector<std::int64_t> next_;  // of each class
+  std::vector<std::string> names_;  // of classes; empty unless the condition is one categorical column
+  std::vector<std::int64_t> next_;  // number of the next picture of each class
   std::int64_t next_sample_ = 0, done_ = 0;
   std::size_t width_ = 1;
 };
 
-/// An archive of a picture for each image, and metadata.csv.
+/// Writes an archive with a picture for each image, and metadata.csv.
 class ZipOutput : public SampleOutput {
  public:
   ZipOutput(const base::Destination& to, const SampleOptions& options, const SamplePlan& plan,
@@ -349,7 +349,8 @@ class ZipOutput : public SampleOutput {
   std::string metadata_;
 };
 
-/// A picture for each image, and metadata.csv, which is written last: a folder without it is not whole.
+/// Writes a folder with a picture for each image, and metadata.csv. That is written last, so a folder without it is not
+/// complete.
 class FolderOutput : public SampleOutput {
  public:
   FolderOutput(const std::string& folder, const SampleOptions& options, const SamplePlan& plan,
@@ -362,7 +363,7 @@ class FolderOutput : public SampleOutput {
     lock_.emplace(folder);
     if (options.overwrite) earlier_ = names_of_earlier_draw(folder);
     for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-      if (entry.path().filename().string().starts_with('.')) continue;  // as desktops leave
+      if (entry.path().filename().string().starts_with('.')) continue;  // hidden files, such as those of desktops
       if (!options.overwrite)
         base::fail_usage(
             "--out {}: the folder holds files, such as {}; choose another, or replace its pictures by --overwrite",
@@ -389,7 +390,7 @@ class FolderOutput : public SampleOutput {
     std::vector<fs::path> old;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder))
       if (is_own(entry, earlier_)) old.push_back(entry.path());
-    fs::remove(folder / kMetadataCsv);  // first, so that what a kill leaves is not whole
+    fs::remove(folder / kMetadataCsv);  // first, so that a killed program leaves no folder that looks complete
     for (const fs::path& path : old) fs::remove(path);
     metadata_.emplace((folder / kMetadataCsv).string(), base::Durability::unsynced);
     metadata_->write(listing_.header());

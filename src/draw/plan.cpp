@@ -19,9 +19,9 @@ using data::ConditionGrid;
 using data::ConditionSpec;
 
 constexpr std::int64_t kDefaultCount = 8;
-constexpr std::int64_t kMostByDefault = 100'000;  // combinations, if an option leaves columns out
+constexpr std::int64_t kMostByDefault = 100'000;  // combinations if no option chooses the values of a column
 
-/// The columns that no axis has.
+/// The columns for which no axis has values.
 std::vector<std::size_t> columns_left(const ConditionSpec& spec, const std::vector<ConditionGrid::Axis>& axes) {
   std::vector<std::size_t> left;
   for (std::size_t c = 0; c < spec.columns.size(); ++c)
@@ -38,7 +38,7 @@ std::string names_of(const ConditionSpec& spec, const std::vector<std::size_t>& 
   return base::joined(names);
 }
 
-/// The column that --label and its like mean: "label", else the only one if it has categories.
+/// The column that --label and similar options apply to: "label", else the only column if it is categorical.
 std::size_t label_column(const ConditionSpec& spec, const std::string& option) {
   const int named = spec.find("label");
   if (named >= 0) return static_cast<std::size_t>(named);
@@ -61,7 +61,7 @@ ConditionChoice choice_of_labels(const ConditionSpec& spec, const std::string& t
   return choice;
 }
 
-/// The choices of --labels-file: of a spec that has that column alone.
+/// Reads the choices of --labels-file, which has values of the label column only.
 ConditionGrid::Axis choices_of_labels_file(const std::string& path, const ConditionSpec& spec) {
   const std::size_t column = label_column(spec, "--labels-file");
   ConditionGrid::Axis axis = data::read_choices(path, {{spec.columns[column]}}, "--labels-file");
@@ -69,7 +69,7 @@ ConditionGrid::Axis choices_of_labels_file(const std::string& path, const Condit
   return axis;
 }
 
-/// The axes that options choose, in their order.
+/// The axes that the options give, in the order of the options.
 std::vector<ConditionGrid::Axis> chosen_axes(const SampleOptions& options, const ConditionSpec& spec) {
   std::vector<ConditionGrid::Axis> axes;
   const auto add = [&](ConditionGrid::Axis axis) {
@@ -90,8 +90,8 @@ std::vector<ConditionGrid::Axis> chosen_axes(const SampleOptions& options, const
   return axes;
 }
 
-/// The number of samples of each combination: --count or --per-class, else the rows of --noise over all combinations,
-/// else `by_default`.
+/// The number of samples for each combination: --count or --per-class, else the latents of --noise divided by the
+/// number of combinations, else `by_default`.
 std::int64_t samples_each(const SampleOptions& options, std::int64_t combinations, bool labels, std::int64_t noise_rows,
                           std::int64_t requested, std::int64_t by_default) {
   if (noise_rows == 0) return requested > 0 ? requested : by_default;
@@ -146,15 +146,15 @@ SamplePlan plan_of_axes(const SampleOptions& options, const ConditionSpec& spec,
   plan.each = samples_each(options, combinations, spec.classes() > 0, noise_rows, requested,
                            varying > 1 || range ? 1 : kDefaultCount);
   if (!file && (varying > 1 || (range && plan.each == 1)))
-    plan.columns = last_length * std::min(plan.each, kMostSamples / last_length);  // a row for each other combination
+    plan.columns = last_length * std::min(plan.each, kMostSamples / last_length);  // one row per other combination
   else if (!file && varying == 1)
-    plan.columns = plan.each;  // a row for each value
+    plan.columns = plan.each;  // one row per value
   finish_plan(plan, combinations);
   return plan;
 }
 
-/// The rows that bring every category of the first categorical column to --to or the largest count. The other columns
-/// take values that the data has together with the category.
+/// Plans samples that bring every category of the first categorical column to --to samples or to the largest count. The
+/// other columns take values that occur together with the category in the data.
 SamplePlan plan_of_balance(const SampleOptions& options, const train::Model& model) {
   const ConditionSpec& spec = model.condition;
   const auto found = std::ranges::find_if(spec.columns, [](const auto& column) { return !column.is_numeric(); });

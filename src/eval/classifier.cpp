@@ -35,15 +35,15 @@ using nn::Variables;
 namespace {
 
 constexpr const char* kClassifierFormat = "gan.cpp classifier";
-constexpr const char* kClassifierVersion = "1";  // to increase with every change of the network or of its training
+constexpr const char* kClassifierVersion = "1";  // must be increased with every change of the network or its training
 
 constexpr std::int64_t kEpochs = 3;
 constexpr std::int64_t kEpochsOfSmall = 30, kFewestSteps = 60, kStepsOfSmall = 300,
-                       kSmallestBatch = 16;  // for small data
+                       kSmallestBatch = 16;  // all four for small data
 constexpr std::int64_t kManyClasses = 100, kStepsOfAClass = 6, kMostStepsOfClasses = 12'000;
 constexpr std::int64_t kMostExemplars = 256, kFewestExemplars = 10, kBatchOfExemplars = 64;
 constexpr int kReports = 10;
-constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // with 3e-3 1,000 classes were not learnt
+constexpr double kRate = 3e-3, kRateOfManyClasses = 5e-4;  // at 3e-3, 1,000 classes were not learnt
 constexpr std::int64_t kSmallestMap = 4, kLargestSide = 1024;
 
 Shape batch_shape(std::int64_t batch, const Shape& sample) { return {batch, sample[1], sample[2], sample[0]}; }
@@ -66,18 +66,18 @@ Schedule schedule_of(const Classifier& kind, const data::Dataset& images) {
   return {batch, images.count() / batch, std::max(kStepsOfAClass * images.count(), kStepsOfSmall)};
 }
 
-/// How many pixels images are shifted by in training, at most.
+/// The largest shift of images in training, in pixels.
 std::int64_t reach_of(const Classifier& kind) {
   const std::int64_t side = std::min(kind.sample_shape[1], kind.sample_shape[2]);
-  return kind.exemplars ? side / 8 : kind.classes > 0 ? side / 14 : 0;  // 3 and 2 pixels of 28
+  return kind.exemplars ? side / 8 : kind.classes > 0 ? side / 14 : 0;  // of 28 pixels: 3 and 2
 }
 
 struct Outputs {
   Tensor features, head;
 };
 
-/// x [N, H, W, C] to features [N, 128] and logits [N, classes] or features of numbers. Pairs of convolutions, the first
-/// of which halves the sides, until they are 4 or less.
+/// Adds the network: x [N, H, W, C] to features [N, 128], and to logits [N, classes] or features of numbers. Pairs of
+/// convolutions, the first of which halves the sides, follow each other until the sides are 4 or less.
 Outputs network(Variables& variables, Tensor x, const Classifier& kind) {
   Scope s(variables, kClassifierScope);
   const auto convolve = [&](Tensor h, std::int64_t width, std::int64_t stride) {
@@ -134,7 +134,7 @@ std::vector<Variable> build_embedding(Graph& graph, const Classifier& kind, std:
   return read.variables;
 }
 
-/// Writes image `index`, [H, W, C] in [-1, 1], shifted by (dy, dx), to dst; the gap repeats the edge.
+/// Writes image `index`, [H, W, C] in [-1, 1], shifted by (dy, dx), to dst; the gap is filled by repeating the edge.
 void copy_shifted(const data::Dataset& images, std::int64_t index, std::int64_t dy, std::int64_t dx, float* dst) {
   const std::int64_t channels = images.sample_shape[0], height = images.sample_shape[1], width = images.sample_shape[2];
   const std::uint8_t* src = images.pixels.get() + index * channels * height * width;
@@ -147,7 +147,7 @@ void copy_shifted(const data::Dataset& images, std::int64_t index, std::int64_t 
   }
 }
 
-/// Trains a classifier by the images' labels, or a regressor of the numbers that it names.
+/// Trains a classifier on the images' labels, or a regressor on the columns in Classifier::numbers.
 class Training {
  public:
   Training(const data::Dataset& images, Classifier kind, std::uint64_t seed)
@@ -208,7 +208,7 @@ class Training {
     state_.at("step").i32()[0] = static_cast<std::int32_t>(step);
   }
 
-  /// Writes what the network should say of image `index`.
+  /// Writes the target of the network for image `index`: its label, or the features of its numbers.
   void write_target(std::uint32_t index, std::int64_t row) {
     if (trained_.classes > 0) {
       state_.at("y").i32()[static_cast<std::size_t>(row)] = images_.label(index);
@@ -259,7 +259,7 @@ Classifier untrained_regressor(const data::Dataset& images) {
   for (std::size_t c = 0; c < images.condition.columns.size(); ++c) {
     const data::ConditionColumn& column = images.condition.columns[c];
     if (!column.is_numeric() || is_constant(images.rows.numbers(c))) continue;
-    // Scaled by the data itself: the condition's scaling need not suit the training of a network.
+    // The scaling is chosen from the data, because that of the condition need not suit the training of a network.
     data::NumberColumn number = data::number_column(column.name, images.rows.numbers(c), "", images.source);
     number.unit = column.number.unit;
     number.period = column.number.period;
@@ -275,7 +275,7 @@ Classifier untrained_exemplars(const data::Dataset& exemplars) {
   return kind;
 }
 
-/// Different images, each with a label of its own; why_no_exemplars must be "".
+/// Different images, each with its own label. why_no_exemplars must be "" for `images`.
 data::Dataset exemplars_of(const data::Dataset& images) {
   const std::vector<std::uint32_t> different = data::distinct_samples(images);
   data::Shuffle shuffle(static_cast<std::uint32_t>(different.size()), 0);
@@ -290,7 +290,7 @@ data::Dataset exemplars_of(const data::Dataset& images) {
   return exemplars;
 }
 
-/// The number that these features say: within the range seen, or within the period.
+/// Decodes features to a number, clamped to the range seen, or within the period.
 float number_of(const data::NumberColumn& column, const float* features) {
   if (column.period > 0)
     return static_cast<float>(
@@ -507,7 +507,7 @@ Classifier read_or_train(const data::Dataset& images, Classifier kind, const std
   return classifier;
 }
 
-/// The network that rank 0 reads or trains, on all ranks.
+/// Reads or trains the network on rank 0 and sends it to all ranks.
 Classifier cached(const data::Dataset& images, Classifier kind, const std::string& cache, const Log& log,
                   runtime::Communicator& ranks) {
   if (ranks.rank() == 0) kind = read_or_train(images, std::move(kind), cache, log);
@@ -588,10 +588,10 @@ Embedded Embedder::embed(const data::Dataset& images, runtime::Communicator& ran
       const auto own = head.subspan(static_cast<std::size_t>(row * outputs_), static_cast<std::size_t>(outputs_));
       const auto place = static_cast<std::size_t>(first + row);
       if (classes_ > 0) result.classes[place] = static_cast<std::int32_t>(std::ranges::max_element(own) - own.begin());
-      const float* said = own.data();
+      const float* predicted = own.data();
       for (std::size_t c = 0; c < numbers_.size(); ++c) {
-        result.numbers[place * numbers_.size() + c] = number_of(numbers_[c], said);
-        said += numbers_[c].features();
+        result.numbers[place * numbers_.size() + c] = number_of(numbers_[c], predicted);
+        predicted += numbers_[c].features();
       }
     }
   }

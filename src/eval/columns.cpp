@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t kPairsListed = 5;
 
-/// Column `c` in the data's units. Exponentials of wild samples are kept finite.
+/// Column `c` in the data's units. Values are clamped to the range of f32, since the exponential of a bad sample may be
+/// infinite.
 std::vector<double> values_of(const data::Dataset& vectors, std::size_t c) {
   constexpr double kLargestFloat = std::numeric_limits<float>::max();
   const auto width = static_cast<std::size_t>(vectors.sample_shape[0]);
@@ -40,13 +41,13 @@ std::string name_of(const data::Dataset& vectors, std::size_t c) {
   return vectors.units.columns.empty() ? std::to_string(c) : vectors.units.columns[c].name;
 }
 
-/// Numbers beside vectors, by columns.
+/// Numeric columns of the condition of vectors.
 struct Numbers {
   std::vector<std::string> names;
   std::vector<std::vector<float>> columns;
 };
 
-/// The numeric columns of `condition` in the condition of the vectors; sine and cosine of periodic ones.
+/// The values of the numeric columns of `condition` for the vectors; sine and cosine of periodic ones.
 Numbers numbers_of(const data::Dataset& vectors, const data::ConditionSpec& condition) {
   Numbers numbers;
   for (const data::ConditionColumn& column : condition.columns) {

@@ -8,18 +8,18 @@
 
 namespace gan::eval {
 
-/// A column of vectors in the data's units, of real data and of samples.
+/// The comparison of a column of vectors, in the data's units, between real data and samples.
 struct ColumnScore {
   std::string name, unit;
-  double distance = 0;  ///< Kolmogorov-Smirnov
+  double distance = 0;  ///< Kolmogorov-Smirnov distance
   double real_mean = 0, real_deviation = 0, mean = 0, deviation = 0;
 };
 
-/// Compares each column of vectors of the same units.
+/// Compares each column of real and drawn vectors, which have the same units.
 std::vector<ColumnScore> compare_columns(const data::Dataset& real, const data::Dataset& samples);
 
-/// Correlations of columns as they are scaled (of logarithms, where the scaling is log), and of numeric columns of the
-/// condition, periodic ones as sin and cos.
+/// Correlations between scaled columns (logarithms, where the scaling is log) and numeric columns of the condition, the
+/// periodic ones as sin and cos.
 struct Correlations {
   std::vector<std::string> names;
   std::vector<double> real, samples;  ///< [D, D]

@@ -9,7 +9,7 @@
 namespace gan::eval {
 
 namespace {
-/// How many samples of `size` elements are held as floats at a time: whole batches of the sampler.
+/// The number of samples of `size` elements that are held as floats at a time, a multiple of the sampler's batch.
 std::int64_t chunk_of(std::int64_t size) { return size > 8192 ? 256 : 2048; }
 }  // namespace
 
@@ -40,7 +40,7 @@ data::Dataset draw(const train::Model& model, std::int64_t count, const data::Co
       std::ranges::copy(values, drawn.points.begin() + first * size);
       continue;
     }
-    // [C, H, W] to [H, W, C], the order of data sets.
+    // Permutes [C, H, W] to [H, W, C], the layout of data sets.
     const std::int64_t channels = model.sample_shape[0], area = size / channels;
     std::uint8_t* dst = pixels.get() + first * size;
     for (std::int64_t n = 0; n < rows; ++n)

@@ -10,9 +10,9 @@
 
 namespace gan::eval {
 
-/// `count` samples of a model as a data set, images rounded to bytes as a picture holds them. Sample i has row i of the
-/// condition (none for an unconditional model) and latent i of the seed. Throws a run error if an element is not
-/// finite. `backend`: null is the CPU. The ranks draw in turn, and all get all samples.
+/// Draws `count` samples of a model as a data set. Images are rounded to bytes, as in a picture file. Sample i has row
+/// i of the condition (none for an unconditional model) and latent i of the seed. Throws a run error if an element is
+/// not finite. `backend`: null is the CPU. The ranks share the work, and each gets all samples.
 data::Dataset draw(const train::Model& model, std::int64_t count, const data::ConditionRows& y, std::uint64_t seed,
                    const runtime::Backend* backend = nullptr, runtime::Communicator& ranks = runtime::one_rank());
 

@@ -23,11 +23,11 @@ using metrics::Rows;
 namespace {
 
 constexpr std::int64_t kUsualImages = 10'000, kUsualPoints = 2'500, kRowsOfPrdc = 5000;
-constexpr std::uint64_t kSeedOfRows = 0;  // of the random rows, fixed so that a model's scores do not change
+constexpr std::uint64_t kSeedOfRows = 0;  // of random rows, fixed so that a model's scores are reproducible
 constexpr std::size_t kNamedClasses = 10;
-constexpr std::int64_t kWindows = 10;  // of a reference, along a number, without the overlapping ones between them
+constexpr std::int64_t kWindows = 10;  // of a reference along a number, without those that overlap two of them
 
-/// The difference of two numbers, of periodic ones around the circle.
+/// The absolute difference of two numbers, of periodic ones the shorter way around.
 double difference(const data::NumberColumn& column, float a, float b) {
   const double far = static_cast<double>(a) - static_cast<double>(b);
   return std::abs(column.period > 0 ? std::remainder(far, column.period) : far);
@@ -87,7 +87,7 @@ void Judge::judge_reference() {
     if (c < 0 || own < 0) continue;
     const std::span<const float> all = reference_.train.rows.numbers(static_cast<std::size_t>(c));
     const std::set<float> seen(all.begin(), all.end());
-    if (2 * seen.size() > all.size()) continue;  // values do not repeat: nearly all would be unseen
+    if (2 * seen.size() > all.size()) continue;  // if values do not repeat, nearly all would be unseen
     for (const float value : real.rows.numbers(static_cast<std::size_t>(own)))
       if (!seen.contains(value)) unseen.insert(value);
   }
@@ -205,7 +205,7 @@ data::Dataset Judge::conditions(const train::Model& model, const Options& option
   } else if (draws_evenly(wanted.condition, options)) {
     wanted.rows = data::values_in_turn(wanted.condition, count);
   } else {
-    // In random order, as the first of sorted data are not like the rest.
+    // In random order, because in sorted data the first rows are not typical.
     data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), kSeedOfRows);
     const std::span<const std::uint32_t> order = shuffle.epoch(0);
     std::vector<std::uint32_t> chosen;
@@ -238,7 +238,7 @@ Evaluation Judge::evaluate(const train::Model& model, const Options& options, co
   scores.seed = options.seed;
   note_classes(model, options, evaluation);
   if (real.is_image() && options.cas) judge_cas(model, options, evaluation, log);
-  // For an unconditional model the hash may differ just because it includes the labels.
+  // Unconditional models are left out, because their hash may differ only by the labels.
   const bool synthetic = !real.modes.empty() || real.circle_radius > 0;
   if (!synthetic && !model.condition.empty() && model.data_hash != reference_.hash)
     scores.notes.push_back(fmt::format("the model was trained on other data ({})", model.data_name));
@@ -395,14 +395,14 @@ std::vector<Scores::Number::Window> Judge::windows(const data::NumberColumn& col
     const auto value = static_cast<double>(number);
     return around ? value - column.period * std::floor(value / column.period) : value;
   };
-  std::vector<std::uint32_t> order = distinct_;  // of real rows, by their number
+  std::vector<std::uint32_t> order = distinct_;  // real rows, sorted by their number
   std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return place(of_real[i]); });
   const std::size_t half = order.size() / static_cast<std::size_t>(2 * kWindows);
   std::vector<Scores::Number::Window> found;
   for (std::size_t first = 0; half > 0 && first + (around ? half : 2 * half) <= order.size(); first += half) {
     const double low = place(of_real[order[first]]),
                  high = place(of_real[order[(first + 2 * half - 1) % order.size()]]);
-    if (!found.empty() && found.back().low == low) continue;  // a number that repeats
+    if (!found.empty() && found.back().low == low) continue;  // the same number again
     const auto is_inside = [&](float number) {
       const double value = place(number);
       return low <= high ? value >= low && value <= high : value >= low || value <= high;
@@ -422,8 +422,8 @@ std::vector<Scores::Number::Window> Judge::windows(const data::NumberColumn& col
 void Judge::judge_coverage(const Rows& fake, Scores& scores) const {
   if (const std::string why = why_too_few(fake.count(), kRowsOfCoverage); !why.empty())
     return miss(scores, {"precision", "recall", "density", "coverage"}, why);
-  // Both sides get the same number of rows, since few real rows have large balls, in which one of many samples would
-  // lie by chance. Equal real rows count once, since their balls are empty.
+  // Both sides get the same number of rows: few real rows have large neighbourhoods, in which one of many samples lies
+  // by chance. Equal real rows count once, since their neighbourhoods have radius 0.
   const auto distinct = static_cast<std::int64_t>(distinct_.size());
   const std::int64_t rows = std::min({kRowsOfPrdc, fake.count(), distinct});
   const std::vector<float> all = rows_of({real_.features, fake.width}, distinct_);

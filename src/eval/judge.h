@@ -24,39 +24,39 @@ struct Options {
   std::uint64_t seed = 1;
   bool fd_curve = false;
   bool cas = false;          ///< trains another classifier
-  bool even_shares = false;  ///< as many samples of each class; else the class shares of the reference
-  bool pixels = true;        ///< spread, duplicates and memorization
+  bool even_shares = false;  ///< equally many samples of each class; else the class shares of the reference
+  bool pixels = true;        ///< whether to compute spread, duplicates and memorization
   bool parzen = true;
 };
 
 /// The scores of a model and the data for its pictures.
 struct Evaluation {
   Scores scores;
-  data::Dataset samples;     ///< with those columns of the reference's condition that the model has
-  metrics::Nearest nearest;  ///< of the first samples: the nearest image of the reference's training part
+  data::Dataset samples;     ///< with the columns that the conditions of reference and model share
+  metrics::Nearest nearest;  ///< for the first samples: the nearest image of the reference's training part
 };
 
-/// Compares models with one reference. Results that do not depend on the model are computed once.
+/// Scores models by comparing them with one reference. Results that do not depend on the model are computed once.
 class Judge {
  public:
-  /// The reference is one that fit_reference fitted to the models. Vectors need no network; images without any are
-  /// compared by their pixels alone. Throws a usage error if the shape or the number of classes differs (any number
-  /// fits data of one class and a classifier of exemplars).
-  /// `backend` draws samples and computes features; null is the CPU. With several ranks all make the same Judge and
-  /// call the same functions; they share drawing, features and the search for copies, and rank 0 gets all scores.
+  /// `reference` must have been fitted to the models by fit_reference. Vectors need no network; images without one are
+  /// compared by their pixels only. Throws a usage error if the networks have another sample shape or another number of
+  /// classes, unless the data has one class or the classifier is one of exemplars. `backend` draws samples and computes
+  /// features; null is the CPU. If there are several ranks, all must make the same Judge and call the same functions;
+  /// they share the work, and rank 0 gets all scores.
   explicit Judge(Reference reference, Networks networks = {}, const runtime::Backend* backend = nullptr,
                  runtime::Communicator& ranks = runtime::one_rank());
 
-  /// Throws as require_fit and draw do.
+  /// Draws samples of a model and scores them. Throws as require_fit and draw do.
   Evaluation evaluate(const train::Model& model, const Options& options, const Log& log = nullptr);
 
-  /// The scores of samples that come from elsewhere, such as pictures in a folder: those columns of their condition
-  /// that the reference has too are what they were drawn for. `count`, `even_shares` and `cas` of the options do not
-  /// apply. Throws a usage error for samples of another shape, a data error as data::convert_units and align_condition
-  /// do.
+  /// Scores samples from elsewhere, such as pictures in a folder. The columns that their condition shares with the
+  /// reference are taken as the condition they were drawn for. `count`, `even_shares` and `cas` of the options are
+  /// ignored. Throws a usage error for samples of another shape, a data error as data::convert_units and
+  /// align_condition do.
   Evaluation judge(data::Dataset samples, const Options& options) const;
 
-  /// The reason why models get no joint score with this many samples; "" if they do.
+  /// The reason why models have no joint score with this number of samples; "" if they have one.
   std::string why_no_score(std::int64_t samples) const;
 
   const Reference& reference() const { return reference_; }
@@ -64,22 +64,24 @@ class Judge {
   void drop_training_part() { reference_.train = {}; }
 
  private:
-  /// Conditions without samples: columns of the reference that the model has too.
+  /// The conditions to draw samples for, as a data set without samples. Its columns are those that reference and model
+  /// share.
   data::Dataset conditions(const train::Model& model, const Options& options) const;
   data::Dataset conditions_of(const data::Dataset& part, const train::Model& model) const;
-  /// Samples with these conditions, their categories matched by name.
+  /// Draws samples with the conditions in `wanted`, whose categories are matched by name.
   data::Dataset draw_with(const train::Model& model, const data::Dataset& wanted, std::uint64_t seed) const;
-  /// The classes and numbers that the networks, or the neighbours of vectors, read.
+  /// Predicts classes and numbers by the networks, or by the neighbours of vectors.
   Embedded read(const data::Dataset& samples) const;
-  /// The numbers [N, columns] minus those of the condition: mean absolute differences, NaN for columns that it lacks.
-  /// With `unseen` only of rows whose number the training part lacks.
+  /// The mean absolute errors of predicted numbers [N, columns] compared with the condition, NaN for columns that it
+  /// lacks. With `unseen`, only over rows whose number does not occur in the training part.
   std::vector<double> errors_of(const std::vector<float>& numbers, const data::Dataset& samples,
                                 bool unseen = false) const;
 
   /// Computes the values that depend on the reference alone, from its features in real_.
   void judge_reference();
-  std::int64_t width_of(const data::Dataset& samples) const;  // of the features
-  /// Scores without those that need a model; `why_unconditional` is the reason if samples have no condition.
+  std::int64_t width_of(const data::Dataset& samples) const;  // number of features
+  /// Computes all scores but those that need a model. `why_unconditional`: the reason why the scores of conditions are
+  /// missing if samples have none.
   Evaluation judge_samples(data::Dataset samples, const char* why_unconditional, const Options& options) const;
   void judge_modes(Evaluation& evaluation) const;
   void judge_circle(Evaluation& evaluation) const;
@@ -101,36 +103,36 @@ class Judge {
   std::span<const std::int32_t> labels(const data::Dataset& dataset) const;
   /// Whether samples are points around a circle, with their angle as their condition.
   bool on_circle(const data::ConditionSpec& condition) const;
-  /// Whether as many samples are drawn of each class, not with the conditions of the reference.
+  /// Whether equally many samples are drawn of each class, and not with the conditions of the reference.
   bool draws_evenly(const data::ConditionSpec& condition, const Options& options) const;
-  /// Whether the classifier, if there is one, tells the classes of the reference apart.
+  /// Whether there is a classifier whose classes are those of the reference.
   bool reads_labels() const;
-  std::int64_t mode_count() const;  // of synthetic points
+  std::int64_t mode_count() const;  // of the mixture, for synthetic points
   /// The indices of at most `most` different samples of the reference that the training part lacks, to search for
   /// copies beside `drawn` samples of a model; none, with the reason among the missing scores, if there are too few.
   std::vector<std::uint32_t> unseen_samples(std::int64_t drawn, std::int64_t most, Scores& scores) const;
   /// The note on a reference whose samples are all equal, or "".
   std::string note_on_copies() const;
-  /// The reason why a score that needs so many samples and distinct reference images is missing, or "".
+  /// The reason why a score that needs `needed` samples and distinct reference images is missing, or "".
   std::string why_too_few(std::int64_t samples, std::int64_t needed) const;
 
   Reference reference_;
-  data::ConditionColumn class_column_;   // of the reference; no name without one
-  std::vector<std::uint32_t> distinct_;  // samples of reference_.held_out, the first of each set of equal ones
+  data::ConditionColumn class_column_;   // of the reference; its name is "" if there is none
+  std::vector<std::uint32_t> distinct_;  // samples of reference_.held_out, without repeats
   const runtime::Backend* backend_;
   runtime::Communicator* ranks_;
   std::optional<Classifier> classifier_;
-  std::string why_no_classifier_;  // if no network gives features
+  std::string why_no_classifier_;  // the reason, if there is no network for features
   std::unique_ptr<Embedder> embedder_, regressor_;
   std::unique_ptr<Neighbours> neighbours_;
-  std::vector<data::NumberColumn> numbers_;  // that are read
-  std::vector<double> own_errors_;           // of each, on the reference
-  std::vector<std::set<float>> unseen_;      // of each, the values that the training part lacks
-  std::string why_no_numbers_;               // if some are not read
+  std::vector<data::NumberColumn> numbers_;  // the numbers that are predicted
+  std::vector<double> own_errors_;           // the mean absolute error of each on the reference
+  std::vector<std::set<float>> unseen_;      // for each, the values that do not occur in the training part
+  std::string why_no_numbers_;               // the reason, if some numbers are not predicted
   Scores::Embedding embedding_;
   Embedded real_;                  // of reference_.held_out
   std::optional<RealRows> all_;    // features of reference_.held_out
-  std::vector<RealRows> classes_;  // the same of each class
+  std::vector<RealRows> classes_;  // the same for each class
 };
 
 }  // namespace gan::eval

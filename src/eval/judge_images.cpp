@@ -7,16 +7,16 @@
 #include "eval/missing.h"
 #include "eval/pixels.h"
 
-// The scores of images: in features of a network, and by their pixels.
+// The scores of images, computed from the features of a network and from pixels.
 namespace gan::eval {
 
 using metrics::Rows;
 
 namespace {
 
-constexpr double kPoorAccuracy = 0.5;           // a worse classifier gets a note
+constexpr double kPoorAccuracy = 0.5;           // below, a note is added
 constexpr std::int64_t kValidationRows = 1000;  // to choose Parzen's sigma
-constexpr std::uint64_t kSeedOfKid = 0;         // of KID's blocks, fixed so that a model's scores do not change
+constexpr std::uint64_t kSeedOfKid = 0;         // of random blocks, fixed so that a model's scores are reproducible
 constexpr const char* kOneClass = "the data has one class, so there is nothing to tell apart";
 
 }  // namespace
@@ -88,7 +88,7 @@ void Judge::judge_pixels(Evaluation& evaluation) const {
   const std::int64_t drawn = std::min(samples.count(), most), unseen = std::min({kMostSearched, real.count(), most});
   const std::vector<float> all = pixel_rows(samples, 0, drawn);
   const std::string more = drawn < samples.count() ? " (memory holds no more of this size)" : "";
-  // The mean of few rows lies near each of them, which would understate the spread within labels.
+  // The mean of few rows lies near each of them, so they would understate the spread within labels.
   const int classes = class_column_.categories;
   const auto needed = [&](const data::Dataset& images) { return kFewestRows * (labels(images).empty() ? 1 : classes); };
   // The labels of the first images; none if there are fewer than two classes.
@@ -171,11 +171,11 @@ void Judge::judge_cas(const train::Model& model, const Options& options, Evaluat
     return miss(scores, {"cas"}, "needs a classifier: " + why);
   if (const std::string why = why_too_few(kFewestRows, kFewestRows); !why.empty()) return miss(scores, {"cas"}, why);
   if (log) log(fmt::format("training a classifier on {}", base::counted(train.count(), "sample")));
-  // One sample for each training image, with its label, from another seed than the samples that were scored.
+  // Draws one sample for each training image, with its label, by another seed than for the samples that are scored.
   data::Dataset wanted = conditions_of(train, model);
   wanted.items = train.count();
   const data::Dataset samples = draw_with(model, wanted, options.seed + 1);
-  if (ranks_->rank() > 0) return;  // a network is trained by one rank
+  if (ranks_->rank() > 0) return;  // only rank 0 trains networks
   const Classifier classifier = train_classifier(samples, 0, log);
   scores.cas = {accuracy_of(Embedder(classifier).embed(real).classes, labels(real)), *embedding_.accuracy};
 }

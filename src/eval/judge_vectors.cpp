@@ -12,7 +12,7 @@
 #include "metrics/modes.h"
 #include "metrics/two_sample.h"
 
-// The scores of vectors: rows of tables, points of synthetic data.
+// The scores of vectors: rows of tables and synthetic points.
 namespace gan::eval {
 
 using metrics::Rows;
@@ -94,7 +94,7 @@ void Judge::judge_vectors(const Options& options, Evaluation& evaluation) const 
 void Judge::judge_copies_of_vectors(const Rows& fake, Evaluation& evaluation) const {
   Scores& scores = evaluation.scores;
   const Rows drawn = fake.slice(0, std::min(fake.count(), kMostSearched));
-  // On a line, equal distances are no rarity.
+  // In one dimension samples are often that close by chance.
   if (fake.width > 1 && drawn.count() >= kFewestRows) {
     const double limit = kDuplicateDeviation * std::sqrt(static_cast<double>(fake.width));
     const std::vector<double> others = metrics::nearest_other(drawn, *ranks_);

@@ -8,7 +8,7 @@
 
 namespace gan::eval {
 
-/// Notes the reason why the scores of these keys are missing.
+/// Adds the reason why the scores with these keys are missing.
 void miss(Scores& scores, std::initializer_list<const char*> keys, const std::string& reason);
 
 /// The reason why a score that needs `needed` rows of each side is missing; "" if there are enough. "reference has 10

@@ -15,14 +15,14 @@ namespace {
 
 constexpr std::int64_t kMostVectors = 20'000;
 
-/// At most kMostVectors random vectors with their conditions.
+/// A random subset of at most kMostVectors vectors, with their conditions.
 data::Dataset some_of(const data::Dataset& real) {
   if (real.count() <= kMostVectors) return real;
   data::Shuffle shuffle(static_cast<std::uint32_t>(real.count()), 0);
   return data::subset(real, shuffle.epoch(0).first(kMostVectors));
 }
 
-/// The mean of the numbers of these rows.
+/// The mean of the numbers of these rows; the circular mean if they are periodic.
 double mean_of(const data::NumberColumn& column, std::span<const float> values, std::span<const std::uint32_t> rows) {
   double sum = 0, sine = 0, cosine = 0;
   for (const std::uint32_t row : rows) {
@@ -35,7 +35,7 @@ double mean_of(const data::NumberColumn& column, std::span<const float> values, 
   return column.period > 0 ? value_of_direction(column, sine, cosine) : sum / static_cast<double>(rows.size());
 }
 
-/// The most frequent label of these rows, of equally frequent ones the smallest.
+/// The most frequent label of these rows; the smallest if several are equally frequent.
 std::int32_t most_frequent(std::span<const std::int32_t> labels, std::span<const std::uint32_t> rows) {
   std::map<std::int32_t, int> counts;
   for (const std::uint32_t row : rows) ++counts[labels[row]];

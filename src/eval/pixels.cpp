@@ -33,8 +33,8 @@ std::vector<float> window_rows(const data::Dataset& images, const Window& window
   return values;
 }
 
-/// The nearest of some of the `images` of each row, both within a window: pieces of them are searched by the ranks in
-/// turn.
+/// Finds the nearest image to each row, comparing only pixels in a window. The images are divided into pieces, of which
+/// this rank searches its share.
 void find_nearest_images(const metrics::Rows& rows, const data::Dataset& images, const Window& window,
                          const runtime::Communicator& ranks, metrics::Nearest& nearest) {
   const std::int64_t rows_of_piece = std::clamp<std::int64_t>(kPixelsAtOnce / 16 / rows.width, 16, 4096);
@@ -46,7 +46,7 @@ void find_nearest_images(const metrics::Rows& rows, const data::Dataset& images,
   }
 }
 
-/// The nearest of what each rank has found, on all ranks; of equally near images the first.
+/// Combines what the ranks have found: the nearest image, the first of equally near ones.
 void take_nearest_of_all(runtime::Communicator& ranks, std::int64_t rows, metrics::Nearest& nearest) {
   if (ranks.ranks() == 1) return;
   nearest.index.resize(static_cast<std::size_t>(rows), -1);

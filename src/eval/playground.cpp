@@ -31,7 +31,7 @@ using namespace ops;
 namespace {
 
 constexpr std::int64_t kGridSide = 32, kReal = 500, kSamplesShown = 200, kArrows = 60;
-constexpr double kMargin = 1.3;  // the square reaches this many times the data's largest coordinate
+constexpr double kMargin = 1.3;  // half the side of the square, in units of the data's largest coordinate
 
 double rounded(float value, double scale) { return std::round(static_cast<double>(value) * scale) / scale; }
 
@@ -43,7 +43,7 @@ Json points_json(std::span<const float> points, std::int64_t count) {
   return json;
 }
 
-/// At most kReal rows of the data, [N, 2].
+/// Random rows of the data, [kReal or fewer, 2].
 std::vector<float> choose_real(const data::Dataset& dataset, std::int64_t seed) {
   const base::RandomStream random(static_cast<std::uint64_t>(seed), base::stream_of("playground.real"));
   const auto count = static_cast<std::uint64_t>(dataset.count());
@@ -86,7 +86,7 @@ data::Dataset open_points(const PlaygroundOptions& options, const train::Config&
   return dataset;
 }
 
-/// A GAN in training, and the programs that draw and judge with its present weights.
+/// A GAN in training, and the programs that draw samples and evaluate D with its current weights.
 class Run {
  public:
   Run(const train::Config& config, const data::Dataset& dataset, std::span<const float> cells,
@@ -108,7 +108,7 @@ class Run {
 
   void train(std::int64_t step) { stepper_.run(step, /*norms=*/false); }
 
-  /// Its part of a frame, after `step` steps.
+  /// The part of a frame about this GAN, after `step` steps.
   Json measure(std::int64_t step) {
     sampler_->run();
     judge_->run();
@@ -174,7 +174,7 @@ std::vector<nn::Variable> build_playground_judge(Graph& graph, const train::Conf
   const Tensor on_real = rows(cells, points), on_samples = rows(cells + points, points), on_cells = rows(0, cells);
   const losses::Loss& loss = losses::find_loss(config.loss.name);
   const Tensor loss_g = loss.generator(config.loss, on_real, on_samples);
-  // The loss is a mean; that of one sample has a gradient as many times as long as there are samples.
+  // The loss is a mean over samples: the gradient of a sample's own loss is `points` times as long.
   graph.output("arrows", autodiff::gradient(loss_g, {samples})[0] * -static_cast<double>(points));
   const bool squares = loss.name == "least_squares";
   graph.output("plane", reshape(squares ? loss.verdict(config.loss, on_cells) : sigmoid(on_cells), {cells}));
@@ -194,7 +194,7 @@ void run_playground(const PlaygroundOptions& options, const std::function<void(c
            {"losses", options.losses},
            {"real", points_json(real, std::ssize(real) / 2)}});
   const std::vector<float> cells = cells_of(range);
-  std::vector<std::unique_ptr<Run>> runs;  // their programs hold addresses in them
+  std::vector<std::unique_ptr<Run>> runs;  // by pointer, since their programs hold addresses of members
   for (train::Config& config : configs) {
     config.train.batch = std::min(config.train.batch, dataset.count());
     runs.push_back(std::make_unique<Run>(config, dataset, cells, real));

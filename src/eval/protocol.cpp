@@ -30,7 +30,7 @@ constexpr std::int64_t kPointsShown = 2000, kImagesShown = 100, kImagesPerRow = 
 io::Picture picture_of(const train::Model& model, const Protocol& protocol) {
   const bool images = model.sample_shape.size() == 3;
   const std::int64_t count = images ? kImagesShown : kPointsShown, classes = data::values_period(model.condition);
-  std::vector<std::uint32_t> row_of;  // of each sample; images show a class in each row
+  std::vector<std::uint32_t> row_of;  // the condition of each sample; images have one class per row of the picture
   for (std::int64_t i = 0; i < count; ++i)
     row_of.push_back(static_cast<std::uint32_t>((images ? i / kImagesPerRow : i) % classes));
   const data::Dataset samples =
@@ -73,14 +73,14 @@ std::string file_name(std::string_view text) {
   return name;
 }
 
-/// Trains the run in `folder`, or the rest of it; nullopt if a stop was requested.
+/// Trains the run in `folder`, resuming it if it exists; nullopt if a stop was requested.
 std::optional<train::Model> train_model(train::Config config, const data::Dataset& dataset, const std::string& folder,
                                         const ProtocolOptions& options) {
   const std::string saved = folder + "/config.toml";
   const bool resume = fs::exists(saved);
   if (resume) {
     const train::Config before = train::read_run_config(saved);
-    config.train.precision = before.train.precision;  // what auto meant
+    config.train.precision = before.train.precision;  // to what `auto` was resolved
     for (const std::string& key : train::differing_keys(before, config))
       if (key != "train.threads")
         base::fail_usage("{}: {} was {}, now it is {}; choose another --out, or remove that folder", folder, key,
@@ -98,12 +98,12 @@ std::string to_text(const Figure& figure, int digits) {
   return text;
 }
 
-/// The number of characters, which are more bytes beyond ASCII.
+/// The number of characters of a UTF-8 text.
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-/// A table in Markdown whose columns also line up as plain text.
+/// A table in Markdown whose columns are aligned as plain text, too.
 std::string markdown(const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths(rows[0].size());
   for (const auto& row : rows)
@@ -170,7 +170,7 @@ std::optional<ProtocolTable> run_protocol(const Protocol& protocol, const Protoc
   ProtocolTable table{&protocol, options.steps, {}};
   table.values.resize(protocol.trials.size());
   std::vector<io::Picture> pictures;
-  std::vector<double> own;  // the figures of each run of this rank
+  std::vector<double> own;  // the figures of the runs that this rank trains
   base::create_folder(options.out);
   const auto folder_of = [&](const Protocol::Trial& trial, std::int64_t seed) {
     return fmt::format("{}/{}/{}-{}", options.out, protocol.name, file_name(trial.name), seed);

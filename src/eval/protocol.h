@@ -18,16 +18,16 @@ namespace gan::eval {
 struct ProtocolOptions {
   std::string out;           ///< folder for runs, pictures and tables
   std::int64_t seeds = 3;    ///< seeds 1, 2, ...: every trial is trained once with each
-  std::int64_t steps = 0;    ///< of training in place of the protocol's, for a quick look; 0: the protocol's
+  std::int64_t steps = 0;    ///< of training, for a quick trial; 0: as in the protocol
   std::int64_t threads = 0;  ///< 0: one per processor
   std::string cache = "";    ///< folder of fetched data and classifiers; "": data::default_cache()
   Log log = nullptr;
   train::Callbacks callbacks = {};  ///< of every run
-  /// Ranks that train the runs in turns, into one folder that all of them reach; null: this process alone.
+  /// The ranks among which runs are divided; all must reach the folder `out`. null: this process alone.
   runtime::Communicator* communicator = nullptr;
 };
 
-/// The mean of a figure and its deviation, as far as they are known.
+/// The mean and the standard deviation of a figure, as far as they are known.
 struct Figure {
   std::optional<double> mean = std::nullopt;
   std::optional<double> deviation = std::nullopt;
@@ -35,16 +35,15 @@ struct Figure {
 
 struct ProtocolTable;
 
-/// An experiment of papers: what is trained, how it is judged, what the papers report. Values of figures are in the
-/// units of their columns.
+/// An experiment from the papers: what is trained, how it is judged, what the papers report.
 struct Protocol {
   struct Column {
     std::string_view name;
-    int digits = 1;  ///< after the point
+    int digits = 1;  ///< decimals that are printed
   };
   struct PaperRow {
     std::string_view name;
-    std::vector<Figure> figures;  ///< of the first columns
+    std::vector<Figure> figures;  ///< for the first columns; later ones are not in the paper
   };
   struct Trial {
     std::string name;
@@ -54,16 +53,16 @@ struct Protocol {
 
   std::string_view name;
   std::string_view brief;    ///< a few words for lists
-  std::string_view summary;  ///< data and judgement, a paragraph
+  std::string_view summary;  ///< the data and how models are judged, a paragraph
   std::string_view source;   ///< the data set, as gan train --data takes it
   std::vector<Column> columns;
   std::vector<PaperRow> papers;
-  std::string_view about_papers;  ///< where their rows come from
+  std::string_view about_papers;  ///< from where in the papers their rows are
   std::vector<Trial> trials;      ///< the best last
-  /// The figures of a model, one for each column.
+  /// Computes the figures of a model, one for each column.
   std::vector<double> (*judge)(const train::Model& model, const data::Dataset& dataset, const ProtocolOptions& options);
   double range = 0;         ///< of pictures of points: they show the square [-range, range]^2
-  std::string_view wanted;  ///< what `reached` asks for, in words
+  std::string_view wanted;  ///< the condition `reached`, in words
   bool (*reached)(const ProtocolTable& table);
 };
 
@@ -73,13 +72,14 @@ std::span<const Protocol> protocols();
 /// The protocol called `name`. Throws a usage error that names the nearest.
 const Protocol& find_protocol(std::string_view name);
 
-/// The values of a trial's run with this seed, on all threads. Throws a usage error if they contradict each other.
+/// The configuration of a trial's run with this seed, on all threads. Throws a usage error if they contradict each
+/// other.
 train::Config config_of(const Protocol& protocol, const Protocol::Trial& trial, std::uint64_t seed);
 
 /// The figures of a protocol's trials.
 struct ProtocolTable {
   const Protocol* protocol = nullptr;
-  std::int64_t steps = 0;  ///< as in ProtocolOptions
+  std::int64_t steps = 0;  ///< ProtocolOptions::steps
   /// [trial][seed][column]
   std::vector<std::vector<std::vector<double>>> values;
 
@@ -89,9 +89,9 @@ struct ProtocolTable {
   double least(std::size_t trial, std::size_t column) const;
 };
 
-/// Trains and judges every trial of a protocol. Runs are kept in out/NAME/TRIAL-SEED; those that are there, whole or in
-/// part, are gone on with. Writes out/NAME.png, the samples of each trial's first seed, and out/NAME.md, the table.
-/// nullopt if a stop was requested. Throws as train_run does, and a usage error for a run with other values or steps.
+/// Trains and judges every trial of a protocol. Runs are kept in out/NAME/TRIAL-SEED; existing ones are resumed. Writes
+/// out/NAME.png, the samples of each trial's first seed, and out/NAME.md, the table. nullopt if a stop was requested.
+/// Throws as train_run does, and a usage error for a run with other values or steps.
 std::optional<ProtocolTable> run_protocol(const Protocol& protocol, const ProtocolOptions& options);
 
 /// The table in Markdown, the papers' rows above ours, with the command that trains the last one.

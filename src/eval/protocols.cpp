@@ -21,7 +21,7 @@ namespace gan::eval {
 
 namespace {
 
-constexpr std::uint64_t kSeedOfLatents = 1;                    // of the latents that are judged
+constexpr std::uint64_t kSeedOfLatents = 1;                    // of the samples that are judged
 constexpr std::int64_t kPointsJudged = 2'500;                  // PacGAN, section 4.1
 constexpr std::int64_t kPictures = 26'000;                     // PacGAN, section 4.2
 constexpr std::int64_t kAnglesOfCircle = 360, kOfAngle = 100;  // CcGAN's code
@@ -34,7 +34,7 @@ Settings joined(const std::vector<Settings>& parts) {
   return all;
 }
 
-/// Modes found, and the percentage of samples within three deviations of one.
+/// The number of modes found, and the percentage of samples within three standard deviations of a mode.
 std::vector<double> judge_points(const train::Model& model, const data::Dataset& dataset, const ProtocolOptions&) {
   const data::Dataset samples = draw(model, kPointsJudged, {}, kSeedOfLatents);
   const metrics::ModeCount count =
@@ -42,8 +42,9 @@ std::vector<double> judge_points(const train::Model& model, const data::Dataset&
   return {static_cast<double>(count.found), 100 * count.high_quality};
 }
 
-/// At angles between those of the data: root mean squared Wasserstein distance, mean error of the angle in degrees,
-/// percentage of angles that are met and of samples within four deviations of their centre.
+/// For angles between those of the data: root mean square of the Wasserstein distances, mean error of the angle in
+/// degrees, percentage of samples within four standard deviations of their centre, percentage of angles with such a
+/// sample.
 std::vector<double> judge_circle(const train::Model& model, const data::Dataset& dataset, const ProtocolOptions&) {
   std::vector<float> degrees;
   for (std::int64_t i = 0; i < kAnglesOfCircle * kOfAngle; ++i)
@@ -74,7 +75,8 @@ std::vector<double> judge_circle(const train::Model& model, const data::Dataset&
           100 * static_cast<double>(good) / kAllSamples, 100 * static_cast<double>(met) / kAllAngles};
 }
 
-/// Modes with a sample, and the divergence of their shares, by a classifier of MNIST that reads each colour.
+/// The number of modes with a sample, and the Kullback-Leibler divergence of their shares, by a classifier of MNIST
+/// that is applied to each colour channel.
 std::vector<double> judge_stacks(const train::Model& model, const data::Dataset&, const ProtocolOptions& options) {
   const data::Dataset samples = draw(model, kPictures, {}, kSeedOfLatents);
   const Classifier classifier =
@@ -105,7 +107,7 @@ std::vector<double> judge_parzen(const train::Model& model, const data::Dataset&
   return {scores.parzen->mean, scores.parzen->se};
 }
 
-/// Whether the last trial's first two figures reach these values with every seed.
+/// Whether the first two figures of the last trial reach these values for every seed.
 template <int modes, int quality>
 bool reaches(const ProtocolTable& table) {
   const std::size_t ours = table.values.size() - 1;
@@ -114,8 +116,8 @@ bool reaches(const ProtocolTable& table) {
 
 // ---- what is trained ----
 
-/// ring8 and grid25: G is deep, with batch norm, tanh and two latents. Its hidden units saturate, so that few samples
-/// lie between the modes (with LeakyReLU twice the steps leave three times as many there).
+/// For ring8 and grid25 G is deep, with batch norm, tanh and two latents. Its hidden units saturate, so that few
+/// samples lie between the modes (with LeakyReLU there are three times as many, even after twice the steps).
 const Settings kModes = {"data.unconditional=true",
                          "model.latent=2",
                          "model.g.widths=[128, 128, 128, 128]",
@@ -127,12 +129,12 @@ const Settings kModes = {"data.unconditional=true",
                          "optim.schedule_steps=4000",
                          "optim.schedule_final=0.02",
                          "train.steps=12000"};
-/// grid25 has three times as many modes, and more samples lie on the way from one to the next.
+/// grid25 trains longer: it has three times as many modes, and more samples lie between neighbouring ones.
 const Settings kGrid = {"train.batch=256", "train.steps=20000", "optim.schedule=budget"};
 const Settings kCrossEntropy = {"loss.name=bce", "penalty.r1=0", "penalty.r2=0", "penalty.every=1"};
 const Settings kLeastSquares = {"loss.name=least_squares", "penalty.r1=0.1", "penalty.r2=0.1", "penalty.every=4"};
 
-/// The circle: the batches and steps of CcGAN's code; its networks and rates.
+/// The circle with the batch size and steps of CcGAN's code, and then its networks and learning rates.
 const Settings kCircle = {"model.latent=2", "train.batch=128", "train.steps=6000"};
 const Settings kCcGan = {"model.g.widths=[100, 100, 100, 100, 100, 100]",
                          "model.g.activation=relu",
@@ -146,8 +148,8 @@ const Settings kCcGan = {"model.g.widths=[100, 100, 100, 100, 100, 100]",
                          "optim.beta1=0.5",
                          "optim.beta2=0.999",
                          "train.ema=0"};
-/// Without a D much faster than G, and penalties weak beside the deviation of 0.02, the samples of an angle are one
-/// point.
+/// D learns much faster than G, and penalties are weak in view of the standard deviation of 0.02; otherwise all samples
+/// of an angle are one point.
 const Settings kCircleOurs = {"model.g.widths=[100, 100, 100]",
                               "model.d.widths=[100, 100, 100]",
                               "penalty.r1=1e-6",

@@ -16,14 +16,14 @@ std::vector<float> rows_of(const metrics::Rows& rows, const std::vector<std::uin
 /// The rows whose label is `k`.
 std::vector<float> rows_of_class(const metrics::Rows& rows, std::span<const std::int32_t> labels, std::size_t k);
 
-/// Rows of features of real images that Frechet distances are measured from, such as those of a class.
+/// Features of real images, such as those of a class, from which Frechet distances are measured.
 class RealRows {
  public:
-  /// `different` has the rows [N, width] without repeats of equal images.
+  /// `different`: the rows [N, width] without repeats of equal images.
   RealRows(const metrics::Rows& rows, std::vector<float> different);
 
-  /// The Frechet distance of samples [M, width]; by frechet_distance_of_few if there are no more rows than columns on
-  /// either side. nullopt for fewer than ten rows on either side.
+  /// The Frechet distance of samples [M, width]. Uses frechet_distance_of_few if one side has no more rows than
+  /// columns; nullopt if one side has fewer than ten rows.
   std::optional<Scores::Frechet> distance(const metrics::Rows& samples) const;
   std::int64_t different() const { return metrics::Rows{different_, width_}.count(); }
 

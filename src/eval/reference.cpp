@@ -32,7 +32,7 @@ Reference with_share(const std::string& source, const data::Dataset& all, double
   if (held_out < 1)
     base::fail_data("{}: {}; {} of them is held out to compare with, so give more, or --holdout none", source,
                     base::counted(all.count(), "sample"), part);
-  // The share is random, as the data may be sorted by class or cycle through the classes.
+  // Samples are chosen at random, because the data may be sorted by class or cycle through the classes.
   data::Shuffle shuffle(static_cast<std::uint32_t>(all.count()), 0);
   const std::span<const std::uint32_t> order = shuffle.epoch(0);
   std::vector<std::uint32_t> chosen, rest;
@@ -119,7 +119,7 @@ void require_fit(const train::Model& model, const Reference& reference) {
   if (real.condition.empty())
     base::fail_usage("the model takes labels and {} has none; give the data it was trained on", real.source);
   for (const data::Dataset* part : {&reference.train, &real}) {
-    if (part->count() == 0) continue;  // freed
+    if (part->count() == 0) continue;  // drop_training_part was called
     data::Dataset conditions;
     conditions.source = part->source;
     conditions.condition = part->condition;

@@ -26,7 +26,7 @@ constexpr std::int64_t kPairsShown = 40, kPairsPerRow = 5;
 constexpr std::int64_t kNone = -1;
 constexpr std::size_t kConfusions = 3;
 constexpr std::size_t kNamedValues = 10;
-constexpr std::size_t kShownColumns = 40;       // of vectors, in the text
+constexpr std::size_t kShownColumns = 40;       // columns of vectors that the text shows
 constexpr std::size_t kColumnsOfMatrices = 64;  // larger matrices of correlations are left out of JSON
 
 std::string grouped(std::int64_t count) { return base::grouped(static_cast<std::uint64_t>(count)); }
@@ -39,7 +39,7 @@ void line(std::string& text, std::string_view name, const std::string& value) {
   fmt::format_to(std::back_inserter(text), "{:<20}{}\n", name, value);
 }
 
-/// A line for a score: its value or the reason why it is missing; none if it was not requested.
+/// Adds the line of a score: its value, or the reason why it is missing; nothing if it was not requested.
 void score_line(std::string& text, std::string_view name, const Scores& scores, std::string_view key,
                 const std::string& value) {
   const auto missing = std::ranges::find(scores.missing, key, &Scores::Missing::score);
@@ -54,7 +54,7 @@ std::string shown(const std::optional<double>& score, int decimals, std::string_
   return score ? fmt::format("{:.{}f}{}", *score, decimals, suffix) : "";
 }
 
-/// "12.3  not Inception FID", with how it was computed from few rows.
+/// "12.3  not Inception FID", with a remark if it was computed from few rows.
 std::string frechet_text(const Scores::Frechet& fd) {
   return fmt::format("{:.3f}  not Inception FID{}", fd.value,
                      fd.few > 0 ? fmt::format("; of {} rows at a time, with shrunk covariances: chance makes it larger",
@@ -88,7 +88,7 @@ std::string confusions_text(const Scores& scores) {
   return text;
 }
 
-/// Images of a data set, in the training range; black for the index kNone.
+/// Images of a data set, in the training range; the index kNone gives a black image.
 std::vector<float> images_of(const data::Dataset& dataset, const std::vector<std::int64_t>& indices) {
   const std::int64_t size = graph::element_count(dataset.sample_shape);
   std::vector<float> images(indices.size() * static_cast<std::size_t>(size), -1.0f);
@@ -133,7 +133,7 @@ void write_pictures(const std::filesystem::path& folder, const Evaluation& evalu
   io::write_grid((folder / "neighbours.png").string(), images, shape, 2 * kPairsPerRow);
 }
 
-/// "asked,0,1,..." and a line for each class.
+/// CSV with the header "asked,0,1,..." and a line for each class: its samples by predicted class.
 std::string confusion_csv(const Scores& scores) {
   std::vector<std::string> cells = {"asked"};
   for (std::size_t k = 0; k < scores.confusion.size(); ++k) cells.push_back(class_name(scores, k));
@@ -227,7 +227,7 @@ std::string copies_text(const Scores::Memorization& m, bool vectors) {
                      held_out);
 }
 
-/// A row for each column of vectors.
+/// A text table with a row for each column of vectors.
 std::string column_table(const Scores& scores) {
   const std::size_t shown = std::min(scores.columns.size(), kShownColumns);
   std::size_t width = 6;
@@ -284,7 +284,8 @@ Json to_json(const Scores::Memorization& m) {
   return json;
 }
 
-/// A row for each class with its scores, "-" for missing ones; of very many classes for the least accurate.
+/// A text table with a row for each class and its scores, "-" for missing ones; if there are very many classes, only
+/// for the least accurate.
 std::string class_table(const Scores& scores) {
   constexpr std::size_t kMostShown = 100, kWorst = 20;
   const std::size_t classes = scores.per_class.size();

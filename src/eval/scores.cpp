@@ -78,7 +78,7 @@ Scores::Memorization memorization(const std::vector<double>& samples, const std:
   if (!held_out.empty()) {
     result.held_out_median = metrics::median(held_out);
     result.share_closer = metrics::share_smaller(samples, held_out);
-    // A network draws a copy less than exactly: three times closer than real images are is close.
+    // Networks do not copy exactly, so samples that are three times closer than held-out images count as copies.
     result.limit = std::max(result.limit, metrics::median(shifted_held_out) / 3);
     result.held_out_copies = share_within(shifted_held_out);
   }

@@ -23,7 +23,7 @@ using graph::Shape;
 
 namespace {
 
-// The functions that generated code calls. NAME stands for its own name.
+// The functions that generated code calls. NAME stands for the name of the exported function.
 constexpr std::string_view kMatmul = R"(
 /* y[rows][outputs] = x[rows][inputs] w[inputs][outputs] */
 static void NAME_matmul(const float* x, const float* w, float* y, int rows, int inputs, int outputs) {
@@ -159,18 +159,19 @@ class CWriter {
     return text + "*/\n";
   }
 
-  /// The parameter of the outputs, from an element on.
+  /// The C expression for the parameter `out` from element `at` on.
   static std::string out(std::int64_t at) { return at == 0 ? "out" : fmt::format("(out + {})", at); }
 
   // ---- memory ----
 
-  /// Gives every node that is computed a place in t, which nodes with disjoint lifetimes share.
+  /// Assigns every computed node a place in the array t; nodes with disjoint lifetimes share places.
   void plan() {
     for (const Node& n : network_.graph.nodes())
       for (const NodeId input : n.inputs) last_use_[static_cast<std::size_t>(storage(input))] = n.id;
     for (const NodeId output : network_.outputs)
       last_use_[static_cast<std::size_t>(storage(output))] = static_cast<NodeId>(count());
-    std::map<std::int64_t, std::pair<std::int64_t, NodeId>> used;  // by begin: end, last use
+    // The places in use: for the begin of each, its end and the last node that reads it.
+    std::map<std::int64_t, std::pair<std::int64_t, NodeId>> used;
     for (const Node& n : network_.graph.nodes()) {
       std::erase_if(used, [&](const auto& entry) { return entry.second.second < n.id; });
       const bool computed = n.op ? !n.is_view() && !n.is_constant() : std::ranges::count(network_.columns, n.name) > 0;
@@ -198,7 +199,7 @@ class CWriter {
     return add_weights(weight->first, weight->second.f32());
   }
 
-  /// Adds an array of weights, once; returns its name.
+  /// Adds an array of weights unless there is one with this key; returns its name.
   std::string add_weights(const std::string& key, std::span<const float> values) {
     const auto [found, is_new] = arrays_by_key_.try_emplace(key, fmt::format("w{}", arrays_by_key_.size()));
     const std::string& array = found->second;
@@ -218,7 +219,7 @@ class CWriter {
     return found->second;
   }
 
-  /// The weights that a node reads as its second input, in another order.
+  /// Adds the weights of node `id` with permuted axes; returns the name of the array.
   std::string reordered(NodeId id, const char* suffix, const Shape& lengths, const Shape& strides) {
     const auto weight = network_.weights.find(node(id).name);
     if (weight == network_.weights.end()) base::fail_run("a product of two values cannot be exported to C");
@@ -381,9 +382,9 @@ class CWriter {
   const std::string name_;
   bool apart_;
   Network network_;
-  std::vector<NodeId> last_use_;              // of each node
+  std::vector<NodeId> last_use_;              // the last node that reads each node
   std::map<NodeId, std::int64_t> offset_;     // in t
-  std::map<NodeId, std::string> categories_;  // variables of inputs
+  std::map<NodeId, std::string> categories_;  // the C variable of each categorical input
   std::map<std::string, std::string> arrays_by_key_;
   std::vector<std::string_view> functions_;
   std::string arrays_, constants_, body_, weights_;
@@ -407,7 +408,7 @@ CSource c_source_of(const Part& part, const std::string& name, bool weights_apar
 
 namespace {
 
-/// Whether <math.h>, which the file includes, declares this name.
+/// Whether <math.h>, which generated files include, declares this name.
 bool is_of_math(const std::string& name) {
   static const std::set<std::string> kFunctions = {
       "acos",     "acosh",    "asin",    "asinh",      "atan",        "atan2",     "atanh",      "cbrt",    "ceil",
@@ -419,7 +420,7 @@ bool is_of_math(const std::string& name) {
       "tanh",     "tgamma",   "trunc",   "gamma",      "drem",        "exp10",     "finite",     "isinf",   "isnan",
       "isfinite", "isnormal", "signbit", "fpclassify", "significand", "sincos",    "signgam",    "scalb",   "pow10",
       "j0",       "j1",       "jn",      "y0",         "y1",          "yn",        "float_t",    "double_t"};
-  // Each has forms for float and long double.
+  // Each function also has a form for float and one for long double, such as sinf and sinl.
   const bool has_form = name.ends_with('f') || name.ends_with('l');
   return kFunctions.contains(name) || (has_form && kFunctions.contains(name.substr(0, name.size() - 1)));
 }

@@ -21,7 +21,7 @@ using graph::Shape;
 
 namespace {
 
-/// Tensors by the names of PyTorch's older spectral norm.
+/// The tensors of a state dict. Those of parametrizations are renamed to torch.nn.utils.spectral_norm's older names.
 class StateDict {
  public:
   explicit StateDict(const std::string& path) : path_(path) {
@@ -44,7 +44,7 @@ class StateDict {
     return found == tensors_.end() ? nullptr : &found->second;
   }
 
-  /// A tensor of this shape; -1 stands for any length.
+  /// The tensor of this name, which must have this shape; -1 stands for any length.
   const runtime::Array& take(const std::string& name, const Shape& shape) {
     const runtime::Array* const array = find(name);
     if (!array) base::fail_data("{}: has no tensor \"{}\"", path_, name);
@@ -94,7 +94,7 @@ class StateDict {
   std::set<std::string> unused_;
 };
 
-/// Tensors by our names.
+/// Tensors with the names that they get in the model.
 using Taken = std::vector<std::pair<std::string, const runtime::Array*>>;
 
 std::string layer_name(int layer) { return fmt::format("model.{}.", layer); }
@@ -116,7 +116,7 @@ std::int64_t take_layers(StateDict& state, std::string_view scope, std::int64_t 
     if (i == 0) first_inputs = shape[1];
     inputs = shape[0];
     if (!last) network.widths.push_back(inputs);
-    // Each hidden layer is followed by its activation.
+    // The index counts activations, too, as in nn.Sequential.
     const std::string ours = fmt::format("{}.model.{}.", scope, 2 * i);
     taken.emplace_back(ours + weight, &matrix);
     taken.emplace_back(ours + "bias", &state.take(name + "bias", {inputs}));

@@ -6,12 +6,12 @@
 
 namespace gan::exchange {
 
-/// The tutorial's classes from PyTorch state dicts, each in a safetensors file: "embedding.weight" [classes, width]
-/// (none: unconditional), and of each linear layer "model.N.bias" and "model.N.weight", or with spectral norm
-/// "weight_orig", "weight_u" and "weight_v" or the names of parametrizations. Widths, classes and latents follow from
-/// their shapes; each hidden layer of the generator ends in `activation` (relu, leaky_relu or tanh), the last one in
-/// tanh. Without a `discriminator` ("") it gets random weights; its hidden layers end in ReLU. image: [C, H, W]. Throws
-/// a data error naming the tensor that does not fit.
+/// Imports the networks of the PyTorch tutorial from their state dicts, each in a safetensors file: "embedding.weight"
+/// [classes, width] (none: unconditional), and for each linear layer "model.N.bias" and "model.N.weight"; with spectral
+/// norm "weight_orig", "weight_u" and "weight_v", or the names that torch.nn.utils.parametrizations gives them. Widths,
+/// classes and latents follow from the shapes; the generator's hidden layers end in `activation` (relu, leaky_relu or
+/// tanh), the last one in tanh, the discriminator's in ReLU. An empty `discriminator` gets random weights. image:
+/// [C, H, W]. Throws a data error naming the tensor that does not fit.
 train::Model import_pytorch(const std::string& generator, const std::string& discriminator, const graph::Shape& image,
                             const std::string& activation);
 

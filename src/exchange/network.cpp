@@ -27,7 +27,7 @@ using namespace ops;
 
 namespace {
 
-/// The values of nodes that depend on weights alone.
+/// Computes the values of these nodes, which depend only on weights.
 std::map<NodeId, runtime::Array> evaluate(const Graph& graph, const std::set<NodeId>& nodes, runtime::State& state) {
   std::map<NodeId, runtime::Array> values;
   const auto name_of = [](NodeId id) { return fmt::format("value.{}", id); };
@@ -43,7 +43,7 @@ std::map<NodeId, runtime::Array> evaluate(const Graph& graph, const std::set<Nod
   return values;
 }
 
-/// Rebuilds a graph with folded weights.
+/// Copies a graph to a Network and folds its weights.
 class Folding {
  public:
   Folding(const Graph& from, runtime::State& state, std::string scope, Network& to)
@@ -70,7 +70,8 @@ class Folding {
   }
 
  private:
-  /// A product with frozen weights whose result is still to be scaled and shifted, channel by channel, and reshaped.
+  /// A product with constant weights that was not added yet, with the per-channel scale and shift and the reshapes that
+  /// follow it.
   struct Pending {
     const Node* product = nullptr;
     std::vector<double> scale, shift;
@@ -104,7 +105,7 @@ class Folding {
     return true;
   }
 
-  /// The pending product that `id` is, if nothing else reads it.
+  /// The pending product of node `id`, if the node has one reader only; else null.
   Pending* pending_for(NodeId id) {
     std::optional<Pending>& pending = pending_[index(id)];
     return pending && readers_[index(id)] == 1 && !mapped_[index(id)] ? &*pending : nullptr;
@@ -163,13 +164,13 @@ class Folding {
     return *mapped;
   }
 
-  /// The product with scaled weights, the bias, and the reshapes.
+  /// Adds a pending product: with scaled weights, the shift as its bias, and the reshapes.
   Tensor finish(const Pending& pending) {
     const Node& node = *pending.product;
     const Shape& weights = shape(node.inputs[1]);
     const std::span<const float> values = values_.at(node.inputs[1]).f32();
     const std::size_t channels = pending.scale.size();
-    // The axis of the weights that runs over the result's channels.
+    // The axis of the weights that belongs to the channels of the result.
     const bool matmul = node.op == &ops::matmul_op;
     const bool first_axis = matmul ? node.attributes.integer("transpose_b") != 0 : node.op->name == "conv2d";
     const std::ptrdiff_t axis = first_axis ? 0 : 1;
@@ -192,7 +193,8 @@ class Folding {
     return to_.graph.input(name, {DType::f32, shape});
   }
 
-  /// The layer of the first variable that a node depends on, with a last part of its own: "model.0.weight".
+  /// A unique name for weights computed from a node: the layer of the first variable that the node depends on, and
+  /// `part`, such as "model.0.weight".
   std::string name_of(NodeId id, const std::string& part) {
     NodeId first = id;
     bool found = false;
@@ -213,13 +215,13 @@ class Folding {
   }
 
   const Graph& from_;
-  const std::string scope_;  // of the variables
+  const std::string scope_;  // of the variables, removed from the names of weights
   Network& to_;
-  std::vector<bool> frozen_;  // depends on weights and constants alone
-  std::vector<int> readers_;  // of each node
+  std::vector<bool> frozen_;  // whether each node depends only on weights and constants
+  std::vector<int> readers_;  // number of nodes that read each node
   std::vector<std::optional<Tensor>> mapped_;
   std::vector<std::optional<Pending>> pending_;
-  std::map<NodeId, runtime::Array> values_;  // of frozen nodes that others read
+  std::map<NodeId, runtime::Array> values_;  // of frozen nodes that other nodes read
 };
 
 }  // namespace

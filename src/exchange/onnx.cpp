@@ -12,7 +12,7 @@
 #include "exchange/network.h"
 #include "exchange/protobuf.h"
 
-// Field numbers and enumerations are those of onnx.proto (IR version 8).
+// Field numbers and enumerations come from onnx.proto (IR version 8).
 namespace gan::exchange {
 
 using graph::DType;
@@ -45,7 +45,7 @@ Message tensor_proto(const std::string& name, int type, const Shape& shape, std:
       9, {reinterpret_cast<const char*>(values.data()), values.size_bytes()});
 }
 
-/// A ValueInfoProto. An axis of length 0 is the batch of any length.
+/// A ValueInfoProto. An axis of length 0 is a batch axis of any length.
 Message value_info(const std::string& name, int type, const Shape& shape) {
   Message axes;
   for (const std::int64_t length : shape)
@@ -53,7 +53,7 @@ Message value_info(const std::string& name, int type, const Shape& shape) {
   return Message().text(1, name).message(2, Message().message(1, Message().integer(1, type).message(2, axes)));
 }
 
-/// Writes a network node by node. Axis 0 of every tensor that is no weight is the batch.
+/// Writes a network node by node. Axis 0 of every tensor but weights is the batch.
 class OnnxGraph {
  public:
   OnnxGraph(const Part& part, std::int64_t batch)
@@ -80,7 +80,7 @@ class OnnxGraph {
 
   std::string name(NodeId id) const { return names_.at(id); }
   const Shape& shape(NodeId id) const { return network_.graph.node(id).type.shape; }
-  /// The name, or one made of it that no column of the condition has.
+  /// The name, with underscores appended until it is not in use.
   std::string unused(std::string name) {
     while (!taken_.insert(name).second) name += '_';
     return name;
@@ -90,7 +90,7 @@ class OnnxGraph {
     return shape;
   }
 
-  /// Keeps a name for an input or an output.
+  /// Reserves a name for an input or an output.
   void take(const std::string& name) {
     if (!taken_.insert(name).second)
       base::fail_usage("a column of the condition is called {}, as another value of the exported file", name);
@@ -103,7 +103,7 @@ class OnnxGraph {
     take(part_.input.name);
     for (const Part::Value& output : part_.outputs) take(output.name);
     for (const data::ConditionColumn& column : part_.condition.columns) take(column.name);
-    std::map<std::string, std::string> of_columns;  // by the graph's name of the input
+    std::map<std::string, std::string> of_columns;  // for each input of the graph: the name of its value in the file
     for (std::size_t c = 0; c < network_.columns.size(); ++c) {
       const data::ConditionColumn& column = part_.condition.columns[c];
       const Shape rows = part_.pack > 1 ? Shape{0, part_.pack} : Shape{0};
@@ -122,7 +122,7 @@ class OnnxGraph {
     }
   }
 
-  /// The features of a column of numbers, along a new last axis; returns their name.
+  /// Adds nodes that compute the features of a numeric column, along a new last axis; returns the name of the result.
   std::string add_features(const data::ConditionColumn& column) {
     const std::string value = call("Unsqueeze", {column.name, integers({-1})});
     std::vector<std::string> parts;
@@ -222,7 +222,7 @@ class OnnxGraph {
     return call("Transpose", {result}, {attribute("perm", Shape{0, 2, 3, 1})});
   }
 
-  /// A shape for Reshape: its axis 0, a multiple of the batch, is as long as the input's (0) or follows from it (-1).
+  /// The shape for a Reshape. Its axis 0, a multiple of the batch, is 0 (as in the input) or -1 (computed).
   std::string shape_of(const Node& node) {
     Shape to = node.type.shape;
     to.at(0) = to[0] == shape(node.inputs[0]).at(0) ? 0 : -1;
@@ -278,7 +278,7 @@ class OnnxGraph {
         {"broadcast",
          [&] {
            Shape shape = node.type.shape;
-           shape[0] = 1;  // Expand keeps the longer of two lengths
+           shape[0] = 1;  // Expand takes the longer of two lengths
            return call("Expand", {in[0], integers(shape)});
          }},
         {"cast", [&] { return call("Cast", in, {attribute("to", std::int64_t{kFloat})}); }},
@@ -288,7 +288,7 @@ class OnnxGraph {
   }
 
   const Part& part_;
-  std::int64_t batch_;  // 0: any
+  std::int64_t batch_;  // 0: any size
   Network network_;
   std::set<std::string> taken_;
   std::map<NodeId, std::string> names_;

@@ -26,10 +26,10 @@ Shape joined(Shape first, const Shape& rest) {
   return first;
 }
 
-/// The scalings of vectors' columns, as weights [D].
+/// The scalings of the columns of vectors, as weights [D].
 struct Scales {
   Tensor scale, offset, is_log;
-  bool none = true, all = true;  // have a logarithm
+  bool none = true, all = true;  // whether no column, or every column, has log scaling
 };
 
 Scales add_scales(Graph& graph, const data::SampleUnits& units, runtime::State& state) {
@@ -53,7 +53,7 @@ Scales add_scales(Graph& graph, const data::SampleUnits& units, runtime::State& 
   return scales;
 }
 
-/// Adds what brings samples to the data's units.
+/// Adds ops that convert samples from the training range to the data's units.
 Tensor in_units(Tensor samples, const train::Model& model, runtime::State& state) {
   const data::SampleUnits& units = model.units;
   if (model.sample_shape.size() == 3)
@@ -63,11 +63,11 @@ Tensor in_units(Tensor samples, const train::Model& model, runtime::State& state
   const Tensor value = samples * scales.scale + scales.offset;
   if (scales.none) return value;
   if (scales.all) return exp(value);
-  // The exponential of columns with a logarithm, of 0 elsewhere, so that nothing overflows.
+  // Columns without log scaling take the exponential of 0, so that nothing overflows.
   return value + scales.is_log * (exp(value * scales.is_log) - value);
 }
 
-/// Adds what brings samples in the data's units to the training range.
+/// Adds ops that convert samples from the data's units to the training range.
 Tensor in_range(Tensor samples, const train::Model& model, runtime::State& state) {
   const data::SampleUnits& units = model.units;
   if (model.sample_shape.size() == 3)
@@ -77,16 +77,16 @@ Tensor in_range(Tensor samples, const train::Model& model, runtime::State& state
   Tensor value = samples;
   if (scales.all) value = log(samples);
   if (!scales.all && !scales.none) {
-    // The logarithm of 1 in columns without one, where values may be negative.
+    // Columns without log scaling take the logarithm of 1, since their values may be negative.
     const Tensor plain = 1.0 - scales.is_log;
     value = samples * plain + log(samples * scales.is_log + plain);
   }
   return (value - scales.offset) / scales.scale;
 }
 
-/// What a prediction [N, width] says of a column: logits of categories, a number [N] in its units, or the sine and
-/// cosine [N, 2] of a number with a period.
-Tensor said_of(const data::ConditionColumn& column, Tensor prediction) {
+/// Decodes a prediction [N, width] of a column: to the logits of categories, a number [N] in its units, or the sine and
+/// cosine [N, 2] of a periodic number.
+Tensor decoded(const data::ConditionColumn& column, Tensor prediction) {
   if (!column.is_numeric()) return prediction;
   if (column.number.period > 0) return slice(prediction, 1, 0, 2);
   const data::Scaling& scaling = column.number.scaling;
@@ -104,7 +104,7 @@ void take_weights(const std::vector<nn::Variable>& variables, const runtime::Sta
   for (const nn::Variable& variable : variables) to[variable.name] = from.at(variable.name).share();
 }
 
-/// Columns as JSON.
+/// The columns of a condition as JSON.
 std::string to_text(const std::vector<data::ConditionColumn>& columns) {
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const data::ConditionColumn& column : columns) {
@@ -122,7 +122,7 @@ std::string to_text(const std::vector<data::ConditionColumn>& columns) {
   return all.dump();
 }
 
-/// The range of a model's samples in other programs.
+/// The range of the values of exported samples.
 std::string range_of(const train::Model& model) {
   return model.sample_shape.size() == 1 ? "the data's" : model.units.range();
 }
@@ -204,7 +204,7 @@ Part discriminator_part(const train::Model& model) {
     take_weights(judged.variables, model.weights, weights);
     std::vector<Tensor> outputs{reshape(judged.verdicts.logits, {batch})};
     for (std::size_t c = 0; c < judged.verdicts.predictions.size(); ++c)
-      outputs.push_back(said_of(model.condition.columns[c], judged.verdicts.predictions[c]));
+      outputs.push_back(decoded(model.condition.columns[c], judged.verdicts.predictions[c]));
     return outputs;
   };
   return part;
@@ -234,7 +234,7 @@ Part classifier_part(const eval::Classifier& classifier) {
     if (classifier.classes > 0) outputs.push_back(read.head);
     std::int64_t begin = 0;
     for (const data::ConditionColumn& number : numbers) {
-      outputs.push_back(said_of(number, slice(read.head, 1, begin, number.width())));
+      outputs.push_back(decoded(number, slice(read.head, 1, begin, number.width())));
       begin += number.width();
     }
     outputs.push_back(read.features);

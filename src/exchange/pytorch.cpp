@@ -66,7 +66,7 @@ class {class}(torch.nn.Module):
 {body}        return {returned}
 )";
 
-/// The name of the class of a part: "Generator".
+/// The name of the class for a part, such as "Generator".
 std::string class_name(const Part& part) {
   std::string name = part.name;
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
@@ -119,7 +119,7 @@ class Forward {
   const Network& network() const { return network_; }
 
  private:
-  /// The parameter of a weight; names of columns may hold any characters.
+  /// A unique Python name for the parameter of a weight.
   std::string parameter(std::string name) {
     std::ranges::replace(name, '.', '_');
     if (!parameters_.insert(name).second)

@@ -14,7 +14,7 @@ namespace {
 
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
 
-// Reads cells from front to back, unescapes them in place and puts NUL behind them.
+// Reads cells in order, unescapes them in place and terminates them by NUL.
 class Scanner {
  public:
   Scanner(const std::string& path, std::string& text, char delimiter)
@@ -26,12 +26,12 @@ class Scanner {
   std::int64_t line() const { return line_; }
   bool at_end() const { return at_ >= text_.size(); }
 
-  /// Skips lines without a character.
+  /// Skips empty lines.
   void skip_empty_lines() {
     while (!at_end() && is_line_end(text_[at_])) end_line();
   }
 
-  /// Reads a cell with what ends it and returns its begin; `last` says whether its row ends there.
+  /// Reads a cell and the delimiter or line end after it; returns where the cell begins. Sets `last` if its row ends.
   std::size_t cell(bool& last) {
     skip_blanks();
     const bool quoted = !at_end() && text_[at_] == '"';
@@ -42,7 +42,7 @@ class Scanner {
         !base::is_utf8(std::string_view(text_).substr(first, end - first)))
       base::fail_data("{}: line {} is not UTF-8; save the table as UTF-8", path_, line_);
     last = at_end() || is_line_end(text_[at_]);
-    if (at_end()) return first;  // the string itself ends in NUL
+    if (at_end()) return first;  // the NUL at the end of the string terminates it
     if (last)
       end_line();
     else
@@ -61,7 +61,7 @@ class Scanner {
     ++line_;
   }
 
-  // Both return the end of the cell and leave at_ at its delimiter or line end.
+  // Both return the end of the cell and leave at_ at the delimiter or line end after it.
   std::size_t plain_cell() {
     const std::size_t first = at_;
     while (!at_end() && text_[at_] != delimiter_ && !is_line_end(text_[at_])) ++at_;
@@ -88,7 +88,7 @@ class Scanner {
     return cut(end);
   }
 
-  // The end of a cell; at the end of the text, what was trimmed or unescaped is cut off.
+  // Returns the end of a cell. If it is the last one, also ends the text there: trimming and unescaping left a rest.
   std::size_t cut(std::size_t end) {
     if (at_end()) {
       text_.resize(end);
@@ -119,7 +119,7 @@ Csv::Csv(std::string path, std::string text, char delimiter) : path_(std::move(p
     begins.clear();
     for (bool last = false; !last;) {
       begins.push_back(scanner.cell(last));
-      // A delimiter at the end of the file: an empty cell follows.
+      // After a delimiter at the end of the file there is an empty cell.
       if (!last && scanner.at_end()) {
         begins.push_back(text_.size());
         last = true;
@@ -188,7 +188,7 @@ std::string csv_row(std::span<const std::string> cells) {
     if (!row.empty() || &cell != cells.data()) row += ',';
     const bool blank_ends =
         !cell.empty() && (cell.front() == ' ' || cell.back() == ' ' || cell.front() == '\t' || cell.back() == '\t');
-    // An empty line would not count as a row.
+    // A single empty cell is quoted, since an empty line is not read as a row.
     if (cell.find_first_of(",\"\n\r") == std::string::npos && !blank_ends && !(cell.empty() && cells.size() == 1)) {
       row += cell;
       continue;

@@ -9,13 +9,13 @@
 namespace gan::io {
 
 /// A table of text with a header (RFC 4180): cells between delimiters, lines that end in LF, CRLF or CR. A cell in
-/// quotes may hold delimiters, line ends and quotes, written twice; blanks around other cells do not count, nor do
-/// empty lines and a byte order mark. Cells stay in the file's text and take 4 bytes each besides.
+/// quotes may hold delimiters, line ends and quotes, which are written twice. Blanks around other cells, empty lines
+/// and a byte order mark are ignored. Cells stay in the file's text and need 4 more bytes each.
 class Csv {
  public:
   /// Parses `text`; `path` is for messages. Throws a data error that names the line if a row has more or fewer cells
-  /// than the header, a quote is not closed, a name of the header is empty or there twice, or the text is not UTF-8,
-  /// and with a hint if cells are separated by other characters than `delimiter`.
+  /// than the header, a quote is not closed, a name in the header is empty or occurs twice, or the text is not UTF-8.
+  /// The message has a hint if cells seem to be separated by another character than `delimiter`.
   Csv(std::string path, std::string text, char delimiter);
 
   const std::string& path() const { return path_; }
@@ -28,7 +28,7 @@ class Csv {
 
  private:
   struct Row {
-    std::uint64_t begin;  // in text_
+    std::uint64_t begin;  // offset in text_
     std::int64_t line;
   };
   void read_header(const std::vector<std::string_view>& names, std::int64_t line, char delimiter);
@@ -37,7 +37,7 @@ class Csv {
   std::string text_;  // cells are unescaped in place and end in NUL
   std::vector<std::string> header_;
   std::vector<Row> rows_;
-  std::vector<std::uint32_t> cells_;  // [rows, columns], from the row's begin
+  std::vector<std::uint32_t> cells_;  // [rows, columns], offsets from the begin of the row
 };
 
 /// Whether a file of this name holds a table: it ends in .csv, .tsv, .csv.gz or .tsv.gz.
@@ -49,7 +49,7 @@ char csv_delimiter(const std::string& path);
 /// Reads a CSV file, or TSV if its name ends in .tsv. Throws a data error as Csv does, or if the file cannot be read.
 Csv read_csv(const std::string& path);
 
-/// A row with its line end. Cells that hold commas, quotes, line ends or blanks at an end are written in quotes.
+/// A row of CSV, with its line end. Cells with commas, quotes, line ends or blanks at an end are quoted.
 std::string csv_row(std::span<const std::string> cells);
 
 }  // namespace gan::io

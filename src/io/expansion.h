@@ -6,8 +6,8 @@ namespace gan::io {
 
 inline constexpr std::uint64_t kMostExpansion = 200;
 
-/// Whether compressed data becomes more than 256 MB and more than kMostExpansion times its size, as only data that is
-/// made to fill a memory does.
+/// Whether compressed data expands to more than 256 MB and to more than kMostExpansion times its size, as only
+/// decompression bombs do.
 constexpr bool expands_too_much(std::uint64_t packed, std::uint64_t size) {
   return size > (std::uint64_t{256} << 20) && size / kMostExpansion > packed;
 }

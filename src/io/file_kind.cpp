@@ -43,7 +43,7 @@ constexpr Magic kMagics[] = {
     {"%PDF", {"a PDF document", "save its pictures as PNG"}},
 };
 
-/// Whether bytes are UTF-8, of which the last character may be cut, and lines.
+/// Whether bytes are UTF-8 text without control characters. The last character may be incomplete.
 bool is_text(std::string_view begin) {
   const auto is_control = [](unsigned char c) { return std::iscntrl(c) && !std::isspace(c); };
   if (begin.empty() || std::ranges::any_of(begin, is_control)) return false;

@@ -5,13 +5,13 @@
 
 namespace gan::io {
 
-/// What a file of a format that other programs write is, by the bytes with which it begins.
+/// A file format that cannot be read, recognized by the first bytes of a file.
 struct FileKind {
-  std::string_view name;     ///< "an HDF5 file"; "" if it is not known
-  std::string_view as_data;  ///< how to make data of it that can be read
+  std::string_view name;     ///< such as "an HDF5 file"; "" if it is not known
+  std::string_view as_data;  ///< how to convert it to data that can be read
 };
 
-/// Bytes from the begin of a file that file_kind looks at.
+/// The number of bytes from the begin of a file that file_kind looks at.
 inline constexpr std::size_t kFileKindBytes = 512;
 
 /// The kind of a file that begins with these bytes, up to kFileKindBytes.

@@ -32,7 +32,7 @@ constexpr std::size_t kConvertedAtOnce = std::size_t{1} << 16;  // elements
 struct Header {
   std::string descr;  // such as "<f4"
   graph::Shape shape;
-  // 0 if the type is not understood.
+  // The kind of the type, such as 'f'; '\0' if the type is not understood.
   char kind() const { return descr.size() > 2 && std::string_view("<>|=").find(descr[0]) < 4 ? descr[1] : '\0'; }
   bool big_endian() const { return descr[0] == '>'; }
   std::size_t item_bytes() const {
@@ -43,7 +43,7 @@ struct Header {
   }
 };
 
-// A cursor over the header, which is a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+// A parser of the header, which is a Python dict: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
 class Parser {
  public:
   Parser(const std::string& path, std::string_view text) : path_(path), text_(text) {}
@@ -151,7 +151,7 @@ class Parser {
   std::size_t at_ = 0;
 };
 
-// Reads a header of an array of `size` bytes, with the header, and checks that the rest is exactly the array's data.
+// Reads the header of an array of `size` bytes, header included, and checks that the rest has the size of its data.
 Header read_header(const std::string& path, std::uint64_t size, const ByteReader& read, bool (*known)(const Header&),
                    const char* expected) {
   unsigned char start[12] = {};  // magic, major and minor version, header length of 2 or (from version 2) 4 bytes
@@ -226,7 +226,7 @@ bool is_real_or_text(const Header& header) {
   }
 }
 
-// Reads all elements, stored as From, through a small buffer.
+// Reads all elements, which are stored as From, in chunks and converts them.
 template <typename From, typename To, typename Convert>
 void read_converted(base::InputFile& file, std::span<To> dst, Convert convert) {
   std::vector<From> chunk(std::min(kConvertedAtOnce, dst.size()));
@@ -266,7 +266,7 @@ NpyInput::NpyInput(std::string name, std::uint64_t size, ByteReader read)
 
 namespace {
 
-// IEEE 754 binary16.
+// Converts an IEEE 754 binary16 number.
 double from_f16(std::uint16_t bits) {
   const int exponent = bits >> 10 & 31, fraction = bits & 1023;
   const double size = exponent == 31  ? (fraction ? std::numeric_limits<double>::quiet_NaN() : HUGE_VAL)
@@ -275,7 +275,7 @@ double from_f16(std::uint16_t bits) {
   return bits & 0x8000 ? -size : size;
 }
 
-// Elements of `size` bytes each with their bytes in reverse order.
+// Reverses the byte order of elements of `size` bytes each.
 void reverse_bytes(std::span<std::byte> bytes, std::size_t size) {
   for (std::size_t i = 0; i < bytes.size(); i += size) std::ranges::reverse(bytes.subspan(i, size));
 }
@@ -308,14 +308,14 @@ void to_doubles(char kind, std::size_t size, std::span<const std::byte> src, dou
   }
 }
 
-// Appends a code point as UTF-8; false if it is none.
+// Appends a code point as UTF-8; false if it is not valid.
 bool append_utf8(std::uint32_t code, std::string& out) {
   if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) return false;
   if (code < 0x80) {
     out += static_cast<char>(code);
     return true;
   }
-  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes behind the first
+  const int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;  // bytes after the first
   out += static_cast<char>((0xff00 >> (more + 1) & 0xff) | code >> (6 * more));
   for (int k = more - 1; k >= 0; --k) out += static_cast<char>(0x80 | (code >> (6 * k) & 0x3f));
   return true;
@@ -352,7 +352,7 @@ std::vector<std::string> NpyInput::read_text(std::size_t count) {
     for (std::size_t k = 0; k < bytes_ && good; k += kind_ == 'U' ? 4 : 1) {
       std::uint32_t code = 0;
       std::memcpy(&code, element.data() + k, kind_ == 'U' ? 4 : 1);
-      if (code == 0) break;  // the rest is filling
+      if (code == 0) break;  // the rest is padding
       if (kind_ == 'S')
         text += static_cast<char>(code);
       else
@@ -369,7 +369,7 @@ std::string npy_header(std::string_view descr, const graph::Shape& shape) {
   if (shape.size() > 1) lengths.resize(lengths.size() - 2);
   if (shape.size() == 1) lengths.pop_back();  // a Python tuple of one element has a comma: (5,)
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, lengths);
-  // Magic, version, length (10 bytes), header, spaces and a newline fill a multiple of 64.
+  // Spaces pad magic, version, length (together 10 bytes), header and a newline to a multiple of 64.
   header.resize((10 + header.size() + 1 + 63) / 64 * 64 - 10 - 1, ' ');
   header += '\n';
   if (header.size() > 0xffff) base::fail_usage("{} axes are too many for a .npy file", shape.size());

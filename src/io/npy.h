@@ -13,23 +13,23 @@
 
 namespace gan::io {
 
-/// Reads the next bytes of a file, or of a member of an archive; throws a data error if there are fewer.
+/// Reads the next `bytes` bytes of a file or a member of an archive; throws a data error if there are fewer.
 using ByteReader = std::function<void(void* dst, std::size_t bytes)>;
 
-/// An array in numpy's .npy format that is read from front to back: of booleans, integers, floats (f16, f32, f64) or
-/// strings, in any byte order. The array is checked against the size of what holds it before memory is taken.
+/// Reads an array in numpy's .npy format sequentially: booleans, integers, floats (f16, f32, f64) or strings, in any
+/// byte order. The size in the header is checked against the size of the file or member before memory is taken.
 class NpyInput {
  public:
   /// Opens a file. Throws a data error that says what was found if the file holds another type, such as Python objects,
   /// is in Fortran order, damaged, cut short or too long.
   explicit NpyInput(const std::string& path);
-  /// An array of `size` bytes, with the header, that `read` brings; `name` is for messages. Errors as above.
+  /// An array of `size` bytes, header included, read by `read`; `name` is for messages. Errors as above.
   NpyInput(std::string name, std::uint64_t size, ByteReader read);
 
   const std::string& name() const { return name_; }
   const graph::Shape& shape() const { return shape_; }
   std::int64_t elements() const { return graph::element_count(shape_); }
-  /// The type as numpy writes it: "<f4", "|u1".
+  /// The type in numpy's notation, such as "<f4" or "|u1".
   const std::string& descr() const { return descr_; }
   bool is_bytes() const { return kind_ == 'u' && bytes_ == 1; }
   /// Whether elements are integers or booleans.
@@ -48,7 +48,7 @@ class NpyInput {
   ByteReader read_;
   std::string descr_;
   char kind_ = 'f';        // b, i, u, f, U or S
-  std::size_t bytes_ = 0;  // of an element
+  std::size_t bytes_ = 0;  // per element
   bool swapped_ = false;   // big-endian
   graph::Shape shape_;
 };
@@ -62,7 +62,7 @@ class NpyWriter {
  public:
   NpyWriter(const base::Destination& to, const graph::Shape& shape);
   void write(std::span<const float> values);
-  /// Puts the file in place. Throws a usage error unless as many values were written as the shape has.
+  /// Completes the file. Throws a usage error unless as many values were written as the shape has.
   void commit();
 
  private:

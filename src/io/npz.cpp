@@ -45,7 +45,7 @@ NpzWriter::NpzWriter(const base::Destination& destination) : zip_(destination) {
 
 void NpzWriter::begin(const std::string& name, std::string_view descr, const graph::Shape& shape) {
   const std::string header = npy_header(descr, shape);
-  std::uint64_t bytes = 0;  // of an element
+  std::uint64_t bytes = 0;  // per element
   for (const char c : descr.substr(2)) bytes = 10 * bytes + static_cast<std::uint64_t>(c - '0');
   if (descr[1] == 'U') bytes *= 4;
   zip_.begin(name + ".npy", bytes * static_cast<std::uint64_t>(graph::element_count(shape)) + header.size());

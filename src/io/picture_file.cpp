@@ -22,21 +22,22 @@ namespace gan::io {
 
 namespace {
 
-// The input of a reader of one format, and what it has read. libpng and libjpeg report errors by a jump, which runs no
-// destructors: functions that they may jump out of have no objects of their own, keep everything here, and are not
-// inlined into those that call setjmp, whose variables may be lost.
+// The input of a reader of one format, and what it has read. libpng and libjpeg report errors by longjmp, which runs no
+// destructors. Functions that they may leave in this way therefore have no objects of their own and keep everything
+// here. They are not inlined into the callers of setjmp, whose local variables may be lost.
 struct Reading {
   std::string_view content;
   bool header_only = false;
   DecodedPicture picture = {};
-  int orientation = 1;       // of EXIF
+  int orientation = 1;       // from EXIF, 1 to 8
   std::string problem = {};  // "": none
 };
 
-// A PNG of one bit a pixel, the most that deflate compresses, has 8,256 pixels in a byte.
+// At the highest ratio of deflate, a PNG with one bit per pixel has 8,256 pixels per byte.
 constexpr std::int64_t kMostPixelsInByte = 10'000;
 
-// Sets the picture's size, and takes its memory if the pixels are to be read. Sets `problem` if it is too large.
+// Sets the size of the picture, and allocates its memory if pixels are to be read. Sets `problem` if it is too large
+// for kMostPixels or for the size of the file.
 void set_size(Reading& reading, std::int64_t height, std::int64_t width, std::int64_t channels,
               std::int64_t most_pixels_in_byte = kMostPixelsInByte) {
   reading.picture.height = height;
@@ -55,7 +56,7 @@ void set_size(Reading& reading, std::int64_t height, std::int64_t width, std::in
 
 // ---- EXIF ----
 
-// The orientation, 1 to 8, of EXIF data: a TIFF structure (TIFF 6.0, section 2), perhaps behind "Exif\0\0".
+// The orientation, 1 to 8, in EXIF data: a TIFF structure (TIFF 6.0, section 2), with or without "Exif\0\0" in front.
 int orientation_of(std::string_view exif) {
   constexpr std::string_view kPrefix("Exif\0\0", 6);
   constexpr std::uint32_t kOrientation = 0x0112, kShort = 3;
@@ -81,7 +82,7 @@ int orientation_of(std::string_view exif) {
   return 1;
 }
 
-// Turns the picture as EXIF says that it is to be shown: 2 to 4 flip it, 5 to 8 also swap its axes.
+// Applies an EXIF orientation to the picture: 2 to 4 flip it, 5 to 8 also swap its axes.
 void orient(DecodedPicture& picture, int orientation) {
   if (orientation == 1) return;
   const bool swapped = orientation >= 5;
@@ -105,10 +106,10 @@ void orient(DecodedPicture& picture, int orientation) {
 
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 
-// The content of the first chunk eXIf that is not damaged; "" without one. libpng finds those behind the pixels only
-// when it has read these, and then headers would say other sizes than pictures.
+// The content of the first undamaged chunk eXIf; "" if there is none. libpng finds a chunk after the pixels only when
+// it has read them, so that the sizes by the header alone and by the whole picture could differ.
 std::string_view png_exif(std::string_view content) {
-  constexpr std::size_t kAround = 12;  // bytes of a chunk's length, type and checksum
+  constexpr std::size_t kAround = 12;  // bytes of the length, type and checksum of a chunk
   const auto number_at = [&](std::size_t at) { return base::big_endian(content.substr(at, 4)); };
   for (std::size_t at = kPngSignature.size(); at + kAround <= content.size();) {
     const std::size_t bytes = number_at(at);
@@ -143,7 +144,7 @@ void png_bytes(png_structp png, png_bytep dst, std::size_t bytes) {
 [[gnu::noinline]] void read_png_parts(png_structp png, png_infop info, PngSource& source) {
   Reading& reading = source.reading;
   png_set_read_fn(png, &source, png_bytes);
-  // Text and colour profiles, of which nothing is used, may be large and are often wrong. EXIF is read by png_exif.
+  // Text and colour profiles are not used, may be large and are often invalid. EXIF is read by png_exif.
   static constexpr png_byte kIgnoredChunks[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0eXIf";
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, kIgnoredChunks, 6);
   png_read_info(png, info);
@@ -181,7 +182,7 @@ void read_png(Reading& reading) {
 constexpr std::string_view kJpegSignature = "\xff\xd8\xff";
 
 struct JpegErrors {
-  jpeg_error_mgr manager;  // first, so that libjpeg's pointer to it is one to the whole
+  jpeg_error_mgr manager;  // the first member, so that libjpeg's pointer to it also points to the struct
   std::jmp_buf back;
   std::string* problem;
 };
@@ -194,20 +195,21 @@ struct JpegErrors {
   std::longjmp(errors.back, 1);
 }
 
-// libjpeg only warns of data that are cut short or damaged, and fills the rest with grey.
+// Makes an error of some warnings: for data that is damaged or cut short libjpeg only warns and fills the rest with
+// grey.
 void jpeg_message(j_common_ptr jpeg, int level) {
   const int code = jpeg->err->msg_code;
   if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE)) jpeg_failed(jpeg);
 }
 
-// A small file may have many passes over a large picture.
+// Limits the number of scans: a small file may have very many over a large picture.
 void jpeg_progress(j_common_ptr jpeg) {
   constexpr int kMostScans = 500;
   if (jpeg->is_decompressor && reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number > kMostScans)
     ERREXIT(jpeg, JERR_BAD_PROGRESSION);
 }
 
-// Turns [H, W, 4] of inverted CMYK into [H, W, 3], in place, by Pillow's formula.
+// Converts [H, W, 4] of inverted CMYK to [H, W, 3], in place, by Pillow's formula.
 void cmyk_to_rgb(DecodedPicture& picture) {
   const std::int64_t pixels = picture.height * picture.width;
   const auto product = [](int a, int b) {  // a * b / 255, rounded
@@ -279,7 +281,7 @@ bool is_webp(std::string_view content) {
   return content.starts_with("RIFF") && content.size() >= 12 && content.substr(8, 4) == "WEBP";
 }
 
-// The content of the chunk EXIF; "" without one.
+// The content of the chunk EXIF; "" if there is none.
 std::string_view webp_exif(std::string_view content) {
   for (std::size_t at = 12; at + 8 <= content.size();) {
     std::size_t bytes = 0;
@@ -303,7 +305,7 @@ void read_webp(Reading& reading) {
   }
   const int channels = features.has_alpha ? 4 : 3;
   reading.orientation = orientation_of(webp_exif(reading.content));
-  // A picture of one colour takes no bytes for its pixels, so that the file's size says nothing.
+  // The size of the file does not limit that of the picture: pixels of one colour take no bytes.
   set_size(reading, features.height, features.width, channels, /*most_pixels_in_byte=*/kMostPixels);
   if (reading.header_only || !reading.problem.empty()) return;
   const auto bytes = static_cast<std::size_t>(std::int64_t{features.height} * features.width * channels);
@@ -312,7 +314,7 @@ void read_webp(Reading& reading) {
     reading.problem = "a WebP picture that is damaged or cut short";
 }
 
-// The kind of content that has no known signature, for messages.
+// Describes content without a known signature, for messages.
 std::string kind_of(std::string_view content) {
   const auto at4 = content.substr(std::min<std::size_t>(content.size(), 4));
   if (content.empty()) return "the file is empty";

@@ -20,15 +20,15 @@ inline constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
 /// Whether a file of this name should hold a picture: it ends in .png, .jpg, .jpeg, .jpe, .jfif or .webp, in any case.
 bool is_picture_name(std::string_view name);
 
-/// The picture that the content of a PNG, JPEG or WebP file holds, recognized by its first bytes. Palettes become RGB
-/// or RGBA; 16-bit values v become v * 255 / 65535, rounded; fewer bits are spread over 0 to 255. CMYK, which files
-/// hold inverted as Adobe's programs write it, becomes RGB as Pillow's convert("RGB") makes it. The EXIF orientation is
-/// applied; colour profiles and gamma are not. Throws a data error naming `name` if the content is no such picture,
-/// damaged, cut short, an animated WebP (an animated PNG is its first picture), or larger than kMostPixels, which is
+/// Decodes the content of a PNG, JPEG or WebP file, recognized by its first bytes. Palettes become RGB or RGBA; 16-bit
+/// values v become v * 255 / 65535, rounded; values of fewer bits are scaled to 0 to 255. CMYK, which is inverted in
+/// files as Adobe's programs write them, becomes RGB as by Pillow's convert("RGB"). The EXIF orientation is applied;
+/// colour profiles and gamma are not. Of an animated PNG the first picture is decoded. Throws a data error naming
+/// `name` if the content is no such picture, damaged, cut short, an animated WebP, or larger than kMostPixels, which is
 /// checked before memory is taken.
 DecodedPicture decode_picture(std::string_view content, const std::string& name);
 
-/// The same without the pixels, which are not checked.
+/// Reads the header only; `bytes` is null, and damaged pixels are no error.
 DecodedPicture read_picture_header(std::string_view content, const std::string& name);
 
 }  // namespace gan::io

@@ -17,7 +17,7 @@ namespace gan::io {
 namespace {
 
 constexpr std::int64_t kMaxSide = 1'000'000;       // libpng's own limit
-constexpr std::int64_t kMaxBytes = 1'000'000'000;  // of one picture
+constexpr std::int64_t kMaxBytes = 1'000'000'000;  // per picture
 
 Picture blank(std::int64_t channels, std::int64_t height, std::int64_t width, std::uint8_t value) {
   if (channels < 1 || channels > 4)
@@ -31,7 +31,7 @@ Picture blank(std::int64_t channels, std::int64_t height, std::int64_t width, st
           std::vector<std::uint8_t>(static_cast<std::size_t>(channels * height * width), value)};
 }
 
-// Draws an image of [C, H, W] with its upper left corner at (top, left) of a picture that has room for it.
+// Draws an image [C, H, W] into a picture, with its upper left corner at (top, left). It must fit.
 void draw(Picture& picture, const float* image, std::int64_t height, std::int64_t width, std::int64_t top,
           std::int64_t left) {
   for (std::int64_t c = 0; c < picture.channels; ++c)
@@ -42,7 +42,7 @@ void draw(Picture& picture, const float* image, std::int64_t height, std::int64_
     }
 }
 
-// Half the side of the square that a scatter plot shows.
+// The range of a scatter plot that shows all points, see make_scatter.
 float round_range(std::span<const float> points) {
   float largest = 0;
   for (const float value : points)
@@ -113,7 +113,7 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
   for (std::size_t i = 0; i + 1 < points.size(); i += 2) {
     const float x = (range + points[i]) * scale, y = (range - points[i + 1]) * scale;
     if (!(x >= 0 && y >= 0 && x <= static_cast<float>(size) && y <= static_cast<float>(size))) continue;
-    // A dot is 2 x 2 pixels; at the right and lower edge it keeps inside.
+    // A dot has 2 x 2 pixels and is moved inside at the right and lower edge.
     const int left = std::clamp(static_cast<int>(x - 0.5f), 0, std::max(size - 2, 0));
     const int top = std::clamp(static_cast<int>(y - 0.5f), 0, std::max(size - 2, 0));
     for (int row = top; row < std::min(top + 2, size); ++row)
@@ -127,8 +127,8 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
 
 namespace {
 
-/// A picture as the bytes of a PNG file. One in memory is an answer that somebody waits for: half the time for a tenth
-/// more bytes.
+/// Encodes a picture as a PNG file. In memory, as for answers of the server, compression is fast: it takes half the
+/// time and gives a tenth more bytes.
 std::string encode(const base::Destination& to, const Picture& picture) {
   const std::string& path = to.name();
   const std::size_t channels = static_cast<std::size_t>(std::max(picture.channels, 0));
@@ -157,14 +157,14 @@ std::string encode(const base::Destination& to, const Picture& picture) {
   return encoded;
 }
 
-/// The last `count` bytes of a number, the most significant first.
+/// The lower `count` bytes of a number, the most significant first.
 std::string bytes_of(std::uint32_t number, int count = 4) {
   std::string text;
   for (int i = count; i-- > 0;) text += static_cast<char>(number >> (8 * i) & 0xFF);
   return text;
 }
 
-/// A chunk of a PNG file: its length, type, data and check sum.
+/// A chunk of a PNG file: length, type, data and checksum.
 std::string chunk(std::string_view type, std::string_view data) {
   const std::string body = std::string(type) + std::string(data);
   const uLong sum = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
@@ -179,7 +179,7 @@ void write_png(const base::Destination& to, const Picture& picture) {
 
 void write_animation(const base::Destination& to, std::span<const Picture> pictures, int rate) {
   const std::string& path = to.name();
-  constexpr std::size_t kSignature = 8, kFrame = 12;  // bytes: before the chunks, of a chunk besides its data
+  constexpr std::size_t kSignature = 8, kFrame = 12;  // bytes in front of the chunks, and of a chunk without its data
   if (pictures.empty()) base::fail_usage("{}: an animation needs a picture", path);
   std::string file;
   std::uint32_t sequence = 0;

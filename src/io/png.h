@@ -18,14 +18,14 @@ struct Picture {
   std::vector<std::uint8_t> bytes;  ///< [C, H, W]
 };
 
-/// A value of the training range [-1, 1] as a byte: (value + 1) * 127.5, rounded; values outside are clamped, NaN is 0.
+/// Converts a value in the training range [-1, 1] to a byte: (value + 1) * 127.5, rounded and clamped; 0 for NaN.
 std::uint8_t to_byte(float value);
 
-/// The picture of one image, values in [-1, 1], shape [C, H, W] with C 1 to 4. Throws a usage error on other shapes.
+/// Converts an image [C, H, W], C 1 to 4, values in [-1, 1], to a picture. Throws a usage error for other shapes.
 Picture to_picture(std::span<const float> image, const graph::Shape& shape);
 
-/// Images side by side, `columns` in a row, row after row, with `pad` pixels of zeros (black, transparent if there is
-/// alpha) around each.
+/// A picture of a grid of images, `columns` in a row, with `pad` pixels of zeros (black, transparent if there is alpha)
+/// around each.
 class Grid {
  public:
   /// A grid for `count` images of shape [C, H, W], C 1 to 4. Throws a usage error if it would be too large for PNG.
@@ -40,7 +40,7 @@ class Grid {
   Picture picture_;
 };
 
-/// The grid of images of shape [N, C, H, W].
+/// The picture of a grid of images [N, C, H, W].
 Picture make_grid(std::span<const float> images, const graph::Shape& shape, int columns, int pad = 2);
 
 /// Points of shape [N, 2] as black dots on white, `size` x `size` pixels, y upwards. The picture shows the square
@@ -52,12 +52,12 @@ Picture make_scatter(std::span<const float> points, const graph::Shape& shape, i
 /// more than 4 channels, a data error if the file cannot be written.
 void write_png(const base::Destination& to, const Picture& picture);
 
-/// Writes an animated PNG (https://wiki.mozilla.org/APNG_Specification) that repeats for ever: pictures of one size,
-/// each shown for 1 / `rate` seconds, rate 1 to 1000. Programs that know no animations show the first. Throws as
+/// Writes an animated PNG (https://wiki.mozilla.org/APNG_Specification) that loops forever: pictures of one size, each
+/// shown for 1 / `rate` seconds, rate 1 to 1000. Programs without support for animations show the first. Throws as
 /// write_png.
 void write_animation(const base::Destination& to, std::span<const Picture> pictures, int rate);
 
-/// Writes make_grid's picture by write_png.
+/// Writes the picture of make_grid.
 void write_grid(const base::Destination& to, std::span<const float> images, const graph::Shape& shape, int columns,
                 int pad = 2);
 

@@ -45,7 +45,8 @@ std::optional<graph::DType> dtype_of(std::string_view name) {
   return std::nullopt;
 }
 
-// The kind of another file that begins with these bytes, with a colon in front; "" if it is not known.
+// The end of a message about a file of another format, by its first bytes: its kind with a colon in front; "" if it is
+// not known.
 std::string foreign_format(std::string_view path, std::string_view begin) {
   if (begin.starts_with("PK\x03\x04"))
     return fmt::format(
@@ -58,7 +59,7 @@ std::string foreign_format(std::string_view path, std::string_view begin) {
   return name.empty() ? "" : fmt::format(": {}", name);
 }
 
-// A tensor as the header describes it; offsets count from the end of the header.
+// The description of a tensor in the header; offsets are relative to the end of the header.
 struct Entry {
   std::string name;
   graph::TensorType type;
@@ -275,7 +276,7 @@ void require_finite(const std::string& name, const runtime::Array& array) {
   };
   if (array.type().dtype == graph::DType::f32) {
     const std::span<const float> values = array.f32();
-    // A loop without a branch is vectorized, and most files pass it.
+    // A loop without branches is vectorized; the element is then located by a second loop.
     constexpr std::uint32_t kExponentBits = 0x7F800000u;
     std::uint32_t bad = 0;
     for (const float value : values)

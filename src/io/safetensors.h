@@ -35,10 +35,11 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
 Safetensors read_safetensors(base::InputFile& file, std::string_view leave_out = "");
 Safetensors read_safetensors(const std::string& path, std::string_view leave_out = "");
 
-/// The metadata of such a file alone; throws as read_safetensors does for a header that violates the format.
+/// Reads only the metadata of a safetensors file. Throws as read_safetensors does for a header that violates the
+/// format.
 std::map<std::string, std::string> read_metadata(const std::string& path);
 
-/// Throws a data error naming the tensor and the first element that is NaN or infinite. Integers pass.
+/// Throws a data error that names the tensor and its first NaN or infinite element, if there is one.
 void require_finite(const std::string& name, const runtime::Array& array);
 
 }  // namespace gan::io

@@ -17,8 +17,8 @@ namespace {
 
 using namespace zip;
 
-constexpr std::uint64_t kDate = 0x00210000;  // 1980-01-01, 0:00: equal members give equal bytes
-constexpr std::uint64_t kZipVersion = 45;    // of the format: zip64
+constexpr std::uint64_t kDate = 0x00210000;  // 1980-01-01, 0:00, so that equal members give equal bytes
+constexpr std::uint64_t kZipVersion = 45;    // of the format, with zip64
 
 // A record under construction.
 struct Record {
@@ -32,14 +32,14 @@ struct Record {
 // Whether a member needs 64-bit sizes.
 bool is_large(std::uint64_t bytes) { return bytes >= kIn64; }
 
-// The little-endian number of `bytes` bytes at `at`, which the caller has checked to be inside.
+// The little-endian number of `bytes` bytes at `at`. The caller has checked the bounds.
 std::uint64_t number_at(std::string_view text, std::uint64_t at, int bytes) {
   std::uint64_t value = 0;
   std::memcpy(&value, text.data() + at, static_cast<std::size_t>(bytes));
   return value;
 }
 
-// Reads `bytes` bytes at `offset`.
+// Reads `bytes` bytes of a file at `offset`.
 std::string read_at(const std::string& path, std::uint64_t offset, std::uint64_t bytes) {
   base::InputFile file(path);
   if (offset > file.size() || bytes > file.size() - offset) base::fail_data("{}: the archive is damaged", path);
@@ -49,7 +49,7 @@ std::string read_at(const std::string& path, std::uint64_t offset, std::uint64_t
   return text;
 }
 
-// Takes zip64's value for those that are kIn64, in the order in which the extra field has them.
+// Replaces values that are kIn64 by those of the zip64 field, which holds only these, in the same order.
 void take_zip64(std::string_view extra, std::initializer_list<std::uint64_t*> values) {
   while (extra.size() >= 4) {
     const std::uint64_t id = number_at(extra, 0, 2), size = number_at(extra, 2, 2);
@@ -65,7 +65,7 @@ void take_zip64(std::string_view extra, std::initializer_list<std::uint64_t*> va
   }
 }
 
-// The content of a member, read from front to back.
+// Reads the content of a member sequentially.
 class MemberReader {
  public:
   MemberReader(const std::string& path, std::string name, std::uint64_t offset, std::uint64_t packed,
@@ -129,7 +129,7 @@ ZipFile::ZipFile(const std::string& path, const std::function<bool(std::string_v
     : path_(path), bytes_(base::InputFile(path).size()) {
   const std::uint64_t tail_bytes = std::min<std::uint64_t>(bytes_, kEndBytes + 0xffff + kLocator64Bytes);
   const std::string tail = read_at(path, bytes_ - tail_bytes, tail_bytes);
-  // The end record is followed by a comment of the announced length.
+  // After the end record there is only a comment, whose length the record holds.
   std::uint64_t end = tail.size() < kEndBytes ? std::string::npos : tail.size() - kEndBytes;
   while (end != std::string::npos &&
          (number_at(tail, end, 4) != kEnd || end + kEndBytes + number_at(tail, end + 20, 2) != tail.size()))
@@ -227,7 +227,7 @@ void ZipWriter::begin(const std::string& name, std::uint64_t size) {
   member.expected = size;
   if (name.size() > 0xffff) base::fail_usage("{}: the name of a member has more than 65,535 bytes", file_.name());
   if (!names_.insert(name).second) base::fail_usage("{}: \"{}\" is there twice", file_.name(), name);
-  // Checksum and sizes stand behind the data, with 8 bytes each if there is a zip64 field here.
+  // Checksum and sizes follow after the data; the sizes have 8 bytes each if this header has a zip64 field.
   const bool large = is_large(size);
   Record record;
   record.add(kLocal, 4).add(kZipVersion, 2).add(kSizesBehind | kUtf8, 2).add(kStored, 2).add(kDate, 4).add(0, 4);

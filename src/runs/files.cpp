@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kDeepestJson = 32;
 
-/// The fault of a line of metrics.jsonl or scores.jsonl; "" if it is valid.
+/// What is wrong with a line of metrics.jsonl or scores.jsonl; "" if it is valid.
 std::string fault_of(const std::optional<Json>& line, std::span<const char* const> keys) {
   if (!line || !line->is_object() || !line->contains("step") || !(*line)["step"].is_number_integer())
     return "not a JSON object with a \"step\"";

@@ -8,15 +8,15 @@
 
 namespace gan::runs {
 
-/// The JSON of a text; nullopt if it is not JSON, or nested deeper than 32 levels.
+/// Parses JSON; nullopt if the text is not JSON or is nested deeper than 32 levels.
 std::optional<nlohmann::ordered_json> parse_json(const std::string& text);
 
-/// Whether a value holds reasons for missing scores: an object of texts.
+/// Whether a value has the form of reasons for missing scores, an object of texts.
 bool is_reasons(const nlohmann::ordered_json& missing);
 
-/// The lines of a JSONL file of a run as columns {"step": [...], KEY: [...]}, with null for missing numbers and without
-/// keys that no line has; "missing" is that of the last line that has it. Null if the file is missing or has no valid
-/// line. Adds to the list `notes` which lines are left out.
+/// Reads a JSONL file of a run as columns {"step": [...], KEY: [...]}, with null for missing numbers and without keys
+/// that no line has; "missing" is taken from the last line that has it. Null if the file is missing or has no valid
+/// line. Adds a note about ignored lines to the list `notes`.
 nlohmann::ordered_json read_lines(const std::string& path, std::span<const char* const> keys,
                                   nlohmann::ordered_json& notes);
 

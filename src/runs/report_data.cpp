@@ -23,10 +23,10 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// Limits that keep the page quick to open. Pictures are thinned out evenly.
+// Limits, so that the page opens quickly. Beyond them an evenly spaced selection of pictures is taken.
 constexpr std::size_t kMostPictures = 60;
 constexpr std::uintmax_t kMostPictureBytes = 16'000'000;
-constexpr std::int64_t kMostRowLabels = 20;  // rows of the trainer's pictures
+constexpr std::int64_t kMostRowLabels = 20;  // most labels for the rows of the trainer's pictures
 
 /// The content of a PNG file as base64.
 std::string read_picture(const std::string& path) {
@@ -46,7 +46,7 @@ bool is_objects(const Json& list) {
   return list.is_array() && std::ranges::all_of(list, [](const Json& item) { return item.is_object(); });
 }
 
-/// The warnings of the watchdog, [{"step", "text"}]; what is no warning is left out.
+/// The warnings of the watchdog, [{"step", "text"}]; invalid ones are left out.
 Json read_warnings(const std::string& path) {
   Json warnings = Json::array();
   if (!fs::exists(path)) return warnings;
@@ -62,7 +62,7 @@ Json read_warnings(const std::string& path) {
   return warnings;
 }
 
-/// eval.json; null if it is missing. Only what the page depends on is checked.
+/// Reads eval.json; null if it is missing. Only values that the page uses are checked.
 Json read_eval(const std::string& path, const std::string& command) {
   if (!fs::exists(path)) return nullptr;
   std::optional<Json> eval = parse_json(base::read_file(path));
@@ -91,7 +91,8 @@ Json read_eval(const std::string& path, const std::string& command) {
   return *eval;
 }
 
-/// The pictures of samples/, in order of their steps. What goes into the page is evenly thinned out if it is much.
+/// The pictures in samples/, in order of their steps. Of many pictures that would be part of the page, an evenly spaced
+/// selection is taken.
 Json read_samples(const fs::path& folder, const std::string& url) {
   const std::vector<std::int64_t> steps = picture_steps(folder.string());
   const auto path = [&](std::int64_t step) { return folder / fmt::format("{}.png", step); };
@@ -120,7 +121,7 @@ std::string network_text(const train::NetworkConfig& network, const train::Model
                      base::counted(weights, "weight"));
 }
 
-/// Rows [name, text] of the summary.
+/// The rows [name, text] of the summary table.
 Json facts(const train::Config& config, const std::optional<train::Model>& model) {
   Json rows = Json::array();
   const auto row = [&](const char* name, const std::string& text) { rows.push_back({name, text}); };
@@ -144,12 +145,12 @@ Json facts(const train::Config& config, const std::optional<train::Model>& model
   return rows;
 }
 
-/// The folder's name, also for paths such as . and a/.
+/// The name of a run's folder, also for paths such as . and a/.
 std::string folder_name(const std::string& run) {
   return (fs::absolute(run) / "").lexically_normal().parent_path().filename().string();
 }
 
-/// The commands that make missing parts of the report.
+/// The commands with which users can make missing parts of the report.
 Json hints(const std::string& run, const train::Config& config, bool has_model) {
   const std::string quoted = base::shell_quoted(run);
   const fs::path beside = (fs::path(run) / ".." / (folder_name(run) + "-2")).lexically_normal();
@@ -223,7 +224,7 @@ Json report_data(const std::string& run, const std::string& url) {
   data["vectors"] = model && model->sample_shape.size() == 1;
   data["class_names"] = model ? model->condition.class_names() : std::vector<std::string>();
   data["steps"] = model ? model->steps : 0;
-  // The trainer's pictures have a row for each of the condition's values in turn, if they are of images.
+  // In the trainer's pictures of images each row has another value of the condition, see values_in_turn.
   Json labels = Json::array();
   if (model && model->sample_shape.size() == 3 && !model->condition.empty()) {
     const std::int64_t shown = std::min(data::values_period(model->condition), kMostRowLabels);

@@ -28,7 +28,7 @@ std::string name_of(std::string_view host) {
   return lower(host.substr(0, end));
 }
 
-/// The key that a browser was given by the front page.
+/// The key in the cookie that the front page has set; empty without one.
 std::string key_of_cookie(std::string_view cookies) {
   for (std::string& cookie : base::split(cookies, ';')) {
     cookie.erase(0, cookie.find_first_not_of(' '));
@@ -38,7 +38,7 @@ std::string key_of_cookie(std::string_view cookies) {
   return "";
 }
 
-/// Compares in a time that does not depend on where the texts differ.
+/// Compares in constant time, so that the time does not show how much of a key is right.
 bool same_key(std::string_view a, std::string_view b) {
   unsigned difference = a.size() == b.size() ? 0 : 1;
   for (std::size_t i = 0; i < a.size(); ++i)
@@ -60,14 +60,14 @@ void Access::check(const Request& request, bool changes) const {
   const auto is_name = [&](const std::string& allowed) { return lower(allowed) == name; };
   const bool own = name == lower(this->host) || name == "[" + lower(this->host) + "]" || is_loopback(name) ||
                    std::ranges::any_of(hosts, is_name);
-  // Without --allow-host, a server that others reach takes every Host; its key keeps strangers out.
+  // Without --allow-host, a server that other machines can reach accepts every Host: its key keeps strangers out.
   const bool any = hosts.empty() && !is_loopback(this->host);
   if (name.empty() || (!own && !any)) throw Refusal{421, "this server does not go by that Host"};
   if (const std::string_view origin = request.header("Origin"); !origin.empty())
     if (const std::size_t scheme = origin.find("://");
         scheme == std::string_view::npos || origin.substr(scheme + 3) != host)
       throw Refusal{403, "requests from pages of another origin are refused"};
-  // Pictures and the like are asked for without an Origin. Links to the front page may stand anywhere.
+  // Browsers request pictures and the like without an Origin. Any page may link to the front page.
   const std::string_view site = request.header("Sec-Fetch-Site");
   const bool front_page = request.method == "GET" && request.target.substr(0, request.target.find('?')) == "/" &&
                           request.header("Sec-Fetch-Mode") == "navigate" &&

@@ -8,36 +8,36 @@
 
 namespace gan::serve {
 
-/// An answer in place of the one that was asked for.
+/// Thrown to answer a request with an error.
 struct Refusal {
   int status = 400;
   std::string message, field = {};  ///< field: the part of the body that is wrong, such as "conditions.label"
-  int retry_after = 0;              ///< seconds, of 429
+  int retry_after = 0;              ///< seconds after which to try again, for status 429
 };
 
-/// Who may ask for what.
+/// The rules by which requests are accepted.
 struct Access {
-  std::string host;                ///< that the server listens on
-  std::vector<std::string> hosts;  ///< further names by which clients may call it
-  std::string key;                 ///< that requests must bring; empty: none
+  std::string host;                ///< the host that the server listens on
+  std::vector<std::string> hosts;  ///< further host names that clients may use
+  std::string key;                 ///< the key that requests must carry; empty: none is needed
   bool read_only = false;
 
-  /// Throws a Refusal for a Host that is not the server's (a page elsewhere that made its own name point here), for an
-  /// Origin that is not the Host (a page elsewhere that sends forms), for a wrong key, for a body that a form could
-  /// send, and for requests that change something if the server is read-only. `changes`: whether this one does.
+  /// Throws a Refusal for a Host that is not the server's (DNS rebinding), for an Origin other than the Host and for a
+  /// body that an HTML form could send (cross-site request forgery), for a wrong key, and for requests that change
+  /// something if the server is read-only. `changes`: whether this one does.
   void check(const Request& request, bool changes) const;
 };
 
 /// Whether only this machine can reach an address.
 bool is_loopback(std::string_view host);
 
-/// The path below a folder that a client's name, such as "runs/a", means: the folder itself for ".". Throws a Refusal,
-/// always of the same text, if there is nothing, if the name is absolute, has parts such as ".." or begins with a dot,
-/// or if links lead out of the folder.
+/// The path of what a client names by its path below a folder, such as "runs/a"; "." is the folder itself. Throws a
+/// Refusal, always with the same text, if it does not exist, if the name is absolute or a part of it begins with a dot,
+/// as ".." does, or if links lead out of the folder.
 std::string path_below(const std::string& folder, const std::string& name);
 
-/// The folder of a run that a client's name means. A root that is a run itself goes by its own name. Throws as
-/// path_below does, and for other spellings of a name.
+/// The folder of the run that a client names by its path below the root. A root that is a run itself has its own name.
+/// Throws as path_below does, and for other spellings of a path, such as "a//b".
 std::string folder_of_run(const std::string& root, const std::string& name);
 /// The name of the run in a folder as runs::folders_of_runs gives it.
 std::string name_of_run(const std::string& root, const std::string& folder);

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kQuickBody = 16 << 10;  // bytes that are parsed on the thread of all connections
 
-/// The JSON of a body. Keys are looked up one after another, so there may not be many.
+/// The JSON of a body. The number of fields is limited, because keys are found by linear search.
 std::optional<Json> parse_body(const std::string& body) {
   constexpr int kMostFields = 1000;
   if (std::ranges::count(body, ':') > kMostFields) throw Refusal{400, "the body has too many fields"};
@@ -36,7 +36,7 @@ Response refuse(const Refusal& refusal) {
 /// Writes to the log; unlike fmt::print it does not throw if that fails.
 void say(const std::string& message) { std::fputs(("gan: " + message + "\n").c_str(), stderr); }
 
-/// Whether a path such as /v1/runs/a%2Fb is of a route's form; fills `parts`.
+/// Whether a path such as /v1/runs/a%2Fb matches the form of a route, such as /v1/runs/{name}; fills `parts`.
 bool matches(std::string_view form, std::string_view path, std::map<std::string, std::string>& parts) {
   parts.clear();
   while (!form.empty() && !path.empty()) {
@@ -79,7 +79,7 @@ std::string_view path_of(const Request& request) {
 struct Found {
   const Route* route = nullptr;
   std::map<std::string, std::string> parts = {};
-  std::string allowed = {};  ///< the methods that the path takes
+  std::string allowed = {};  ///< the methods that the path accepts
 };
 
 Found find_route(const Request& request, std::string_view path) {
@@ -117,7 +117,7 @@ void run(Server::Services& services, const Route& route, Call& call) {
 
 }  // namespace
 
-// A fault of the server goes to its log; the client gets a line without paths.
+// Errors of the server itself go to its log; the client gets one line without paths.
 Response answer_of(const Server::Services& services, const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);

@@ -25,11 +25,11 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr auto kStreamPause = std::chrono::milliseconds(200);  // between looks at an event source
-constexpr auto kStreamBeat = std::chrono::seconds(15);         // a comment then shows whether the client is there
+constexpr auto kStreamPause = std::chrono::milliseconds(200);  // between two polls of an event source
+constexpr auto kStreamBeat = std::chrono::seconds(15);         // of silence before a comment tests the connection
 constexpr std::uint32_t kMostHeaderBytes = 16 << 10;
 constexpr int kBacklog = 1024;
-// Bytes: access is checked before larger bodies are read, and larger answers are counted.
+// In bytes. Access is checked before a larger body is read, and larger answers count as memory in use.
 constexpr std::uint64_t kSmallBody = 64 << 10;
 
 bool same_name(std::string_view a, std::string_view b) {
@@ -58,12 +58,12 @@ struct HttpServer::State {
   Check check;
   Handle handle;
   Done done;
-  std::set<Session*> sessions;  // those that live; the context, which may end some, is destroyed before it
+  std::set<Session*> sessions;  // existing ones; declared before the context, whose destructor may end some
   std::atomic<int> open = 0, streams = 0;
   std::uint64_t held = 0;  // bytes of bodies and answers
   asio::io_context context{1};
   Tcp::acceptor acceptor;
-  asio::steady_timer timer;  // of the end
+  asio::steady_timer timer;  // between two looks whether run() can end
   double grace_seconds = 0;
   Clock::time_point end{};
   bool stopping = false;
@@ -123,13 +123,13 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  /// Ends what waits for the client; an answer that is on its way gets there.
+  /// Closes an idle connection or an event stream; an answer that is being written is completed.
   void stop() {
     if (source_ || !busy_) close();
   }
 
  private:
-  /// Counts the memory that this connection takes beyond its own buffers. False if all take too much.
+  /// Counts `bytes` for the body or answer that this connection holds. False if all connections would hold too much.
   bool hold(std::uint64_t bytes) {
     if (bytes > held_ && server_.held - held_ + bytes > server_.options.held) return false;
     server_.held += bytes - held_;
@@ -170,7 +170,7 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  /// Makes request_ of what has been read, without its body.
+  /// Sets request_ from the header that was read, without the body.
   std::shared_ptr<Request> begin_request(const http::request<http::string_body>& message) {
     sent_ = 0;
     started_ = Clock::now();
@@ -192,7 +192,7 @@ class Session : public std::enable_shared_from_this<Session> {
     server_.handle(request_, Reply(shared_from_this()));
   }
 
-  /// Answers what could not be read; a client that is gone, or silent, gets nothing.
+  /// Answers a malformed request. A client that has gone or sends nothing gets no answer.
   void refuse(beast::error_code error) {
     if (error.category() != http::make_error_code(http::error::bad_method).category() ||
         error == http::error::end_of_stream || error == http::error::partial_message)
@@ -237,7 +237,7 @@ class Session : public std::enable_shared_from_this<Session> {
   template <typename Body>
   struct Writing {
     http::response<Body> message;
-    std::optional<http::response_serializer<Body>> serializer = {};  // made when the message is whole
+    std::optional<http::response_serializer<Body>> serializer = {};  // made when the message is complete
   };
 
   template <typename Body>
@@ -254,7 +254,7 @@ class Session : public std::enable_shared_from_this<Session> {
     return writing;
   }
 
-  /// The time limit is one for each piece: a slow client gets all of its answer, one that stands still does not.
+  /// The time limit holds for each piece: a slow client gets its whole answer, a stalled one does not.
   template <typename Body>
   void send_some(const std::shared_ptr<Writing<Body>>& writing) {
     stream_.expires_after(std::chrono::seconds(server_.options.transfer_seconds));
@@ -277,7 +277,7 @@ class Session : public std::enable_shared_from_this<Session> {
     send_piece();
   }
 
-  /// Ends the stream when the client has gone. What it still sends does not count.
+  /// Ends the stream when the client has gone. What the client still sends is ignored.
   void watch() {
     stream_.socket().async_wait(Tcp::socket::wait_read, [self = shared_from_this()](beast::error_code error) {
       if (error || self->ended_) return;
@@ -289,7 +289,7 @@ class Session : public std::enable_shared_from_this<Session> {
     });
   }
 
-  /// Writes head_, then what the source has, then waits.
+  /// Writes head_, then polls the source for more.
   void send_piece() {
     beat_ = Clock::now() + kStreamBeat;
     stream_.expires_after(std::chrono::seconds(server_.options.transfer_seconds));
@@ -336,7 +336,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::optional<http::request_parser<http::string_body>> parser_;
   std::shared_ptr<const Request> request_;
   std::shared_ptr<EventSource> source_;
-  std::string head_;  // bytes that are written outside of messages
+  std::string head_;  // bytes to write that are not a Beast message: interim responses, events
   std::uint64_t held_ = 0, sent_ = 0;
   Clock::time_point started_ = Clock::now(), beat_{};
   bool keep_ = true, busy_ = false, ended_ = false;
@@ -351,7 +351,7 @@ void HttpServer::State::accept() {
       return;
     }
     const bool full = static_cast<int>(sessions.size()) >= options.connections;
-    // The session is destroyed on this thread, also if a worker held it last.
+    // The session is destroyed on this thread, even if a worker released it last.
     const std::shared_ptr<Session> session(new Session(std::move(socket), *this), [this](Session* last) {
       asio::post(context, [ended = std::unique_ptr<Session>(last)] {});
     });
@@ -360,7 +360,7 @@ void HttpServer::State::accept() {
   });
 }
 
-/// Ends run() when the last connection has ended, or time is up.
+/// Ends run() when the last connection has ended or the time is up.
 void HttpServer::State::end_when_idle() {
   if (sessions.empty() || Clock::now() > end) return context.stop();
   timer.expires_after(std::chrono::milliseconds(20));
@@ -380,7 +380,7 @@ HttpServer::HttpServer(const HttpOptions& options, Check check, Handle handle, D
   Tcp::acceptor& acceptor = state_->acceptor;
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(Tcp::acceptor::reuse_address(true), error);
-  // Accepted connections inherit it: answers are not held back to be sent with later ones.
+  // Accepted connections inherit no_delay, so that answers are sent at once.
   if (!error) acceptor.set_option(Tcp::no_delay(true), error);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(kBacklog, error);
@@ -398,7 +398,7 @@ void HttpServer::run(double grace_seconds) {
   state_->grace_seconds = grace_seconds;
   for (;;) try {
       return static_cast<void>(state_->context.run());
-    } catch (const std::bad_alloc&) {  // the connection that wanted the memory has ended
+    } catch (const std::bad_alloc&) {  // the connection that needed the memory has ended
     }
 }
 

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::size_t kMostJobsWaiting = 16, kMostJobsKept = 32;
 constexpr std::int64_t kMostJobSamples = 1'000'000;
-constexpr std::string_view kJobFolderPrefix = "gan-jobs-";  // how the names of folders of results begin
+constexpr std::string_view kJobFolderPrefix = "gan-jobs-";  // how the names of the folders of jobs' files begin
 
 struct Format {
   const char *name, *type;
@@ -35,7 +35,7 @@ constexpr Format kJobFormats[] = {{"npz", "application/x-npz"},
                                   {"zip", "application/zip"},
                                   {"png", "image/png"}};
 
-/// The share that is done as a line of a job's output says ("   40%  of 10,000 samples"); null without one.
+/// Parses the progress, from 0 to 1, in a line of a job's output ("   40%  of 10,000 samples"); null without one.
 Json share_in(const std::string& line) {
   const std::size_t start = line.find_first_not_of(' '), end = line.find('%');
   if (start == std::string::npos || end == std::string::npos) return {};
@@ -43,7 +43,7 @@ Json share_in(const std::string& line) {
   return percent ? Json(std::clamp(*percent / 100, 0.0, 1.0)) : Json();
 }
 
-/// Removes the folders of servers that were killed: those that no server has locked for an hour.
+/// Removes the folders of killed servers: those older than an hour that no server has locked.
 void remove_leftovers() {
   std::error_code ignored;
   for (const fs::directory_entry& entry : fs::directory_iterator(fs::temp_directory_path(), ignored)) {
@@ -52,7 +52,7 @@ void remove_leftovers() {
     try {
       const base::FolderLock lock(entry.path().string());
       fs::remove_all(entry.path(), ignored);
-    } catch (const base::Error&) {  // a server has it
+    } catch (const base::Error&) {  // a server uses it
     }
   }
 }
@@ -165,7 +165,7 @@ void Jobs::work() {
   }
 }
 
-/// Counts a job among those that have ended, of which the last are kept.
+/// Adds a job to those that have ended, and forgets the oldest of these beyond kMostKept.
 void Jobs::end(const std::string& id) {
   done_.push_back(id);
   for (; done_.size() > kMostJobsKept; done_.pop_front()) {

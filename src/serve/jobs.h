@@ -16,29 +16,29 @@
 
 namespace gan::serve {
 
-/// Work that takes long, one at a time, each a process of its own: large draws, evaluations. Any thread may use it.
+/// Long work (large draws, evaluations): one job at a time, each in a process of its own. Any thread may use it.
 class Jobs {
  public:
   Jobs(Models& models, Runs& runs);
-  /// Ends what runs, and removes the files of all jobs.
+  /// Ends the running job and removes the files of all jobs.
   ~Jobs();
 
-  /// Adds a job as the body of POST /v1/jobs says. Throws a Refusal.
+  /// Adds the job that a body of POST /v1/jobs describes. Throws a Refusal if it is not valid.
   nlohmann::ordered_json add(const nlohmann::ordered_json& body);
   /// All jobs, in order of their ids.
   nlohmann::ordered_json list();
-  /// Throws a Refusal (404) for an unknown id, as all below do.
+  /// One job. Throws a Refusal (404) for an unknown id, as the functions below do.
   nlohmann::ordered_json describe(const std::string& id);
-  /// Ends a job that waits or runs. Throws a Refusal (409) if it has ended.
+  /// Ends a waiting or running job. Throws a Refusal (409) if it has ended.
   void cancel(const std::string& id);
-  /// The file that a job has made, and its type. Throws a Refusal if there is none.
+  /// The path of the file that a job has made, and its media type. Throws a Refusal if there is none.
   std::pair<std::string, std::string> result(const std::string& id);
 
  private:
   struct Job {
     std::string id, kind, state = "waiting", message = {}, run = {};
     std::vector<std::string> arguments = {};
-    std::string output, result = {}, type = {};  // files
+    std::string output, result = {}, type = {};  // paths of log and result, media type of the result
     Process process = {};
   };
   void work();
@@ -57,8 +57,8 @@ class Jobs {
   std::map<std::string, Job, ByNumber> jobs_;  // by id
   std::deque<std::string> waiting_;
   std::deque<std::string> done_;
-  std::string folder_;                    // of results
-  std::optional<base::FolderLock> lock_;  // which says that a server has it
+  std::string folder_;                    // of the jobs' files
+  std::optional<base::FolderLock> lock_;  // keeps other servers from removing folder_
   std::uint64_t next_ = 1;
   bool ending_ = false;
   std::jthread thread_;

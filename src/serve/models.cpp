@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kMostOpen = 8;  // of the models below a root
+constexpr std::size_t kMostOpen = 8;  // most models below the root that are kept in memory
 
 constexpr const char* kModelFile = "model.safetensors";
 

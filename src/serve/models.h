@@ -14,29 +14,29 @@
 
 namespace gan::serve {
 
-/// A model that was read. It does not change, but for its sampler, which draws on one thread at a time.
+/// A model in memory. Nothing in it changes but its sampler, which may draw on one thread at a time.
 struct OpenModel {
-  std::string name, path;  ///< of the file
+  std::string name, path;  ///< the path is that of its file
   train::Model model;
   std::shared_ptr<train::Sampler> sampler;
-  nlohmann::ordered_json description;  ///< as GET /v1/models/NAME answers
+  nlohmann::ordered_json description;  ///< the answer to GET /v1/models/NAME
 };
 
-/// The models of a server: files that it was given, and those of the runs below its root. Any thread may use it.
+/// The models of a server: given files, and the models of the runs below its root. Any thread may use it.
 class Models {
  public:
-  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty;
-  /// `backend` draws, null is the CPU. Throws a usage error if two files have one name.
+  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty; `backend`:
+  /// draws samples; null is the CPU. Throws a usage error if two files have one name.
   Models(const std::vector<std::string>& files, std::string root, const runtime::Backend* backend = nullptr);
 
-  /// The name of the model of a file: the file's, or that of its folder if that is a run.
+  /// The name of a model: that of its file, or of the folder if it is a run's.
   static std::string name_of(const std::string& file);
-  /// The names, in order.
+  /// The names of all models, sorted.
   std::vector<std::string> names() const;
-  /// The model of this name as its file is now; of the only one if the name is empty. Throws a Refusal if there is
-  /// none, a data error if it cannot be read.
+  /// The model of this name, read again if its file has changed; the only model if the name is empty. Throws a Refusal
+  /// if there is none, a data error if it cannot be read.
   std::shared_ptr<const OpenModel> open(const std::string& name);
-  /// The same if it has been read and was up to date a second ago; else null, and open() may take its time.
+  /// The same without access to files: null unless the model was read and found up to date within the last second.
   std::shared_ptr<const OpenModel> find_open(const std::string& name);
   /// The folder of the run that a model belongs to; empty if its file lies alone.
   std::string run_of(const std::string& name) const;

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// The squared distances of all rows to a sample.
+/// The squared Euclidean distance from each row to a sample.
 std::vector<float> distances(const data::Dataset& dataset, std::span<const float> sample) {
   std::vector<float> squares(static_cast<std::size_t>(dataset.count()));
   base::parallel_for(dataset.count(), 256, [&](std::int64_t begin, std::int64_t end) {

@@ -9,14 +9,14 @@
 
 namespace gan::serve {
 
-/// The rows of a run's training data that are nearest to a sample. Keeps the data set that it looked into last; any
-/// thread may use it.
+/// Finds the rows of a run's training data that are nearest to a sample. Keeps the data set of the last run in memory.
+/// Any thread may use it.
 class Neighbours {
  public:
-  /// {"neighbours": [{"index", "distance", "label", "png" of images, "values" of vectors}], "distance_typical"}: the
-  /// k nearest to a sample in the training range, by Euclidean distance as the root mean square of elements, and the
-  /// distance of the first to the row nearest to it, for comparison. `run`: the folder whose config.toml names the
-  /// data. Throws a data error if that cannot be read.
+  /// {"neighbours": [{"index", "distance", "label", "png" of images, "values" of vectors}], "distance_typical"}: the k
+  /// rows nearest to a sample in the training range, by the root mean square difference of elements. "distance_typical"
+  /// is the distance from the nearest row to the row nearest to that, for comparison. `run`: the folder whose
+  /// config.toml names the data. Throws a data error if the data cannot be read.
   nlohmann::ordered_json find(const std::string& run, std::span<const float> sample, std::int64_t k);
 
  private:

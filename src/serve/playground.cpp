@@ -13,7 +13,7 @@
 namespace gan::serve {
 namespace {
 
-constexpr int kMostPlaygrounds = 2;  // at once
+constexpr int kMostPlaygrounds = 2;  // playgrounds at once
 constexpr std::size_t kReadAtOnce = 256 << 10;
 
 std::atomic<int> playing = 0;
@@ -26,7 +26,7 @@ class Frames : public EventSource {
   }
   ~Frames() override {
     process_.kill();
-    while (process_.running()) ::usleep(1000);  // SIGKILL cannot be refused, so the wait is short
+    while (process_.running()) ::usleep(1000);  // SIGKILL cannot be ignored, so the wait is short
     ::close(pipe_);
     --playing;
   }
@@ -58,7 +58,7 @@ class Frames : public EventSource {
   const std::string root_;
   int pipe_ = -1;
   Process process_;
-  std::string text_, said_;  // the beginning of a line; the last line that is no frame
+  std::string text_, said_;  // the incomplete last line; the last line that is no frame, such as an error
 };
 
 }  // namespace
@@ -74,7 +74,7 @@ std::shared_ptr<EventSource> playground(const std::map<std::string, std::string>
         throw Refusal{400, "data: expected ring8, grid25 or circle; points names a file below the root", "data"};
       arguments.insert(arguments.end(), {"--data", value});
     } else if (key == "loss" || key == "seed" || key == "steps" || key == "every") {
-      // One word, so that no value is taken for an option.
+      // As one argument, so that a value cannot be taken for an option.
       arguments.push_back("--" + key + "=" + value);
     } else {
       throw Refusal{400, "there is no field of that name: " + key.substr(0, 60), key};

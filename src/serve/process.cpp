@@ -63,7 +63,7 @@ void Process::start(const std::vector<std::string>& arguments, const std::string
   else
     posix_spawn_file_actions_adddup2(&files, descriptor, 1);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
-  posix_spawn_file_actions_addclosefrom_np(&files, 3);  // connections of the server are not the child's
+  posix_spawn_file_actions_addclosefrom_np(&files, 3);  // the child must not inherit connections of the server
   sigset_t none, all;
   sigemptyset(&none);
   sigfillset(&all);

@@ -11,10 +11,10 @@ namespace gan::serve {
 class Process {
  public:
   Process() = default;
-  /// Starts `gan` with these arguments, in a session of its own, which the end of this program does not end. Its output
-  /// is added to the file `output`; standard input is empty. Throws a run error if it cannot be started.
+  /// Starts `gan` with these arguments in a session of its own, so that it goes on when this program ends. Its output
+  /// is appended to the file `output`; standard input is empty. Throws a run error if it cannot be started.
   Process(const std::vector<std::string>& arguments, const std::string& output);
-  /// The same with its output going to a pipe, of which the read end, which does not block, goes to `pipe`.
+  /// The same, but the output goes to a pipe. `pipe` is set to its read end, which does not block.
   Process(const std::vector<std::string>& arguments, int& pipe);
   Process(Process&& other) noexcept;
   Process& operator=(Process&& other) noexcept;
@@ -22,9 +22,9 @@ class Process {
 
   bool running();
   pid_t pid() const { return pid_; }
-  /// The exit code once it has ended; 128 + the signal if one ended it.
+  /// The exit code after running() was false; 128 + the signal if one ended the process.
   int code() const { return code_; }
-  /// Asks it to save and end.
+  /// Sends SIGTERM, at which `gan` saves and ends.
   void interrupt() const;
   void kill() const;
 

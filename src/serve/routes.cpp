@@ -48,7 +48,7 @@ Answer server(Services& services, Call&) {
                {"threads", services.options.threads}});
 }
 
-/// Bytes of memory in use, of open files, and threads, as /proc says.
+/// Bytes of memory in use, number of open files and of threads, from /proc.
 std::array<std::uint64_t, 3> process_use() {
   std::array<std::uint64_t, 3> use = {};
   std::uint64_t pages = 0;
@@ -351,7 +351,7 @@ constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// A file of the program, or 304 if the client has it.
+/// A file of the pages (src/pages/), or 304 if the client's copy is current.
 Response asset_of(const Call& call, std::string_view name, const char* type) {
   const std::string_view text = pages::asset(name);
   if (text.empty()) throw Refusal{404, "there is no such page"};
@@ -370,7 +370,7 @@ Response asset_of(const Call& call, std::string_view name, const char* type) {
 Answer front_page(Services& services, Call& call) {
   if (!services.options.pages) throw Refusal{404, "this is the API of gan serve: /openapi.json; gan studio has pages"};
   if (call.query.count("key") > 0 && !services.access.key.empty()) {
-    // The key moves from the address, which histories keep, to a cookie that scripts cannot read.
+    // Moves the key from the address, which a browser's history keeps, to a cookie that scripts cannot read.
     Response response{.status = 303, .type = "text/plain", .headers = {{"Location", "/"}}};
     response.headers.emplace_back("Set-Cookie",
                                   "gan_key=" + encode_url(services.access.key) + "; Path=/; HttpOnly; SameSite=Lax");

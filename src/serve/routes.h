@@ -17,7 +17,8 @@
 
 namespace gan::serve {
 
-/// Lines for standard error, written several times a second: a system call for each would cost as much as the answer.
+/// Collects lines for standard error, which flush() writes several times a second: a system call for each would cost as
+/// much as the answer.
 class Log {
  public:
   void add(const std::string& line);
@@ -28,8 +29,8 @@ class Log {
   std::string text_;
 };
 
-/// Everything that the routes work with. Members are destroyed from the last: workers and drawer first, whose replies
-/// need the connections; then the connections, whose streams need the runs.
+/// Everything that the routes work with. The order of members matters, since they are destroyed from the last to the
+/// first: workers and drawer, whose replies need the connections; then the connections, whose streams need the runs.
 struct Server::Services {
   explicit Services(const ServerOptions& options);
 
@@ -41,9 +42,9 @@ struct Server::Services {
   Neighbours neighbours;
   Log log;
   std::atomic<bool> ready = false;
-  std::array<std::atomic<std::uint64_t>, 6> answers = {};  ///< by the first digit of their status
-  std::atomic<std::uint64_t> refused = 0;                  ///< with 429
-  std::atomic<std::uint64_t> microseconds = 0;             ///< of all answers
+  std::array<std::atomic<std::uint64_t>, 6> answers = {};  ///< number by first digit of the status
+  std::atomic<std::uint64_t> refused = 0;                  ///< number of answers with status 429
+  std::atomic<std::uint64_t> microseconds = 0;             ///< total time of all answers
   std::unique_ptr<HttpServer> http;
   std::unique_ptr<Drawer> drawer;
   std::unique_ptr<Workers> workers;
@@ -53,22 +54,22 @@ struct Server::Services {
 struct Call {
   std::shared_ptr<const Request> request;
   Reply reply;
-  std::map<std::string, std::string> parts = {};  ///< of the path: {name}
+  std::map<std::string, std::string> parts = {};  ///< values of the form's {name} in the path
   std::map<std::string, std::string> query = {};
-  nlohmann::ordered_json body = {};  ///< of POST, an object
+  nlohmann::ordered_json body = {};  ///< of a POST, an object
 };
 
 /// The thread on which a route's function runs.
 enum class Place {
-  connections,  ///< on the thread of all connections: it must be quick
-  workers,      ///< on a worker: it may read files and wait
+  connections,  ///< on the thread of all connections: the function must be quick
+  workers,      ///< on a thread of the pool: the function may read files and wait
 };
 
 struct Route {
   const char *method, *path, *summary;
   Place place;
   bool changes;  ///< whether read-only servers refuse it
-  /// The answer, or nothing if the function has replied or will. Throws Refusals and base::Errors.
+  /// Returns the answer, or nothing if the function replies itself, now or later. Throws Refusals and base::Errors.
   std::optional<Response> (*handle)(Server::Services&, Call&);
   const char* body = nullptr;  ///< the JSON schema of the body
   const char* answer = "application/json";
@@ -77,10 +78,11 @@ struct Route {
 /// Every route of the API, in the order of /openapi.json.
 std::span<const Route> routes();
 
-/// The answer to what a route has thrown.
+/// The answer to a request whose route has thrown an exception.
 Response answer_of(const Server::Services& services, const std::exception_ptr& thrown);
 
-/// The refusal of a request by its header alone (Host, Origin, key, method); none if its body should be read.
+/// Checks a request by its header alone (Host, Origin, key, method). Returns an error to send, or nothing if its body
+/// should be read.
 std::optional<Response> refusal_of(const Server::Services& services, const Request& request);
 /// Answers a request: finds its route, checks access and runs it.
 void dispatch(Server::Services& services, const std::shared_ptr<const Request>& request, const Reply& reply);

@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::size_t kFileBytesAtOnce = 128 << 10;
-constexpr auto kStatePause = std::chrono::milliseconds(500);
+that are read at a time constexpr auto kStatePause = std::chrono::milliseconds(500);
 
 class RunEvents : public EventSource {
  public:
@@ -68,7 +68,7 @@ class RunEvents : public EventSource {
     }
     std::error_code gone;
     if (!fs::is_directory(folder_, gone)) return false;
-    // Resuming may have given the run another length.
+    // When a run is resumed, its length may change.
     if (const auto time = time_of("config.toml"); time != configured_) try {
         config_ = train::read_run_config((fs::path(folder_) / "config.toml").string());
         configured_ = time;
@@ -98,14 +98,14 @@ class RunEvents : public EventSource {
     out += fmt::format("id: {}.{}.{}\nevent: {}\ndata: {}\n\n", metrics_, scores_, picture_, name, data);
   }
 
-  /// Calls found(line, its JSON) for the whole lines behind `at`, which it moves on.
+  /// Calls found(line, its JSON) for each complete line after the offset `at`, and advances `at`.
   template <typename Found>
   void read_lines(const char* name, std::uint64_t& at, const Found& found, std::string& out) {
     const fs::path path = fs::path(folder_) / name;
     std::error_code none;
     const std::uintmax_t size = fs::file_size(path, none);
     if (none || size == at || !fs::is_regular_file(path, none)) return;
-    if (size < at) {  // resumed from an earlier step: lines ahead of it are gone
+    if (size < at) {  // the run went back to an earlier step, and later lines were removed
       metrics_ = scores_ = 0;
       picture_ = after_ = -1;
       event(out, "reset", "{}");
@@ -117,7 +117,7 @@ class RunEvents : public EventSource {
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
     if (text.size() == kFileBytesAtOnce && text.find('\n') == std::string::npos)
-      at += text.size();  // no line is so long
+      at += text.size();  // skips a line too long
     for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
       const std::string line = text.substr(begin, end - begin);
       at += line.size() + 1;
@@ -130,8 +130,8 @@ class RunEvents : public EventSource {
 
   const std::string folder_, root_, url_;
   train::Config config_;
-  std::uint64_t metrics_ = 0, scores_ = 0;  // bytes of the files that were read
-  std::int64_t picture_ = -1, after_ = -1;  // the last step that was shown; steps that the client has
+  std::uint64_t metrics_ = 0, scores_ = 0;  // offsets up to which the files were read
+  std::int64_t picture_ = -1, after_ = -1;  // step of the last picture that was sent; last step that the client has
   std::string state_;
   fs::file_time_type evaluated_, configured_;
   Clock::time_point looked_{};

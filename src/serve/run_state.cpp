@@ -14,12 +14,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Whether training came to its end. What a run of --epochs has to do depends on its data; its log says when it is
-/// done.
+/// Whether training is complete. How many steps --epochs are depends on the data, so that only the log of such a run
+/// tells.
 bool is_finished(const train::Config::Train& train, const RunState& run, const std::string& said) {
   if (said.starts_with("wrote ")) return true;
   if (train.steps > 0) return run.steps >= train.steps;
-  // The last line is up to an interval older than the end.
+  // The last line of metrics.jsonl is up to one interval older than the end of training.
   return train.time > 0 && run.seconds + 1.5 * run.interval >= train.time;
 }
 
@@ -32,7 +32,7 @@ std::string last_line(const std::string& path) {
 }
 
 std::string end_of_file(const std::string& path, std::size_t bytes) {
-  // A pipe would not end, and a link may lead anywhere.
+  // Reading a pipe might never end, and a link may lead anywhere.
   std::error_code none;
   if (!fs::is_regular_file(fs::symlink_status(path, none))) return "";
   std::ifstream file(path, std::ios::binary);
@@ -64,7 +64,7 @@ RunState state_of(const std::string& folder, const train::Config& config) {
     run.state = "training";
     return run;
   }
-  // A log that is older than the metrics is of a training before the last one.
+  // A log that is older than the metrics belongs to an earlier training.
   std::error_code ignored;
   const auto written = [&](const char* name) { return fs::last_write_time(path / name, ignored); };
   const bool is_old = written(kTrainLog) < written("metrics.jsonl");

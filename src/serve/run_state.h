@@ -17,13 +17,13 @@ struct RunState {
   double interval = 0;  ///< seconds between the last lines of metrics.jsonl
 };
 
-/// The file to which a server lets trainings write, in the folder of the run.
+/// The file in the folder of a run that gets the output of trainings that a server has started.
 inline constexpr const char* kTrainLog = "train.log";
 
-/// Reads the ends of files only.
+/// The state of the run in a folder. Reads only the ends of files.
 RunState state_of(const std::string& folder, const train::Config& config);
 
-/// The last bytes of a file, whole lines; empty if there is none.
+/// The last complete lines of a file, at most `bytes` bytes; empty if there is no file.
 std::string end_of_file(const std::string& path, std::size_t bytes);
 /// The last line of a log that is not empty; empty if there is none.
 std::string last_line(const std::string& path);

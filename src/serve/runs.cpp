@@ -32,9 +32,9 @@ namespace {
 
 constexpr std::size_t kCurvePoints = 60;
 constexpr std::size_t kLogBytes = 8 << 10;
-constexpr std::size_t kMostTrainings = 4;  // started by this server, at once
+constexpr std::size_t kMostTrainings = 4;  // of this server at once
 constexpr auto kWatchPause = std::chrono::milliseconds(500);
-constexpr std::int64_t kWatchFor = 3000;  // milliseconds after the last listener asked
+constexpr std::int64_t kWatchFor = 3000;  // milliseconds for which changes are looked for after a listener has asked
 
 std::string url_of(const std::string& name) { return "/v1/runs/" + encode_url(name); }
 
@@ -44,7 +44,7 @@ std::string stamp_of(const fs::path& file) {
   return error ? "-" : fmt::format("{}.", time.time_since_epoch().count());
 }
 
-/// A text that changes when the card of a run does.
+/// A text that changes when the summary of a run (its card) may have changed.
 std::string fingerprint(const fs::path& folder) {
   std::string text;
   for (const char* name : {"config.toml", "metrics.jsonl", "scores.jsonl", "samples", "model.safetensors", kTrainLog})
@@ -97,7 +97,7 @@ std::string setting_text(const std::string& key, const Json& value) {
                 "set." + key};
 }
 
-/// Options such as --time 3m of what a body says, added to `arguments`.
+/// Adds the length of training in a body to `arguments`, as options such as --time 3m.
 void add_length(const Json& body, std::vector<std::string>& arguments) {
   for (const char* field : {"steps", "epochs", "time"})
     if (const std::string text = text_of(body, field); !text.empty()) {
@@ -112,7 +112,7 @@ void refuse_unknown(const Json& body, std::initializer_list<std::string_view> fi
       throw Refusal{400, "there is no field of that name: " + base::printable(field.substr(0, 60)), field};
 }
 
-/// Tries values as `gan train` would; what only the data shows is left to it.
+/// Checks values as `gan train` does, but for errors that depend on the data.
 void try_values(const Json& body, const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string field = "preset";
   try {
@@ -138,7 +138,7 @@ std::string quoted_command(const std::vector<std::string>& arguments) {
 
 }  // namespace
 
-/// Says that something has changed.
+/// Sends an event whenever a run has changed.
 class ListEvents : public EventSource {
  public:
   explicit ListEvents(Runs& runs) : runs_(runs) {}
@@ -175,7 +175,7 @@ void Runs::watch() {
     if (now - asked_ > kWatchFor) continue;
     std::string found;
     try {
-      training();  // notes trainings that have ended
+      training();  // removes trainings that have ended
       for (const std::string& name : runs::folders_of_runs(root_)) found += name + fingerprint(fs::path(root_) / name);
     } catch (const std::exception&) {  // a folder vanished meanwhile: the next look will be right
       continue;
@@ -268,12 +268,12 @@ Json Runs::describe(const std::string& name) {
   return run;
 }
 
-/// One of the trainings at once, until it is among `started_` or has failed.
+/// Holds one of the kMostTrainings places while a training starts, until it is in `started_` or has failed.
 class Runs::Beginning {
  public:
-  /// Throws a Refusal if there are enough, or if the run is about to begin already.
+  /// Throws a Refusal if no place is free, or if the run is being started already.
   Beginning(Runs& runs, const std::string& name) : runs_(runs), name_(name) {
-    runs.training();  // forgets those that have ended
+    runs.training();  // removes trainings that have ended
     const std::scoped_lock lock(runs.mutex_);
     if (runs.beginning_.count(name)) throw Refusal{409, "the run is being started"};
     if (runs.started_.size() + runs.beginning_.size() >= kMostTrainings)
@@ -353,7 +353,7 @@ Json Runs::start(const Json& body) {
   if (!fs::is_directory(parent, error)) throw Refusal{400, "name: a part of it is a file", "name"};
   const Beginning beginning(*this, name);
   base::create_folder(path.parent_path().string());
-  // Only one of two requests makes the folder.
+  // Of two requests at once only one makes the folder.
   if (!fs::create_directory(path, error))
     throw Refusal{409, "name: there is a file, folder or run of that name", "name"};
   try {

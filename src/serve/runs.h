@@ -16,11 +16,11 @@
 
 namespace gan::serve {
 
-/// The runs below a root: their state, read from their folders, and trainings as processes of their own. A server that
-/// comes back finds all of it. Any thread may use it.
+/// The runs below a root: their state, read from their folders, and trainings in processes of their own. A restarted
+/// server finds all of them. Any thread may use it.
 class Runs {
  public:
-  /// `root`: a folder, canonical; empty: there are no runs.
+  /// `root`: the canonical path of a folder; empty: there are no runs.
   explicit Runs(std::string root);
   ~Runs();
 
@@ -28,21 +28,20 @@ class Runs {
   /// The folder of a run. Throws a Refusal if there is no run of that name.
   std::string folder(const std::string& name) const;
 
-  /// As GET /v1/runs answers.
+  /// The answer to GET /v1/runs.
   nlohmann::ordered_json list();
-  /// As GET /v1/runs/NAME answers.
+  /// The answer to GET /v1/runs/NAME.
   nlohmann::ordered_json describe(const std::string& name);
 
-  /// Starts a training as the body of POST /v1/runs says, or only checks it. Throws a Refusal with what `gan train`
-  /// says of it.
+  /// Starts the training that a body of POST /v1/runs describes, or only checks the body. Throws a Refusal with the
+  /// error message of `gan train`.
   nlohmann::ordered_json start(const nlohmann::ordered_json& body);
   void stop(const std::string& name);
   void resume(const std::string& name, const nlohmann::ordered_json& body);
 
-  /// The events of a run behind `last_id`, an id of theirs; from the first line if it is empty, or the first with a
-  /// step above `after`.
+  /// The events of a run after the one whose id is `last_id`; if that is empty, from the first step above `after`.
   std::shared_ptr<EventSource> events(const std::string& name, const std::string& last_id, std::int64_t after);
-  /// The events of all runs.
+  /// One event for each change of any run.
   std::shared_ptr<EventSource> list_events();
   /// The number of trainings that this server has started, or is starting, and that have not ended.
   int training();
@@ -55,12 +54,12 @@ class Runs {
 
   const std::string root_;
   std::mutex mutex_;
-  std::map<std::string, std::pair<std::string, nlohmann::ordered_json>> cards_;  // by name, with what they depend on
+  std::map<std::string, std::pair<std::string, nlohmann::ordered_json>> cards_;  // by name: fingerprint, summary
   std::map<std::string, Process> started_;
-  std::set<std::string> beginning_;  // started or resumed, and not yet among `started_`
-  // A thread looks for changes while somebody listens.
+  std::set<std::string> beginning_;  // being started or resumed, not yet in `started_`
+  // A thread looks for changes while clients listen.
   std::atomic<std::uint64_t> version_ = 0;
-  std::atomic<std::int64_t> asked_ = 0;  // milliseconds of the steady clock
+  std::atomic<std::int64_t> asked_ = 0;  // when a listener last asked, in milliseconds of the steady clock
   std::mutex watch_mutex_;
   std::condition_variable watch_changed_;
   bool ending_ = false;

@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-constexpr float kLargestLatent = 1e4F;  // beyond, samples are not finite
+constexpr float kLargestLatent = 1e4F;  // with larger ones samples may not be finite
 
 struct Format {
   std::string_view type;
@@ -33,7 +33,7 @@ constexpr Format kAnswerFormats[] = {{"image/png", draw::SampleFormat::png},
                                      {"text/csv", draw::SampleFormat::csv}};
 constexpr std::string_view kJson = "application/json";
 
-/// The first type of an Accept header that is one of `types`; `otherwise` if any will do. Throws a Refusal.
+/// The first type of an Accept header that is one of `types`; `otherwise` if it accepts any. Throws a Refusal (406).
 std::string accepted(std::string_view accept, std::span<const std::string_view> types, std::string_view otherwise) {
   if (accept.empty()) return std::string(otherwise);
   for (std::string& part : base::split(std::string(accept), ',')) {
@@ -63,7 +63,7 @@ bool flag(const Json& body, const char* field) {
   return found->get<bool>();
 }
 
-/// A value of a condition as --condition takes it: texts in quotes, which makes them one value each.
+/// A value of a condition in the form of --condition. Texts are quoted, since `|` and commas would split them.
 std::string value_text(const Json& value, const std::string& field, bool in_list = false) {
   if (value.is_number_integer() || value.is_number_float()) return value.dump();
   if (value.is_string()) {
@@ -87,7 +87,7 @@ std::string value_text(const Json& value, const std::string& field, bool in_list
   throw Refusal{400, field + ": expected a number, a name, a list of them or {\"from\", \"to\", \"steps\"}", field};
 }
 
-/// The latents of a client, [rows, latent].
+/// The latents in a body, [rows, latent].
 std::vector<float> read_latents(const Json& rows, std::int64_t latent, std::int64_t most) {
   const auto refuse = [&] {
     throw Refusal{400, fmt::format("latents: expected rows of {} numbers between -10,000 and 10,000", latent),
@@ -106,7 +106,8 @@ std::vector<float> read_latents(const Json& rows, std::int64_t latent, std::int6
   return noise;
 }
 
-/// A usage error of the command line's code as the answer to a request, whose fields have no dashes.
+/// The Refusal for a usage error of code that the command line shares: options are named without their dashes, as
+/// fields.
 Refusal refusal_of(const base::Error& error, const std::string& field = {}) {
   std::string message = error.what();
   for (std::size_t at; (at = message.find("--")) != std::string::npos;) message.erase(at, 2);
@@ -154,7 +155,7 @@ std::vector<std::pair<std::string, std::string>> headers_of(const SampleOrder& o
           {"Cache-Control", "no-store"}};
 }
 
-/// The answer to an order, of its samples [N, ...sample] in the training range, which it changes.
+/// The answer to an order. `samples` [N, ...sample] are in the training range and are overwritten.
 Response answer(const SampleOrder& order, std::span<float> samples, std::span<const float> z,
                 const data::ConditionRows& rows) {
   const train::Model& model = order.model->model;
@@ -181,7 +182,7 @@ Response answer(const SampleOrder& order, std::span<float> samples, std::span<co
   return response;
 }
 
-/// The batch for which a program is compiled: few sizes, so that the sampler keeps all of them.
+/// The batch size for which a program is compiled. There are few sizes, so that the sampler keeps all programs.
 std::int64_t rounded_batch(std::int64_t count) {
   constexpr std::array<std::int64_t, 8> kSizes = {1, 2, 4, 8, 16, 32, 64, train::Sampler::kLargestBatch};
   return *std::ranges::lower_bound(kSizes, count);
@@ -334,7 +335,7 @@ void Drawer::run() {
   for (std::unique_lock lock(mutex_);;) {
     changed_.wait(lock, [&] { return ending_ || !queue_.empty(); });
     if (ending_) return;
-    // The first, and what else is wanted of its model, up to a batch.
+    // Takes the first order, and others for the same model up to a full batch.
     std::vector<Waiting> together;
     std::int64_t total = 0;
     for (auto it = queue_.begin(); it != queue_.end();) {
@@ -398,7 +399,7 @@ void Drawer::draw(std::vector<Waiting>& together) {
       try {
         sampler.require_finite(samples, each.order.options.first);
         each.finish(answer(each.order, samples, std::span(z_).subspan(at * latent, count * latent), rows[done]));
-      } catch (...) {  // the others have samples of their own
+      } catch (...) {  // the other orders do not depend on this one
         each.fail(std::current_exception());
       }
       at += count;
@@ -406,7 +407,7 @@ void Drawer::draw(std::vector<Waiting>& together) {
   } catch (...) {
     for (; done < together.size(); ++done) together[done].fail(std::current_exception());
   }
-  constexpr std::size_t kKept = std::size_t{1} << 20;  // elements: a large order is not remembered in memory
+  constexpr std::size_t kKept = std::size_t{1} << 20;  // elements; memory that only a large order needs is freed
   if (drawn_.capacity() > kKept) std::vector<float>().swap(drawn_);
   if (z_.capacity() > kKept) std::vector<float>().swap(z_);
 }

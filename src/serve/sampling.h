@@ -20,56 +20,57 @@
 
 namespace gan::serve {
 
-/// Samples to draw, and what is to be made of them.
+/// The samples that a request asks for, and the form of the answer.
 struct SampleOrder {
   std::shared_ptr<const OpenModel> model;
   draw::SampleOptions options;
   draw::SamplePlan plan;
-  std::vector<float> noise;     ///< [rows, latent] of the client, or empty: those of the seed
-  std::string type;             ///< of the answer: "image/png", "application/json", ...
+  std::vector<float> noise;     ///< [rows, latent] that the client sent; empty: drawn by the seed
+  std::string type;             ///< media type of the answer: "image/png", "application/json", ...
   int pad = 2;                  ///< pixels around each image of a picture
-  bool return_latents = false;  ///< in JSON
+  bool return_latents = false;  ///< whether answers in JSON have the latents
 };
 
 struct SampleLimits {
-  std::int64_t count = 4096;        ///< samples of a request
-  std::int64_t elements = 1 << 24;  ///< of all its samples
-  std::int64_t waiting = 512;       ///< requests that wait to be drawn
+  std::int64_t count = 4096;        ///< most samples of a request
+  std::int64_t elements = 1 << 24;  ///< most elements of all its samples
+  std::int64_t waiting = 512;       ///< most requests that wait to be drawn
   std::int64_t waiting_samples = 16384;
 };
 
-/// The model that a body names; "" if it names none.
+/// The name of the model in a body; "" if there is none.
 std::string model_of(const nlohmann::ordered_json& body);
 
-/// The order that a body of POST /v1/sample makes. `accept`: the header of that name. Throws a Refusal that names the
-/// field for unknown ones and for values that cannot be, 413 beyond the limits, 406 for types that the model's samples
-/// cannot have. Fields in `others` are allowed beside those of sample_options.
+/// The order for a body of POST /v1/sample. `accept`: the header Accept. Throws a Refusal that names the field for
+/// unknown fields and invalid values, 413 beyond the limits, 406 for types that the model's samples cannot have. Fields
+/// in `others` are allowed beside those of sample_options.
 SampleOrder make_order(const nlohmann::ordered_json& body, std::string_view accept,
                        std::shared_ptr<const OpenModel> model, const SampleLimits& limits,
                        std::initializer_list<std::string_view> others = {"columns", "pad", "return_latents"});
 
-/// The options of a sample request: --condition and so on as `gan sample` takes them. Fields in `others` are allowed.
+/// The options of a request for samples, as `gan sample` has them. Sets `noise` to the latents in the body. Fields in
+/// `others` are allowed.
 draw::SampleOptions sample_options(const nlohmann::ordered_json& body, const train::Model& model,
                                    std::vector<float>& noise, std::initializer_list<std::string_view> others);
 
-/// The answer with the way of an order's samples from latent to latent or condition to condition: POST /v1/interpolate.
+/// The answer to POST /v1/interpolate: samples on the way from latent to latent, or from condition to condition.
 Response interpolate(const nlohmann::ordered_json& body, std::string_view accept,
                      std::shared_ptr<const OpenModel> model, const SampleLimits& limits);
 
-/// Draws orders on a thread of its own; those of one model that wait together are drawn in one batch. Sample number k
-/// of a seed is the same to 1e-5 whatever is drawn with it.
+/// Draws orders on a thread of its own. Waiting orders for the same model are drawn in one batch. Sample k of a seed is
+/// the same to 1e-5 in any batch.
 class Drawer {
  public:
-  /// `threads`: for products.
+  /// `threads`: number of threads that compute a batch.
   Drawer(const SampleLimits& limits, int threads);
-  /// Orders that wait are dropped.
+  /// Drops waiting orders.
   ~Drawer();
   Drawer(const Drawer&) = delete;
   Drawer& operator=(const Drawer&) = delete;
 
   using Finish = std::function<void(Response)>;
   using Fail = std::function<void(std::exception_ptr)>;
-  /// Calls one of the functions on the drawer's thread when the samples are drawn. False if too many wait.
+  /// Calls `finish` on the drawer's thread when the samples are drawn, or `fail`. False if too many orders wait.
   bool add(SampleOrder order, Finish finish, Fail fail);
 
   std::int64_t waiting() const { return waiting_; }

@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr int kWorkers = 8;                        // some may wait for trainings to begin
-constexpr std::size_t kMostRequestsWaiting = 128;  // requests for workers
+constexpr std::size_t kMostRequestsWaiting = 128;  // most requests that wait for workers
 constexpr double kGraceSeconds = 30;               // for answers when the server ends
 
 ServerOptions completed(ServerOptions options) {
@@ -49,7 +49,7 @@ ServerOptions completed(ServerOptions options) {
   return options;
 }
 
-/// As many connections as the system lets a program have that asks for them.
+/// Raises the limit of open files, and so of connections, to the most that the system allows.
 void allow_files() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -57,8 +57,8 @@ void allow_files() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Keeps freed memory for the next request, which wants the same: a quarter of a megabyte for a small PNG, whose pages
-/// would else be taken from the system and given back each time.
+/// Keeps freed memory for the next request, which needs as much: even a small PNG takes a quarter of a megabyte, which
+/// would otherwise be requested from the system and returned each time.
 void keep_memory() {
 #ifdef __GLIBC__
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
@@ -110,7 +110,7 @@ void Log::flush() {
     const std::scoped_lock lock(mutex_);
     text.swap(text_);
   }
-  std::fwrite(text.data(), 1, text.size(), stderr);  // a log that cannot be written ends no server
+  std::fwrite(text.data(), 1, text.size(), stderr);  // the server goes on if the log cannot be written
 }
 
 Server::Services::Services(const ServerOptions& given)
@@ -145,7 +145,7 @@ std::string Server::url() const {
 }
 
 void Server::run() {
-  std::signal(SIGPIPE, SIG_IGN);  // of a log that nobody reads
+  std::signal(SIGPIPE, SIG_IGN);  // raised by writing to a log whose reader has gone
   std::exception_ptr failure;
   std::jthread connections([&] { services_->http->run(kGraceSeconds); });
   try {

@@ -17,12 +17,12 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8090;  ///< 0: any free one
   std::vector<std::string> allow_hosts = {};
-  std::string key = {};  ///< needed for every host beyond this machine
+  std::string key = {};  ///< needed if other machines can reach `host`
   bool read_only = false;
-  bool pages = false;                         ///< whether the studio's pages are there
+  bool pages = false;                         ///< whether to serve the studio's pages
   bool log = true;                            ///< a line of JSON on standard error for each request
   int threads = 0;                            ///< for drawing; 0: one less than there are processors
-  const runtime::Backend* backend = nullptr;  ///< that draws; null: the CPU
+  const runtime::Backend* backend = nullptr;  ///< for drawing; null: the CPU
   HttpOptions http = {};
   SampleLimits limits = {};
 };
@@ -30,15 +30,15 @@ struct ServerOptions {
 /// `gan serve` and `gan studio`.
 class Server {
  public:
-  /// Listens from now on. Throws a usage error for a host beyond this machine without a key, for a root that is no
-  /// folder, and for values out of range; a run error if the port is taken.
+  /// Starts to listen. Throws a usage error for a host that other machines can reach without a key, for a root that is
+  /// no folder, and for values out of range; a run error if the port is taken.
   explicit Server(const ServerOptions& options);
   ~Server();
 
   /// "http://127.0.0.1:8090/"
   std::string url() const;
-  /// Reads the models, then serves until the program is interrupted (base::is_interrupted) and what runs is answered.
-  /// Throws a data error for a model that cannot be read.
+  /// Reads the models, then serves until the program is interrupted (base::is_interrupted) and open requests are
+  /// answered. Throws a data error for a model that cannot be read.
   void run();
 
   struct Services;

@@ -35,7 +35,7 @@ void Workers::run() {
     queue_.pop_front();
     lock.unlock();
     work();
-    work = nullptr;  // what it holds ends before the lock is taken
+    work = nullptr;  // what it captures is destroyed before the lock is taken
     lock.lock();
   }
 }

@@ -10,17 +10,17 @@
 
 namespace gan::serve {
 
-/// Threads that run functions in the order in which they came.
+/// A pool of threads that runs functions in the order in which they were added.
 class Workers {
  public:
-  /// `most`: functions that may wait.
+  /// `most`: how many functions may wait.
   Workers(int threads, std::size_t most);
-  /// Waits for the function that each thread runs; those that wait are dropped.
+  /// Waits for the running functions; drops the waiting ones.
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  /// False if too many wait. `work` must not throw.
+  /// Returns false if too many functions wait. `work` must not throw.
   bool add(std::function<void()> work);
 
  private:

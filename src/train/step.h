@@ -84,8 +84,8 @@ struct StepOptions {
 /// "lost.d" are 1 from the first step on whose loss is NaN or beyond kLargestLoss; "sound_steps" counts the steps
 /// before it.
 ///
-/// With data_rows the program counts the steps itself, and the host writes only "budget.done" between them: "data.x" f32
-/// [data_rows, elements of a sample] holds all samples; "batch.rows" i32 [queue, N], numbers of its rows, "batch.y"
+/// With data_rows the program counts the steps itself, and the host writes only "budget.done" between them: "data.x"
+/// f32 [data_rows, elements of a sample] holds all samples; "batch.rows" i32 [queue, N], numbers of its rows, "batch.y"
 /// [queue, elements] and "queue.steps" i32 [queue, 1], numbers of steps, take the places of "batch.x", "batch.y" and
 /// "step" for `queue` steps. The input and output "queue.at" i32 [1] is the row that is next; "queue.next" i32
 /// [queue, 1] has the row after each.
@@ -106,7 +106,7 @@ inline bool differs_by_part(const std::string& input) { return input.starts_with
 std::vector<nn::Variable> build_sampler(graph::Graph& graph, const Config& config, const models::ModelSpec& spec,
                                         std::int64_t batch, bool shares = false);
 
-/// What the discriminator says, and the variables it needs.
+/// The outputs of the discriminator, and the variables it needs.
 struct JudgedSamples {
   models::Verdicts verdicts;
   std::vector<nn::Variable> variables;

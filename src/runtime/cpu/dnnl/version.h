@@ -16,8 +16,8 @@ struct Block {
 
 #if DNNL_VERSION_MAJOR >= 3
 
-/// Whether reorders are right from and to layouts whose last blocks are not full. Those of Debian 13 (3.7.2) are not,
-/// and of no other version 3 is it known.
+/// Whether reorders are correct from and to blocked layouts whose last block is padded. In Debian 13's version, 3.7.2,
+/// they are not; other versions 3 were not tested.
 inline constexpr bool kReordersPadding = false;
 
 /// The primitive descriptor of a forward operation.
