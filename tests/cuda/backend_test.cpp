@@ -354,13 +354,22 @@ TEST(Cuda, ProductsHaveKernelsOfTheirOwnWhereCublasltHasNone) {
   for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
 }
 
-TEST(Cuda, WithoutCublasltProductsAreKernelsToo) {
+TEST(Cuda, ProductsOfOurOwnComputeWhatFollowsThem) {
   const StandIn stand_in, without_blas({.without_blas = true});
-  const auto backend =
+  const auto own =
       runtime::cuda::make_backend(stand_in.functions(), 0, stand_in_cache(), runtime::one_rank(), {runtime::kCublasLt});
+  const auto separate = backend_of(without_blas);
   const data::Dataset ring = data::open_source("ring8");
-  EXPECT_EQ(trained(small_vectors(), ring, backend.get(), 4),
-            trained(small_vectors(), ring, backend_of(without_blas).get(), 4));
+  for (const char* precision : {"f32", "bf16"}) {
+    train::Config config = small_vectors();
+    train::apply_settings(config,
+                          std::vector<std::string>{"optim.name=sgd", std::string("train.precision=") + precision});
+    const auto expected = trained(config, ring, separate.get(), 4), actual = trained(config, ring, own.get(), 4);
+    for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+    train::Stepper with(config, ring, nullptr, {.backend = own.get()}),
+        apart(config, ring, nullptr, {.backend = separate.get()});
+    EXPECT_LT(with.kernels(0, false).size(), apart.kernels(0, false).size());
+  }
 }
 
 // ---- data on the device ----

@@ -187,7 +187,7 @@ class CudaBackend : public Backend {
   CudaBackend(std::shared_ptr<Device> device, bool own_products)
       : device_(std::move(device)), own_products_(own_products) {}
 
-  graph::Target target() const override { return cuda::target(); }
+  graph::Target target() const override { return cuda::target(own_products_); }
   bool has_bf16() const override { return device_->capability() >= 80; }
   bool has_fast_bf16() const override { return has_bf16(); }
   std::string describe() const override {
@@ -229,7 +229,9 @@ class CudaBackend : public Backend {
   }
 
  private:
-  Lowered lowered(const Launch& launch) const { return lower(launch, device_->total_bytes() / kPartUnfolded); }
+  Lowered lowered(const Launch& launch) const {
+    return lower(launch, {.most_unfolded = device_->total_bytes() / kPartUnfolded, .own_products = own_products_});
+  }
 
   Device::Task task(const Work& work, std::vector<SourceKernel>& sources) const {
     if (const auto* product = std::get_if<Product>(&work)) {
@@ -247,15 +249,16 @@ class CudaBackend : public Backend {
 
 }  // namespace
 
-graph::Target target() {
+graph::Target target(bool own_products) {
   graph::Target target;
   target.name = "cuda";
+  target.epilogue_wants_transposed_b = false;
+  target.chains_sum_rows = true;
+  if (own_products) return target;
   // Products round their result to bf16. Any other chain that follows one is a kernel of its own, which merges with
   // what follows (docs/design/0019).
   target.longest_epilogue = 2;
   target.epilogue_ops = {graph::ElementwiseOp::copy};
-  target.epilogue_wants_transposed_b = false;
-  target.chains_sum_rows = true;
   return target;
 }
 

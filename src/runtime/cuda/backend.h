@@ -19,7 +19,7 @@ std::shared_ptr<Backend> make_backend(const Functions& functions, std::optional<
                                       Communicator& communicator = one_rank(),
                                       const std::set<std::string>& disabled = {});
 
-/// A target that has every fusion that the kernels support.
-graph::Target target();
+/// A target that has every fusion that the kernels support; own products compute the chains that follow them.
+graph::Target target(bool own_products = false);
 
 }  // namespace gan::runtime::cuda

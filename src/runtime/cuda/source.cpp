@@ -505,7 +505,25 @@ struct Tiled {
   bool may_cut = true;        ///< into parts along k, which are added in order
   bool accumulate = false;    ///< adds to the result; not if it may be cut
   DType result = DType::f32;  ///< bf16 only if it may not be cut
+  /// Computed from each element in place of storing it, if it may not be cut; `to` is the element's number.
+  const BoundChain* chain = nullptr;
 };
+
+/// Statements that compute a chain from element `at` of a product, which is sums[4 * i + j].
+std::string chain_of_element(const Chain& chain) {
+  std::string out = "const int e = 0;\n";
+  for (std::size_t k = 0; k < chain.operands.size(); ++k) {
+    const std::string to = fmt::format("x{}[0]", k);
+    out += fmt::format("float x{}[1];\n", k);
+    out += chain.operands[k].access == Access::product ? to + " = sums[4 * i + j];\n"
+                                                       : read_operand(chain.operands[k], k, to, "at");
+  }
+  out += compute_slots(chain);
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    out += fmt::format("{1} y{0};\nassign(y{0}, s{2});\nstore(r{0}, at, y{0});\n", r, type_of(chain.results[r].dtype),
+                       chain.results[r].source);
+  return out;
+}
 
 /// Tiles of the result in registers, their operands in shared memory.
 void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, Address b, Address d) {
@@ -572,11 +590,8 @@ $load_a$load_b    }
       for (int j = 0; j < 4; ++j) {
         const $index m = m0 + y + i, n = n0 + x + j;
         const long long at = blockIdx.y % $parts * (long long)$result + $to;
-        $T value;
         if (m < $m && n < $n) {
-          assign(value, sums[4 * i + j]$plus);
-          store(d, at, value);
-        }
+$store        }
       }
     }
   }
@@ -595,14 +610,21 @@ $load_a$load_b    }
        {"m", text(t.m)},
        {"n", text(t.n)},
        {"result", text(t.d_elements)},
-       {"plus", t.accumulate ? " + fetch<float>(d, at)" : ""},
-       {"T", std::string(type_of(t.result))},
+       {"store", t.chain ? chain_of_element(t.chain->chain)
+                         : fmt::format("{} value;\nassign(value, sums[4 * i + j]{});\nstore(d, at, value);\n",
+                                       type_of(t.result), t.accumulate ? " + fetch<float>(d, at)" : "")},
        {"to", t.to}});
   const std::string type(type_of(operands));
-  lowering.out.work.push_back(kernel_of({{"a", a, type, t.a_elements},
-                                         {"b", b, type, t.b_elements},
-                                         {"d", dst, std::string(type_of(t.result)), used * t.d_elements, true}},
-                                        body, tiles, threads, used * t.groups));
+  std::vector<Parameter> parameters{{"a", a, type, t.a_elements}, {"b", b, type, t.b_elements}};
+  if (!t.chain) {
+    parameters.push_back({"d", dst, std::string(type_of(t.result)), used * t.d_elements, true});
+  } else {
+    const std::vector<Parameter> of_chain = parameters_of(*t.chain);
+    for (std::size_t i = 0; i < of_chain.size(); ++i)
+      if (i >= t.chain->chain.operands.size() || t.chain->chain.operands[i].access != Access::product)
+        parameters.push_back(of_chain[i]);
+  }
+  lowering.out.work.push_back(kernel_of(parameters, body, tiles, threads, used * t.groups));
   if (used > 1) lower_reduction(lowering, {true, {{t.d_elements, 1}}, {{used, t.d_elements}}, dst, d});
 }
 
@@ -994,7 +1016,11 @@ Touched Product::touched() const {
           {range(d, shape.m * shape.n, result)}};
 }
 
-SourceKernel product_kernel(const Product& product) {
+namespace {
+
+/// The kernel of a product; with a chain, which reads it and stores each of its results at the element's own place, it
+/// computes that and does not store the product.
+SourceKernel product_kernel(const Product& product, const BoundChain* chain) {
   const graph::Matmul& s = product.shape;
   Tiled t;
   t.m = s.m, t.n = s.n, t.k = s.k;
@@ -1009,6 +1035,7 @@ SourceKernel product_kernel(const Product& product) {
   t.b_along_k = s.transpose_b;
   t.to = fmt::format("m * (long long){} + n", s.n);
   t.may_cut = false;
+  t.chain = chain;
   t.accumulate = product.accumulate;
   t.result = product.result;
   Lowering lowering{0};
@@ -1016,10 +1043,28 @@ SourceKernel product_kernel(const Product& product) {
   return std::get<SourceKernel>(lowering.out.work.front());
 }
 
-Lowered lower(const Launch& launch, std::size_t most_unfolded) {
+/// Whether product_kernel can compute the chain of a launch.
+bool computes_chain(const Launch& launch) {
+  const auto sums = [](const auto& operand) { return operand.access == Access::sum; };
+  const auto full = [](const auto& result) { return result.access == Access::full; };
+  return launch.spec && launch.chain && std::holds_alternative<graph::Matmul>(*launch.spec) &&
+         std::ranges::none_of(launch.chain->operands, sums) && std::ranges::all_of(launch.chain->results, full);
+}
+
+}  // namespace
+
+SourceKernel product_kernel(const Product& product) { return product_kernel(product, nullptr); }
+
+Lowered lower(const Launch& launch, const LowerOptions& options) {
   Lowering lowering{reinterpret_cast<Address>(launch.workspace),
-                    static_cast<std::int64_t>(std::min(most_unfolded, kMostUnfolded))};
+                    static_cast<std::int64_t>(std::min(options.most_unfolded, kMostUnfolded))};
   std::vector<Address> operands = addresses(launch.operands), results = addresses(launch.results);
+  if (options.own_products && computes_chain(launch)) {
+    const std::vector<Address> inputs = addresses(launch.inputs);
+    const BoundChain chain{*launch.chain, std::move(operands), std::move(results)};
+    lowering.out.work.push_back(product_kernel({std::get<graph::Matmul>(*launch.spec), inputs[0], inputs[1]}, &chain));
+    return std::move(lowering.out);
+  }
   const bool rounds = launch.spec && launch.chain && only_rounds(launch);
   if (launch.spec) {
     Address dst = results[0];

@@ -59,9 +59,16 @@ struct Lowered {
   std::size_t workspace = 0;  ///< bytes used behind launch.workspace
 };
 
-/// Lowers a launch. Without addresses (null pointers) only the workspace is of use. An unfolded batch takes at most
-/// `most_unfolded` bytes of workspace, or one image. Throws a run error for a Spec that this backend does not know.
-Lowered lower(const Launch& launch, std::size_t most_unfolded = kMostUnfolded);
+struct LowerOptions {
+  /// An unfolded batch takes at most so many bytes of workspace, or one image.
+  std::size_t most_unfolded = kMostUnfolded;
+  /// Matrix products are generated kernels, which compute the chain that follows, too.
+  bool own_products = false;
+};
+
+/// Lowers a launch. Without addresses (null pointers) only the workspace is of use. Throws a run error for a Spec that
+/// this backend does not know.
+Lowered lower(const Launch& launch, const LowerOptions& options = {});
 
 /// A product by a generated kernel, where cuBLASLt has none.
 SourceKernel product_kernel(const Product& product);
