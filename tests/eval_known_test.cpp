@@ -183,17 +183,18 @@ TEST(EvalKnown, SharesOfClassesDoNotChangeScores) {
   }
 }
 
+// Both parts have more pictures than there are exemplars.
 TEST(EvalKnown, EmbeddingsOfOtherHeldOutSharesAreOthers) {
-  const Dataset all = spots(120, 13);
+  const Dataset all = spots(700, 13);
   const TemporaryFolder cache;
   const auto hash = [&](std::int64_t held_out) {
-    Reference reference{.train = first(all, held_out, 120 - held_out, 120), .held_out = first(all, 0, held_out, 120)};
-    Judge judge(std::move(reference), eval::cached_networks(reference, cache.path(), nullptr));
-    return judge.judge(spots(60, 14), {}).scores.embedding.value().hash;
+    Reference reference{.train = first(all, held_out, 700 - held_out, 700), .held_out = first(all, 0, held_out, 700)};
+    eval::Networks networks = eval::cached_networks(reference, cache.path(), nullptr);
+    return Judge(std::move(reference), std::move(networks)).judge(spots(60, 14), {}).scores.embedding.value().hash;
   };
-  const std::string of_tenth = hash(12);
-  EXPECT_NE(hash(60), of_tenth);
-  EXPECT_EQ(hash(12), of_tenth);
+  const std::string of_tenth = hash(70);
+  EXPECT_NE(hash(350), of_tenth);
+  EXPECT_EQ(hash(70), of_tenth);
 }
 
 TEST(EvalKnown, CopiesOfOnePictureAreNoReference) {

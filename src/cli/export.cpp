@@ -99,9 +99,9 @@ std::string scores_beside(const std::string& path, std::int64_t steps) {
   const std::filesystem::path model(path);
   const auto folder = std::filesystem::is_directory(model) ? model : model.parent_path();
   nlohmann::ordered_json numbers;
-  for (const auto& [name, value] : runs::scores_of(folder.string(), steps).items())
-    if (value.is_number() && name != "step" && name != "steps" && name != "seconds" && name != "seed")
-      numbers[name] = value;
+  const nlohmann::ordered_json scores = runs::scores_of(folder.string(), steps);
+  for (const char* name : {"label_accuracy", "fd", "precision", "recall", "density", "coverage", "ks", "score"})
+    if (scores.is_object() && scores.contains(name) && scores[name].is_number()) numbers[name] = scores[name];
   return numbers.is_null() ? "" : numbers.dump();
 }
 
@@ -120,8 +120,9 @@ void run(const Options& options) {
   const train::Model model =
       train::load_model(options.model, discriminator ? train::Networks::both : train::Networks::generator);
   exchange::Part part = discriminator ? exchange::discriminator_part(model) : exchange::generator_part(model);
-  if (const std::string scores = scores_beside(options.model, model.steps); !scores.empty())
-    part.metadata.emplace_back("scores", scores);
+  if (options.format == "onnx")
+    if (const std::string scores = scores_beside(options.model, model.steps); !scores.empty())
+      part.metadata.emplace_back("scores", scores);
   write(part, options);
 }
 

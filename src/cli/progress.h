@@ -23,7 +23,7 @@ class ProgressPrinter {
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
 
   void report(const train::Progress& progress);
-  /// Prints a line that is not overwritten.
+  /// Prints a line that is not overwritten; a quiet one only if it begins with "warning: ", on standard error.
   void note(const std::string& text);
   /// The last report; zeros before the first.
   const train::Progress& last() const { return last_; }

@@ -300,8 +300,9 @@ Evaluation Judge::judge_samples(data::Dataset samples, const char* why_unconditi
                                                                           : "needs the distances of columns");
   if (reference_.whole && (reads_labels() || !numbers_.empty()))
     scores.notes.push_back(
-        "nothing is held out: labels and numbers of the reference are read by what learned from it, "
-        "so its own errors are too small");
+        "nothing is held out: what reads labels and numbers may have learned from the reference itself, whose own "
+        "errors "
+        "are too small then");
   if (const std::string note = note_on_copies(); !note.empty())
     scores.notes.push_back(note);
   else if (static_cast<std::int64_t>(distinct_.size()) < kRowsOfCoverage && !reference_.advice.empty())
@@ -393,7 +394,8 @@ std::vector<Scores::Number::Window> Judge::windows(const data::NumberColumn& col
   const bool around = column.period > 0;
   const auto place = [&](float number) {
     const auto value = static_cast<double>(number);
-    return around ? value - column.period * std::floor(value / column.period) : value;
+    const double within = around ? value - column.period * std::floor(value / column.period) : value;
+    return around && within >= column.period ? 0 : within;  // rounding of a number just below 0
   };
   std::vector<std::uint32_t> order = distinct_;  // real rows, sorted by their number
   std::ranges::stable_sort(order, {}, [&](std::uint32_t i) { return place(of_real[i]); });

@@ -172,10 +172,11 @@ train::Model import_pytorch(const std::string& generator, const std::string& dis
     const std::int64_t wanted = pixels + (model.condition.empty() ? 0 : networks.embedding),
                        found = take_layers(*of_d, train::kDiscriminator, 1, networks.d, taken);
     const Shape table{model.condition.classes(), networks.embedding};
-    const bool has_table = take_embedding(*of_d, train::kDiscriminator, table, taken) != nullptr;
+    const bool has_table = of_d->find("embedding.weight") != nullptr;
     if (found != wanted || has_table == model.condition.empty())
       base::fail_data("{}: the first layer has {} inputs{}, expected {} for the pixels and the generator's condition",
                       discriminator, found, has_table ? " and there is an embedding" : "", wanted);
+    take_embedding(*of_d, train::kDiscriminator, table, taken);
     of_d->require_all_used();
   } else {
     const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);

@@ -61,7 +61,7 @@ class Executable {
   virtual bool can_run_here() const { return true; }
 
   const std::vector<Kernel>& kernels() const { return kernels_; }
-  /// How often the host starts something in the next run.
+  /// How often the host starts something in a run, not counting the first.
   virtual std::size_t launches() const { return kernels_.size(); }
 
  protected:

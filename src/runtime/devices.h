@@ -16,7 +16,8 @@ namespace gan::runtime {
 const Backend* choose_device(const std::string& device, const std::string& cache, Communicator& ranks = one_rank(),
                              const std::set<std::string>& disabled = {});
 
-/// The name of the first GPU. Throws a run error that names what is missing if it cannot be used.
+/// The name of the first GPU and the versions of its libraries. Throws a run error that names what is missing if it
+/// cannot be used.
 std::string describe_gpu();
 
 /// Whether this is a text that choose_device knows.

@@ -24,8 +24,8 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t kFileBytesAtOnce = 128 << 10;
-that are read at a time constexpr auto kStatePause = std::chrono::milliseconds(500);
+constexpr std::size_t kFileBytesAtOnce = 128 << 10;  // that are read at a time
+constexpr auto kStatePause = std::chrono::milliseconds(500);
 
 class RunEvents : public EventSource {
  public:

@@ -22,7 +22,7 @@ struct Position {
   int retries = 0;                              ///< how often the run diverged and went back; each time the rates fell
   std::optional<std::int64_t> good_steps = {};  ///< of the state that a run goes back to; absent: this one
   WatchState watch = {};
-  std::string device = {};            ///< the GPU of the run that wrote it; "": the processor
+  std::string device = {};            ///< the GPU that wrote it and its libraries; "": the processor
   std::int64_t ranks = 1, parts = 1;  ///< of the run that wrote it; parts of a rank
 };
 

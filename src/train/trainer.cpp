@@ -304,7 +304,7 @@ class Run {
                        device().empty() ? "the processor" : device()));
   }
 
-  /// The GPU of the run; "" on the processor.
+  /// The GPU of the run and the versions of its libraries; "" on the processor.
   std::string device() const {
     if (!options_.backend || options_.backend->memory().is_host()) return "";
     return options_.backend->describe() + ", " + options_.backend->versions();

@@ -140,18 +140,27 @@ TEST(Cuda, AnUnfoldedBatchThatIsTooLargeIsTakenInPieces) {
   train::Config config = small_images();
   train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
   // A 64th of the memory holds three images of 16 pixels with 16 floats each, or of 4 pixels with 64.
-  const StandIn roomy, tight({.says_total = 64 * 3 * 1024});
+  const StandIn roomy({.refused_captures = 2}), tight({.refused_captures = 2, .says_total = 64 * 3 * 1024});
   const auto expected = trained(config, dataset, backend_of(roomy).get(), 3);
   const auto actual = trained(config, dataset, backend_of(tight).get(), 3);
   for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
+  const auto launches = [&](const StandIn& stand_in) {
+    const auto backend = backend_of(stand_in);
+    train::Stepper stepper(config, dataset, nullptr, {.backend = backend.get()});
+    for (std::int64_t step = 0; step < 2; ++step) stepper.run(0, /*norms=*/false);
+    return stepper.launches(0, false);
+  };
+  EXPECT_GT(launches(tight), launches(roomy) + 10);
 }
 
 TEST(Cuda, ADriverThatRefusesGraphsGetsKernelsOneByOne) {
   const data::Dataset ring = data::open_source("ring8");
-  const StandIn willing, serial({.refused_captures = 1}), unwilling({.refused_captures = 2});
+  const StandIn willing, serial({.refused_captures = 1}), unwilling({.refused_captures = 2}),
+      never({.refused_captures = 3});
   const auto expected = trained(small_vectors(), ring, backend_of(willing).get(), 4);
   EXPECT_EQ(trained(small_vectors(), ring, backend_of(serial).get(), 4), expected);
   EXPECT_EQ(trained(small_vectors(), ring, backend_of(unwilling).get(), 4), expected);
+  EXPECT_EQ(trained(small_vectors(), ring, backend_of(never).get(), 4), expected);
   EXPECT_EQ(serial.launched_graphs(), willing.launched_graphs());
   EXPECT_EQ(unwilling.launched_graphs(), 0);
   const auto backend = backend_of(unwilling);

@@ -294,7 +294,7 @@ CUresult set_bytes(CUdeviceptr to, unsigned char value, std::size_t bytes, CUstr
 }
 
 CUresult make_stream(CUstream* stream, unsigned) {
-  const bool second = std::exchange(now().has_stream, true);
+  const bool second = std::exchange(now().has_stream, !now().has_stream);  // each device makes two
   *stream = second ? reinterpret_cast<CUstream>(&now().copies) : reinterpret_cast<CUstream>(&now());
   return CUDA_SUCCESS;
 }
@@ -306,6 +306,7 @@ CUresult is_stream_done(CUstream) { return now().is_done() ? CUDA_SUCCESS : CUDA
 CUresult begin_capture(CUstream, CUstreamCaptureMode) {
   require(!now().captured, "a capture inside of a capture");
   ++now().captures;
+  if (now().options.refused_captures >= 3) return CUDA_ERROR_NOT_SUPPORTED;
   now().captured = std::make_unique<Capture>();
   return CUDA_SUCCESS;
 }

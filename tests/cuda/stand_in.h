@@ -22,7 +22,7 @@ struct StandInOptions {
   bool without_blas = false;   ///< cuBLASLt has no algorithm for any product
   bool without_nccl = false;   ///< NCCL's library is missing
   int devices = 1;             ///< that the driver shows; all are this one
-  int refused_captures = 0;    ///< 1: of graphs with branches; 2: of all graphs
+  int refused_captures = 0;    ///< 1: of graphs with branches; 2: of all graphs; 3: to begin one
 };
 
 /// Functions of a GPU that does not exist. Its stream does what was put on it when somebody waits for it, so that a

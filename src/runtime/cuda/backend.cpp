@@ -81,7 +81,7 @@ class CudaExecutable : public Executable {
     if (in_parallel && !(f.cuStreamGetCaptureInfo_v2 && f.cuStreamUpdateCaptureDependencies)) return nullptr;
     CUgraph graph = nullptr;
     CUgraphExec made = nullptr;
-    check(f.cuStreamBeginCapture(device_->stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cuStreamBeginCapture");
+    if (f.cuStreamBeginCapture(device_->stream(), CU_STREAM_CAPTURE_MODE_THREAD_LOCAL) != CUDA_SUCCESS) return nullptr;
     bool refused = false;
     try {
       put_tasks(in_parallel);

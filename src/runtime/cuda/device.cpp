@@ -127,9 +127,9 @@ Device::Slot& Device::free_slot() {
   for (Slot& slot : slots_) {
     if (slot.turn > 0 && functions_.cuEventQuery(slot.taken) != CUDA_SUCCESS) continue;
     if (slot.pinned) return slot;
-    check(functions_.cuMemAllocHost(&slot.pinned, kSlotBytes), "cuMemAllocHost");
     for (CUevent* event : {&slot.brought, &slot.taken})
-      check(functions_.cuEventCreate(event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+      if (!*event) check(functions_.cuEventCreate(event, CU_EVENT_DISABLE_TIMING), "cuEventCreate");
+    check(functions_.cuMemAllocHost(&slot.pinned, kSlotBytes), "cuMemAllocHost");
     return slot;
   }
   Slot& oldest = *std::ranges::min_element(slots_, {}, &Slot::turn);
