@@ -140,7 +140,7 @@ TEST(Cuda, AnUnfoldedBatchThatIsTooLargeIsTakenInPieces) {
   train::Config config = small_images();
   train::apply_settings(config, std::vector<std::string>{"optim.name=sgd", "train.precision=f32"});
   // A 64th of the memory holds three images of 16 pixels with 16 floats each, or of 4 pixels with 64.
-  const StandIn roomy({.refused_captures = 2}), tight({.refused_captures = 2, .says_total = 64 * 3 * 1024});
+  const StandIn roomy({.refused_captures = 2}), tight({.says_total = 64 * 3 * 1024, .refused_captures = 2});
   const auto expected = trained(config, dataset, backend_of(roomy).get(), 3);
   const auto actual = trained(config, dataset, backend_of(tight).get(), 3);
   for (const auto& [name, values] : expected) EXPECT_LE(relative_error(actual.at(name), values, 1e-3), 1e-5) << name;
