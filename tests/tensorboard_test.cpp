@@ -99,7 +99,8 @@ TEST(TensorBoard, EventsHoldScoresAndWhatTheWatchdogMeasures) {
   expect_done(folder, {"train", "--data", "ring8", "--out", folder / "a", "--steps", "20", "--quiet", "--eval-every",
                        "10", "--tensorboard", "--set", "train.batch=16", "watchdog.every=10", "train.log_every=10"});
   const auto last = [&](const char* file) {
-    const std::string text = base::read_file(folder / "a" / file), lines = text.substr(0, text.size() - 1);
+    const std::string text = base::read_file(folder / (std::string("a/") + file)),
+                      lines = text.substr(0, text.size() - 1);
     return nlohmann::json::parse(lines.substr(lines.rfind('\n') + 1));
   };
   for (const char* score : {"score", "high_quality", "modes_found"})

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "data/source.h"
 #include "pages/assets.h"
+#include "runs/files.h"
 #include "serve/playground.h"
 #include "train/config_keys.h"
 #include "train/preset.h"
