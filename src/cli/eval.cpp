@@ -148,7 +148,8 @@ void run(const Options& options) {
     fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
     fmt::print("{}", eval::to_text(evaluation.scores, name));
-    if (!options.out.empty()) fmt::print("wrote {0}/eval.json and pictures\n", options.out);
+    if (!options.out.empty())
+      fmt::print("wrote {}/eval.json{}\n", options.out, evaluation.samples.is_image() ? " and pictures" : "");
   }
 }
 

@@ -229,7 +229,7 @@ function evaluation(box, data) {
   ];
   const rows = known.filter(([key]) => typeof e[key] === "number").map(([key, name, text]) => [name, number(e[key]), text]);
   const more = [["kid", "kernel distance (not Inception KID)"], ["cas", "classification accuracy score"],
-    ["memorization", "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"],
+    ["memorization", data.vectors ? "nearest training row" : "nearest training image"], ["parzen", "Parzen window"], ["modes", "modes"],
     ["ks", "Kolmogorov-Smirnov distance of columns"], ["own_label_accuracy", "label accuracy of real rows"]];
   for (const [key, name] of more) rows.push(...flatten(name, e[key]).map(([label, text]) => [label, text, ""]));
   for (const each of Array.isArray(e.numbers) ? e.numbers : [])
