@@ -244,8 +244,8 @@ TEST_P(GoldenTest, StepsFollowPyTorch) {
         const std::vector<double> values = doubles(state.at(name));
         if (name.starts_with("grad.") && !golden.vanishes(name.substr(5))) {
           const std::vector<double>& first = gradients.emplace(name, values).first->second;
-          // Both sides are about 1e-6 from float64; biases of the residual network sum values that nearly cancel.
-          EXPECT_LE(distance(values, first), (GetParam() == "residual" ? 1e-5 : 2e-6) * norm(first)) << name;
+          // Both sides are some 1e-6 from float64; biases of the residual network sum values that nearly cancel.
+          EXPECT_LE(distance(values, first), (GetParam() == "residual" ? 1e-5 : 4e-6) * norm(first)) << name;
         }
         return values;
       };
