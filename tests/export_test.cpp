@@ -442,6 +442,19 @@ TEST(ExportedModel, ClangCompilesTheCWithoutWarnings) {
   }
 }
 
+TEST(ExportedModel, OnnxNamesTheScoresOfTheRunAtItsStep) {
+  const Folder folder;
+  expect_done(folder, {"train", "--data", "ring8", "--out", folder / "a", "--steps", "20", "--quiet", "--eval-every",
+                       "10", "--set", "train.batch=16"});
+  const std::string scores = get(folder / "a/scores.jsonl"), last = scores.substr(scores.find('\n') + 1);
+  const std::string expected = "\"score\":" + Json::parse(last).at("score").dump();
+  expect_done(folder, {"export", folder / "a", "--to", "onnx", folder / "a.onnx"});
+  EXPECT_NE(get(folder / "a.onnx").find(expected), std::string::npos) << expected;
+  expect_done(folder, {"train", "--resume", "--out", folder / "a", "--steps", "25", "--quiet"});
+  expect_done(folder, {"export", folder / "a", "--to", "onnx", folder / "b.onnx"});
+  EXPECT_EQ(get(folder / "b.onnx").find("\"score\""), std::string::npos) << "it was not judged there";
+}
+
 TEST(ExportedModel, DiscriminatorSaysWhatTrainingSees) {
   for (const char* way : {"embedding", "projection", "auxiliary"}) {
     const Case one = discriminator_case("", small_model("lsgan-r1r2", [&](train::Config& config) {

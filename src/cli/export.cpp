@@ -101,7 +101,11 @@ std::string scores_beside(const std::string& path, std::int64_t steps) {
   nlohmann::ordered_json numbers;
   const nlohmann::ordered_json scores = runs::scores_of(folder.string(), steps);
   for (const char* name : {"label_accuracy", "fd", "precision", "recall", "density", "coverage", "ks", "score"})
-    if (scores.is_object() && scores.contains(name) && scores[name].is_number()) numbers[name] = scores[name];
+    if (const auto value = scores.is_object() ? scores.value(name, nlohmann::ordered_json()) : scores;
+        value.is_number())
+      numbers[name] = value;
+    else if (value.is_object() && value.contains("mean"))  // of columns
+      numbers[name] = value["mean"];
   return numbers.is_null() ? "" : numbers.dump();
 }
 
