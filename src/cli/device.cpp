@@ -61,9 +61,8 @@ std::string describe_devices() {
   const std::vector<Timing> timings = read_timings(base::threads(), "auto");
   const auto on_gpu = std::ranges::count_if(timings, [](const Timing& timing) { return !timing.gpu.empty(); });
   const std::string chosen = fmt::format(
-      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster (so far {} "
-      "on "
-      "the processor, {} on a GPU)",
+      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster "
+      "(so far {} on the processor, {} on a GPU)",
       base::counted(std::ssize(timings) - on_gpu, "step"), on_gpu);
   try {
     return chosen + "; --device cuda computes on " + runtime::describe_gpu();

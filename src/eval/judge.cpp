@@ -300,9 +300,8 @@ Evaluation Judge::judge_samples(data::Dataset samples, const char* why_unconditi
                                                                           : "needs the distances of columns");
   if (reference_.whole && (reads_labels() || !numbers_.empty()))
     scores.notes.push_back(
-        "nothing is held out: what reads labels and numbers may have learned from the reference itself, whose own "
-        "errors "
-        "are too small then");
+        "nothing is held out: what reads labels and numbers may have learned from the reference, "
+        "whose own errors are too small then");
   if (const std::string note = note_on_copies(); !note.empty())
     scores.notes.push_back(note);
   else if (static_cast<std::int64_t>(distinct_.size()) < kRowsOfCoverage && !reference_.advice.empty())

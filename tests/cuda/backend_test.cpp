@@ -280,6 +280,7 @@ TEST(Cuda, AResumedRunHasTheBytesOfOneThatWasNotStopped) {
   train::Callbacks callbacks;
   callbacks.on_note = [&](const std::string& text) { said += text; };
   train::train_run(config, dataset, options, callbacks);
+  EXPECT_NE(said.find(" so far, now it is on the processor"), std::string::npos) << said;
   EXPECT_NE(said.find("the run was on stand-in (compute capability 8.0), driver 13000, NVRTC "), std::string::npos)
       << said;
 }
