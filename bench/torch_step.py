@@ -32,7 +32,7 @@ with this one on the same cores. "quit" or the end of the input ends it.
                      each stage; G 64, 32, 16 channels at 7x7, 14x14, 28x28, D the reverse with a projection;
                      relativistic loss, R1 and R2 with gamma 0.1; the rest as in default
 
---side and --channels give --model conv other images than MNIST's.
+--side and --channels give --model conv other images than MNIST's, --widths other channels: G's two and D's two.
 
 The step is written the way PyTorch users write it: the generator is updated first,
 through the discriminator; then the discriminator, on real rows and fake.detach().
@@ -63,6 +63,7 @@ from torch import nn
 IMAGE, CLASSES, LATENT, EMBEDDING = (1, 28, 28), 10, 64, 32
 PIXELS = 28 * 28
 GAMMA, PENALTY_EVERY = 0.3, 4
+CONV_WIDTHS = [176, 64, 32, 64]  # channels of --model conv: G's two, D's two
 TOGETHER = 20  # rounds that a GPU is given before the clock is read, as `gan bench step --device cuda` does
 
 
@@ -85,10 +86,10 @@ def generator_layers(model):
             layers += [nn.utils.spectral_norm(linear), nn.ReLU(inplace=True)]
         return layers[:-1]
     if model == "conv":
-        channels, side = IMAGE[0], IMAGE[1] // 4
-        return [nn.Linear(LATENT + EMBEDDING, 176 * side * side), nn.Unflatten(1, (176, side, side)),
-                nn.BatchNorm2d(176), leaky(), nn.ConvTranspose2d(176, 64, 4, 2, 1), nn.BatchNorm2d(64), leaky(),
-                nn.ConvTranspose2d(64, channels, 4, 2, 1)]
+        channels, side, (first, second) = IMAGE[0], IMAGE[1] // 4, CONV_WIDTHS[:2]
+        return [nn.Linear(LATENT + EMBEDDING, first * side * side), nn.Unflatten(1, (first, side, side)),
+                nn.BatchNorm2d(first), leaky(), nn.ConvTranspose2d(first, second, 4, 2, 1), nn.BatchNorm2d(second),
+                leaky(), nn.ConvTranspose2d(second, channels, 4, 2, 1)]
     *hidden, last = linears([LATENT + EMBEDDING, 256, 512, 1024, PIXELS])
     layers = []
     for linear in hidden:
@@ -166,10 +167,10 @@ class Discriminator(nn.Module):
         self.embedding = nn.Embedding(CLASSES, EMBEDDING)
         self.features = nn.Flatten()
         if model == "conv":
-            channels, area = IMAGE[0], IMAGE[1] // 4 * (IMAGE[2] // 4)
-            self.features = nn.Sequential(nn.Conv2d(channels, 32, 4, 2, 1), leaky(), nn.Conv2d(32, 64, 4, 2, 1),
-                                          leaky(), nn.Flatten())
-            layers = [nn.Linear(64 * area + EMBEDDING, 256), leaky(), nn.Linear(256, 1)]
+            channels, area, (first, second) = IMAGE[0], IMAGE[1] // 4 * (IMAGE[2] // 4), CONV_WIDTHS[2:]
+            self.features = nn.Sequential(nn.Conv2d(channels, first, 4, 2, 1), leaky(),
+                                          nn.Conv2d(first, second, 4, 2, 1), leaky(), nn.Flatten())
+            layers = [nn.Linear(second * area + EMBEDDING, 256), leaky(), nn.Linear(256, 1)]
         else:
             layers = []
             for linear in linears([PIXELS + EMBEDDING, 1024, 512, 256, 128, 64, 1]):
@@ -378,6 +379,7 @@ def main():
     parser.add_argument("--model", choices=["tutorial", "default", "conv", "residual"], default="tutorial")
     parser.add_argument("--side", type=int, default=28, metavar="N")
     parser.add_argument("--channels", type=int, default=1, metavar="C")
+    parser.add_argument("--widths", type=int, nargs=4, metavar="W", help="channels of --model conv (176 64 32 64)")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=["f32", "bf16"], default="f32",
                         help="f32, or bf16 autocast with f32 weights")
@@ -398,10 +400,10 @@ def main():
     if args.mode and not args.best:
         parser.error("--mode needs --best")
     if args.model == "conv" and args.side >= 4 and args.side % 4 == 0 and args.channels > 0:
-        global IMAGE
-        IMAGE = (args.channels, args.side, args.side)
-    elif (args.side, args.channels) != (28, 1):
-        parser.error("--side, a multiple of 4, and --channels are for --model conv")
+        global IMAGE, CONV_WIDTHS
+        IMAGE, CONV_WIDTHS = (args.channels, args.side, args.side), args.widths or CONV_WIDTHS
+    elif (args.side, args.channels, args.widths) != (28, 1, None):
+        parser.error("--side, a multiple of 4, --channels and --widths are for --model conv")
     torch.set_num_threads(args.threads)
     if args.device == "cuda":
         if not torch.cuda.is_available():
