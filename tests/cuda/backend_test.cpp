@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
 
+#include "base/bf16.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/random.h"
@@ -18,6 +20,7 @@
 #include "cuda/stand_in.h"
 #include "data/source.h"
 #include "eval/classifier.h"
+#include "graph_helpers.h"
 #include "metrics/prdc.h"
 #include "op_suite/build.h"
 #include "op_suite/cases.h"
@@ -37,6 +40,7 @@ namespace gan::test {
 namespace {
 
 using graph::DType;
+using graph::Tensor;
 using runtime::cuda::SourceKernel;
 
 std::shared_ptr<runtime::Backend> backend_of(const StandIn& stand_in) {
@@ -380,6 +384,39 @@ TEST(Cuda, ProductsOfOurOwnComputeWhatFollowsThem) {
         apart(config, ring, nullptr, {.backend = separate.get()});
     EXPECT_LT(with.kernels(0, false).size(), apart.kernels(0, false).size());
   }
+}
+
+// Tiles of all widths, cut off at every edge, operands along both of their axes.
+TEST(Cuda, ProductsOfOurOwnMultiplyWhatTheProcessorMultiplies) {
+  const StandIn stand_in;
+  const auto own =
+      runtime::cuda::make_backend(stand_in.functions(), 0, stand_in_cache(), runtime::one_rank(), {runtime::kCublasLt});
+  for (const DType dtype : {DType::f32, DType::bf16})
+    for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{
+             {300, 3, 40}, {260, 7, 33}, {130, 13, 17}, {70, 30, 50}, {65, 70, 100}, {16, 8, 16}})
+      for (const int transposed : {0, 1, 2, 3}) {
+        const bool of_a = transposed & 1, of_b = transposed & 2;
+        std::vector<float> results[2];
+        for (const bool there : {false, true}) {
+          graph::Graph g;
+          const Tensor a = input(g, "a", of_a ? graph::Shape{k, m} : graph::Shape{m, k});
+          const Tensor b = input(g, "b", of_b ? graph::Shape{n, k} : graph::Shape{k, n});
+          g.output("d", ops::matmul(ops::cast(a, dtype), ops::cast(b, dtype), of_a, of_b));
+          runtime::State state;
+          for (const std::string name : {"a", "b"}) {
+            runtime::Array& array = state[name] = runtime::Array(g.node(g.inputs().at(name)).type);
+            const base::RandomStream random(1, static_cast<std::uint32_t>(name[0]));
+            for (std::size_t i = 0; i < array.f32().size(); ++i)  // bf16 holds these numbers
+              array.f32()[i] = base::from_bf16(base::to_bf16(random.normal(i)));
+          }
+          runtime::Arena arena;
+          compiler::compile(g, {.backend = there ? own.get() : nullptr}, state, arena).run();
+          const runtime::Array array = state.at("d").on_host();
+          results[there].assign(array.f32().begin(), array.f32().end());
+        }
+        EXPECT_LE(relative_error(results[1], results[0]), 1e-5)
+            << name_of(dtype) << " " << m << " " << n << " " << k << " transposed " << transposed;
+      }
 }
 
 // ---- data on the device ----

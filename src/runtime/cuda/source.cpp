@@ -253,35 +253,48 @@ std::string compute_slots(const Chain& chain) {
   return out;
 }
 
+/// Statements that compute element `at` of a chain and store its results, but not sums. `product`: the element of a
+/// product that no operand holds, or "".
+std::string chain_of_element(const Chain& chain, const std::string& at, const std::string& product = "") {
+  std::string out = "const int e = 0;\n";
+  for (std::size_t k = 0; k < chain.operands.size(); ++k) {
+    const std::string to = fmt::format("x{}[0]", k);
+    out += fmt::format("float x{}[1];\n", k);
+    out += chain.operands[k].access == Access::product && !product.empty() ? fmt::format("{} = {};\n", to, product)
+                                                                           : read_operand(chain.operands[k], k, to, at);
+  }
+  out += compute_slots(chain);
+  for (std::size_t r = 0; r < chain.results.size(); ++r)
+    if (chain.results[r].access == Access::full)
+      out += fmt::format("{0} y{1};\nassign(y{1}, s{2});\nstore(r{1}, {3}, y{1});\n", type_of(chain.results[r].dtype),
+                         r, chain.results[r].source, at);
+  return out;
+}
+
 /// A chain without sums.
 SourceKernel plain_chain(const BoundChain& bound) {
   const Chain& chain = bound.chain;
-  const std::int64_t width = moves_four(bound) ? 4 : 1, count = chain.elements / width;
-  const std::string index = index_type(chain.elements);
-  std::string body = width == 1 ? "" : fmt::format("const {} n = i * 4;\n", index);
-  const std::string at = width == 1 ? "i" : "n + e";
+  if (!moves_four(bound)) return kernel_of_each(parameters_of(bound), chain.elements, chain_of_element(chain, "i"));
+  std::string body = fmt::format("const {} n = i * 4;\n", index_type(chain.elements));
   for (std::size_t i = 0; i < chain.operands.size(); ++i) {
     const graph::ChainOperand& operand = chain.operands[i];
-    body += fmt::format("float x{}[{}];\n", i, width);
-    if (width == 4 && (operand.access == Access::full || operand.access == Access::product))
+    body += fmt::format("float x{}[4];\n", i);
+    if (operand.access == Access::full || operand.access == Access::product)
       body += fmt::format(
           "const Four<{0}> f{1} = fetch<Four<{0}>>(a{1}, n);\nUNROLL\n"
           "for (int e = 0; e < 4; ++e) x{1}[e] = widened(f{1}.values[e]);\n",
           type_of(operand.dtype), i);
     else
-      body += fmt::format("UNROLL\nfor (int e = 0; e < {}; ++e) {}", width,
-                          read_operand(operand, i, fmt::format("x{}[e]", i), at));
+      body += "UNROLL\nfor (int e = 0; e < 4; ++e) " + read_operand(operand, i, fmt::format("x{}[e]", i), "n + e");
   }
   for (std::size_t r = 0; r < chain.results.size(); ++r)
-    body += width == 4 ? fmt::format("Four<{}> y{};\n", type_of(chain.results[r].dtype), r)
-                       : fmt::format("{} y{};\n", type_of(chain.results[r].dtype), r);
-  body += fmt::format("UNROLL\nfor (int e = 0; e < {}; ++e) {{\n{}", width, compute_slots(chain));
+    body += fmt::format("Four<{}> y{};\n", type_of(chain.results[r].dtype), r);
+  body += "UNROLL\nfor (int e = 0; e < 4; ++e) {\n" + compute_slots(chain);
   for (std::size_t r = 0; r < chain.results.size(); ++r)
-    body += fmt::format("assign(y{}{}, s{});\n", r, width == 4 ? ".values[e]" : "", chain.results[r].source);
+    body += fmt::format("assign(y{}.values[e], s{});\n", r, chain.results[r].source);
   body += "}\n";
-  for (std::size_t r = 0; r < chain.results.size(); ++r)
-    body += fmt::format("store(r{0}, {1}, y{0});\n", r, width == 4 ? "n" : "i");
-  return kernel_of_each(parameters_of(bound), count, body);
+  for (std::size_t r = 0; r < chain.results.size(); ++r) body += fmt::format("store(r{0}, n, y{0});\n", r);
+  return kernel_of_each(parameters_of(bound), chain.elements / 4, body);
 }
 
 // ---- sums ----
@@ -294,8 +307,7 @@ struct Lowering {
 
   Address scratch(std::int64_t bytes) {
     const Address at = workspace + out.workspace;
-    out.workspace +=
-        (static_cast<std::size_t>(bytes) + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+    out.workspace += base::round_up(static_cast<std::size_t>(bytes), kWorkspaceAlignment);
     return at;
   }
 };
@@ -316,7 +328,6 @@ std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t lea
 void lower_reduction(Lowering& lowering, const Reduction& r) {
   const std::int64_t outputs = count_of(r.kept), length = count_of(r.reduced);
   const bool along_rows = r.kept.empty() || (!r.reduced.empty() && r.reduced.back().stride < r.kept.back().stride);
-  const std::vector<Parameter> ends{{"src", r.src, "float", reach_of(r.kept) + reach_of(r.reduced) - 1}};
   const std::string first = r.sum ? "0.0f" : "float_of(0xFF800000u)";
   const std::string combine = r.sum ? "$to = $to + $x;" : "$to = fmaxf($to, $x);";
   const auto combined = [&](const std::string& to, const std::string& x) {
@@ -325,7 +336,7 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
   const auto element = [&](const std::string& o, const std::string& i) {
     return fmt::format("fetch<float>(src, {} + {})", offset_of(r.kept, o), offset_of(r.reduced, i));
   };
-  std::vector<Parameter> parameters = ends;
+  std::vector<Parameter> parameters{{"src", r.src, "float", reach_of(r.kept) + reach_of(r.reduced) - 1}};
   if (along_rows && length <= kSerialSum) {
     parameters.push_back({"dst", r.dst, "float", outputs, true});
     lowering.out.work.push_back(kernel_of_each(
@@ -340,10 +351,8 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
   const std::int64_t part = divide_up(length, parts);
   const Address dst = parts == 1 ? r.dst : lowering.scratch(parts * outputs * 4);
   parameters.push_back({"dst", dst, "float", parts * outputs, true});
-  const std::string index = index_type(std::max(ends[0].elements, parts * outputs));
-  std::string body;
-  if (along_rows) {
-    body = filled(R"(  SHARED float sums[$threads];
+  const std::string index = index_type(std::max(parameters[0].elements, parts * outputs));
+  constexpr const char* kAlongRows = R"(  SHARED float sums[$threads];
   const $index o = blockIdx.x, begin = blockIdx.y * ($index)$part;
   const $index end = begin + $part < $length ? begin + $part : $length;
   PHASE {
@@ -360,17 +369,8 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
   THREADS {
     if (threadIdx.x == 0) store(dst, blockIdx.y * ($index)$outputs + o, sums[0]);
   }
-)",
-                  {{"threads", text(kThreads)},
-                   {"index", index},
-                   {"part", text(part)},
-                   {"length", text(length)},
-                   {"first", first},
-                   {"add", combined("sum", element("o", "k"))},
-                   {"join", combined("sums[threadIdx.x]", "sums[threadIdx.x + half]")},
-                   {"outputs", text(outputs)}});
-  } else {
-    body = filled(R"(  SHARED float sums[$lines][$columns];
+)";
+  constexpr const char* kAcrossRows = R"(  SHARED float sums[$lines][$columns];
   const $index begin = blockIdx.y * ($index)$part;
   const $index end = begin + $part < $length ? begin + $part : $length;
   PHASE {
@@ -390,17 +390,19 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
       store(dst, blockIdx.y * ($index)$outputs + o, sum);
     }
   }
-)",
-                  {{"lines", text(lines)},
-                   {"columns", text(columns)},
-                   {"index", index},
-                   {"part", text(part)},
-                   {"length", text(length)},
-                   {"first", first},
-                   {"add", combined("sum", element("o", "k"))},
-                   {"join", combined("sum", "sums[line][threadIdx.x]")},
-                   {"outputs", text(outputs)}});
-  }
+)";
+  const std::string body = filled(along_rows ? kAlongRows : kAcrossRows,
+                                  {{"threads", text(kThreads)},
+                                   {"lines", text(lines)},
+                                   {"columns", text(columns)},
+                                   {"index", index},
+                                   {"part", text(part)},
+                                   {"length", text(length)},
+                                   {"first", first},
+                                   {"add", combined("sum", element("o", "k"))},
+                                   {"join", along_rows ? combined("sums[threadIdx.x]", "sums[threadIdx.x + half]")
+                                                       : combined("sum", "sums[line][threadIdx.x]")},
+                                   {"outputs", text(outputs)}});
   lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
   if (parts > 1) lower_reduction(lowering, {r.sum, {{outputs, 1}}, {{parts, outputs}}, dst, r.dst});
 }
@@ -441,14 +443,7 @@ void lower_chain(Lowering& lowering, BoundChain bound) {
   std::vector<Parameter> parameters = parameters_of(bound);
   for (const Sum& sum : sums) parameters[chain.operands.size() + sum.result].elements = parts * period;
 
-  std::string compute, keep, join;
-  for (std::size_t i = 0; i < chain.operands.size(); ++i)
-    compute += fmt::format("float x{}[1];\n", i) + read_operand(chain.operands[i], i, fmt::format("x{}[e]", i), "i");
-  compute += compute_slots(chain);
-  for (std::size_t r = 0; r < chain.results.size(); ++r)
-    if (chain.results[r].access == Access::full)
-      compute += fmt::format("{0} y{1};\nassign(y{1}, s{2});\nstore(r{1}, i, y{1});\n", type_of(chain.results[r].dtype),
-                             r, chain.results[r].source);
+  std::string compute = chain_of_element(chain, "i"), join;
   for (std::size_t k = 0; k < sums.size(); ++k) {
     compute += fmt::format("sum[{0}] = sum[{0}] + s{1};\n", k, chain.results[sums[k].result].source);
     join += fmt::format(
@@ -461,7 +456,6 @@ void lower_chain(Lowering& lowering, BoundChain bound) {
   const $index end = begin + $part < $rows ? begin + $part : $rows;
   PHASE {
     const $index column = blockIdx.x * ($index)$columns + threadIdx.x % $columns;
-    const int e = 0;
     float sum[$count] = {};
     if (column < $period)
       for ($index row = begin + threadIdx.x / $columns; row < end; row += $lines) {
@@ -509,23 +503,22 @@ struct Tiled {
   const BoundChain* chain = nullptr;
 };
 
-/// Statements that compute a chain from element `at` of a product, which is sums[4 * i + j].
-std::string chain_of_element(const Chain& chain) {
-  std::string out = "const int e = 0;\n";
-  for (std::size_t k = 0; k < chain.operands.size(); ++k) {
-    const std::string to = fmt::format("x{}[0]", k);
-    out += fmt::format("float x{}[1];\n", k);
-    out += chain.operands[k].access == Access::product ? to + " = sums[4 * i + j];\n"
-                                                       : read_operand(chain.operands[k], k, to, "at");
-  }
-  out += compute_slots(chain);
-  for (std::size_t r = 0; r < chain.results.size(); ++r)
-    out += fmt::format("{1} y{0};\nassign(y{0}, s{2});\nstore(r{0}, at, y{0});\n", r, type_of(chain.results[r].dtype),
-                       chain.results[r].source);
-  return out;
-}
+/// The products of the tiles at y and x, by one thread and by a warp.
+constexpr const char* kMultiply = R"(      for (int depth = 0; depth < $k; ++depth) {
+        UNROLL
+        for (int i = 0; i < 4; ++i) {
+          UNROLL
+          for (int j = 0; j < 4; ++j)
+            sums[4 * i + j] = multiply_add(left[depth][y + i], right[depth][x + j], sums[4 * i + j]);
+        }
+      }
+)";
+constexpr const char* kMultiplyByWarps = R"(      UNROLL
+      for (int i = 0; i < 4; ++i)
+        multiply_tile<$k + 8>(left[y + i / $across * 16], right[x + i % $across * 8], &sums[4 * i]);
+)";
 
-/// Tiles of the result in registers, their operands in shared memory.
+/// Tiles of the result in registers, their operands in shared memory. Those of bf16 are multiplied by warps.
 void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, Address b, Address d) {
   std::int64_t tile_n = 4;
   while (tile_n < 64 && tile_n < t.n) tile_n *= 2;
@@ -536,6 +529,16 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
   const std::int64_t part = base::round_up(divide_up(t.k, parts), tile_k);
   const std::int64_t used = divide_up(t.k, part);  // rounding up may leave the last part empty
   const Address dst = used == 1 ? d : lowering.scratch(used * t.d_elements * 4);
+  // Each warp computes four tiles of 16 x 8, `across` of them next to each other.
+  const bool warps = operands == DType::bf16 && tile_n >= 8;
+  const std::int64_t across = warps ? std::min<std::int64_t>(4, tile_n / 8) : tile_n / 4;
+  const auto chosen = [&](const char* by_threads, const char* by_warps) {
+    return filled(warps ? by_warps : by_threads, {{"m", text(tile_m)},
+                                                  {"n", text(tile_n)},
+                                                  {"k", text(tile_k)},
+                                                  {"across", text(across)},
+                                                  {"down", text(tile_m * across / 64)}});
+  };
   const auto load = [&](const char* tile, const char* row, std::int64_t length, std::int64_t limit, bool along_k,
                         const std::string& statements) {
     return filled(R"(      for (int e = threadIdx.x; e < $count; e += $threads) {
@@ -543,7 +546,7 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
         const $index $row = $row0 + line, k = k0 + depth;
         float value = 0.0f;
         if ($row < $limit && k < end) { $statements }
-        $tile[depth][line] = value;
+        assign($tile, value);
       }
 )",
                   {{"count", text(length * tile_k)},
@@ -555,10 +558,10 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
                    {"row0", std::string(row) + "0"},
                    {"limit", text(limit)},
                    {"statements", statements},
-                   {"tile", tile}});
+                   {"tile", std::string(tile) + (warps ? "[line][depth]" : "[depth][line]")}});
   };
   const std::string body = filled(
-      R"(  SHARED float left[$tile_k][$tile_m + 1], right[$tile_k][$tile_n + 1];
+      R"(  $tiles;
   PerThread<float, 16> sums;
   const $index group = blockIdx.y / $parts, begin = blockIdx.y % $parts * ($index)$part;
   const $index end = begin + $part < $depth ? begin + $part : $depth;
@@ -571,24 +574,16 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
     PHASE {
 $load_a$load_b    }
     PHASE {
-      const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;
-      for (int depth = 0; depth < $tile_k; ++depth) {
-        UNROLL
-        for (int i = 0; i < 4; ++i) {
-          UNROLL
-          for (int j = 0; j < 4; ++j)
-            sums[4 * i + j] = multiply_add(left[depth][y + i], right[depth][x + j], sums[4 * i + j]);
-        }
-      }
-    }
+      $place
+$multiply    }
   }
   THREADS {
-    const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;
+    $place
     UNROLL
     for (int i = 0; i < 4; ++i) {
       UNROLL
       for (int j = 0; j < 4; ++j) {
-        const $index m = m0 + y + i, n = n0 + x + j;
+        const $index m = m0 + y + $row, n = n0 + x + $column;
         const long long at = blockIdx.y % $parts * (long long)$result + $to;
         if (m < $m && n < $n) {
 $store        }
@@ -596,7 +591,16 @@ $store        }
     }
   }
 )",
-      {{"tile_m", text(tile_m)},
+      {{"tiles", chosen("SHARED float left[$k][$m + 1], right[$k][$n + 1]",
+                        "alignas(4) SHARED bf16 left[$m][$k + 8], right[$n][$k + 8]")},
+       {"place",
+        chosen(
+            "const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;",
+            "const int warp = threadIdx.x / 32, y = warp % $down * (64 / $across), x = warp / $down * $across * 8;")},
+       {"multiply", chosen(kMultiply, kMultiplyByWarps)},
+       {"row", chosen("i", "i / $across * 16 + threadIdx.x % 32 / 4 + j / 2 * 8")},
+       {"column", chosen("j", "i % $across * 8 + threadIdx.x % 4 * 2 + j % 2")},
+       {"tile_m", text(tile_m)},
        {"tile_n", text(tile_n)},
        {"tile_k", text(tile_k)},
        {"index", index_type(std::max({t.a_elements, t.b_elements, t.d_elements}))},
@@ -604,13 +608,12 @@ $store        }
        {"part", text(part)},
        {"depth", text(t.k)},
        {"tiles_n", text(divide_up(t.n, tile_n))},
-       {"across", text(tile_n / 4)},
        {"load_a", load("left", "m", tile_m, t.m, t.a_along_k, t.a)},
        {"load_b", load("right", "n", tile_n, t.n, t.b_along_k, t.b)},
        {"m", text(t.m)},
        {"n", text(t.n)},
        {"result", text(t.d_elements)},
-       {"store", t.chain ? chain_of_element(t.chain->chain)
+       {"store", t.chain ? chain_of_element(t.chain->chain, "at", "sums[4 * i + j]")
                          : fmt::format("{} value;\nassign(value, sums[4 * i + j]{});\nstore(d, at, value);\n",
                                        type_of(t.result), t.accumulate ? " + fetch<float>(d, at)" : "")},
        {"to", t.to}});
@@ -724,7 +727,6 @@ void lower_grouped(Lowering& lowering, const graph::Convolution& s, Address a, A
 void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d, DType result) {
   using Kind = graph::Convolution::Kind;
   const Geometry g(s);
-  const bool forward = s.kind == Kind::forward, weights = s.kind == Kind::weight_gradient;
   const bool plain = g.taps == 1 && s.stride == 1 && s.padding == 0;  // src is unfolded already
   const DType unfolded_type = s.kind == Kind::data_gradient ? DType::f32 : s.operands;
   const auto unfolded_size = static_cast<std::int64_t>(size_of(unfolded_type));
@@ -767,10 +769,10 @@ void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, 
                         "float value = 0.0f;" +
                             read_src("src") + "$T to;\nassign(to, value);\nstore(unfolded, i, to);\n",
                         s, type)));
-    if (forward)
+    if (s.kind == Kind::forward)
       lowering.out.work.push_back(Product{
           {rows, g.c, columns, false, true, s.operands}, unfolded, b, d + of_dst * size_of(result), false, result});
-    if (weights)
+    else
       lowering.out.work.push_back(
           Product{{g.c, columns, rows, true, false, s.operands}, b + of_dst * operand_size, unfolded, d, first > 0});
   }
@@ -1025,9 +1027,9 @@ SourceKernel product_kernel(const Product& product, const BoundChain* chain) {
   Tiled t;
   t.m = s.m, t.n = s.n, t.k = s.k;
   t.a_elements = s.m * s.k, t.b_elements = s.k * s.n, t.d_elements = s.m * s.n;
-  const std::string type(type_of(s.operands));
   const auto read = [&](const char* from, const char* outer, std::int64_t length, const char* inner) {
-    return fmt::format("value = widened(fetch<{}>({}, {} * (long long){} + {}));", type, from, outer, length, inner);
+    return fmt::format("value = widened(fetch<{}>({}, {} * (long long){} + {}));", type_of(s.operands), from, outer,
+                       length, inner);
   };
   t.a = s.transpose_a ? read("a", "k", s.m, "m") : read("a", "m", s.k, "k");
   t.b = s.transpose_b ? read("b", "n", s.k, "k") : read("b", "k", s.n, "n");
