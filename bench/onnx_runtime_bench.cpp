@@ -53,7 +53,7 @@ class Drawer {
 
 class Ours : public Drawer {
  public:
-  explicit Ours(const std::string& path) {
+  Ours(const std::string& path, gan_precision precision) : precision_(precision) {
     if (gan_open(path.c_str(), &model_) != GAN_OK || gan_describe(model_, &description) != GAN_OK)
       throw std::runtime_error(gan_error());
   }
@@ -65,12 +65,14 @@ class Ours : public Drawer {
     request.count = batch.count;
     request.condition = batch.condition.data();
     request.latents = batch.z.data();
+    request.precision = precision_;
     if (gan_sample(model_, &request, batch.out.data(), batch.out.size()) != GAN_OK)
       throw std::runtime_error(gan_error());
   }
   gan_description description = {};
 
  private:
+  gan_precision precision_;
   gan_model* model_ = nullptr;
 };
 
@@ -151,18 +153,7 @@ double throughput(const Drawer& drawer, const gan_description& model, int count)
   return count * kCalls / seconds_since(start);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: onnx_runtime_bench MODEL.safetensors MODEL.onnx\n");
-    return 2;
-  }
-  const Ours ours(argv[1]);
-  const Theirs theirs(argv[2], ours.description);
-  std::printf("ONNX Runtime %s\n", Ort::GetVersionString().c_str());
-  compare_calls(ours, theirs, 1, 15, 400);
-  compare_calls(ours, theirs, 1024, 9, 8);
+void compare_throughput(const Ours& ours, const Theirs& theirs) {
   for (const int threads : {1, 2, 4}) {
     std::vector<double> our_rates, their_rates;
     for (int round = 0; round < 5; ++round) {
@@ -172,6 +163,24 @@ int main(int argc, char** argv) try {
     std::printf("%d threads   libgan %9.0f samples/s   ONNX Runtime %9.0f samples/s   ratio %.2f\n", threads,
                 quantile(our_rates, 0.5), quantile(their_rates, 0.5),
                 quantile(our_rates, 0.5) / quantile(their_rates, 0.5));
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: onnx_runtime_bench MODEL.safetensors MODEL.onnx\n");
+    return 2;
+  }
+  std::printf("ONNX Runtime %s\n", Ort::GetVersionString().c_str());
+  for (const gan_precision precision : {GAN_F32, GAN_INT16}) {
+    std::printf("libgan in %s\n", precision == GAN_F32 ? "f32" : "int16");
+    const Ours ours(argv[1], precision);
+    const Theirs theirs(argv[2], ours.description);
+    compare_calls(ours, theirs, 1, 15, 400);
+    compare_calls(ours, theirs, 1024, 9, 8);
+    compare_throughput(ours, theirs);
   }
 } catch (const std::exception& error) {
   std::fprintf(stderr, "onnx_runtime_bench: %s\n", error.what());

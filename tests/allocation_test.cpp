@@ -48,7 +48,7 @@ TEST(Sampler, DrawsOneSampleWithoutAllocatingOnOneThread) {
   data::ConditionRows label_and_number = label;
   label_and_number.columns.emplace_back(std::vector<float>{90});
   for (const char* preset : {"tutorial-lsgan", "lsgan-r1r2"})
-    for (const char* precision : {"auto", "f32", "bf16"})
+    for (const char* precision : {"auto", "f32", "int16", "bf16"})
       for (const bool with_number : {false, true}) {
         const train::Model model = untrained_model(preset, 1, with_number ? columns : data::label_condition(10));
         train::Sampler sampler(model, precision);

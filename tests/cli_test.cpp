@@ -111,6 +111,7 @@ TEST(Cli, WrongUseBadInput) {
       {{"bench", "step", "--steps", "-1"}, "--steps"},
       {{"bench", "step", "--threads", "1.5"}, "--threads"},
       {{"bench", "step", "--precision", "fp8"}, "--precision"},
+      {{"bench", "step", "--precision", "int16"}, "--precision"},
       {{"bench", "step", "--set", "optim.lrr=1"}, "did you mean \"optim.lr\"?"},
       {{"bench", "step", "--disable", "fuse"}, "fuse"},
       {{"bench", "step", "--json", "--profile"}, "excludes"},

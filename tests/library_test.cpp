@@ -103,6 +103,21 @@ TEST(Library, OneRowOfTheConditionHoldsForAllSamples) {
   EXPECT_THROW(sampler.sample({.count = 4, .condition = {7, 7}}), std::invalid_argument);
 }
 
+TEST(Library, SixteenBitsGiveTheSameBitsInAnyCall) {
+  const SavedModel saved("lsgan-r1r2");
+  const Sampler sampler(saved.path);
+  const std::vector<float> exact = sampler.sample({.count = 40, .condition = {7}});
+  const std::vector<float> together = sampler.sample({.count = 40, .condition = {7}, .precision = GAN_INT16});
+  EXPECT_NE(together, exact);
+  for (std::int64_t i = 0; i < 40; ++i) {
+    const std::vector<float> one = sampler.sample({.condition = {7}, .first = i, .precision = GAN_INT16});
+    for (std::size_t k = 0; k < 784; ++k) {
+      ASSERT_EQ(one[k], together[static_cast<std::size_t>(i) * 784 + k]) << i;
+      ASSERT_NEAR(one[k], exact[static_cast<std::size_t>(i) * 784 + k], 1e-3) << i;
+    }
+  }
+}
+
 TEST(Library, VectorsComeInTheirUnits) {
   train::Model model = untrained_model("vector", 1, {}, {}, {2});
   give_random_weights(model);
@@ -166,6 +181,9 @@ TEST(LibraryBadInput, EveryMistakeHasItsStatusAndOneLine) {
   request.truncation = 0.01;
   EXPECT_NE(error(GAN_WRONG_USE).find("truncation 0.01"), std::string::npos);
   request.truncation = 0;
+  request.precision = 2;
+  EXPECT_NE(error(GAN_WRONG_USE).find("precision 2"), std::string::npos);
+  request.precision = GAN_F32;
   const std::vector<float> latents(2 * static_cast<std::size_t>(saved.model.config.model.latent), NAN);
   request.latents = latents.data();
   EXPECT_NE(error(GAN_WRONG_USE).find("latent 0 of sample 0"), std::string::npos);

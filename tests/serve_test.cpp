@@ -294,20 +294,31 @@ TEST_F(Serve, BodiesThatAreOnTheirWayTogetherAreBounded) {
   EXPECT_TRUE(wait_for([&] { return served_->post("/v1/sample", R"({"model":"digits","count":1})").status == 200; }));
 }
 
-TEST_F(Serve, DrawsRequestsThatComeTogetherInOneBatch) {
-  const double batches = served_->metric("gan_batches_total"), samples = served_->metric("gan_samples_total");
+/// The different answers to 64 requests for one sample, sent at once.
+std::set<std::string> answers_together(const Served& served) {
   std::vector<std::unique_ptr<Connection>> connections;
   const std::string body = R"({"model":"digits","conditions":{"label":4},"first":9})";
   for (int i = 0; i < 64; ++i) {
-    connections.push_back(std::make_unique<Connection>(served_->port));
+    connections.push_back(std::make_unique<Connection>(served.port));
     connections.back()->send(request_text("POST", "/v1/sample", body,
                                           {{"Content-Type", "application/json"}, {"Accept", "application/x-npy"}}));
   }
   std::set<std::string> different;
   for (const auto& connection : connections) different.insert(read_reply(*connection).body);
-  EXPECT_LE(different.size(), 8u) << "one sample, to 1e-5, in at most as many sizes of batches";
+  return different;
+}
+
+TEST_F(Serve, DrawsRequestsThatComeTogetherInOneBatch) {
+  const double batches = served_->metric("gan_batches_total"), samples = served_->metric("gan_samples_total");
+  EXPECT_LE(answers_together(*served_).size(), 8u) << "one sample, to 1e-5, in at most as many sizes of batches";
   EXPECT_EQ(served_->metric("gan_samples_total") - samples, 64);
   EXPECT_LT(served_->metric("gan_batches_total") - batches, 64);
+}
+
+TEST_F(Serve, DrawsTheSameBytesInAnyBatchWithSixteenBits) {
+  const Served served(*output_, {"serve", *folder_ / "digits.safetensors", "--port", "0", "--precision", "int16"});
+  EXPECT_EQ(answers_together(served).size(), 1u);
+  EXPECT_LT(served.metric("gan_batches_total"), 64);
 }
 
 TEST_F(Serve, RefusesPagesOfOthers) {

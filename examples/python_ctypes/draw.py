@@ -11,7 +11,8 @@ class Description(c.Structure):  # gan_description of gan/gan.h
 
 class Request(c.Structure):  # gan_request
     _fields_ = [("count", c.c_int64), ("condition", c.POINTER(c.c_float)), ("latents", c.POINTER(c.c_float)),
-                ("seed", c.c_uint64), ("first", c.c_int64), ("truncation", c.c_double), ("threads", c.c_int32)]
+                ("seed", c.c_uint64), ("first", c.c_int64), ("truncation", c.c_double), ("threads", c.c_int32),
+                ("precision", c.c_int32)]
 
 
 def call(function, *arguments):

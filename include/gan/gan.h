@@ -68,6 +68,13 @@ GAN_API gan_status gan_describe_element(const gan_model* model, int64_t index, g
 /* The name of a category of a column, such as "cat", or its position as text. *name lives as long as the model. */
 GAN_API gan_status gan_category_name(const gan_model* model, int32_t column, int32_t category, const char** name);
 
+/* How samples are computed. */
+typedef enum gan_precision {
+  GAN_F32 = 0,  /* samples differ by up to 1e-5 (of a range of 2) with what is drawn in the same call */
+  GAN_INT16 = 1 /* weights of dense layers have 16 bits: a single sample takes half the time and differs from GAN_F32's
+                   by about 1e-3; one of a network of dense layers has the same bits whatever else is drawn */
+} gan_precision;
+
 /* What to draw. All that is not set must be 0, as in  gan_request request = {.count = 20, .condition = labels};  */
 typedef struct gan_request {
   int64_t count;          /* samples */
@@ -77,6 +84,7 @@ typedef struct gan_request {
   int64_t first;          /* at least 0 */
   double truncation;      /* of normal latents without `latents`: 0, or at least 0.05, where samples vary least */
   int32_t threads;        /* for batches; 0 or 1: the calling thread alone, best where many threads draw */
+  int32_t precision;      /* a gan_precision */
 } gan_request;
 
 /* Draws samples [count, elements], images as [channels, height, width]; `elements` is the room in `samples`, of which

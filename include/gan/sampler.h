@@ -40,6 +40,7 @@ struct Request {
   std::int64_t first = 0;
   double truncation = 0;
   std::int32_t threads = 1;
+  gan_precision precision = GAN_F32;
 };
 
 /// A generator with its weights, which it owns. Any number of threads may draw from one at once.
@@ -99,6 +100,7 @@ class Sampler {
     raw.first = request.first;
     raw.truncation = request.truncation;
     raw.threads = request.threads;
+    raw.precision = request.precision;
     check(gan_sample(model_.get(), &raw, samples, elements));
   }
 

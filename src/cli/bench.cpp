@@ -417,9 +417,11 @@ std::function<void()> setup(CLI::App& app) {
     sub->add_flag("--avx2", options->avx2, "Do not use AVX-512 and later instructions");
   }
   for (CLI::App* sub : {step, sample}) {
-    sub->add_option("--precision", options->precision, "auto, f32 or bf16")
-        ->type_name("P")
-        ->check(CLI::IsMember({"auto", "f32", "bf16"}));
+    CLI::Option* precision = sub->add_option("--precision", options->precision)->type_name("P");
+    if (sub == step)
+      precision->description("auto, f32 or bf16")->check(CLI::IsMember({"auto", "f32", "bf16"}));
+    else
+      precision->description("auto, f32, int16 or bf16")->check(CLI::IsMember(train::Sampler::kPrecisions));
     add_device_option(*sub, options->device);
     sub->add_option("--steps", options->steps, "Steps or calls to time (default 100)")
         ->type_name("N")

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "cli/device.h"
+#include "train/sampler.h"
 
 namespace gan::cli {
 
@@ -44,6 +45,12 @@ std::shared_ptr<ServeFlags> add_serve_flags(CLI::App& app) {
   app.add_option("--threads", server.threads, "Threads to draw with; 0 = one less than processors")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
+  app.add_option(
+         "--precision", server.precision,
+         "f32 (auto means f32, too); int16: faster, and an answer has the same bytes whatever is drawn meanwhile; "
+         "bf16")
+      ->type_name("P")
+      ->check(CLI::IsMember(train::Sampler::kPrecisions));
   add_device_option(app, flags->device);
   return flags;
 }

@@ -27,7 +27,8 @@ thread_local std::string last_error;
 /// What one call of gan_sample needs for itself.
 struct Workspace {
   train::Sampler sampler;
-  int threads;  // with which its programs were compiled
+  std::int32_t precision;  // of the sampler, a gan_precision
+  int threads;             // with which its programs were compiled
   std::vector<float> latents = {};
   data::ConditionRows rows = {};
 };
@@ -39,7 +40,8 @@ class Pool {
   /// A workspace for the lifetime of the object.
   class Lease {
    public:
-    Lease(Pool& pool, const train::Model& model, int threads) : pool_(pool), workspace_(pool.take(model, threads)) {}
+    Lease(Pool& pool, const train::Model& model, std::int32_t precision, int threads)
+        : pool_(pool), workspace_(pool.take(model, precision, threads)) {}
     ~Lease() { pool_.give_back(std::move(workspace_)); }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -55,10 +57,11 @@ class Pool {
  private:
   /// Waits until a workspace is free or may be made. The most recently used one comes first: its memory is in the
   /// caches.
-  std::unique_ptr<Workspace> take(const train::Model& model, int threads) {
+  std::unique_ptr<Workspace> take(const train::Model& model, std::int32_t precision, int threads) {
     std::unique_lock lock(mutex_);
     free_.wait(lock, [&] { return !idle_.empty() || made_ < limit_; });
-    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(), [&](const auto& w) { return w->threads == threads; });
+    const auto fits = std::find_if(idle_.rbegin(), idle_.rend(),
+                                   [&](const auto& w) { return w->threads == threads && w->precision == precision; });
     if (fits != idle_.rend()) {
       std::unique_ptr<Workspace> taken = std::move(*fits);
       idle_.erase(std::next(fits).base());
@@ -70,7 +73,8 @@ class Pool {
       ++made_;
     lock.unlock();
     try {
-      return std::make_unique<Workspace>(Workspace{train::Sampler(model), threads});
+      return std::make_unique<Workspace>(
+          Workspace{train::Sampler(model, precision == GAN_INT16 ? "int16" : "f32"), precision, threads});
     } catch (...) {
       lock.lock();
       --made_;
@@ -188,6 +192,8 @@ void sample(const gan_model& opened, const gan_request& request, std::span<float
   if (request.first < 0 || request.first > INT64_MAX / latent - request.count)
     base::fail_usage("first {}: expected 0 or more, and no more than latents can be numbered", request.first);
   if (request.threads < 0) base::fail_usage("threads {}: expected 0 or more", request.threads);
+  if (request.precision != GAN_F32 && request.precision != GAN_INT16)
+    base::fail_usage("precision {}: expected 0 (f32) or 1 (int16)", request.precision);
   if (static_cast<std::int64_t>(out.size()) < request.count * elements)
     base::fail_usage("samples: room for {} elements; {} samples of {} are wanted", out.size(), request.count, elements);
   if (request.count == 0) return;
@@ -195,7 +201,7 @@ void sample(const gan_model& opened, const gan_request& request, std::span<float
     base::fail_usage("condition: the model is unconditional; expected NULL");
   if (!model.condition.empty() && !request.condition) base::fail_usage("condition is NULL; the model is conditional");
   const base::ScopedThreads team(std::max(request.threads, 1));
-  Pool::Lease workspace(opened.pool, model, team.count());
+  Pool::Lease workspace(opened.pool, model, request.precision, team.count());
   take_condition(model.condition, request.condition, request.count, workspace->rows);
   std::span<const float> latents(request.latents,
                                  request.latents ? static_cast<std::size_t>(request.count * latent) : 0);

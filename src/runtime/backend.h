@@ -31,7 +31,8 @@ struct Launch {
   /// For each input of the spec: whether it has its final value when the kernel is made, so that the kernel may keep it
   /// in another layout.
   std::vector<bool> frozen = {};
-  /// Products with one row may round frozen weights to 16 bits, with an error of at most 1e-4 of their norm.
+  /// Products may round frozen weights to 16 bits, with an error of at most 1e-4 of their norm. They then compute each
+  /// row as if it were alone.
   bool compact = false;
 };
 

@@ -75,8 +75,9 @@ std::string Models::name_of(const std::string& file) {
   return name == "model" ? last.parent_path().filename().string() : name;
 }
 
-Models::Models(const std::vector<std::string>& files, std::string root, const runtime::Backend* backend)
-    : root_(std::move(root)), backend_(backend) {
+Models::Models(const std::vector<std::string>& files, std::string root, std::string precision,
+               const runtime::Backend* backend)
+    : root_(std::move(root)), precision_(std::move(precision)), backend_(backend) {
   for (const std::string& file : files)
     if (!files_.emplace(name_of(file), fs::absolute(file).lexically_normal().string()).second)
       base::fail_usage("two models are called {}; give one of their files another name", name_of(file));
@@ -148,7 +149,7 @@ std::shared_ptr<const OpenModel> Models::open(const std::string& given) {
   read->name = name;
   read->path = path;
   read->model = train::load_model(path, train::Networks::generator);
-  read->sampler = std::make_shared<train::Sampler>(read->model, "auto", std::set<std::string>(), backend_);
+  read->sampler = std::make_shared<train::Sampler>(read->model, precision_, std::set<std::string>(), backend_);
   read->description = describe(name, run_of(name), read->model);
   const std::scoped_lock lock(mutex_);
   open_[name] = {read, written, Clock::now(), Clock::now()};

@@ -25,9 +25,10 @@ struct OpenModel {
 /// The models of a server: given files, and the models of the runs below its root. Any thread may use it.
 class Models {
  public:
-  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty; `backend`:
-  /// draws samples; null is the CPU. Throws a usage error if two files have one name.
-  Models(const std::vector<std::string>& files, std::string root, const runtime::Backend* backend = nullptr);
+  /// `files`: model files or folders of runs, named by their last part; `root`: a folder of runs, or empty; `precision`
+  /// and `backend` (null: the CPU): of the samplers. Throws a usage error if two files have one name.
+  Models(const std::vector<std::string>& files, std::string root, std::string precision = "auto",
+         const runtime::Backend* backend = nullptr);
 
   /// The name of a model: that of its file, or of the folder if it is a run's.
   static std::string name_of(const std::string& file);
@@ -52,6 +53,7 @@ class Models {
 
   std::map<std::string, std::string> files_;
   std::string root_;
+  std::string precision_;
   const runtime::Backend* backend_;
   mutable std::mutex mutex_, reading_;
   std::map<std::string, Entry> open_;

@@ -116,7 +116,7 @@ void Log::flush() {
 Server::Services::Services(const ServerOptions& given)
     : options(completed(given)),
       access{.host = options.host, .hosts = options.allow_hosts, .key = options.key, .read_only = options.read_only},
-      models(options.models, options.root, options.backend),
+      models(options.models, options.root, options.precision, options.backend),
       runs(options.root),
       jobs(models, runs) {
   allow_files();

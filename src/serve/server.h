@@ -23,6 +23,7 @@ struct ServerOptions {
   bool log = true;                            ///< a line of JSON on standard error for each request
   int threads = 0;                            ///< for drawing; 0: one less than there are processors
   const runtime::Backend* backend = nullptr;  ///< for drawing; null: the CPU
+  std::string precision = "auto";             ///< for drawing: of train::Sampler
   HttpOptions http = {};
   SampleLimits limits = {};
 };

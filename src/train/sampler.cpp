@@ -15,7 +15,10 @@ namespace gan::train {
 Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled,
                  const runtime::Backend* backend)
     : model_(model.share()), precision_(precision), disabled_(disabled), backend_(backend) {
-  compiler::choose_precision(precision == "bf16" ? "f32" : precision);  // throws for an unknown precision
+  if (std::ranges::find(kPrecisions, precision) == kPrecisions.end())
+    base::fail_usage("precision {}: auto, f32, int16 and bf16 are known", precision);
+  if (precision == "int16" && backend && backend != &runtime::default_backend())
+    base::fail_usage("precision int16 is for the CPU (--device cpu)");
 }
 
 /// The program for a batch size, moved to the front; compiled again if it needs more threads than can start here.
@@ -43,7 +46,7 @@ void Sampler::compile(Compiled& entry) const {
       .precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}, .backend = backend_};
   if (precision_ == "bf16" && several && (backend_ ? *backend_ : runtime::default_backend()).has_bf16())
     options.precision = compiler::Precision::bf16;
-  if (precision_ == "bf16" && !several) options.frozen.compact = true;
+  options.frozen.compact = precision_ == "int16" || (precision_ == "bf16" && !several);
   for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch, entry.blended)) {
     entry.state[variable.name] = model_.weights.at(variable.name).share();
     options.frozen.inputs.insert(variable.name);

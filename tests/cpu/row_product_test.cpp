@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -17,10 +18,11 @@ namespace {
 
 using runtime::cpu::RowProduct;
 
-constexpr const char* kRow = "int16-row";
+constexpr const char *kRow = "int16-row", *kRows = "int16-rows", *kVectorRows = "vector-rows";
 
 struct FrozenProduct : Product {
-  FrozenProduct(std::int64_t n, std::int64_t k, DType dtype = DType::f32) : Product(1, n, k, false, true, dtype) {
+  FrozenProduct(std::int64_t n, std::int64_t k, DType dtype = DType::f32, std::int64_t m = 1)
+      : Product(m, n, k, false, true, dtype) {
     matmul().frozen_b = spec.compact = true;
   }
   /// The kernel, null if these weights cannot be rounded.
@@ -79,6 +81,26 @@ TEST(RowProduct, EpilogueAndTypeOfTheResult) {
   }
 }
 
+TEST(RowProduct, SeveralRowsAreAsIfEachWereAlone) {
+  for (const auto& [row, rows] : {std::pair{kRow, kRows}, std::pair{"vector", kVectorRows}})
+    for (const auto& [m, n, k] : std::vector<std::array<std::int64_t, 3>>{{2, 1, 1}, {9, 65, 300}, {40, 784, 129}}) {
+      FrozenProduct product(n, k, DType::f32, m);
+      ASSERT_TRUE(product.run(rows));
+      EXPECT_LT(product.error(), 1e-4) << rows;
+      const std::vector<float> together = product.result();
+      const auto* first = static_cast<const float*>(product.matmul().a);
+      product.matmul().m = 1;
+      product.spec.epilogue = runtime::cpu::store_chain(product.dst.bytes(), DType::f32, n);
+      for (std::int64_t i = 0; i < m; ++i) {
+        product.matmul().a = first + i * k;
+        ASSERT_TRUE(product.run(row));
+        for (std::int64_t j = 0; j < n; ++j)
+          ASSERT_EQ(product.dst.f32()[static_cast<std::size_t>(j)], together[static_cast<std::size_t>(i * n + j)])
+              << rows << ", row " << i << " of " << m;
+      }
+    }
+}
+
 TEST(RowProduct, TurnsChangeNoBit) {
   for (const auto& [hidden, outputs] :
        std::vector<std::pair<std::int64_t, std::int64_t>>{{1024, 784}, {130, 5}, {7, 70}}) {
@@ -121,6 +143,10 @@ TEST(RowProduct, OtherProductsAreRefused) {
   };
   EXPECT_FALSE(refused([](FrozenProduct&) {}));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().m = 2; }));
+  FrozenProduct several(40, 300, DType::f32, 2);
+  EXPECT_TRUE(RowProduct::applies_to_rows(several.spec));
+  several.matmul().transpose_a = true;
+  EXPECT_FALSE(RowProduct::applies_to_rows(several.spec));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().frozen_b = false; }));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.compact = false; }));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().transpose_b = false; }));

@@ -118,8 +118,8 @@ constexpr std::int64_t kParallelGrain = 8192;   // fewest elements of the matrix
 
 /// A vector and a matrix, stored [outputs, k] (by_rows) or [k, outputs].
 struct Matvec {
-  explicit Matvec(const BoundMatmul& spec) {
-    const bool row = spec.m == 1;  // [1, k] x b, else a x [k, 1]
+  /// `row`: [1, k] x b, else a x [k, 1].
+  Matvec(const BoundMatmul& spec, bool row) {
     matrix = row ? spec.b : spec.a;
     by_rows = row ? spec.transpose_b : !spec.transpose_a;
     outputs = row ? spec.n : spec.m;
@@ -190,17 +190,38 @@ struct Matvec {
 }  // namespace
 
 std::size_t matvec_workspace(const Product& product) {
-  const Matvec kernel(*product.matmul);
+  const Matvec kernel(*product.matmul, product.matmul->m == 1);
   return Workspace::bytes_of<float>(kernel.dtype == graph::DType::bf16 ? kernel.k : 0) +
          Workspace::bytes_of<float>(kernel.partial_count());
 }
 
 MadeProduct matvec_kernel(const Product& product, Workspace& workspace) {
-  auto kernel = std::make_shared<Matvec>(*product.matmul);
+  auto kernel = std::make_shared<Matvec>(*product.matmul, product.matmul->m == 1);
   if (kernel->dtype == graph::DType::bf16) kernel->x = kernel->wide_x = workspace.take<float>(kernel->k);
   kernel->partial_sums = workspace.take<float>(kernel->partial_count());
   kernel->y = product.dst();
   return {[kernel] { kernel->run(); }};
+}
+
+bool is_matvec_by_rows(const Product& product) {
+  return product.compact && product.matmul && product.matmul->m > 1 && product.matmul->frozen_b &&
+         !product.matmul->transpose_a && product.matmul->operands == graph::DType::f32;
+}
+
+std::size_t matvec_by_rows_workspace(const Product& product) {
+  return Workspace::bytes_of<float>(Matvec(*product.matmul, /*row=*/true).partial_count());
+}
+
+MadeProduct matvec_by_rows(const Product& product, Workspace& workspace) {
+  auto kernel = std::make_shared<Matvec>(*product.matmul, /*row=*/true);
+  kernel->partial_sums = workspace.take<float>(kernel->partial_count());
+  return {[kernel, a = kernel->x, dst = product.dst(), m = product.matmul->m] {
+    for (std::int64_t i = 0; i < m; ++i) {
+      kernel->x = a + i * kernel->k;
+      kernel->y = dst + i * kernel->outputs;
+      kernel->run();
+    }
+  }};
 }
 
 }  // namespace gan::runtime::cpu

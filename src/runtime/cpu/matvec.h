@@ -10,4 +10,10 @@ namespace gan::runtime::cpu {
 MadeProduct matvec_kernel(const Product& product, Workspace& workspace);
 std::size_t matvec_workspace(const Product& product);
 
+/// A product of several rows of f32 by a frozen matrix, one row after the other by the kernel above, so that no row
+/// depends on the others.
+bool is_matvec_by_rows(const Product& product);
+MadeProduct matvec_by_rows(const Product& product, Workspace& workspace);
+std::size_t matvec_by_rows_workspace(const Product& product);
+
 }  // namespace gan::runtime::cpu

@@ -53,6 +53,10 @@ MadeProduct make_packed(const Product& p, Workspace& workspace) {
 constexpr ProductRow kProductRows[] = {
     {"int16-row", "one row by frozen weights that may be rounded to 16 bits: half as many bytes to read",
      Epilogue::linear, RowProduct::applies, 0.5, nothing, RowProduct::make},
+    {"int16-rows", "several rows by such weights, each as if it were alone", Epilogue::none,
+     RowProduct::applies_to_rows, 0.5, nothing, RowProduct::make},
+    {"vector-rows", "several rows by frozen weights that 16 bits do not hold, each as if it were alone", Epilogue::none,
+     is_matvec_by_rows, 0.7, matvec_by_rows_workspace, matvec_by_rows},
     {"vector", "one row or one column: dot products, bound by reading the matrix", Epilogue::none, is_vector, 0.9,
      matvec_workspace, matvec_kernel},
     {"amx", "bf16 matrices by tiles; the epilogue runs piece by piece", Epilogue::pieces, is_packed<Multiplier::amx>,

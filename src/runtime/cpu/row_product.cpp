@@ -11,8 +11,10 @@
 #include <cmath>
 #include <cstring>
 #include <span>
+#include <utility>
 
 #include "base/integer.h"
+#include "base/parallel.h"
 #include "runtime/cpu/chain.h"
 #include "runtime/cpu/row_product.h"
 #include "runtime/cpu/simd.h"
@@ -70,7 +72,7 @@ float split_digits(const float* x, std::size_t count, std::int16_t* high, std::i
 }
 
 // sums[i] = factor * (sum over depth of w[i, depth] (kBase high + low)) for the outputs of kGroups vectors. Prefetches
-// the block at `next`.
+// the block at `next`, if there is one.
 template <std::size_t kGroups>
 HWY_INLINE void multiply_groups(const std::int16_t* w, const std::int16_t* next, const std::int16_t* high,
                                 const std::int16_t* low, std::size_t depth, float factor, float* sums) {
@@ -87,7 +89,7 @@ HWY_INLINE void multiply_groups(const std::int16_t* w, const std::int16_t* next,
   };
   for (std::size_t i = 0; i < depth; i += 2) {
     const std::int16_t* row = w + i * kGroups * lanes;
-    for (std::size_t g = 0; g < kGroups; ++g) __builtin_prefetch(next + (i * kGroups + 2 * g) * lanes);
+    for (std::size_t g = 0; g < kGroups && next; ++g) __builtin_prefetch(next + (i * kGroups + 2 * g) * lanes);
     const auto high_pair = pair(high + i), low_pair = pair(low + i);
     const auto add = [&](std::size_t g, auto& h, auto& ho, auto& l, auto& lo) {
       if (g >= kGroups) return;
@@ -159,6 +161,12 @@ float compact_row(std::span<const float> src, std::int16_t* dst, double* missed,
 }
 }  // namespace
 
+RowProduct::Row::Row(std::int64_t depths, std::int64_t outputs)
+    : high(static_cast<std::size_t>(depths * kDepth) * sizeof(std::int16_t)),
+      low(static_cast<std::size_t>(depths * kDepth) * sizeof(std::int16_t)),
+      factors(static_cast<std::size_t>(depths)),
+      partial_sums(static_cast<std::size_t>(depths * outputs) * sizeof(float)) {}
+
 RowProduct::RowProduct(const Product& product)
     : spec_(*product.matmul),
       epilogue_(product.epilogue),
@@ -168,12 +176,17 @@ RowProduct::RowProduct(const Product& product)
       depths_(divide_up(spec_.k, kDepth)),
       parts_(divide_up(spec_.n, kDepth)),
       weights_(static_cast<std::size_t>(groups_ * group_ * depths_ * kDepth) * sizeof(std::int16_t)),
-      factors_(static_cast<std::size_t>(spec_.n) * sizeof(float)),
-      high_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
-      low_(static_cast<std::size_t>(depths_ * kDepth) * sizeof(std::int16_t)),
-      row_factors_(static_cast<std::size_t>(depths_)),
-      partial_sums_(static_cast<std::size_t>(depths_ * groups_ * group_) * sizeof(float)),
-      sums_(static_cast<std::size_t>(spec_.n) * sizeof(float)) {
+      factors_(static_cast<std::size_t>(spec_.n) * sizeof(float)) {
+  const bool one = spec_.m == 1;
+  const std::int64_t threads = one ? 1 : std::min<std::int64_t>(base::threads(), divide_up(spec_.m, kRowsTogether));
+  rows_.resize(static_cast<std::size_t>(threads));
+  for (std::vector<Row>& rows : rows_)
+    for (std::int64_t i = 0; i < (one ? 1 : kRowsTogether); ++i) rows.emplace_back(depths_, groups_ * group_);
+  if (!one) {
+    dst_ = product.dst();
+    return;
+  }
+  sums_ = Buffer(static_cast<std::size_t>(spec_.n) * sizeof(float));
   auto* sums = sums_.as<float>();
   Workspace none(nullptr);  // linear chains need no workspace
   for (std::int64_t part = 0; part < parts_; ++part) {
@@ -183,16 +196,23 @@ RowProduct::RowProduct(const Product& product)
   }
 }
 
-bool RowProduct::applies(const Product& product) {
+/// Whether b is frozen and may be rounded, whatever m is.
+bool RowProduct::can_round(const Product& product) {
   const auto group = static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)());
   const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts consist of whole quads
-  return product.matmul && product.matmul->m == 1 && product.matmul->frozen_b && product.matmul->transpose_b &&
-         product.compact && fits;
+  return product.matmul && product.matmul->frozen_b && product.matmul->transpose_b && product.compact && fits;
+}
+
+bool RowProduct::applies(const Product& product) { return can_round(product) && product.matmul->m == 1; }
+
+bool RowProduct::applies_to_rows(const Product& product) {
+  return can_round(product) && product.matmul->m > 1 && !product.matmul->transpose_a;
 }
 
 MadeProduct RowProduct::make(const Product& product, Workspace&) {
   std::shared_ptr<RowProduct> made(new RowProduct(product));
   if (!made->pack()) return {};
+  if (product.matmul->m > 1) return {[made] { made->run_rows(); }};
   return {[made] { made->run(); }, made};
 }
 
@@ -223,30 +243,30 @@ bool RowProduct::pack() {
   return missed <= kLargestCompactError * kLargestCompactError * squares;
 }
 
-void RowProduct::split_row(std::int64_t depth) {
-  alignas(64) float row[kDepth] = {};
+void RowProduct::split(Row& row, std::int64_t number, std::int64_t depth) const {
+  alignas(64) float x[kDepth] = {};
   const std::int64_t first = depth * kDepth;
   const auto count = static_cast<std::size_t>(std::min(kDepth, spec_.k - first));
   if (spec_.operands == graph::DType::f32)
-    std::copy_n(static_cast<const float*>(spec_.a) + first, count, row);
+    std::copy_n(static_cast<const float*>(spec_.a) + number * spec_.k + first, count, x);
   else
-    simd::widen(static_cast<const std::uint16_t*>(spec_.a) + first, row, count);
-  row_factors_[static_cast<std::size_t>(depth)] =
-      HWY_DYNAMIC_DISPATCH(split_digits)(row, count, high_.as<std::int16_t>() + first, low_.as<std::int16_t>() + first);
+    simd::widen(static_cast<const std::uint16_t*>(spec_.a) + number * spec_.k + first, x, count);
+  row.factors[static_cast<std::size_t>(depth)] = HWY_DYNAMIC_DISPATCH(split_digits)(
+      x, count, row.high.as<std::int16_t>() + first, row.low.as<std::int16_t>() + first);
 }
 
-void RowProduct::multiply(std::int64_t quad, std::int64_t depth, const std::int16_t* next_block) {
+void RowProduct::multiply(Row& row, std::int64_t quad, std::int64_t depth, const std::int16_t* next_block) const {
   const std::int64_t first = depth * kDepth;
   HWY_DYNAMIC_DISPATCH(multiply_block)
   (block(quad, depth), next_block, static_cast<std::size_t>(std::min(kQuad, groups_ - quad * kQuad)),
-   high_.as<const std::int16_t>() + first, low_.as<const std::int16_t>() + first,
-   static_cast<std::size_t>(std::min(kDepth, spec_.k - first)), row_factors_[static_cast<std::size_t>(depth)],
-   partial_sums_.as<float>() + (depth * groups_ + quad * kQuad) * group_);
+   row.high.as<const std::int16_t>() + first, row.low.as<const std::int16_t>() + first,
+   static_cast<std::size_t>(std::min(kDepth, spec_.k - first)), row.factors[static_cast<std::size_t>(depth)],
+   row.partial_sums.as<float>() + (depth * groups_ + quad * kQuad) * group_);
 }
 
-void RowProduct::finish(std::int64_t part) {
-  const auto* partial = partial_sums_.as<const float>();
-  auto* sums = sums_.as<float>();
+/// The results of a part from its partial sums, at `sums` [outputs].
+void RowProduct::add_up(const Row& row, std::int64_t part, float* sums) const {
+  const auto* partial = row.partial_sums.as<const float>();
   const std::int64_t first = part * kDepth, count = std::min(kDepth, spec_.n - first);
   // Always in this order, so that the direction of a run does not change the result.
   std::copy_n(partial + first, count, sums + first);
@@ -254,30 +274,60 @@ void RowProduct::finish(std::int64_t part) {
     simd::accumulate(partial + depth * groups_ * group_ + first, sums + first, static_cast<std::size_t>(count));
   const auto* factors = factors_.as<const float>();
   for (std::int64_t i = first; i < first + count; ++i) sums[i] *= factors[i];
+}
+
+void RowProduct::finish(std::int64_t part) {
+  add_up(rows_[0][0], part, sums_.as<float>());
   epilogues_[static_cast<std::size_t>(part)]();
 }
 
 void RowProduct::run(RowProduct* next) {
   backwards_ = !backwards_;
   const auto in_order = [this](std::int64_t i, std::int64_t count) { return backwards_ ? count - 1 - i : i; };
-  for (std::int64_t depth = 0; depth < depths_; ++depth) split_row(depth);
+  Row& row = rows_[0][0];
+  for (std::int64_t depth = 0; depth < depths_; ++depth) split(row, 0, depth);
   const std::int64_t quads_in_part = kDepth / (kQuad * group_);
   for (std::int64_t i = 0; i < parts_; ++i) {
     const std::int64_t part = in_order(i, parts_), first_quad = part * quads_in_part;
     const std::int64_t blocks = std::min(quads_in_part, quads_ - first_quad) * depths_;
     for (std::int64_t j = 0; j < blocks; ++j) {
       const std::int64_t now = in_order(j, blocks), then = in_order(std::min(j + 1, blocks - 1), blocks);
-      multiply(first_quad + now / depths_, now % depths_, block(first_quad + then / depths_, then % depths_));
+      multiply(row, first_quad + now / depths_, now % depths_, block(first_quad + then / depths_, then % depths_));
     }
     if (!next) continue;
     finish(part);
-    next->split_row(part);
+    next->split(next->rows_[0][0], 0, part);
     for (std::int64_t j = 0; j < next->quads_; ++j)
-      next->multiply(in_order(j, next->quads_), part,
+      next->multiply(next->rows_[0][0], in_order(j, next->quads_), part,
                      next->block(in_order(std::min(j + 1, next->quads_ - 1), next->quads_), part));
   }
   RowProduct& last = next ? *next : *this;
   for (std::int64_t part = 0; part < last.parts_; ++part) last.finish(part);
+}
+
+void RowProduct::run_rows() {
+  const auto workers = static_cast<std::int64_t>(rows_.size());
+  base::parallel_for(workers, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i)
+      run_rows(spec_.m * i / workers, spec_.m * (i + 1) / workers, rows_[static_cast<std::size_t>(i)]);
+  });
+}
+
+void RowProduct::run_rows(std::int64_t begin, std::int64_t end, std::vector<Row>& rows) const {
+  for (std::int64_t first = begin; first < end; first += kRowsTogether) {
+    const std::int64_t count = std::min(kRowsTogether, end - first);
+    const std::span<Row> together(rows.data(), static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t depth = 0; depth < depths_; ++depth)
+        split(together[static_cast<std::size_t>(i)], first + i, depth);
+    for (std::int64_t i = 0; i < quads_ * depths_; ++i) {
+      const std::int16_t* next = i + 1 < quads_ * depths_ ? block((i + 1) / depths_, (i + 1) % depths_) : nullptr;
+      for (Row& row : together) multiply(row, i / depths_, i % depths_, std::exchange(next, nullptr));
+    }
+    for (std::int64_t i = 0; i < count; ++i)
+      for (std::int64_t part = 0; part < parts_; ++part)
+        add_up(together[static_cast<std::size_t>(i)], part, dst_ + (first + i) * spec_.n);
+  }
 }
 
 }  // namespace gan::runtime::cpu
