@@ -243,8 +243,8 @@ std::span<const Protocol> protocols() {
        .trials = {{"cross entropy", "lsgan-r1r2", joined({kStacks, kCrossEntropy})},
                   {"least squares, R1 + R2, packs of 2", "lsgan-r1r2", joined({kStacks, {"model.pack=2"}})}},
        .judge = judge_stacks,
-       .wanted = "990 modes in every seed",
-       .reached = [](const ProtocolTable& table) { return table.least(1, 0) >= 990; }},
+       .wanted = "990 modes by one of the trials in every seed",
+       .reached = [](const ProtocolTable& table) { return std::max(table.least(0, 0), table.least(1, 0)) >= 990; }},
       {.name = "parzen",
        .brief = "the likelihood of MNIST's test images by Parzen windows (GAN, cGAN)",
        .summary =
