@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string>
 
 #include "base/float_mode.h"
 #include "base/parallel.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "base/text.h"
 
 // Random numbers, threads, and the floating-point mode.
@@ -49,6 +52,25 @@ TEST(RandomStream, DependsOnSeedStreamStepAndIndexAlone) {
     EXPECT_LT(a.below(7, i), 7u);
     EXPECT_LT(a.uniform(i), 1.0f);
   }
+}
+
+// The examples of FIPS 180-4, whole and in pieces, with the processor's instructions and without.
+TEST(Sha256, KnownAnswers) {
+  const struct {
+    std::string text, digest;
+  } kExamples[] = {{"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+                   {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+                   {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+                    "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+                   {std::string(1'000'000, 'a'), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"}};
+  for (const auto& example : kExamples)
+    for (const bool portable : {false, true})
+      for (const std::size_t piece : {std::size_t{1}, std::size_t{63}, std::size_t{100}, std::size_t{1'000'000}}) {
+        base::Sha256 hash(portable);
+        for (std::size_t at = 0; at < example.text.size(); at += piece)
+          hash.update(example.text.data() + at, std::min(piece, example.text.size() - at));
+        EXPECT_EQ(hash.finish(), example.digest) << example.text.size() << " bytes, portable " << portable;
+      }
 }
 
 TEST(Text, ControlCharactersOfBothRangesAreShownAsBytes) {

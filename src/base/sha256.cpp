@@ -6,6 +6,11 @@
 #include <bit>
 #include <cstring>
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 namespace gan::base {
 
 namespace {
@@ -18,9 +23,8 @@ constexpr std::uint32_t kRound[64] = {
     0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-}  // namespace
 
-void Sha256::compress(const std::uint8_t* block) {
+void compress_portably(std::uint32_t* state, const std::uint8_t* block) {
   std::uint32_t w[64];
   for (int i = 0; i < 16; ++i) {
     const std::uint8_t* p = block + 4 * i;
@@ -31,7 +35,8 @@ void Sha256::compress(const std::uint8_t* block) {
     const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  std::uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  std::uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
   for (int i = 0; i < 64; ++i) {
     const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
     const std::uint32_t t1 = h + s1 + (g ^ (e & (f ^ g))) + kRound[i] + w[i];
@@ -40,7 +45,49 @@ void Sha256::compress(const std::uint8_t* block) {
     h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
   }
   const std::uint32_t add[8] = {a, b, c, d, e, f, g, h};
-  for (int i = 0; i < 8; ++i) state_[i] += add[i];
+  for (int i = 0; i < 8; ++i) state[i] += add[i];
+}
+
+#ifdef __x86_64__
+bool has_instructions() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & bit_SHA) && __builtin_cpu_supports("sse4.1");
+}
+
+/// Two rounds an instruction, which keeps the eight words as (a, b, e, f) and (c, d, g, h), highest first.
+__attribute__((target("sha,sse4.1"))) void compress_by_instructions(std::uint32_t* state, const std::uint8_t* block) {
+  auto* const words = reinterpret_cast<__m128i*>(state);
+  const __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xB1),
+                hgfe = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1B);
+  const __m128i abef_before = _mm_alignr_epi8(badc, hgfe, 8), cdgh_before = _mm_blend_epi16(hgfe, badc, 0xF0);
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  __m128i abef = abef_before, cdgh = cdgh_before, w[4];  // the last 16 words of the schedule
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    __m128i& next = w[i % 4];
+    if (i < 4) {
+      next = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block) + i), big_endian);
+    } else {
+      const __m128i last = w[(i + 3) % 4], sum = _mm_sha256msg1_epu32(next, w[(i + 1) % 4]);
+      next = _mm_sha256msg2_epu32(_mm_add_epi32(sum, _mm_alignr_epi8(last, w[(i + 2) % 4], 4)), last);
+    }
+    const __m128i added = _mm_add_epi32(next, _mm_loadu_si128(reinterpret_cast<const __m128i*>(kRound) + i));
+    cdgh = _mm_sha256rnds2_epu32(cdgh, abef, added);
+    abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(added, 0x0E));
+  }
+  const __m128i feba = _mm_shuffle_epi32(_mm_add_epi32(abef, abef_before), 0x1B),
+                dchg = _mm_shuffle_epi32(_mm_add_epi32(cdgh, cdgh_before), 0xB1);
+  _mm_storeu_si128(words, _mm_blend_epi16(feba, dchg, 0xF0));
+  _mm_storeu_si128(words + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+#endif
+}  // namespace
+
+Sha256::Sha256([[maybe_unused]] bool portable) : compress_(compress_portably) {
+#ifdef __x86_64__
+  static const bool instructions = has_instructions();
+  if (instructions && !portable) compress_ = compress_by_instructions;
+#endif
 }
 
 void Sha256::update(const void* src, std::size_t bytes) {
@@ -53,9 +100,9 @@ void Sha256::update(const void* src, std::size_t bytes) {
     next += take;
     bytes -= take;
     if (filled + take < 64) return;
-    compress(pending_.data());
+    compress_(state_.data(), pending_.data());
   }
-  for (; bytes >= 64; next += 64, bytes -= 64) compress(next);
+  for (; bytes >= 64; next += 64, bytes -= 64) compress_(state_.data(), next);
   std::copy_n(next, bytes, pending_.begin());
 }
 
