@@ -145,7 +145,7 @@ class Installed(unittest.TestCase):
 
         self.assertEqual(completed("gan", "exp"), ["export"])
         self.assertEqual(completed("gan", "bench", "st"), ["step"])
-        self.assertEqual(completed("gan", "sample", "run", "--precision", ""), ["auto", "f32", "bf16"])
+        self.assertEqual(completed("gan", "sample", "run", "--precision", ""), ["auto", "f32", "int16", "bf16"])
         self.assertEqual(completed("gan", "sample", "run", "--precision", "=", "b"), ["bf16"])
         self.assertEqual(completed("gan", "train", "tutorial-l"), ["tutorial-lsgan", "tutorial-lsgan-repaired"])
         self.assertEqual(completed("gan", "bench", "step", "--tr"), ["--trace"])

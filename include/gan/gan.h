@@ -72,7 +72,8 @@ GAN_API gan_status gan_category_name(const gan_model* model, int32_t column, int
 typedef enum gan_precision {
   GAN_F32 = 0,  /* samples differ by up to 1e-5 (of a range of 2) with what is drawn in the same call */
   GAN_INT16 = 1 /* weights of dense layers have 16 bits: a single sample takes half the time and differs from GAN_F32's
-                   by about 1e-3; one of a network of dense layers has the same bits whatever else is drawn */
+                   by about 1e-3; a sample of a network of dense layers has the same bits whatever else is drawn.
+                   Each call that works at the same time keeps such weights of its own */
 } gan_precision;
 
 /* What to draw. All that is not set must be 0, as in  gan_request request = {.count = 20, .condition = labels};  */

@@ -237,9 +237,9 @@ std::function<void()> setup(CLI::App& app) {
       ->excludes(noise);
   add_count("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples", 0, 4096);
   add("--precision", options->precision,
-      "f32 (auto means f32, too); int16: faster for few samples, changes values in [-1, 1] by about 1e-3; bf16: "
-      "faster, "
-      "changes them by about 1e-2",
+      "f32 (auto means f32, too); int16, on the CPU: single samples are faster, values in [-1, 1] differ by about "
+      "1e-3; "
+      "bf16: faster, they differ by about 1e-2",
       "P")
       ->check(CLI::IsMember(train::Sampler::kPrecisions));
   add_device_option(app, options->device);

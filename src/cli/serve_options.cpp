@@ -20,6 +20,7 @@ void ServeFlags::run(const std::string& what) {
     if (server.key.size() < 8) base::fail_usage("--api-key {}: expected a key of 8 characters or more", key_file);
   }
   server.backend = use_device(device);
+  train::Sampler::require_precision(server.precision, server.backend);
   // Trainings and evaluations that the server starts take their --device from these, unless the user has set them.
   for (const char* variable : {"GAN_TRAIN_DEVICE", "GAN_EVAL_DEVICE"}) ::setenv(variable, device.c_str(), 0);
   base::watch_interrupts();
@@ -45,10 +46,10 @@ std::shared_ptr<ServeFlags> add_serve_flags(CLI::App& app) {
   app.add_option("--threads", server.threads, "Threads to draw with; 0 = one less than processors")
       ->type_name("N")
       ->check(CLI::Range(0, 4096));
-  app.add_option(
-         "--precision", server.precision,
-         "f32 (auto means f32, too); int16: faster, and an answer has the same bytes whatever is drawn meanwhile; "
-         "bf16")
+  app.add_option("--precision", server.precision,
+                 "f32 (auto means f32, too); int16, on the CPU: single samples are faster, and those of networks of "
+                 "dense layers "
+                 "have the same bytes whatever is drawn meanwhile; bf16")
       ->type_name("P")
       ->check(CLI::IsMember(train::Sampler::kPrecisions));
   add_device_option(app, flags->device);

@@ -31,9 +31,9 @@ struct Launch {
   /// For each input of the spec: whether it has its final value when the kernel is made, so that the kernel may keep it
   /// in another layout.
   std::vector<bool> frozen = {};
-  /// Products may round frozen weights to 16 bits, with an error of at most 1e-4 of their norm. They then compute each
-  /// row as if it were alone.
-  bool compact = false;
+  /// Products of at most so many rows, which are not frozen, by frozen weights may round these to 16 bits, with an
+  /// error of at most 1e-4 of their norm, and compute each row as if it were alone.
+  std::int64_t compact_rows = 0;
 };
 
 /// One step of a program, with what profiles show of it.

@@ -14,7 +14,7 @@ namespace gan::runtime {
 /// Inputs whose values are final when the program is made. Nodes that depend on them only are computed once, then.
 struct Frozen {
   std::set<std::string> inputs;
-  bool compact = false;  ///< Launch::compact
+  std::int64_t compact_rows = 0;  ///< Launch::compact_rows
 };
 
 /// The parts of a batch, equal in size, that a program computes one after the other. What depends on no rows is

@@ -29,7 +29,7 @@ Planned plan_launch(const Graph& graph, const Group& group, const Placement& pla
     launch.spec = root.op->describe(graph, root);
     launch.inputs.resize(root.inputs.size());
     for (NodeId input : root.inputs) launch.frozen.push_back(placement.is_frozen(input));
-    launch.compact = frozen.compact;
+    launch.compact_rows = frozen.compact_rows;
   }
   if (group.root >= 0 && group.nodes.size() == 1) {
     planned.results = group.nodes;

@@ -106,6 +106,8 @@ Json Jobs::add(const Json& body) {
     job.arguments = {"sample",
                      opened->path,
                      "--progress",
+                     "--precision",
+                     opened->precision,
                      "--format",
                      format->name,
                      "--seed",

@@ -149,6 +149,8 @@ std::shared_ptr<const OpenModel> Models::open(const std::string& given) {
   read->name = name;
   read->path = path;
   read->model = train::load_model(path, train::Networks::generator);
+  read->precision = precision_;
+  read->backend = backend_;
   read->sampler = std::make_shared<train::Sampler>(read->model, precision_, std::set<std::string>(), backend_);
   read->description = describe(name, run_of(name), read->model);
   const std::scoped_lock lock(mutex_);

@@ -19,6 +19,8 @@ struct OpenModel {
   std::string name, path;  ///< the path is that of its file
   train::Model model;
   std::shared_ptr<train::Sampler> sampler;
+  std::string precision;               ///< of the sampler
+  const runtime::Backend* backend;     ///< of the sampler; null: the CPU
   nlohmann::ordered_json description;  ///< the answer to GET /v1/models/NAME
 };
 

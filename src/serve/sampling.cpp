@@ -277,6 +277,8 @@ Response interpolate(const Json& body, std::string_view accept, std::shared_ptr<
   const train::Model& model = opened->model;
   std::vector<float> noise;
   draw::SampleOptions options = sample_options(body, model, noise, {"between", "steps", "spherical", "rate"});
+  options.precision = opened->precision;
+  options.backend = opened->backend;
   const Json between = body.value("between", Json("latent"));
   if (between != "latent" && between != "condition")
     throw Refusal{400, "between: expected latent or condition", "between"};

@@ -15,6 +15,10 @@ namespace gan::train {
 Sampler::Sampler(const Model& model, const std::string& precision, const std::set<std::string>& disabled,
                  const runtime::Backend* backend)
     : model_(model.share()), precision_(precision), disabled_(disabled), backend_(backend) {
+  require_precision(precision, backend);
+}
+
+void Sampler::require_precision(const std::string& precision, const runtime::Backend* backend) {
   if (std::ranges::find(kPrecisions, precision) == kPrecisions.end())
     base::fail_usage("precision {}: auto, f32, int16 and bf16 are known", precision);
   if (precision == "int16" && backend && backend != &runtime::default_backend())
@@ -46,7 +50,7 @@ void Sampler::compile(Compiled& entry) const {
       .precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}, .backend = backend_};
   if (precision_ == "bf16" && several && (backend_ ? *backend_ : runtime::default_backend()).has_bf16())
     options.precision = compiler::Precision::bf16;
-  options.frozen.compact = precision_ == "int16" || (precision_ == "bf16" && !several);
+  if (precision_ == "int16" || (precision_ == "bf16" && !several)) options.frozen.compact_rows = entry.batch;
   for (const nn::Variable& variable : build_sampler(graph, model_.config, spec, entry.batch, entry.blended)) {
     entry.state[variable.name] = model_.weights.at(variable.name).share();
     options.frozen.inputs.insert(variable.name);

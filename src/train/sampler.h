@@ -24,11 +24,14 @@ class Sampler {
   /// kPrecisions. auto is f32, where a sample differs by at most 1e-5 between batch sizes. With int16 the weights of
   /// dense layers have 16 bits and a scale for each row (errors of about 1e-3): single samples take half the time, and
   /// a sample of a network of dense layers has the same bits in a batch of any size. bf16 is int16 for a single sample;
-  /// larger batches multiply in bf16 if the processor supports it (errors of about 1e-2). Throws a usage error for
-  /// another precision, and for int16 on another backend than the CPU. `disabled`: passes and kernels to leave out, to
+  /// larger batches multiply in bf16 if the processor supports it (errors of about 1e-2). Throws what
+  /// require_precision throws. `disabled`: passes and kernels to leave out, to
   /// measure what they are worth (compiler::Options). `backend`: null is the CPU; it must outlive the sampler.
   explicit Sampler(const Model& model, const std::string& precision = "auto",
                    const std::set<std::string>& disabled = {}, const runtime::Backend* backend = nullptr);
+
+  /// Throws a usage error for a precision that is none of kPrecisions, and for int16 on another backend than the CPU.
+  static void require_precision(const std::string& precision, const runtime::Backend* backend);
 
   /// Writes the samples of latents z [N, latent] and N rows of the condition, such as labels [N] (none for an
   /// unconditional model), to out [N, ...sample], in the training range. Throws a usage error if sizes or rows do not

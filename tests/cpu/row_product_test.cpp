@@ -23,7 +23,8 @@ constexpr const char *kRow = "int16-row", *kRows = "int16-rows", *kVectorRows = 
 struct FrozenProduct : Product {
   FrozenProduct(std::int64_t n, std::int64_t k, DType dtype = DType::f32, std::int64_t m = 1)
       : Product(m, n, k, false, true, dtype) {
-    matmul().frozen_b = spec.compact = true;
+    matmul().frozen_b = true;
+    spec.compact_rows = m;
   }
   /// The kernel, null if these weights cannot be rounded.
   std::shared_ptr<RowProduct> make() const {
@@ -143,12 +144,13 @@ TEST(RowProduct, OtherProductsAreRefused) {
   };
   EXPECT_FALSE(refused([](FrozenProduct&) {}));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().m = 2; }));
+  EXPECT_FALSE(RowProduct::applies_to_rows(FrozenProduct(40, 300).spec));
   FrozenProduct several(40, 300, DType::f32, 2);
   EXPECT_TRUE(RowProduct::applies_to_rows(several.spec));
   several.matmul().transpose_a = true;
   EXPECT_FALSE(RowProduct::applies_to_rows(several.spec));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().frozen_b = false; }));
-  EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.compact = false; }));
+  EXPECT_TRUE(refused([](FrozenProduct& product) { product.spec.compact_rows = 0; }));
   EXPECT_TRUE(refused([](FrozenProduct& product) { product.matmul().transpose_b = false; }));
   // A large number in each row: rounding would miss too much of the others.
   EXPECT_TRUE(refused([](FrozenProduct& product) {

@@ -32,7 +32,7 @@ bool is_product(const graph::Spec& spec) {
 
 Product product_of(const Launch& launch, bool use_machine_code) {
   Product product;
-  product.compact = launch.compact;
+  product.compact_rows = launch.compact_rows;
   product.use_machine_code = use_machine_code;
   if (const auto* matmul = std::get_if<graph::Matmul>(&*launch.spec)) {
     // A product that is computed once (both operands frozen) gains nothing from another layout of its weights.

@@ -187,6 +187,9 @@ struct Matvec {
   }
 };
 
+/// The threads among which the rows of a product are divided.
+std::int64_t workers_of(const Product& product) { return std::min<std::int64_t>(base::threads(), product.matmul->m); }
+
 }  // namespace
 
 std::size_t matvec_workspace(const Product& product) {
@@ -204,23 +207,30 @@ MadeProduct matvec_kernel(const Product& product, Workspace& workspace) {
 }
 
 bool is_matvec_by_rows(const Product& product) {
-  return product.compact && product.matmul && product.matmul->m > 1 && product.matmul->frozen_b &&
-         !product.matmul->transpose_a && product.matmul->operands == graph::DType::f32;
+  return product.matmul && product.matmul->m > 1 && product.matmul->m <= product.compact_rows &&
+         product.matmul->frozen_b && !product.matmul->transpose_a && product.matmul->operands == graph::DType::f32;
 }
 
 std::size_t matvec_by_rows_workspace(const Product& product) {
-  return Workspace::bytes_of<float>(Matvec(*product.matmul, /*row=*/true).partial_count());
+  return Workspace::bytes_of<float>(workers_of(product) * Matvec(*product.matmul, /*row=*/true).partial_count());
 }
 
 MadeProduct matvec_by_rows(const Product& product, Workspace& workspace) {
-  auto kernel = std::make_shared<Matvec>(*product.matmul, /*row=*/true);
-  kernel->partial_sums = workspace.take<float>(kernel->partial_count());
-  return {[kernel, a = kernel->x, dst = product.dst(), m = product.matmul->m] {
-    for (std::int64_t i = 0; i < m; ++i) {
-      kernel->x = a + i * kernel->k;
-      kernel->y = dst + i * kernel->outputs;
-      kernel->run();
-    }
+  Matvec kernel(*product.matmul, /*row=*/true);
+  const std::int64_t workers = workers_of(product);
+  kernel.partial_sums = workspace.take<float>(workers * kernel.partial_count());
+  return {[kernel, workers, dst = product.dst(), m = product.matmul->m] {
+    base::parallel_for(workers, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t worker = begin; worker < end; ++worker) {
+        Matvec one = kernel;
+        one.partial_sums += worker * kernel.partial_count();
+        for (std::int64_t i = m * worker / workers; i < m * (worker + 1) / workers; ++i) {
+          one.x = kernel.x + i * kernel.k;
+          one.y = dst + i * kernel.outputs;
+          one.run();
+        }
+      }
+    });
   }};
 }
 

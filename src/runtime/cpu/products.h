@@ -36,7 +36,7 @@ struct Product {
   std::optional<BoundMatmul> matmul;
   std::optional<BoundConvolution> convolution;
   BoundChain epilogue;
-  bool compact = false;  ///< Launch::compact
+  std::int64_t compact_rows = 0;  ///< Launch::compact_rows
   bool use_machine_code = true;
 
   graph::DType operands() const { return matmul ? matmul->operands : convolution->operands; }

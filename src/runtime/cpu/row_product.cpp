@@ -196,11 +196,12 @@ RowProduct::RowProduct(const Product& product)
   }
 }
 
-/// Whether b is frozen and may be rounded, whatever m is.
+/// Whether b is frozen and may be rounded for so many rows.
 bool RowProduct::can_round(const Product& product) {
   const auto group = static_cast<std::int64_t>(HWY_DYNAMIC_DISPATCH(group_size)());
   const bool fits = group > 0 && kDepth % (kQuad * group) == 0;  // parts consist of whole quads
-  return product.matmul && product.matmul->frozen_b && product.matmul->transpose_b && product.compact && fits;
+  return product.matmul && product.matmul->frozen_b && product.matmul->transpose_b &&
+         product.matmul->m <= product.compact_rows && fits;
 }
 
 bool RowProduct::applies(const Product& product) { return can_round(product) && product.matmul->m == 1; }

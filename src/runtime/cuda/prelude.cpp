@@ -57,8 +57,8 @@ DEVICE void assign(float& to, float value) { to = value; }
 DEVICE void assign(bf16& to, float value) { to = rounded(value); }
 DEVICE void assign(int& to, float value) { to = (int)value; }
 
-// Adds a b^T of a tile a [16, pitch] and a tile b [8, pitch], 16 of depth: a warp computes it together, and each of its
-// threads has four sums, at (row, column), (row, column + 1), and eight rows below.
+// Adds a b^T of a tile a [16, pitch] and a tile b [8, pitch], 16 of depth, by one mma.sync of a warp. Each thread holds
+// four sums, as PTX lays out m16n8k16: at (row, column), (row, column + 1), and eight rows below.
 template <int pitch>
 DEVICE void multiply_tile(const bf16* a, const bf16* b, float* sums) {
   const int row = threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
@@ -68,7 +68,7 @@ DEVICE void multiply_tile(const bf16* a, const bf16* b, float* sums) {
       sums[i] = multiply_add(widened(a[(row + i / 2 * 8) * pitch + k]), widened(b[(column + i % 2) * pitch + k]), sums[i]);
 #else
   const unsigned *x = (const unsigned*)(a + row * pitch + column), *y = (const unsigned*)(b + row * pitch + column);
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
       : "r"(x[0]), "r"(x[4 * pitch]), "r"(x[4]), "r"(x[4 * pitch + 4]), "r"(y[0]), "r"(y[4]));
 #endif

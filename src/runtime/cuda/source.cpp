@@ -529,15 +529,12 @@ void lower_tiled(Lowering& lowering, const Tiled& t, DType operands, Address a, 
   const std::int64_t part = base::round_up(divide_up(t.k, parts), tile_k);
   const std::int64_t used = divide_up(t.k, part);  // rounding up may leave the last part empty
   const Address dst = used == 1 ? d : lowering.scratch(used * t.d_elements * 4);
-  // Each warp computes four tiles of 16 x 8, `across` of them next to each other.
+  // Each warp computes four tiles of 16 x 8, `across` next to each other; four warps lie below each other.
   const bool warps = operands == DType::bf16 && tile_n >= 8;
   const std::int64_t across = warps ? std::min<std::int64_t>(4, tile_n / 8) : tile_n / 4;
   const auto chosen = [&](const char* by_threads, const char* by_warps) {
-    return filled(warps ? by_warps : by_threads, {{"m", text(tile_m)},
-                                                  {"n", text(tile_n)},
-                                                  {"k", text(tile_k)},
-                                                  {"across", text(across)},
-                                                  {"down", text(tile_m * across / 64)}});
+    return filled(warps ? by_warps : by_threads,
+                  {{"m", text(tile_m)}, {"n", text(tile_n)}, {"k", text(tile_k)}, {"across", text(across)}});
   };
   const auto load = [&](const char* tile, const char* row, std::int64_t length, std::int64_t limit, bool along_k,
                         const std::string& statements) {
@@ -594,9 +591,8 @@ $store        }
       {{"tiles", chosen("SHARED float left[$k][$m + 1], right[$k][$n + 1]",
                         "alignas(4) SHARED bf16 left[$m][$k + 8], right[$n][$k + 8]")},
        {"place",
-        chosen(
-            "const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;",
-            "const int warp = threadIdx.x / 32, y = warp % $down * (64 / $across), x = warp / $down * $across * 8;")},
+        chosen("const int x = threadIdx.x % $across * 4, y = threadIdx.x / $across * 4;",
+               "const int warp = threadIdx.x / 32, y = warp % 4 * (64 / $across), x = warp / 4 * $across * 8;")},
        {"multiply", chosen(kMultiply, kMultiplyByWarps)},
        {"row", chosen("i", "i / $across * 16 + threadIdx.x % 32 / 4 + j / 2 * 8")},
        {"column", chosen("j", "i % $across * 8 + threadIdx.x % 4 * 2 + j % 2")},
