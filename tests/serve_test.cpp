@@ -316,7 +316,17 @@ TEST_F(Serve, DrawsRequestsThatComeTogetherInOneBatch) {
 }
 
 TEST_F(Serve, DrawsTheSameBytesInAnyBatchWithSixteenBits) {
-  const Served served(*output_, {"serve", *folder_ / "digits.safetensors", "--port", "0", "--precision", "int16"});
+  const Folder output;
+  const Served served(output, {"serve", *folder_ / "digits.safetensors", "--port", "0", "--precision", "int16"});
+  const Reply way =
+      served.post("/v1/interpolate", R"({"conditions":{"label":4},"between":"latent","steps":5,"seed":3})",
+                  {{"Accept", "application/x-npy"}});
+  ASSERT_EQ(way.status, 200) << way.body;
+  put(*folder_ / "way.npy", way.body);
+  const std::vector<float> expected =
+      drawn_by_command(*folder_, {*folder_ / "digits.safetensors", "--label", "4", "--interpolate", "latent", "--steps",
+                                  "5", "--seed", "3", "--precision", "int16"});
+  EXPECT_TRUE(std::ranges::equal(io::read_npy_f32(*folder_ / "way.npy").f32(), expected));
   EXPECT_EQ(answers_together(served).size(), 1u);
   EXPECT_LT(served.metric("gan_batches_total"), 64);
 }

@@ -238,8 +238,7 @@ std::function<void()> setup(CLI::App& app) {
   add_count("--threads", options->threads, "Threads to use; 0 = every processor, one for few samples", 0, 4096);
   add("--precision", options->precision,
       "f32 (auto means f32, too); int16, on the CPU: single samples are faster, values in [-1, 1] differ by about "
-      "1e-3; "
-      "bf16: faster, they differ by about 1e-2",
+      "1e-3; bf16: faster, they differ by about 1e-2",
       "P")
       ->check(CLI::IsMember(train::Sampler::kPrecisions));
   add_device_option(app, options->device);

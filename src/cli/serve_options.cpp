@@ -48,8 +48,7 @@ std::shared_ptr<ServeFlags> add_serve_flags(CLI::App& app) {
       ->check(CLI::Range(0, 4096));
   app.add_option("--precision", server.precision,
                  "f32 (auto means f32, too); int16, on the CPU: single samples are faster, and those of networks of "
-                 "dense layers "
-                 "have the same bytes whatever is drawn meanwhile; bf16")
+                 "dense layers have the same bytes whatever is drawn meanwhile; bf16")
       ->type_name("P")
       ->check(CLI::IsMember(train::Sampler::kPrecisions));
   add_device_option(app, flags->device);
