@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/integer.h"
+#include "base/huge_pages.h"
 #include "base/memory_limit.h"
 #include "base/text.h"
 #include "data/mnist.h"
@@ -65,11 +65,7 @@ std::shared_ptr<Byte[]> map(int file, std::uint64_t bytes, int protection) {
 std::shared_ptr<std::uint8_t[]> make_pixels(std::uint64_t bytes, const std::string& cache) {
   if (exceeds_memory(bytes)) return mapped_pixels(bytes, cache);
   std::shared_ptr<std::uint8_t[]> pixels(new std::uint8_t[bytes]);
-  // With huge pages, writing the pixels causes one page fault where it else causes hundreds.
-  constexpr std::uintptr_t kHugePage = 2 << 20;
-  const auto end = reinterpret_cast<std::uintptr_t>(pixels.get()) + bytes;
-  const std::uintptr_t begin = base::round_up(reinterpret_cast<std::uintptr_t>(pixels.get()), kHugePage);
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  base::use_huge_pages(pixels.get(), bytes);
   return pixels;
 }
 

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/huge_pages.h"
 #include "base/integer.h"
 #include "base/sha256.h"
 
@@ -22,19 +23,19 @@ constexpr std::size_t kMappedBytes = SIZE_MAX;  // the sanitizer tracks malloc o
 #else
 constexpr std::size_t kMappedBytes = 256 << 10;  // larger blocks are mapped pages
 #endif
-constexpr std::size_t kHugePage = 2 << 20;
 
 /// Maps zeroed pages, populated at once and huge where possible: faults at the first touch of thousands of small pages
 /// would dominate the run time of a short program.
 std::shared_ptr<std::byte> map_pages(std::size_t bytes) {
-  const std::size_t mapped = bytes < kHugePage ? bytes : bytes + kHugePage;  // room for alignment to huge pages
+  const std::size_t mapped =
+      bytes < base::kHugePage ? bytes : bytes + base::kHugePage;  // room for alignment to huge pages
   void* const begin = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (begin == MAP_FAILED) throw std::bad_alloc();
   auto* data = static_cast<std::byte*>(begin);
-  if (bytes >= kHugePage) {
+  if (bytes >= base::kHugePage) {
     const auto address = reinterpret_cast<std::uintptr_t>(begin);
-    data += base::round_up(address, kHugePage) - address;
-    madvise(data, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    data += base::round_up(address, base::kHugePage) - address;
+    base::use_huge_pages(data, bytes);
   }
 #ifdef MADV_POPULATE_WRITE
   madvise(data, bytes, MADV_POPULATE_WRITE);  // fails before Linux 5.14, then pages are populated by faults

@@ -203,7 +203,7 @@ Answer neighbours(Services& services, Call& call) {
   if (order.plan.total != 1) throw Refusal{400, "count: the neighbours of one sample can be asked for", "count"};
   const base::ScopedThreads team(services.options.threads);
   const train::Model& model = opened->model;
-  train::Sampler sampler(model, services.options.precision, {}, services.options.backend);
+  train::Sampler sampler(model, opened->precision, {}, opened->backend);
   std::vector<float> z(static_cast<std::size_t>(model.config.model.latent));
   std::vector<float> drawn(static_cast<std::size_t>(graph::element_count(model.sample_shape)));
   draw::fill_latents(order.options, order.plan, order.noise, sampler, model.config.model.latent, 0, z);

@@ -20,13 +20,14 @@ class Sampler {
  public:
   static constexpr std::array<std::string_view, 4> kPrecisions = {"auto", "f32", "int16", "bf16"};
 
-  /// Shares the weights of `model`, which must not change; the Model itself may be destroyed. precision: one of
-  /// kPrecisions. auto is f32, where a sample differs by at most 1e-5 between batch sizes. With int16 the weights of
-  /// dense layers have 16 bits and a scale for each row (errors of about 1e-3): single samples take half the time, and
-  /// a sample of a network of dense layers has the same bits in a batch of any size. bf16 is int16 for a single sample;
-  /// larger batches multiply in bf16 if the processor supports it (errors of about 1e-2). Throws what
-  /// require_precision throws. `disabled`: passes and kernels to leave out, to
-  /// measure what they are worth (compiler::Options). `backend`: null is the CPU; it must outlive the sampler.
+  /// Shares the weights of `model`, which must not change; the Model itself may be destroyed. precision:
+  /// - f32 or auto: a sample differs by at most 1e-5 between batch sizes.
+  /// - int16: weights of dense layers have 16 bits and a scale for each row (errors of about 1e-3). A single sample
+  /// takes
+  ///   half the time, and one of a network of dense layers has the same bits in a batch of any size.
+  /// - bf16: int16 for a single sample; larger batches multiply in bf16 if the processor supports it (about 1e-2).
+  /// `disabled`: passes and kernels to leave out, to measure what they are worth (compiler::Options). `backend`: null
+  /// is the CPU; it must outlive the sampler. Throws what require_precision throws.
   explicit Sampler(const Model& model, const std::string& precision = "auto",
                    const std::set<std::string>& disabled = {}, const runtime::Backend* backend = nullptr);
 

@@ -10,8 +10,8 @@ namespace gan::runtime::cpu {
 MadeProduct matvec_kernel(const Product& product, Workspace& workspace);
 std::size_t matvec_workspace(const Product& product);
 
-/// A product of several rows of f32 by a frozen matrix, one row after the other by the kernel above, so that no row
-/// depends on the others.
+/// A product of several rows of f32 by a frozen matrix, each row by the kernel above, so that none depends on the
+/// others. The rows are divided among all threads.
 bool is_matvec_by_rows(const Product& product);
 MadeProduct matvec_by_rows(const Product& product, Workspace& workspace);
 std::size_t matvec_by_rows_workspace(const Product& product);

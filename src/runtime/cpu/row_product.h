@@ -37,9 +37,9 @@ class RowProduct {
 
  private:
   static constexpr std::int64_t kDepth = 128;
-  static constexpr std::int64_t kRowsTogether = 8;  // that each block of w is multiplied by while it is in the cache
+  static constexpr std::int64_t kRowsTogether = 8;  // share a block of w while it is in the cache
 
-  /// What is computed of one row.
+  /// The digits and sums of one row.
   struct Row {
     Row(std::int64_t depths, std::int64_t outputs);
     Buffer high, low;            // the digits of x
