@@ -100,6 +100,12 @@ if(GAN_CUDA)
   elseif(CUDA_INCLUDE_DIR)
     message(STATUS "NCCL's header is not there: several ranks cannot train on GPUs")
   endif()
+  # CUPTI, which bench/gpu_timeline.cpp reads the GPU's own times with.
+  if(CUDA_INCLUDE_DIR)
+    find_path(CUPTI_INCLUDE_DIR cupti.h HINTS "${CUDA_INCLUDE_DIR}" "${CUDA_INCLUDE_DIR}/../extras/CUPTI/include")
+    find_library(CUPTI_LIBRARY cupti HINTS "${CUDA_INCLUDE_DIR}/.." "${CUDA_INCLUDE_DIR}/../extras/CUPTI"
+      PATH_SUFFIXES lib64 lib)
+  endif()
 else()
   set(CUDA_INCLUDE_DIR "")
 endif()

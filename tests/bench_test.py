@@ -122,8 +122,11 @@ class Peer(unittest.TestCase):
 
 # Stands for `gan` and for a Python with PyTorch: a step takes ours 1 ms, eager 8, with CUDA graphs 3, compiled 4.
 GPU = """
-import json, sys
+import json, os, sys
 words = sys.argv[1:]
+if "GPU_TIMELINE" in os.environ:
+    with open(os.environ["GPU_TIMELINE"], "w") as file:
+        file.write('{"launches": 200, "nodes": 140, "median_us": 900.0, "idle": 0.0625}')
 if words[0] == "-c":
     rates = {"f32": 1e13, "bf16": 1e14, "bytes": 1e12, "kernel": 1e-6}
     sys.exit(print(json.dumps(rates) if "CUDAGraph" in words[1] else "2.9.0"))
@@ -145,7 +148,7 @@ class Gpu(unittest.TestCase):
         result = self.gpu("--dry")
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = result.stdout.splitlines()
-        self.assertEqual(sum(" bench step " in line and "--device cuda" in line for line in lines), 2 * (26 + 8))
+        self.assertEqual(sum(" bench step " in line and "--device cuda" in line for line in lines), 2 * (26 + 8) + 8)
         self.assertEqual(sum("--mode reduce-overhead" in line for line in lines), 26)
         self.assertEqual(sum("GAN_TEST_DEVICE=cuda" in line for line in lines), min(8, os.cpu_count()) + 2)
         # The program and PyTorch's script take the options that they are given.
@@ -160,6 +163,8 @@ class Gpu(unittest.TestCase):
             with open(fake, "w") as file:
                 file.write("#!" + sys.executable + GPU)
             os.chmod(fake, 0o755)
+            os.mkdir(os.path.join(folder, "bench"))
+            open(os.path.join(folder, "bench", "libgpu_timeline.so"), "w").close()
             path = os.path.join(folder, "gpu.json")
             result = self.gpu("--build", folder, "--no-tests", "--torch", fake, "--json", path)
             self.assertEqual(result.returncode, 0, result.stderr)
@@ -167,13 +172,14 @@ class Gpu(unittest.TestCase):
                 written = json.load(file)
         rows = [line for line in result.stdout.splitlines() if line.startswith("|")]
         self.assertEqual(result.stdout.splitlines()[-1], rows[-1])
-        self.assertIn("| tutorial-lsgan 64 bf16 | 1.0000 | 1.0000 | 0.1000 | 8.0000 | 3.0000 | 4.0000 | 1.0000 | "
+        self.assertIn("| tutorial-lsgan 64 bf16 | 1.0000 | 1.0000 | 0.1000 | 0.0625 | 8.0000 | 3.0000 | 4.0000 | 1.0000 | "
                       "8.0000 | 4.0000 | 3.00 |", rows)
-        self.assertIn("| conv-64x64x3 128 f32 | 1.0000 |  | 0.1000 | 8.0000 | 3.0000 | 4.0000 |  |  |  | 3.00 |", rows)
+        self.assertIn("| conv-64x64x3 128 f32 | 1.0000 |  | 0.1000 |  | 8.0000 | 3.0000 | 4.0000 |  |  |  | 3.00 |", rows)
         self.assertEqual(written["quality"]["median_ms"], 8)
         self.assertIn("failed: ours residual 1024 f32: exit code 1: out of memory", result.stdout)
         self.assertEqual(len(written["figures"]), 4 * 24 + 8 + 4 + 12)
         self.assertEqual(written["about"]["PyTorch"], "2.9.0")
+        self.assertEqual(written["timeline"]["conv 64 f32"]["nodes"], 140)
 
     def test_what_there_is_no_time_for_is_named(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/error.h"
+
 namespace gan::base {
 
 namespace {
@@ -68,6 +70,22 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return "";
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+std::string filled(std::string_view text, std::initializer_list<std::pair<std::string_view, std::string>> values) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t dollar = std::min(text.find('$', at), text.size());
+    out += text.substr(at, dollar - at);
+    if (dollar == text.size()) break;
+    at = dollar + 1;
+    while (at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) || text[at] == '_')) ++at;
+    const std::string_view name = text.substr(dollar + 1, at - dollar - 1);
+    const auto found = std::ranges::find(values, name, [](const auto& value) { return value.first; });
+    if (found == values.end()) fail_run("the text has no value for ${}", name);
+    out += found->second;
+  }
+  return out;
 }
 
 std::string joined(std::span<const std::string> parts) {

@@ -3,11 +3,13 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace gan::base {
@@ -41,6 +43,9 @@ std::optional<T> parse_number(std::string_view text, Base... base) {
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
 }
+
+/// The text with each $name, of letters, digits and _, replaced by its value. Throws a run error for other names.
+std::string filled(std::string_view text, std::initializer_list<std::pair<std::string_view, std::string>> values);
 
 /// "a, b, c".
 std::string joined(std::span<const std::string> parts);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "exchange/network.h"
 #include "graph/c_expression.h"
 
@@ -23,10 +24,11 @@ using graph::Shape;
 
 namespace {
 
-// The functions that generated code calls. NAME stands for the name of the exported function.
+// The functions that generated code calls. $matmul and so on stand for names that begin with that of the exported
+// function.
 constexpr std::string_view kMatmul = R"(
 /* y[rows][outputs] = x[rows][inputs] w[inputs][outputs] */
-static void NAME_matmul(const float* x, const float* w, float* y, int rows, int inputs, int outputs) {
+static void $matmul(const float* x, const float* w, float* y, int rows, int inputs, int outputs) {
   for (int r = 0; r < rows; ++r, x += inputs, y += outputs) {
     for (int o = 0; o < outputs; ++o) y[o] = 0;
     for (int i = 0; i < inputs; ++i)
@@ -36,7 +38,7 @@ static void NAME_matmul(const float* x, const float* w, float* y, int rows, int 
 )";
 constexpr std::string_view kConv = R"(
 /* y[to_h][to_w][outputs], the convolution of x[from_h][from_w][inputs] with w[k_h][k_w][inputs / groups][outputs] */
-static void NAME_conv(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h, int to_w,
+static void $conv(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h, int to_w,
                       int outputs, int k_h, int k_w, int stride, int padding, int groups) {
   const int in = inputs / groups, out = outputs / groups;
   for (int h = 0; h < to_h; ++h)
@@ -57,7 +59,7 @@ static void NAME_conv(const float* x, const float* w, float* y, int from_h, int 
 )";
 constexpr std::string_view kConvTranspose = R"(
 /* y[to_h][to_w][outputs], the transposed convolution of x[from_h][from_w][inputs] with w[inputs][k_h][k_w][outputs] */
-static void NAME_conv_transpose(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h,
+static void $conv_transpose(const float* x, const float* w, float* y, int from_h, int from_w, int inputs, int to_h,
                                 int to_w, int outputs, int k_h, int k_w, int stride, int padding) {
   for (int i = 0; i < to_h * to_w * outputs; ++i) y[i] = 0;
   for (int h = 0; h < from_h; ++h)
@@ -76,7 +78,7 @@ static void NAME_conv_transpose(const float* x, const float* w, float* y, int fr
 )";
 constexpr std::string_view kCategory = R"(
 /* A category of [0, count); others count as the nearest. */
-static int NAME_category(float value, int count) {
+static int $category(float value, int count) {
   return value >= (float)count ? count - 1 : value > 0 ? (int)value : 0;
 }
 )";
@@ -128,10 +130,10 @@ class CWriter {
   NodeId storage(NodeId id) const { return network_.graph.storage(id); }
 
   std::string named(std::string_view text) const {
-    std::string out(text);
-    for (std::size_t at = 0; (at = out.find("NAME", at)) != std::string::npos; at += name_.size())
-      out.replace(at, 4, name_);
-    return out;
+    return base::filled(text, {{"matmul", name_ + "_matmul"},
+                               {"conv", name_ + "_conv"},
+                               {"conv_transpose", name_ + "_conv_transpose"},
+                               {"category", name_ + "_category"}});
   }
 
   std::string header() const {
@@ -245,7 +247,7 @@ class CWriter {
     const NodeId id = network_.graph.inputs().at(network_.columns[c]);
     if (!column.is_numeric()) {
       use(kCategory);
-      body_ += named(fmt::format("  const int y{} = NAME_category(condition[{}], {});\n", c, c, column.categories));
+      body_ += named(fmt::format("  const int y{} = $category(condition[{}], {});\n", c, c, column.categories));
       categories_[id] = fmt::format("y{}", c);
       return;
     }
@@ -276,7 +278,7 @@ class CWriter {
     use(kMatmul);
     const std::string weights =
         m.transpose_b ? reordered(n.inputs[1], " transposed", {m.k, m.n}, {1, m.k}) : address(n.inputs[1]);
-    body_ += named(fmt::format("  NAME_matmul({}, {}, {}, {}, {}, {});\n", address(n.inputs[0]), weights, address(n.id),
+    body_ += named(fmt::format("  $matmul({}, {}, {}, {}, {}, {});\n", address(n.inputs[0]), weights, address(n.id),
                                m.m, m.k, m.n));
   }
 
@@ -292,7 +294,7 @@ class CWriter {
                                           transposed ? Shape{outer, w[3], 1, inner} : Shape{w[3], 1, inner, outer});
     const Shape &from = c.a_shape(), &to = c.result_shape();
     const std::string groups = transposed ? "" : fmt::format(", {}", c.groups());
-    body_ += named(fmt::format("  NAME_conv{}({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}{});\n",
+    body_ += named(fmt::format("  $conv{}({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}{});\n",
                                transposed ? "_transpose" : "", address(n.inputs[0]), weights, address(n.id), from[1],
                                from[2], from[3], to[1], to[2], to[3], w[2], w[3], c.stride, c.padding, groups));
   }

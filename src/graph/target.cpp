@@ -7,7 +7,9 @@ namespace gan::graph {
 bool has_epilogue(const Target& target, const Graph& graph, const Node& node) {
   if (target.longest_epilogue == 0 || !node.op->contraction) return false;
   const Spec spec = node.op->describe(graph, node);
-  if (const auto* convolution = std::get_if<Convolution>(&spec)) return convolution->kind == Convolution::Kind::forward;
+  if (const auto* convolution = std::get_if<Convolution>(&spec))
+    return convolution->kind == Convolution::Kind::forward &&
+           (target.epilogues_of_groups || convolution->groups() == 1);
   const auto* product = std::get_if<Matmul>(&spec);
   return product && (product->operands != DType::f32 || product->transpose_b || product->m == 1 ||
                      !target.epilogue_wants_transposed_b);

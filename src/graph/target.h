@@ -27,6 +27,10 @@ struct Target {
   std::vector<ElementwiseOp> epilogue_ops = {ElementwiseOp::copy,   ElementwiseOp::add,        ElementwiseOp::mul,
                                              ElementwiseOp::relu,   ElementwiseOp::leaky_relu, ElementwiseOp::tanh,
                                              ElementwiseOp::sigmoid};
+  /// Operands of epilogues are rows, such as a bias; scalars and operands of full shape are not.
+  bool epilogue_operands_are_rows = false;
+  /// Grouped convolutions get epilogues, too.
+  bool epilogues_of_groups = true;
   /// f32 products get an epilogue only if their second operand is transposed; others are faster without.
   bool epilogue_wants_transposed_b = true;
   /// Kernels of bf16 matrix products run any chain on each piece of the result while it is in the cache.

@@ -238,6 +238,7 @@ class Scheduler {
       const std::int64_t elements = operand.type.elements();
       const auto is_row = [&] { return elements == shape.back() && operand.type.shape.back() == shape.back(); };
       if (operand.type.dtype != DType::f32) return false;
+      if (target_.epilogue_operands_are_rows && !is_row()) return false;
       if (elements != 1 && !is_row() && operand.type.shape != shape) return false;
       const Node& source = graph_.node(storage(input));
       const bool visited = group_[index(source.id)] >= 0 || pending_[index(source.id)] >= 0;

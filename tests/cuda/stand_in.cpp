@@ -85,7 +85,8 @@ struct Source {
   std::string text, log, image;
 };
 struct Operation {
-  bool transpose_a = false, transpose_b = false;
+  bool transpose_a = false, transpose_b = false, adds_bias = false;
+  CUdeviceptr bias = 0;
 };
 struct Layout {
   cudaDataType_t type;
@@ -128,6 +129,7 @@ struct StandInState {
   bool has_stream = false;
   int captures = 0, launched_graphs = 0, compilations = 0, copies_to_device = 0, device = -1;
   int sums = 0, sums_in_graphs = 0;                            // over ranks
+  int biases = 0;                                              // that products added
   std::size_t in_graphs = 0, before_graph = 0, reordered = 0;  // operations of graphs
 
   void push(std::function<void()> operation) {
@@ -517,10 +519,18 @@ cublasStatus_t destroy_operation(cublasLtMatmulDesc_t operation) {
 }
 cublasStatus_t set_operation(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute,
                              const void* value, std::size_t bytes) {
+  auto& to = *reinterpret_cast<Operation*>(operation);
+  if (attribute == CUBLASLT_MATMUL_DESC_BIAS_POINTER) {
+    require(bytes == sizeof to.bias, "an attribute of another size");
+    return std::memcpy(&to.bias, value, bytes), CUBLAS_STATUS_SUCCESS;
+  }
   std::int32_t chosen = 0;
   require(bytes == sizeof chosen, "an attribute of another size");
   std::memcpy(&chosen, value, bytes);
-  auto& to = *reinterpret_cast<Operation*>(operation);
+  if (attribute == CUBLASLT_MATMUL_DESC_EPILOGUE) {
+    require(chosen == CUBLASLT_EPILOGUE_BIAS, "another epilogue");
+    return to.adds_bias = true, CUBLAS_STATUS_SUCCESS;
+  }
   (attribute == CUBLASLT_MATMUL_DESC_TRANSA ? to.transpose_a : to.transpose_b) = chosen == CUBLAS_OP_T;
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -639,18 +649,24 @@ cublasStatus_t multiply(cublasLtHandle_t, cublasLtMatmulDesc_t operation, const 
   // The transpose of a column-major matrix is row-major: d^T = op(b)^T op(a)^T.
   const graph::Matmul spec{static_cast<std::int64_t>(algorithm.columns), static_cast<std::int64_t>(algorithm.rows),
                            static_cast<std::int64_t>(algorithm.depth), op.transpose_b, op.transpose_a};
-  s.push([&s, spec, kept, left, right, result, scratch, bytes, a = offset(a, left), b = offset(b, right),
-          d = offset(d, result)] {
+  require(op.adds_bias == (op.bias != 0), "a bias without its epilogue");
+  if (op.adds_bias) ++s.biases;
+  const std::size_t bias_bytes = op.adds_bias ? 4 * algorithm.rows : 0;
+  s.push([&s, spec, kept, left, right, result, scratch, bytes, bias_bytes, a = offset(a, left), b = offset(b, right),
+          d = offset(d, result), bias = op.adds_bias ? s.offset(op.bias, bias_bytes) : 0] {
     const runtime::reference::Values in[] = {load(s, b, right), load(s, a, left)};
     const runtime::reference::Values out = runtime::reference::evaluate(spec, in);
     const std::size_t size = result.type == CUDA_R_16BF ? 2 : 4;
     if (bytes > 0) std::memset(s.memory + scratch, 0xFF, bytes);
     if (kept != 0) s.require_written(d, size * out.size(), "a product added to what nobody wrote");
     require(kept == 0 || size == 4, "a product added to bf16");
+    if (bias_bytes > 0) s.require_written(bias, bias_bytes, "a bias that nobody wrote");
     for (std::size_t i = 0; i < out.size(); ++i) {
       float before = 0;
       if (kept != 0) std::memcpy(&before, s.memory + d + 4 * i, 4);
-      const float value = static_cast<float>(out[i]) + kept * before;
+      float value = static_cast<float>(out[i]) + kept * before, added = 0;
+      if (bias_bytes > 0) std::memcpy(&added, s.memory + bias + 4 * i % bias_bytes, 4);
+      value += added;
       const std::uint16_t bits = base::to_bf16(value);
       std::memcpy(s.memory + d + size * i, size == 2 ? static_cast<const void*>(&bits) : &value, size);
     }
@@ -892,6 +908,7 @@ std::size_t StandIn::reordered() const { return state_->reordered; }
 int StandIn::compilations() const { return state_->compilations; }
 int StandIn::copies_to_device() const { return state_->copies_to_device; }
 std::size_t StandIn::bytes_in_use() const { return in_use(*state_); }
+int StandIn::biases() const { return state_->biases; }
 int StandIn::sums() const { return state_->sums; }
 int StandIn::sums_in_graphs() const { return state_->sums_in_graphs; }
 int StandIn::device() const { return state_->device; }

@@ -52,6 +52,8 @@ class StandIn {
   int compilations() const;
   int copies_to_device() const;
   std::size_t bytes_in_use() const;
+  /// Products of cuBLASLt that added a bias.
+  int biases() const;
   /// Sums over ranks that ran one by one, and in graphs.
   int sums() const;
   int sums_in_graphs() const;

@@ -255,10 +255,12 @@ graph::Target target(bool own_products) {
   target.epilogue_wants_transposed_b = false;
   target.chains_sum_rows = true;
   if (own_products) return target;
-  // Products round their result to bf16. Any other chain that follows one is a kernel of its own, which merges with
-  // what follows (docs/design/0019).
+  // Products round their result to bf16 or add a bias. Any other chain that follows one is a kernel of its own, which
+  // merges with what follows (docs/design/0019).
   target.longest_epilogue = 2;
-  target.epilogue_ops = {graph::ElementwiseOp::copy};
+  target.epilogue_ops = {graph::ElementwiseOp::copy, graph::ElementwiseOp::add};
+  target.epilogue_operands_are_rows = true;
+  target.epilogues_of_groups = false;
   return target;
 }
 

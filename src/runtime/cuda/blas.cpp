@@ -43,13 +43,16 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
   cublasLtMatmulDesc_t operation = nullptr;
   check(f.cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
   prepared->operation = Owned<cublasLtMatmulDesc_t>(operation, f.cublasLtMatmulDescDestroy);
-  const auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool transposed) {
-    const std::int32_t value = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const auto describe = [&](cublasLtMatmulDescAttributes_t attribute, const auto& value) {
     check(f.cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof value),
           "cublasLtMatmulDescSetAttribute");
   };
-  transpose(CUBLASLT_MATMUL_DESC_TRANSA, s.transpose_b);
-  transpose(CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_a);
+  describe(CUBLASLT_MATMUL_DESC_TRANSA, s.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  describe(CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  if (product.bias) {
+    describe(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    describe(CUBLASLT_MATMUL_DESC_BIAS_POINTER, pointer(product.bias));
+  }
   /// The layout of a dense row-major matrix, as cuBLASLt sees it.
   const auto layout = [&](cudaDataType_t type, std::int64_t rows, std::int64_t columns) {
     cublasLtMatrixLayout_t made = nullptr;

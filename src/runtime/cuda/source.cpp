@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cctype>
-#include <initializer_list>
 #include <utility>
 
 #include "base/error.h"
 #include "base/integer.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "graph/c_expression.h"
 #include "graph/type.h"
 
@@ -24,6 +23,7 @@ using graph::Shape;
 namespace {
 
 constexpr std::int64_t kThreads = 256;         // of most blocks
+constexpr std::int64_t kColumns = 32;          // of a block that sums over rows
 constexpr std::int64_t kWantedBlocks = 256;    // enough for every processor of a large GPU
 constexpr std::int64_t kLeastRows = 32;        // of a part, where sums over rows are cut into parts
 constexpr std::int64_t kLeastSummands = 1024;  // of a part, where sums along rows are
@@ -32,29 +32,9 @@ constexpr std::int64_t kLeastDepth = 256;      // of a part, where the depth of 
 constexpr std::size_t kWorkspaceAlignment = 64;
 
 using base::divide_up;
+using base::filled;
 
 // ---- text ----
-
-using Values = std::initializer_list<std::pair<std::string_view, std::string>>;
-
-/// The text with $name replaced by its value.
-std::string filled(std::string_view text, Values values) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '$') {
-      out += text[i];
-      continue;
-    }
-    std::size_t end = i + 1;
-    while (end < text.size() && (std::isalnum(static_cast<unsigned char>(text[end])) || text[end] == '_')) ++end;
-    const std::string_view name = text.substr(i + 1, end - i - 1);
-    const auto found = std::ranges::find(values, name, &Values::value_type::first);
-    if (found == values.end()) base::fail_run("a kernel has no value for {}", name);
-    out += found->second;
-    i = end - 1;
-  }
-  return out;
-}
 
 std::string text(std::int64_t value) { return std::to_string(value); }
 /// A constant by its bits: exact, and the same for infinities and NaN.
@@ -169,21 +149,10 @@ std::vector<Axis> axes_of(const graph::ChainOperand& operand) {
 
 /// The elements that an operand of a chain has.
 std::int64_t elements_of(const graph::ChainOperand& operand, std::int64_t chain) {
-  switch (operand.access) {
-    case Access::scalar:
-      return 1;
-    case Access::row:
-    case Access::sum:
-      return operand.period;
-    case Access::column:
-      return divide_up(chain, operand.period);
-    case Access::strided:
-      return reach_of(axes_of(operand));
-    case Access::full:
-    case Access::product:
-      break;
-  }
-  return chain;
+  if (operand.access == Access::scalar) return 1;
+  if (operand.access == Access::row) return operand.period;
+  if (operand.access == Access::column) return divide_up(chain, operand.period);
+  return operand.access == Access::strided ? reach_of(axes_of(operand)) : chain;
 }
 
 /// A chain with the addresses of its operands and results.
@@ -325,14 +294,69 @@ std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t lea
   return divide_up(length, divide_up(length, parts));
 }
 
+/// A statement that adds `x` to `to`, or else takes the larger of both.
+std::string combined(bool add, const std::string& to, const std::string& x) {
+  return add ? fmt::format("{0} = {0} + {1};", to, x) : fmt::format("{0} = fmaxf({0}, {1});", to, x);
+}
+/// What a combination begins with.
+std::string neutral(bool add) { return add ? "0.0f" : "float_of(0xFF800000u)"; }
+
+/// A kernel that combines the rows of a matrix, in parts, for each of its columns. `compute`: statements that combine
+/// sum[0], sum[1], ... with what is in `row` and `column`; `results`: the parameters that these are stored in.
+struct OverRows {
+  std::int64_t rows, columns, parts;
+  std::string index;  ///< the type of indices
+  std::string compute;
+  std::vector<std::string> results;
+  bool add = true;
+};
+
+SourceKernel kernel_over_rows(const std::vector<Parameter>& parameters, const OverRows& o) {
+  std::string join;
+  for (std::size_t k = 0; k < o.results.size(); ++k)
+    join += fmt::format(
+        "float sum{0} = {1};\nfor (int line = 0; line < {2}; ++line) {{ {3} }}\n"
+        "store({4}, blockIdx.y * (long long){5} + column, sum{0});\n",
+        k, neutral(o.add), kThreads / kColumns,
+        combined(o.add, fmt::format("sum{}", k), fmt::format("sums[{}][line][threadIdx.x]", k)), o.results[k],
+        o.columns);
+  const std::string body = filled(R"(  SHARED float sums[$sums][$lines][$block];
+  const $index begin = blockIdx.y * ($index)$part;
+  const $index end = begin + $part < $rows ? begin + $part : $rows;
+  PHASE {
+    const $index column = blockIdx.x * ($index)$block + threadIdx.x % $block;
+    float sum[$sums];
+    UNROLL
+    for (int k = 0; k < $sums; ++k) sum[k] = $first;
+    if (column < $columns)
+      for ($index row = begin + threadIdx.x / $block; row < end; row += $lines) {
+        $compute
+      }
+    UNROLL
+    for (int k = 0; k < $sums; ++k) sums[k][threadIdx.x / $block][threadIdx.x % $block] = sum[k];
+  }
+  THREADS {
+    const $index column = blockIdx.x * ($index)$block + threadIdx.x;
+    if (threadIdx.x < $block && column < $columns) {
+$join    }
+  }
+)",
+                                  {{"sums", std::to_string(o.results.size())},
+                                   {"lines", text(kThreads / kColumns)},
+                                   {"block", text(kColumns)},
+                                   {"index", o.index},
+                                   {"part", text(divide_up(o.rows, o.parts))},
+                                   {"rows", text(o.rows)},
+                                   {"first", neutral(o.add)},
+                                   {"columns", text(o.columns)},
+                                   {"compute", o.compute},
+                                   {"join", join}});
+  return kernel_of(parameters, body, divide_up(o.columns, kColumns), kThreads, o.parts);
+}
+
 void lower_reduction(Lowering& lowering, const Reduction& r) {
   const std::int64_t outputs = count_of(r.kept), length = count_of(r.reduced);
   const bool along_rows = r.kept.empty() || (!r.reduced.empty() && r.reduced.back().stride < r.kept.back().stride);
-  const std::string first = r.sum ? "0.0f" : "float_of(0xFF800000u)";
-  const std::string combine = r.sum ? "$to = $to + $x;" : "$to = fmaxf($to, $x);";
-  const auto combined = [&](const std::string& to, const std::string& x) {
-    return filled(combine, {{"to", to}, {"x", x}});
-  };
   const auto element = [&](const std::string& o, const std::string& i) {
     return fmt::format("fetch<float>(src, {} + {})", offset_of(r.kept, o), offset_of(r.reduced, i));
   };
@@ -341,14 +365,12 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
     parameters.push_back({"dst", r.dst, "float", outputs, true});
     lowering.out.work.push_back(kernel_of_each(
         parameters, outputs,
-        fmt::format("float sum = {};\nfor (long long k = 0; k < {}; ++k) {{\n{}\n}}\nstore(dst, i, sum);\n", first,
-                    length, combined("sum", element("i", "k")))));
+        fmt::format("float sum = {};\nfor (long long k = 0; k < {}; ++k) {{\n{}\n}}\nstore(dst, i, sum);\n",
+                    neutral(r.sum), length, combined(r.sum, "sum", element("i", "k")))));
     return;
   }
-  const std::int64_t columns = 32, lines = kThreads / columns;  // of a block that sums over rows
-  const std::int64_t blocks = along_rows ? outputs : divide_up(outputs, columns);
+  const std::int64_t blocks = along_rows ? outputs : divide_up(outputs, kColumns);
   const std::int64_t parts = parts_of(length, blocks, along_rows ? kLeastSummands : kLeastRows);
-  const std::int64_t part = divide_up(length, parts);
   const Address dst = parts == 1 ? r.dst : lowering.scratch(parts * outputs * 4);
   parameters.push_back({"dst", dst, "float", parts * outputs, true});
   const std::string index = index_type(std::max(parameters[0].elements, parts * outputs));
@@ -370,40 +392,21 @@ void lower_reduction(Lowering& lowering, const Reduction& r) {
     if (threadIdx.x == 0) store(dst, blockIdx.y * ($index)$outputs + o, sums[0]);
   }
 )";
-  constexpr const char* kAcrossRows = R"(  SHARED float sums[$lines][$columns];
-  const $index begin = blockIdx.y * ($index)$part;
-  const $index end = begin + $part < $length ? begin + $part : $length;
-  PHASE {
-    const $index o = blockIdx.x * ($index)$columns + threadIdx.x % $columns;
-    float sum = $first;
-    if (o < $outputs)
-      for ($index k = begin + threadIdx.x / $columns; k < end; k += $lines) {
-        $add
-      }
-    sums[threadIdx.x / $columns][threadIdx.x % $columns] = sum;
+  if (along_rows) {
+    const std::string body =
+        filled(kAlongRows, {{"threads", text(kThreads)},
+                            {"index", index},
+                            {"part", text(divide_up(length, parts))},
+                            {"length", text(length)},
+                            {"first", neutral(r.sum)},
+                            {"add", combined(r.sum, "sum", element("o", "k"))},
+                            {"join", combined(r.sum, "sums[threadIdx.x]", "sums[threadIdx.x + half]")},
+                            {"outputs", text(outputs)}});
+    lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
+  } else {
+    const std::string compute = combined(r.sum, "sum[0]", element("column", "row"));
+    lowering.out.work.push_back(kernel_over_rows(parameters, {length, outputs, parts, index, compute, {"dst"}, r.sum}));
   }
-  THREADS {
-    const $index o = blockIdx.x * ($index)$columns + threadIdx.x;
-    if (threadIdx.x < $columns && o < $outputs) {
-      float sum = $first;
-      for (int line = 0; line < $lines; ++line) { $join }
-      store(dst, blockIdx.y * ($index)$outputs + o, sum);
-    }
-  }
-)";
-  const std::string body = filled(along_rows ? kAlongRows : kAcrossRows,
-                                  {{"threads", text(kThreads)},
-                                   {"lines", text(lines)},
-                                   {"columns", text(columns)},
-                                   {"index", index},
-                                   {"part", text(part)},
-                                   {"length", text(length)},
-                                   {"first", first},
-                                   {"add", combined("sum", element("o", "k"))},
-                                   {"join", along_rows ? combined("sums[threadIdx.x]", "sums[threadIdx.x + half]")
-                                                       : combined("sum", "sums[line][threadIdx.x]")},
-                                   {"outputs", text(outputs)}});
-  lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
   if (parts > 1) lower_reduction(lowering, {r.sum, {{outputs, 1}}, {{parts, outputs}}, dst, r.dst});
 }
 
@@ -436,52 +439,21 @@ void lower_chain(Lowering& lowering, BoundChain bound) {
           {true, {{sum.period, 1}}, {{chain.elements / sum.period, sum.period}}, bound.results[sum.result], sum.dst});
     return;
   }
-  const std::int64_t columns = 32, lines = kThreads / columns, blocks = divide_up(period, columns);
-  const std::int64_t parts = parts_of(rows, blocks, kLeastRows), part = divide_up(rows, parts);
+  const std::int64_t parts = parts_of(rows, divide_up(period, kColumns), kLeastRows);
   for (const Sum& sum : sums)
     if (parts > 1) bound.results[sum.result] = lowering.scratch(parts * period * 4);
   std::vector<Parameter> parameters = parameters_of(bound);
   for (const Sum& sum : sums) parameters[chain.operands.size() + sum.result].elements = parts * period;
 
-  std::string compute = chain_of_element(chain, "i"), join;
+  const std::string index = index_type(chain.elements);
+  std::string compute = fmt::format("const {} i = row * {} + column;\n", index, period);
+  compute += chain_of_element(chain, "i");
+  std::vector<std::string> to;
   for (std::size_t k = 0; k < sums.size(); ++k) {
     compute += fmt::format("sum[{0}] = sum[{0}] + s{1};\n", k, chain.results[sums[k].result].source);
-    join += fmt::format(
-        "float sum{0} = 0.0f;\nfor (int line = 0; line < {1}; ++line) sum{0} = sum{0} + sums[{0}][line][threadIdx.x];\n"
-        "store(r{2}, blockIdx.y * (long long){3} + column, sum{0});\n",
-        k, lines, sums[k].result, period);
+    to.push_back(fmt::format("r{}", sums[k].result));
   }
-  const std::string body = filled(R"(  SHARED float sums[$count][$lines][$columns];
-  const $index begin = blockIdx.y * ($index)$part;
-  const $index end = begin + $part < $rows ? begin + $part : $rows;
-  PHASE {
-    const $index column = blockIdx.x * ($index)$columns + threadIdx.x % $columns;
-    float sum[$count] = {};
-    if (column < $period)
-      for ($index row = begin + threadIdx.x / $columns; row < end; row += $lines) {
-        const $index i = row * $period + column;
-        $compute
-      }
-    UNROLL
-    for (int k = 0; k < $count; ++k) sums[k][threadIdx.x / $columns][threadIdx.x % $columns] = sum[k];
-  }
-  THREADS {
-    const $index column = blockIdx.x * ($index)$columns + threadIdx.x;
-    if (threadIdx.x < $columns && column < $period) {
-      $join
-    }
-  }
-)",
-                                  {{"count", text(static_cast<std::int64_t>(sums.size()))},
-                                   {"lines", text(lines)},
-                                   {"columns", text(columns)},
-                                   {"index", index_type(chain.elements)},
-                                   {"part", text(part)},
-                                   {"rows", text(rows)},
-                                   {"period", text(period)},
-                                   {"compute", compute},
-                                   {"join", join}});
-  lowering.out.work.push_back(kernel_of(parameters, body, blocks, kThreads, parts));
+  lowering.out.work.push_back(kernel_over_rows(parameters, {rows, period, parts, index, compute, to}));
   if (parts == 1) return;
   for (const Sum& sum : sums)
     lower_reduction(lowering, {true, {{period, 1}}, {{parts, period}}, bound.results[sum.result], sum.dst});
@@ -499,6 +471,7 @@ struct Tiled {
   bool may_cut = true;        ///< into parts along k, which are added in order
   bool accumulate = false;    ///< adds to the result; not if it may be cut
   DType result = DType::f32;  ///< bf16 only if it may not be cut
+  Address bias = 0;           ///< f32 [n], added to the result; only if it may not be cut
   /// Computed from each element in place of storing it, if it may not be cut; `to` is the element's number.
   const BoundChain* chain = nullptr;
 };
@@ -610,11 +583,13 @@ $store        }
        {"n", text(t.n)},
        {"result", text(t.d_elements)},
        {"store", t.chain ? chain_of_element(t.chain->chain, "at", "sums[4 * i + j]")
-                         : fmt::format("{} value;\nassign(value, sums[4 * i + j]{});\nstore(d, at, value);\n",
-                                       type_of(t.result), t.accumulate ? " + fetch<float>(d, at)" : "")},
+                         : fmt::format("{} value;\nassign(value, sums[4 * i + j]{}{});\nstore(d, at, value);\n",
+                                       type_of(t.result), t.accumulate ? " + fetch<float>(d, at)" : "",
+                                       t.bias ? " + fetch<float>(bias, n)" : "")},
        {"to", t.to}});
   const std::string type(type_of(operands));
   std::vector<Parameter> parameters{{"a", a, type, t.a_elements}, {"b", b, type, t.b_elements}};
+  if (t.bias) parameters.push_back({"bias", t.bias, "float", t.n});
   if (!t.chain) {
     parameters.push_back({"d", dst, std::string(type_of(t.result)), used * t.d_elements, true});
   } else {
@@ -719,8 +694,9 @@ void lower_grouped(Lowering& lowering, const graph::Convolution& s, Address a, A
 }
 
 /// Other convolutions as products with the unfolded src [N h w, I taps], some images at a time if all of them would
-/// take too much memory. `result` is the type of a forward convolution's; gradients are f32.
-void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d, DType result) {
+/// take too much memory. `result` and `bias` are those of a forward convolution's product; gradients are f32.
+void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, Address b, Address d, DType result,
+                    Address bias) {
   using Kind = graph::Convolution::Kind;
   const Geometry g(s);
   const bool plain = g.taps == 1 && s.stride == 1 && s.padding == 0;  // src is unfolded already
@@ -765,12 +741,11 @@ void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, 
                         "float value = 0.0f;" +
                             read_src("src") + "$T to;\nassign(to, value);\nstore(unfolded, i, to);\n",
                         s, type)));
-    if (s.kind == Kind::forward)
-      lowering.out.work.push_back(Product{
-          {rows, g.c, columns, false, true, s.operands}, unfolded, b, d + of_dst * size_of(result), false, result});
-    else
-      lowering.out.work.push_back(
-          Product{{g.c, columns, rows, true, false, s.operands}, b + of_dst * operand_size, unfolded, d, first > 0});
+    const graph::Matmul forward{rows, g.c, columns, false, true, s.operands};
+    const graph::Matmul gradient{g.c, columns, rows, true, false, s.operands};
+    lowering.out.work.push_back(s.kind == Kind::forward
+                                    ? Product{forward, unfolded, b, d + of_dst * size_of(result), false, result, bias}
+                                    : Product{gradient, b + of_dst * operand_size, unfolded, d, first > 0});
   }
 }
 
@@ -778,21 +753,22 @@ void lower_unfolded(Lowering& lowering, const graph::Convolution& s, Address a, 
 
 struct LowerSpec {
   Lowering& lowering;
-  const std::vector<Address>& in;
+  const std::vector<Address> in;
   Address dst;
   DType result = DType::f32;  ///< of products
+  Address bias = 0;           ///< of products; 0: none
 
   void each(const std::vector<Parameter>& parameters, std::int64_t count, const std::string& statements) const {
     lowering.out.work.push_back(kernel_of_each(parameters, count, statements));
   }
 
   void operator()(const graph::Matmul& s) const {
-    lowering.out.work.push_back(Product{s, in[0], in[1], dst, false, result});
+    lowering.out.work.push_back(Product{s, in[0], in[1], dst, false, result, bias});
   }
 
   void operator()(const graph::Convolution& s) const {
     if (s.groups() > 1) return lower_grouped(lowering, s, in[0], in[1], dst);
-    lower_unfolded(lowering, s, in[0], in[1], dst, result);
+    lower_unfolded(lowering, s, in[0], in[1], dst, result, bias);
   }
 
   void operator()(const graph::Reduce& s) const {
@@ -980,19 +956,20 @@ std::vector<Address> addresses(const auto& pointers) {
   return out;
 }
 
-/// Whether the chain behind a product does no more than round its result, which products do themselves.
-bool only_rounds(const Launch& launch) {
+/// Whether the chain behind a product does no more than products do themselves: round the result, or add a bias.
+bool is_epilogue(const Launch& launch) {
   const auto* convolution = std::get_if<graph::Convolution>(&*launch.spec);
+  const std::int64_t columns = convolution ? convolution->dst[3] : std::get<graph::Matmul>(*launch.spec).n;
   const Chain& chain = *launch.chain;
-  return (!convolution || convolution->groups() == 1) && chain.operands.size() == 1 && chain.results.size() == 1 &&
-         chain.results[0].access == Access::full && chain.instructions.size() == 1 &&
-         chain.instructions[0].op == graph::ElementwiseOp::copy;
-}
-
-/// The elements of the result of a Spec that a chain may follow.
-std::int64_t result_elements(const graph::Spec& spec) {
-  if (const auto* product = std::get_if<graph::Matmul>(&spec)) return product->m * product->n;
-  return graph::element_count(std::get<graph::Convolution>(spec).result_shape());
+  if ((convolution && convolution->groups() > 1) || chain.instructions.size() != 1 || chain.results.size() != 1)
+    return false;
+  const auto fits = [&](const graph::ChainOperand& operand) {
+    const bool row = operand.access == Access::row || operand.access == Access::scalar;
+    return operand.access == Access::product || (row && elements_of(operand, chain.elements) == columns);
+  };
+  const bool adds = chain.instructions[0].op == graph::ElementwiseOp::add && chain.results[0].dtype == DType::f32;
+  return (adds || chain.instructions[0].op == graph::ElementwiseOp::copy) && chain.results[0].access == Access::full &&
+         std::ranges::all_of(chain.operands, fits);
 }
 
 }  // namespace
@@ -1010,7 +987,8 @@ Touched Product::touched() const {
   const auto range = [](Address at, std::int64_t elements, DType dtype) {
     return Range{at, at + static_cast<Address>(elements) * size_of(dtype)};
   };
-  return {{range(a, shape.m * shape.k, shape.operands), range(b, shape.k * shape.n, shape.operands)},
+  return {{range(a, shape.m * shape.k, shape.operands), range(b, shape.k * shape.n, shape.operands),
+           range(bias, bias ? shape.n : 0, DType::f32)},
           {range(d, shape.m * shape.n, result)}};
 }
 
@@ -1036,6 +1014,7 @@ SourceKernel product_kernel(const Product& product, const BoundChain* chain) {
   t.chain = chain;
   t.accumulate = product.accumulate;
   t.result = product.result;
+  t.bias = product.bias;
   Lowering lowering{0};
   lower_tiled(lowering, t, s.operands, product.a, product.b, product.d);
   return std::get<SourceKernel>(lowering.out.work.front());
@@ -1063,19 +1042,22 @@ Lowered lower(const Launch& launch, const LowerOptions& options) {
     lowering.out.work.push_back(product_kernel({std::get<graph::Matmul>(*launch.spec), inputs[0], inputs[1]}, &chain));
     return std::move(lowering.out);
   }
-  const bool rounds = launch.spec && launch.chain && only_rounds(launch);
+  const bool whole = launch.spec && launch.chain && is_epilogue(launch);
   if (launch.spec) {
-    Address dst = results[0];
-    if (launch.chain && !rounds) {
-      // The chain reads the result of the Spec from the workspace.
-      dst = lowering.scratch(result_elements(*launch.spec) * 4);
-      for (std::size_t i = 0; i < operands.size(); ++i)
-        if (launch.chain->operands[i].access == Access::product) operands[i] = dst;
+    // A chain that products do not compute reads their result from the workspace.
+    const bool stored = !launch.chain || whole;
+    const Address dst = stored ? results[0] : lowering.scratch(launch.chain->elements * 4);
+    Address bias = 0;
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (launch.chain->operands[i].access == Access::product)
+        operands[i] = dst;
+      else if (whole)
+        bias = operands[i];
     }
-    const std::vector<Address> inputs = addresses(launch.inputs);
-    std::visit(LowerSpec{lowering, inputs, dst, rounds ? launch.chain->results[0].dtype : DType::f32}, *launch.spec);
+    const DType result = whole ? launch.chain->results[0].dtype : DType::f32;
+    std::visit(LowerSpec{lowering, addresses(launch.inputs), dst, result, bias}, *launch.spec);
   }
-  if (launch.chain && !rounds) lower_chain(lowering, {*launch.chain, std::move(operands), std::move(results)});
+  if (launch.chain && !whole) lower_chain(lowering, {*launch.chain, std::move(operands), std::move(results)});
   return std::move(lowering.out);
 }
 

@@ -38,12 +38,14 @@ struct SourceKernel {
   Touched touched;
 };
 
-/// d[m, n] = sum over k of a[m, k] b[k, n], or d plus that; operands as in graph::Matmul, d f32 or rounded to bf16.
+/// d[m, n] = sum over k of a[m, k] b[k, n], or d plus that, or plus bias[n]; operands as in graph::Matmul, d f32 or
+/// rounded to bf16.
 struct Product {
   graph::Matmul shape;
   Address a = 0, b = 0, d = 0;
   bool accumulate = false;
   graph::DType result = graph::DType::f32;
+  Address bias = 0;  ///< f32; 0: none
 
   Touched touched() const;
 };
