@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 
+#include "base/error.h"
 #include "base/float_mode.h"
 #include "base/parallel.h"
 #include "base/random.h"
@@ -116,6 +117,14 @@ TEST(FloatMode, DenormalNumbersAreZeroWhileOneLivesInAllThreads) {
   EXPECT_EQ(before, std::vector<float>(kCount, 1e-40f));
   EXPECT_EQ(products(), before);
   base::set_threads(0);
+}
+
+TEST(Filled, NamesBecomeTheirValues) {
+  EXPECT_EQ(base::filled("$a_1 + $b$a_1.", {{"a_1", "x"}, {"b", "$"}}), "x + $x.");
+  EXPECT_EQ(base::filled("", {}), "");
+  EXPECT_EQ(base::filled("{} at 5", {{"a", "x"}}), "{} at 5");
+  for (const char* text : {"$a$c", "$", "$ a", "$ab"})
+    EXPECT_THROW(base::filled(text, {{"a", "x"}}), base::Error) << text;
 }
 
 }  // namespace

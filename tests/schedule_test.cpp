@@ -66,6 +66,21 @@ TEST(Schedule, OnlyTransposedProductsOfF32HaveAnEpilogue) {
   EXPECT_EQ(sizes(g, all), (std::vector<std::size_t>{1, 1, 1, 1}));
 }
 
+TEST(Schedule, EpiloguesMayBeBiasesOfUngroupedProductsAlone) {
+  Target target = kAvx2;
+  target.epilogue_operands_are_rows = true;
+  target.epilogues_of_groups = false;
+  Graph g;
+  const Tensor product = matmul(input(g, "x", {6, 8}), input(g, "w", {6, 8}), false, true);
+  const Tensor images = input(g, "images", {2, 4, 4, 6});
+  g.output("row", product + input(g, "row.bias", {6}));
+  g.output("column", relu(matmul(input(g, "y", {6, 8}), input(g, "v", {6, 8}), false, true)) + input(g, "c", {6, 1}));
+  g.output("one", ops::conv2d(images, input(g, "k1", {6, 6, 3, 3}), 1, 1, 1) + input(g, "b1", {6}));
+  g.output("groups", ops::conv2d(images, input(g, "k2", {6, 3, 3, 3}), 1, 1, 2) + input(g, "b2", {6}));
+  EXPECT_EQ(sizes(g, target), (std::vector<std::size_t>{2, 2, 2, 1, 1, 1}));
+  EXPECT_EQ(sizes(g, kAvx2).size(), 5u);
+}
+
 TEST(Schedule, AProductWaitsForAChainThatEndsInLess) {
   Graph g;
   const Tensor x = cast(input(g, "x", {40, 32}), DType::bf16);
