@@ -1,5 +1,5 @@
-// How long a GPU rests while CUDA graphs run, from CUPTI's record of their kernels, copies and fills. The driver loads
-// this library into any program that is started with
+// Measures how long a GPU is idle within CUDA graphs, by CUPTI's record of their kernels, copies and fills. The driver
+// loads this library into any program that is started with
 //
 //     CUDA_INJECTION64_PATH=libgpu_timeline.so GPU_TIMELINE=FILE PROGRAM
 //
@@ -97,7 +97,7 @@ void write_result() {
 
 }  // namespace
 
-/// What the driver calls once, when the program has initialized it. Returns 1 if recording began.
+/// The driver calls this once, when the program has initialized it. Returns 1 if recording began.
 extern "C" __attribute__((visibility("default"))) int InitializeInjection() {
   for (const CUpti_ActivityKind kind :
        {CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL, CUPTI_ACTIVITY_KIND_MEMCPY, CUPTI_ACTIVITY_KIND_MEMSET})

@@ -85,7 +85,7 @@ std::shared_ptr<const Blas::Prepared> Blas::prepare(const Product& product) cons
   const cublasStatus_t status =
       f.cublasLtMatmulAlgoGetHeuristic(handle_, operation, prepared->left.get(), prepared->right.get(),
                                        prepared->result.get(), prepared->result.get(), made, 1, &found, &count);
-  // Which of the two it answers where it adds no bias depends on its version.
+  // Versions differ in what they answer where they cannot add a bias.
   if (status == CUBLAS_STATUS_NOT_SUPPORTED || (product.bias && status == CUBLAS_STATUS_INVALID_VALUE)) return nullptr;
   check(status, "cublasLtMatmulAlgoGetHeuristic");
   if (count == 0 || found.state != CUBLAS_STATUS_SUCCESS) return nullptr;

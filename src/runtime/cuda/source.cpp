@@ -298,7 +298,7 @@ std::int64_t parts_of(std::int64_t length, std::int64_t blocks, std::int64_t lea
 std::string combined(bool add, const std::string& to, const std::string& x) {
   return add ? fmt::format("{0} = {0} + {1};", to, x) : fmt::format("{0} = fmaxf({0}, {1});", to, x);
 }
-/// What a combination begins with.
+/// The value that a combination begins with.
 std::string neutral(bool add) { return add ? "0.0f" : "float_of(0xFF800000u)"; }
 
 /// A kernel that combines the rows of a matrix, in parts, for each of its columns. `compute`: statements that combine
@@ -965,7 +965,8 @@ bool is_epilogue(const Launch& launch) {
     return false;
   const auto fits = [&](const graph::ChainOperand& operand) {
     const bool row = operand.access == Access::row || operand.access == Access::scalar;
-    return operand.access == Access::product || (row && elements_of(operand, chain.elements) == columns);
+    return operand.access == Access::product ||
+           (row && operand.dtype == DType::f32 && elements_of(operand, chain.elements) == columns);
   };
   const bool adds = chain.instructions[0].op == graph::ElementwiseOp::add && chain.results[0].dtype == DType::f32;
   return (adds || chain.instructions[0].op == graph::ElementwiseOp::copy) && chain.results[0].access == Access::full &&
