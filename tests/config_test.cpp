@@ -190,6 +190,7 @@ const Refused kRefused[] = {
     {"optim.name=adm", "did you mean \"adam\""},
     {"optim.beta1=1", "from 0 to below 1"},
     {"optim.beta1=-0.1", "optim.beta1"},
+    {"optim.epsilon_final=-1", "optim.epsilon_final = -1"},
     {"optim.beta1=nan", "optim.beta1 = nan"},
     {"optim.lr=inf", "optim.lr = inf"},
     {"optim.lr=1e999", "optim.lr"},

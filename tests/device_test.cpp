@@ -86,14 +86,19 @@ TEST(CliDevicesBadInput, WithoutAGpuOneLineNamesWhatIsMissing) {
   EXPECT_EQ(processor.code, 0) << processor.err;
 }
 
+/// What `gan bench step vector` has kept in the file of a cache folder.
+Json time_steps(const Folder& folder, const Environment& environment, const std::string& file) {
+  const Result bench = run(folder, {"bench", "step", "vector", "--steps", "20", "--warmup", "1"}, environment);
+  EXPECT_EQ(bench.code, 0) << bench.err;
+  return Json::parse(base::read_file(file));
+}
+
 // What bench times on the processor is kept; times of a GPU are made up here.
 TEST(CliDevices, AutoChoosesByTimedSteps) {
   const Folder folder;
   const Environment environment{{"XDG_CACHE_HOME", folder / "cache"}};
   const std::string file = folder / "cache/gan/timings.json";
-  const Result bench = run(folder, {"bench", "step", "vector", "--steps", "20", "--warmup", "1"}, environment);
-  ASSERT_EQ(bench.code, 0) << bench.err;
-  const Json timed = Json::parse(base::read_file(file));
+  const Json timed = time_steps(folder, environment, file);
   ASSERT_EQ(timed.size(), 1u) << timed;
   int runs = 0;
   const auto note_with = [&](const std::string& timings) {
@@ -132,6 +137,45 @@ TEST(CliDevices, AutoChoosesByTimedSteps) {
        {changed("processor", "another"), changed("threads", 99), changed("precision", "f32"),
         changed("seconds", "fast"), std::string("[1, {\"gpu\": 2}, {"), std::string("{}"), std::string("[[[[")})
     EXPECT_EQ(note_with(unusable), "") << unusable;
+}
+
+TEST(CliDevices, EveryCommandChoosesByTimedSteps) {
+  const Folder folder;
+  const Environment environment{{"XDG_CACHE_HOME", folder / "cache"}};
+  const std::string file = folder / "cache/gan/timings.json", model = folder / "run";
+  Json timings = time_steps(folder, environment, file);
+  ASSERT_EQ(timings.size(), 1u) << timings;
+  const Result trained =
+      run(folder, {"train", "vector", "--data", "ring8", "--out", model, "--steps", "2"}, environment);
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  timings.push_back(timings[0]);
+  timings[0]["seconds"] = 1e3;  // a second for a step and two to begin are less
+  timings[1]["seconds"] = 1;
+  timings[1]["gpu"] = kGpu;
+  base::write_file(file, timings.dump());
+  const auto note_of = [&](Args command, const Args& more) {
+    command.insert(command.end(), more.begin(), more.end());
+    const Result result = run(folder, command, environment);
+    EXPECT_EQ(result.code, 0) << result.err;
+    const std::size_t found = result.err.find("gan: note: on the processor: ");
+    return found == std::string::npos ? "" : result.err.substr(found, result.err.find('\n', found) - found);
+  };
+  const Args step{"bench", "step", "vector", "--steps", "1", "--warmup", "1"},
+      calls{"bench", "sample", "vector", "--steps", "1", "--batch", "200"},
+      sample{"sample", model, "--count", "200", "--out", folder / "x.npy"},
+      eval{"eval", model, "--data", "ring8", "--count", "200"};
+  for (const auto& [command, work] :
+       {std::pair(step, "a step"), {eval, "a step"}, {calls, "drawing"}, {sample, "drawing"}}) {
+    const std::string note = note_of(command, {});
+    EXPECT_NE(note.find(std::string(": ") + work + " is estimated at "), std::string::npos) << command[0] << note;
+    EXPECT_NE(note.find("timed; but "), std::string::npos) << "the GPU is faster, but not here: " << note;
+    EXPECT_EQ(note_of(command, {"--device", "cpu"}), "") << command[0];
+  }
+  EXPECT_EQ(note_of({"sample", model, "--count", "2", "--out", folder / "few.npy"}, {}), "") << "few are not estimated";
+  EXPECT_EQ(note_of(sample, {"--precision", "int16"}), "") << "no GPU draws these";
+  timings[1]["seconds"] = 2e3;
+  base::write_file(file, timings.dump());
+  EXPECT_EQ(note_of(sample, {}).find("but"), std::string::npos) << "the processor is faster";
 }
 
 TEST(CliDevices, InfoSaysWhichDeviceIsChosen) {

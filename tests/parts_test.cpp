@@ -450,6 +450,30 @@ TEST(Schedules, MomentumMovesAndThenStays) {
   }
 }
 
+TEST(Schedules, EpsilonMovesWithTheRates) {
+  // Without decay the moments are the gradient, 3, and its square: the step is -lr * 3 / (3 + epsilon(t)).
+  for (const auto& [name, end] : std::map<std::string, double>{{"linear", 7}, {"exponential", 7}, {"constant", 1}}) {
+    for (const double t : {0.0, 2.0, 4.0, 6.0, 9.0}) {
+      const double share = std::clamp((t - 2) / 4, 0.0, 1.0), epsilon = 1 + (end - 1) * share;
+      const auto build = [&](Graph& g) {
+        nn::Variables variables(g, true);
+        const Tensor w = variables.declare("w", {1}, nn::Init::constant(0), nn::Role::parameter);
+        const optim::OptimizerSpec spec{.lr = 0.1,
+                                        .schedule = {.name = name, .start = 2, .steps = 4},
+                                        .beta1 = 0,
+                                        .beta2 = 0,
+                                        .epsilon = 1,
+                                        .epsilon_final = 7};
+        optim::find_optimizer("adam").apply(variables, spec, {{"w", {1}, {}, nn::Role::parameter, w}},
+                                            {constant(g, 3, {1})}, g.input("t", {DType::f32, {}}));
+        variables.finish();
+      };
+      for (const auto& [how, tolerance, values] : evaluate(build, {{"t", {t}}, {"w", {0}}, {"adam.v.w", {0}}}))
+        EXPECT_NEAR(values.at("w")[0], -0.1 * 3 / (3 + epsilon), tolerance) << how << ", " << name << ", t = " << t;
+    }
+  }
+}
+
 TEST(Averages, WarmUpUntilTheDecayIsReached) {
   for (const bool warmup : {true, false}) {
     for (const double t : {0.0, 1.0, 9.0, 79.0, 82.0, 5000.0}) {  // (1 + 80) / (10 + 80) = 0.9

@@ -47,9 +47,9 @@ protocol  no timing: an experiment of the papers, with their results beside ours
 
 --profile prints tables of the parts of a step, kernels and passes: time, GFLOP/s, GB/s, and how near the best rates
 of the machine they come (above 100% where the caches hold the data). --trace FILE writes a trace for
-https://ui.perfetto.dev or chrome://tracing as well. step keeps its time in the cache folder, for --device auto of gan
-train. --serve answers each line "run K" with a line of JSON about K
-steps, so that two programs can be timed in turns. bench/run of the sources compares with PyTorch.
+https://ui.perfetto.dev or chrome://tracing as well. step keeps its time in the cache folder, for --device auto of all
+commands. --serve answers each line "run K" with a line of JSON about K steps, so that two programs can be timed in
+turns. bench/run of the sources compares with PyTorch.
 
 Examples:
   gan bench step --profile
@@ -143,13 +143,14 @@ class StepBench {
     use_threads(options.threads);
     const std::set<std::string> disabled(options.disabled.begin(), options.disabled.end());
     is_typical_ = disabled.empty() && !options.avx2;
-    backend_ = use_device(options.device, "", runtime::one_rank(), compiler::disabled_parts(disabled));
-    precision_ = compiler::choose_precision(config_.train.precision, backend_);
     dataset_ = preset_ == train::default_preset({2}) ? data::open_source("ring8")
                                                      : random_images(options.channels, options.side);
     if (config_.train.batch > dataset_.count())
       base::fail_usage("train.batch {} is larger than the data set of {}", config_.train.batch,
                        base::counted(dataset_.count(), "sample"));
+    backend_ = use_device(options.device, "", runtime::one_rank(), compiler::disabled_parts(disabled));
+    if (options.device == "auto" && is_typical_) backend_ = use_choice(choose_for_steps(config_, spec(), ""));
+    precision_ = compiler::choose_precision(config_.train.precision, backend_);
     period_ = train::variant_period(config_);
     Profile* profile = options.profile ? &profile_ : nullptr;
     stepper_ = std::make_unique<train::Stepper>(
@@ -266,7 +267,8 @@ class StepBench {
     return sum / static_cast<double>(period_);
   }
 
-  models::ModelSpec spec() const { return train::model_spec(config_, dataset_.sample_shape, stepper_->condition()); }
+  data::ConditionSpec condition() const { return train::condition_of(config_, dataset_.condition); }
+  models::ModelSpec spec() const { return train::model_spec(config_, dataset_.sample_shape, condition()); }
 
   std::string preset_;
   train::Config config_;
@@ -290,7 +292,7 @@ train::Model find_model(const std::string& subject) {
   model.sample_shape = vectors ? graph::Shape{2} : graph::Shape{1, 28, 28};
   model.condition = train::condition_of(model.config, data::label_condition(vectors ? 8 : 10));
   graph::Graph graph;
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  const models::ModelSpec spec = train::model_spec(model);
   nn::initialize(train::build_sampler(graph, model.config, spec, 1), /*seed=*/1, model.weights);
   return model;
 }
@@ -300,10 +302,9 @@ class SampleBench {
   explicit SampleBench(const Options& options)
       : options_(options),
         model_(find_model(options.subject)),
-        backend_(use_device(options.device)),
+        batch_(options.batch > 0 ? options.batch : 1),
+        backend_(find_backend()),
         sampler_(model_, options.precision, {options.disabled.begin(), options.disabled.end()}, backend_) {
-    use_threads(options.threads);
-    batch_ = options.batch > 0 ? options.batch : 1;
     y_ = data::values_in_turn(model_.condition, batch_);
     z_.resize(static_cast<std::size_t>(batch_ * model_.config.model.latent));
     samples_.resize(static_cast<std::size_t>(batch_ * graph::element_count(model_.sample_shape)));
@@ -336,6 +337,12 @@ class SampleBench {
   }
 
  private:
+  /// The device that gan sample takes for a batch of samples.
+  const runtime::Backend* find_backend() const {
+    use_threads(options_.threads);
+    if (options_.device != "auto" || options_.precision == "int16") return use_device(options_.device);
+    return use_choice(choose_for_samples(model_, batch_, ""));
+  }
   void run() {
     sampler_.latents(/*seed=*/1, drawn_, z_);
     sampler_.sample(z_, y_, samples_);
@@ -344,9 +351,9 @@ class SampleBench {
 
   const Options& options_;
   train::Model model_;
+  std::int64_t batch_, drawn_ = 0;
   const runtime::Backend* backend_;
   train::Sampler sampler_;
-  std::int64_t batch_ = 1, drawn_ = 0;
   data::ConditionRows y_;
   std::vector<float> z_, samples_;
 };

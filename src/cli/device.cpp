@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/timings.h"
 #include "data/mnist.h"
+#include "train/sampler.h"
 
 namespace gan::cli {
 
@@ -37,16 +38,24 @@ const runtime::Backend* use_device(const std::string& device, const std::string&
   return runtime::choose_device(device, device_cache(cache), ranks, disabled);
 }
 
-DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache) {
-  const std::vector<Timing> timings = read_timings(base::threads(), config.train.precision);
-  const double operations = timings.empty() ? 0 : step_operations(config, spec);
+namespace {
+
+std::string duration(double seconds) {
+  return seconds < 1 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
+}
+
+/// The device that computes a graph of so many operations `times` times sooner, where a GPU begins after `delay`
+/// seconds. `work` names all of it.
+DeviceChoice choose(const std::string& work, double operations, double times, double delay, const Timings& timings,
+                    const std::string& cache) {
   const std::optional<Timing> here = estimate(timings, /*on_gpu=*/false, operations),
                               there = estimate(timings, /*on_gpu=*/true, operations);
   if (!here || !there) return {};
-  const std::string reason = fmt::format(
-      "a step is estimated at {:.3g} ms on the processor and {:.3g} ms on {}, by those that gan bench step timed",
-      1e3 * here->seconds, 1e3 * there->seconds, there->gpu);
-  if (here->seconds <= there->seconds) return {nullptr, "on the processor: " + reason};
+  const double seconds_here = times * here->seconds, seconds_there = delay + times * there->seconds;
+  const std::string reason =
+      fmt::format("{} is estimated at {} on the processor and {} on {}, by steps that gan bench step timed", work,
+                  duration(seconds_here), duration(seconds_there), there->gpu);
+  if (seconds_here <= seconds_there) return {nullptr, "on the processor: " + reason};
   std::string missing = "that is not the first GPU now";
   try {
     const runtime::Backend* const gpu = runtime::choose_device("cuda", device_cache(cache));
@@ -57,11 +66,33 @@ DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSp
   return {nullptr, fmt::format("on the processor: {}; but {}", reason, missing)};
 }
 
+}  // namespace
+
+DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache) {
+  const Timings timings = read_timings(base::threads(), config.train.precision);
+  if (timings.empty()) return {};
+  return choose("a step", step_operations(config, spec), /*times=*/1, /*delay=*/0, timings, cache);
+}
+
+DeviceChoice choose_for_samples(const train::Model& model, std::int64_t count, const std::string& cache) {
+  constexpr double kDelay = 2;  // the driver, the libraries and compiled kernels are loaded, the weights are copied
+  const Timings timings = read_timings(base::threads(), "auto");
+  if (timings.empty()) return {};
+  const std::int64_t batch = std::min(count, train::Sampler::kLargestBatch);
+  return choose("drawing", sample_operations(model, batch), static_cast<double>(count) / static_cast<double>(batch),
+                kDelay, timings, cache);
+}
+
+const runtime::Backend* use_choice(const DeviceChoice& choice) {
+  if (!choice.reason.empty()) fmt::print(stderr, "gan: note: {}\n", choice.reason);
+  return choice.backend;
+}
+
 std::string describe_devices() {
-  const std::vector<Timing> timings = read_timings(base::threads(), "auto");
+  const Timings timings = read_timings(base::threads(), "auto");
   const auto on_gpu = std::ranges::count_if(timings, [](const Timing& timing) { return !timing.gpu.empty(); });
   const std::string chosen = fmt::format(
-      "auto chooses the processor, and for training a GPU where gan bench step has timed that it is faster "
+      "auto chooses the processor, but a GPU where it is faster by steps that gan bench step has timed "
       "(so far {} on the processor, {} on a GPU)",
       base::counted(std::ssize(timings) - on_gpu, "step"), on_gpu);
   try {

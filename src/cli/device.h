@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 
 #include "models/model.h"
 #include "runtime/devices.h"
 #include "train/config.h"
+#include "train/model_file.h"
 
 namespace CLI {
 class App;
@@ -35,6 +37,13 @@ struct DeviceChoice {
 /// timed on this machine say that it is faster, else the processor. Compiled kernels of a GPU are kept in `cache` as
 /// above.
 DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache);
+
+/// What --device auto takes on one rank to draw so many samples, > 0, of a model: a GPU if the same timings say that it
+/// is faster, though it is given seconds to begin.
+DeviceChoice choose_for_samples(const train::Model& model, std::int64_t count, const std::string& cache);
+
+/// The backend of a choice, whose reason is printed to standard error.
+const runtime::Backend* use_choice(const DeviceChoice& choice);
 
 /// What auto chooses and why, and which GPU there is or what is missing for one.
 std::string describe_devices();

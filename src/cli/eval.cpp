@@ -101,7 +101,7 @@ void run(const Options& options) {
     base::fail_usage("give a model, or --samples SOURCE in its place");
   if (!options.samples.empty() && options.cas) base::fail_usage("--cas draws more samples, so it needs a model");
   use_threads(runtime::threads_of_rank(ranks, options.threads));
-  const runtime::Backend* const backend = use_device(options.device, options.cache, ranks);
+  const runtime::Backend* backend = use_device(options.device, options.cache, ranks);
   std::optional<train::Model> model;
   if (!options.model.empty()) model = train::load_model(options.model);
   data::SourceOptions source = train::source_options(model ? model->config : train::Config(), options.cache);
@@ -123,6 +123,11 @@ void run(const Options& options) {
     fmt::print(options.json ? stderr : stdout, "{}\n", line);
     std::fflush(options.json ? stderr : stdout);
   };
+  if (model && options.device == "auto" && ranks.ranks() == 1) {
+    train::Config config = model->config;
+    config.train.precision = "auto";  // drawing and judging do not follow the precision of the training
+    backend = use_choice(choose_for_steps(config, train::model_spec(*model), options.cache));
+  }
   eval::Networks networks;
   if (options.embedding.empty()) {
     networks = eval::cached_networks(reference, options.cache, log, ranks);

@@ -49,7 +49,7 @@ std::optional<eval::RunScores::Best> best_beside(const std::filesystem::path& pa
 
 /// The number of parameters of each network, and the shapes of those that are matrices or larger.
 void print_parameters(const train::Model& model) {
-  const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+  const models::ModelSpec spec = train::model_spec(model);
   graph::Graph graph;
   const std::pair<const char*, std::vector<nn::Variable>> networks[] = {
       {"generator", train::build_sampler(graph, model.config, spec, 1)},

@@ -94,8 +94,6 @@ std::int64_t samples_at_once(const train::Model& model) {
 /// Draws all samples, the batches in turn on all ranks. Rank 0, which alone has an output, writes them.
 void draw_all(const SampleOptions& options, const SamplePlan& plan, const train::Model& model,
               std::span<const float> noise, runtime::Communicator& ranks, SampleOutput* output) {
-  const bool few = plan.total <= kFewSamples;
-  use_threads(options.threads == 0 && few ? 1 : runtime::threads_of_rank(ranks, options.threads));
   train::Sampler sampler(model, options.precision, {}, options.backend);
   const std::int64_t latent = model.config.model.latent, size = graph::element_count(model.sample_shape);
   const std::int64_t most = std::min(samples_at_once(model), plan.total);
@@ -106,7 +104,7 @@ void draw_all(const SampleOptions& options, const SamplePlan& plan, const train:
     samples.resize(static_cast<std::size_t>(count * size));
     draw::fill_latents(options, plan, noise, sampler, latent, first, z);
     const data::ConditionRows rows = plan.rows(first, count);
-    const std::int64_t at_once = few ? 1 : std::min(count, train::Sampler::kLargestBatch);
+    const std::int64_t at_once = plan.total <= kFewSamples ? 1 : std::min(count, train::Sampler::kLargestBatch);
     for (std::int64_t i = at_once * ranks.rank(); i < count; i += at_once * ranks.ranks()) {
       base::throw_if_interrupted();
       const std::int64_t n = std::min(at_once, count - i);
@@ -172,13 +170,16 @@ void run(SampleOptions options) {
     if (is_first) fmt::print(stderr, "gan: note: {}, so there is nothing to draw\n", plan.note);
     return;
   }
+  const bool few = plan.total <= kFewSamples && !interpolates;
+  use_threads(options.threads == 0 && few ? 1 : runtime::threads_of_rank(ranks, options.threads));
+  if (options.device == "auto" && ranks.ranks() == 1 && options.precision != "int16" && !few)
+    options.backend = use_choice(choose_for_samples(model, plan.total, ""));
   const std::span<const float> latents = has_noise ? std::span<const float>(noise.f32()) : std::span<const float>();
   std::string written = ": " + base::counted(plan.total, "sample") + plan.note;
   const bool folder = format == SampleFormat::folder;
   run_until_interrupted(
       folder ? fmt::format("gan: interrupted; {} has no metadata.csv, as it is not whole\n", out) : "", [&] {
         if (interpolates) {
-          use_threads(options.threads);
           if (is_first) written = draw::interpolate(options, plan, model, latents, out);
           return;
         }

@@ -50,19 +50,29 @@ double number(const Json& entry, const char* key) {
   return entry.contains(key) && entry[key].is_number() ? entry[key].get<double>() : 0;
 }
 
-}  // namespace
-
-double step_operations(const train::Config& config, const models::ModelSpec& spec) {
-  graph::Graph graph;
-  train::build_step(graph, config, spec, {.batch = config.train.batch});
+double graph_operations(const graph::Graph& graph) {
   double sum = 0;
   for (const graph::Node& node : graph.nodes())
     if (node.op && node.op->describe) sum += operations(node.op->describe(graph, node));
   return sum;
 }
 
-std::vector<Timing> read_timings(int threads, const std::string& precision) {
-  std::vector<Timing> timings;
+}  // namespace
+
+double step_operations(const train::Config& config, const models::ModelSpec& spec) {
+  graph::Graph graph;
+  train::build_step(graph, config, spec, {.batch = config.train.batch});
+  return graph_operations(graph);
+}
+
+double sample_operations(const train::Model& model, std::int64_t batch) {
+  graph::Graph graph;
+  train::build_sampler(graph, model.config, train::model_spec(model), batch);
+  return graph_operations(graph);
+}
+
+Timings read_timings(int threads, const std::string& precision) {
+  Timings timings;
   const Json conditions = conditions_of(threads, precision);
   for (const Json& entry : read_entries()) {
     if (!agree(entry, conditions) || !entry.contains("gpu") || !entry["gpu"].is_string()) continue;
@@ -89,7 +99,7 @@ void keep_timing(int threads, const std::string& precision, const Timing& timing
   }
 }
 
-std::optional<Timing> estimate(const std::vector<Timing>& timings, bool on_gpu, double operations) {
+std::optional<Timing> estimate(const Timings& timings, bool on_gpu, double operations) {
   const auto distance = [&](const Timing& timing) { return std::abs(std::log(timing.operations / operations)); };
   std::optional<Timing> nearest;
   for (const Timing& timing : timings)

@@ -179,7 +179,7 @@ train::Model import_pytorch(const std::string& generator, const std::string& dis
     take_embedding(*of_d, train::kDiscriminator, table, taken);
     of_d->require_all_used();
   } else {
-    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+    const models::ModelSpec spec = train::model_spec(model);
     nn::initialize(train::discriminator_variables(model.config, spec), /*seed=*/1, model.weights);
   }
   for (const auto& [name, array] : taken) model.weights[name] = array->share();

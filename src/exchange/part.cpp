@@ -170,7 +170,7 @@ Part generator_part(const train::Model& model) {
   part.outputs.push_back(samples_of(model));
   part.metadata.emplace_back("latent_distribution", distribution);
   part.build = [&model](Graph& graph, runtime::State& weights, std::int64_t batch) -> std::vector<Tensor> {
-    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+    const models::ModelSpec spec = train::model_spec(model);
     take_weights(train::build_sampler(graph, model.config, spec, batch), model.weights, weights);
     return {in_units({&graph, graph.outputs().at("samples")}, model, weights)};
   };
@@ -198,7 +198,7 @@ Part discriminator_part(const train::Model& model) {
       const graph::TensorType type{column.is_numeric() ? DType::f32 : DType::i32, joined(rows, row)};
       y.columns.push_back(flat(graph.input(train::column_input("y", column), type), row));
     }
-    const models::ModelSpec spec = train::model_spec(model.config, model.sample_shape, model.condition);
+    const models::ModelSpec spec = train::model_spec(model);
     const Tensor x = flat(in_range(samples, model, weights), model.sample_shape);
     const train::JudgedSamples judged = train::build_discriminator(graph, model.config, spec, x, y);
     take_weights(judged.variables, model.weights, weights);

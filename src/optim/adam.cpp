@@ -20,6 +20,9 @@ Tensor bias_correction(Tensor t, double beta) {
 void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vector<nn::Variable>& parameters,
            const std::vector<Tensor>& gradients, Tensor t) {
   const Tensor rate = learning_rate(spec, t) / bias_correction(t + 1.0, spec.beta1);
+  Tensor epsilon = constant(*t.graph, spec.epsilon);
+  if (const auto share = progress(spec.schedule, t); share && spec.epsilon_final > 0)
+    epsilon = epsilon + *share * (spec.epsilon_final - spec.epsilon);
   const Tensor root = 1.0 / sqrt(bias_correction(t + 1.0, spec.beta2));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const std::string& name = parameters[i].name;
@@ -36,7 +39,7 @@ void apply(nn::Variables& variables, const OptimizerSpec& spec, const std::vecto
     }
     const Tensor v = declare(v_name) * spec.beta2 + square(g) * (1.0 - spec.beta2);
     variables.update(v_name, v);
-    variables.update(name, w - m * rate / (sqrt(v) * root + spec.epsilon));
+    variables.update(name, w - m * rate / (sqrt(v) * root + epsilon));
   }
 }
 

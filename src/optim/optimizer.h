@@ -28,9 +28,10 @@ struct OptimizerSpec {
   double lr = 3e-4;
   Schedule schedule;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  ///< Adam
-  double momentum = 0;                                ///< SGD
-  double momentum_final = 0, momentum_steps = 0;      ///< SGD: momentum moves to this over so many updates; 0: never
-  double weight_decay = 0;                            ///< added to the gradient: weight_decay * w
+  double epsilon_final = 0;                       ///< Adam: epsilon moves to this as the schedule proceeds; 0: never
+  double momentum = 0;                            ///< SGD
+  double momentum_final = 0, momentum_steps = 0;  ///< SGD: momentum moves to this over so many updates; 0: never
+  double weight_decay = 0;                        ///< added to the gradient: weight_decay * w
 };
 
 /// An optimizer computes a parameter's next value from its value and gradient. Its state is in variables called
@@ -54,6 +55,8 @@ Tensor learning_rate(const OptimizerSpec& spec, Tensor t);
 
 /// (x - from) / length, clamped to [0, 1].
 Tensor progress(Tensor x, double from, double length);
+/// How far a schedule has proceeded at update t, a scalar in [0, 1]; nothing for "constant".
+std::optional<Tensor> progress(const Schedule& schedule, Tensor t);
 
 /// The name of a variable's running average.
 std::string average_of(const std::string& variable);

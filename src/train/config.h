@@ -64,7 +64,7 @@ struct Config {
       double lr = 3e-4;
     } g, d;
     double beta1 = 0.9, beta2 = 0.999;
-    double epsilon = 1e-8;
+    double epsilon = 1e-8, epsilon_final = 0;
     double momentum = 0, momentum_final = 0;
     std::int64_t momentum_steps = 0;
     double weight_decay = 0;

@@ -24,7 +24,7 @@ constexpr const char* kVersionOfLabels = "1";      // had "classes" and "class_n
 
 /// The variables of the model's networks.
 std::vector<nn::Variable> model_variables(const Model& model, Networks networks = Networks::both) {
-  const models::ModelSpec spec = model_spec(model.config, model.sample_shape, model.condition);
+  const models::ModelSpec spec = model_spec(model);
   graph::Graph graph;
   std::vector<nn::Variable> variables = build_sampler(graph, model.config, spec, 1);
   if (networks == Networks::generator) return variables;
@@ -96,6 +96,10 @@ Model Model::share() const {
   Model same{config, sample_shape, units, condition, data_name, data_hash, steps, {}};
   for (const auto& [name, array] : weights) same.weights[name] = array.share();
   return same;
+}
+
+models::ModelSpec model_spec(const Model& model) {
+  return model_spec(model.config, model.sample_shape, model.condition);
 }
 
 void save_model(const std::string& path, const Model& model) {

@@ -23,6 +23,9 @@ struct Model {
   Model share() const;
 };
 
+/// The networks of a model.
+models::ModelSpec model_spec(const Model& model);
+
 /// Writes a model file. Equal models give equal bytes. Throws a data error if the file cannot be written.
 void save_model(const std::string& path, const Model& model);
 

@@ -45,7 +45,7 @@ Sampler::Compiled& Sampler::compiled(std::int64_t batch, bool blended) {
 void Sampler::compile(Compiled& entry) const {
   const bool several = entry.batch > 1;
   graph::Graph graph;
-  const models::ModelSpec spec = model_spec(model_.config, model_.sample_shape, model_.condition);
+  const models::ModelSpec spec = model_spec(model_);
   compiler::Options options{
       .precision = compiler::Precision::f32, .disabled = disabled_, .frozen = {}, .backend = backend_};
   if (precision_ == "bf16" && several && (backend_ ? *backend_ : runtime::default_backend()).has_bf16())

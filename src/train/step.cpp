@@ -147,6 +147,7 @@ optim::OptimizerSpec optimizer_spec(const Config& config, double lr, const std::
           .beta1 = o.beta1,
           .beta2 = o.beta2,
           .epsilon = o.epsilon,
+          .epsilon_final = o.epsilon_final,
           .momentum = o.momentum,
           .momentum_final = o.momentum_final,
           .momentum_steps = static_cast<double>(o.momentum_steps),
