@@ -267,6 +267,12 @@ TEST_F(CliModel, VariablesSetOptions) {
   EXPECT_EQ(bad.code, 2);
   EXPECT_NE(bad.err.find("--count"), std::string::npos) << bad.err;
   EXPECT_EQ(run(folder(), {"sample", "--help"}).out.find("GAN_SAMPLE"), std::string::npos);
+  const Args time = {"bench", "sample", "vector", "--warmup", "1", "--json"};
+  const auto steps = [&](const char* variable) {
+    return nlohmann::json::parse(run(folder(), time, {{variable, "7"}}).out).at("steps");
+  };
+  EXPECT_EQ(steps("GAN_BENCH_SAMPLE_STEPS"), 7);
+  EXPECT_EQ(steps("GAN_BENCH_STEP_STEPS"), 100) << "of another part of the same subcommand";
 }
 
 TEST_F(CliModel, RunsAreListed) {

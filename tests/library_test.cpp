@@ -228,7 +228,7 @@ double resident() {
 TEST(Library, MemoryDoesNotGrow) {
   const SavedModel saved("tutorial-lsgan");
   const Sampler sampler(saved.path);
-  std::vector<float> out(2000 * 784);
+  std::vector<float> out(800 * 784);
   const auto draw_sizes = [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t count = first; count <= last; ++count)
       sampler.sample({.count = count, .condition = {1}}, out.data(), out.size());
@@ -241,9 +241,9 @@ TEST(Library, MemoryDoesNotGrow) {
   const double before = resident();
   draw_in_threads(10'000);
   EXPECT_LT(resident() - before, 8) << "MB after 10,000 threads";
-  draw_sizes(257, 2000);
+  draw_sizes(257, 800);
   // Eight programs are kept; tests that ran before in the process leave the heap in pieces.
-  EXPECT_LT(resident() - before, 32) << "MB after 1,744 more batch sizes; a program takes more than one";
+  EXPECT_LT(resident() - before, 32) << "MB after 544 more counts; a program takes more than one";
 }
 #endif
 

@@ -17,6 +17,8 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
@@ -120,24 +122,43 @@ std::string upper(std::string name) {
   return name;
 }
 
-/// Calls function(name, option) for the options of a subcommand and of its own subcommands, with the name of the
-/// variable that sets the option: GAN_TRAIN_BATCH for `gan train --batch`. `prefix`: "GAN_TRAIN_".
+std::string prefix_of(const CLI::App& command) { return "GAN_" + upper(command.get_name()) + "_"; }
+
+/// Calls function(name, option) for the options of a subcommand, with the name of the variable that sets the option:
+/// GAN_TRAIN_BATCH for `gan train --batch`. `prefix`: "GAN_TRAIN_".
 template <typename Function>
-void for_each_variable(CLI::App& command, const std::string& prefix, const Function& function) {
+void for_each_own_variable(CLI::App& command, const std::string& prefix, const Function& function) {
   for (CLI::Option* option : command.get_options())
     if (!option->get_lnames().empty() && option != command.get_help_ptr())
       function(prefix + upper(option->get_lnames().front()), *option);
+}
+
+/// Calls function(name, option) for the options of a subcommand and of its own subcommands.
+template <typename Function>
+void for_each_variable(CLI::App& command, const std::string& prefix, const Function& function) {
+  for_each_own_variable(command, prefix, function);
   for (CLI::App* part : command.get_subcommands([](CLI::App*) { return true; }))
     for_each_variable(*part, prefix + upper(part->get_name()) + "_", function);
 }
 
-std::string prefix_of(const CLI::App& command) { return "GAN_" + upper(command.get_name()) + "_"; }
+/// Lets variables set the options of the subcommands that `arguments` name. No others: the subcommands of `gan bench`
+/// keep the values of their options in the same places.
+void read_variables(CLI::App& app, std::span<char* const> arguments) {
+  std::string prefix = "GAN_";
+  CLI::App* command = &app;
+  for (const std::string_view argument : arguments) {
+    const auto named = command->get_subcommands([&](CLI::App* part) { return part->get_name() == argument; });
+    if (named.empty()) continue;
+    command = named.front();
+    prefix += upper(command->get_name()) + "_";
+    for_each_own_variable(*command, prefix, [](const std::string& name, CLI::Option& option) { option.envname(name); });
+  }
+}
 
-/// Lets variables set the options of all subcommands, or no longer, so that --help does not list them.
-void read_variables(CLI::App& app, bool read) {
+/// Lets no variable set an option any longer, so that --help does not list them.
+void forget_variables(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
-    for_each_variable(*command, prefix_of(*command),
-                      [&](const std::string& name, CLI::Option& option) { option.envname(read ? name : ""); });
+    for_each_variable(*command, "", [](const std::string&, CLI::Option& option) { option.envname(""); });
 }
 
 /// Throws a usage error for a variable that begins as those of this subcommand but sets none of its options.
@@ -189,12 +210,12 @@ int run(int argc, char** argv) {
   }
   app.footer(kExamples);  // last, as subcommands inherit what their parent has
   keep_unknown(app);
-  read_variables(app, true);
+  read_variables(app, {argv, static_cast<std::size_t>(argc)});
   try {
     app.parse(argc, argv);
     for (CLI::App* command : app.get_subcommands()) refuse_wrong_variables(*command);
   } catch (const CLI::Success& success) {  // --help, --version
-    read_variables(app, false);
+    forget_variables(app);
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
     refuse_unknown(app);  // a misspelt option is more likely than a missing one
@@ -205,7 +226,7 @@ int run(int argc, char** argv) {
   const auto chosen = app.get_subcommands();
   if (!chosen.empty()) refuse_unknown_variables(*chosen.front());
   if (chosen.empty()) {
-    read_variables(app, false);
+    forget_variables(app);
     fmt::print("{}", app.help());
     return static_cast<int>(base::ErrorKind::usage);
   }
