@@ -44,8 +44,8 @@ std::string duration(double seconds) {
   return seconds < 1 ? fmt::format("{:.3g} ms", 1e3 * seconds) : fmt::format("{:.3g} s", seconds);
 }
 
-/// The device that computes a graph of so many operations `times` times sooner, where a GPU begins after `delay`
-/// seconds. `work` names all of it.
+/// The faster device for `times` runs of a graph of so many operations, where a GPU begins after `delay` seconds.
+/// `work` names all runs in the reason.
 DeviceChoice choose(const std::string& work, double operations, double times, double delay, const Timings& timings,
                     const std::string& cache) {
   const std::optional<Timing> here = estimate(timings, /*on_gpu=*/false, operations),

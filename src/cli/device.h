@@ -33,19 +33,19 @@ struct DeviceChoice {
   std::string reason = {};
 };
 
-/// What --device auto takes for the training steps of a configuration on one rank: a GPU if steps that `gan bench step`
-/// timed on this machine say that it is faster, else the processor. Compiled kernels of a GPU are kept in `cache` as
-/// above.
+/// The device that --device auto takes for the training steps of a configuration on one rank: a GPU if steps that `gan
+/// bench step` timed on this machine say that it is faster, else the processor. Compiled kernels of a GPU are kept in
+/// `cache` as above.
 DeviceChoice choose_for_steps(const train::Config& config, const models::ModelSpec& spec, const std::string& cache);
 
-/// What --device auto takes on one rank to draw so many samples, > 0, of a model: a GPU if the same timings say that it
-/// is faster, though it is given seconds to begin.
+/// The device that --device auto takes to draw so many samples, > 0, of a model on one rank: a GPU if it is faster by
+/// the same timings, the seconds included in which it begins.
 DeviceChoice choose_for_samples(const train::Model& model, std::int64_t count, const std::string& cache);
 
 /// The backend of a choice, whose reason is printed to standard error.
 const runtime::Backend* use_choice(const DeviceChoice& choice);
 
-/// What auto chooses and why, and which GPU there is or what is missing for one.
+/// Says what auto chooses and why, and which GPU there is or what is missing for one.
 std::string describe_devices();
 
 /// The cache folder: `given`, the default one if "", or "" where there is no home folder.

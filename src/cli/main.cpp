@@ -141,8 +141,8 @@ void for_each_variable(CLI::App& command, const std::string& prefix, const Funct
     for_each_variable(*part, prefix + upper(part->get_name()) + "_", function);
 }
 
-/// Lets variables set the options of the subcommands that `arguments` name. No others: the subcommands of `gan bench`
-/// keep the values of their options in the same places.
+/// Lets variables set the options of the subcommands that `arguments` name. Others are left out, since `gan bench step`
+/// and `gan bench sample` store an option of the same name in one variable.
 void read_variables(CLI::App& app, std::span<char* const> arguments) {
   std::string prefix = "GAN_";
   CLI::App* command = &app;
